@@ -1,0 +1,58 @@
+"""An event-sourced ledger of delivery cursors. `open` is the way in."""
+
+from ledger.chain import Checkpoint
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.errors import (
+    ActorRequiredError,
+    BrokenChainError,
+    CursorNotFoundError,
+    InvalidCursorError,
+    LedgerBusyError,
+    LedgerError,
+    NonMonotonicCursorError,
+    ResetReasonRequiredError,
+    SchemaVersionError,
+    StaleEpochError,
+    StorageError,
+    VersionConflictError,
+)
+from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
+from ledger.requests import AdvanceCursor, Outcome, RecordError, Request, ResetCursor
+from ledger.rules import fold
+from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
+from ledger.verification import Fault, Verification
+
+__all__ = [
+    "ActorRequiredError",
+    "AdvanceCursor",
+    "BrokenChainError",
+    "Checkpoint",
+    "Cursor",
+    "CursorAdvanced",
+    "CursorKey",
+    "CursorNotFoundError",
+    "CursorQuery",
+    "CursorReset",
+    "Entry",
+    "EntryQuery",
+    "ErrorRecorded",
+    "Event",
+    "Fault",
+    "InvalidCursorError",
+    "Ledger",
+    "LedgerBusyError",
+    "LedgerError",
+    "NonMonotonicCursorError",
+    "Outcome",
+    "RecordError",
+    "Request",
+    "ResetCursor",
+    "ResetReasonRequiredError",
+    "SchemaVersionError",
+    "StaleEpochError",
+    "StorageError",
+    "Verification",
+    "VersionConflictError",
+    "fold",
+    "open",
+]

@@ -1,0 +1,152 @@
+"""The evidence: digests that chain the entries of a cursor, and a Merkle root over all entries.
+
+A chain proves what was appended to one cursor, and in which order. It cannot prove the order among
+cursors, nor that nothing was cut off at the end by somebody who also rewrote the cursor; a
+checkpoint, kept elsewhere, does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import attrs
+
+from ledger import codec
+from ledger.codec import Content, Row
+from ledger.cursor import Cursor, CursorKey
+from ledger.errors import BrokenChainError
+
+__all__ = ["GENESIS", "STATE", "Checkpoint", "Head", "checkpoint", "digest"]
+
+GENESIS = bytes(32)
+"""What stands before the first entry of a chain."""
+
+
+def digest(previous: bytes, content: Content | Row) -> bytes:
+    """Give the SHA-256 of an entry: over the digest before it, and over what it says, as JSON."""
+    metadata = content[_METADATA]
+    said = [
+        "cursor-ledger/1",
+        *content[:_METADATA],
+        None if metadata is None else codec.loads(metadata),
+        *content[_METADATA + 1 :],
+    ]
+    return hashlib.sha256(previous + codec.dumps(said).encode()).digest()
+
+
+_METADATA = 7
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """Where a cursor's chain ends: its state, and the time and digest of its last entry.
+
+    `cursor_id` is the number that the store knows the cursor by; None until it has one.
+    """
+
+    cursor_id: int | None
+    cursor: Cursor
+    recorded_at: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, key: CursorKey, row: Row) -> Head:
+        """Give the head that a row of the stored cursors holds: its id, then `state`.
+
+        Raises BrokenChainError if it holds none.
+        """
+        if tuple(map(type, row)) not in _HEAD_SHAPES:
+            raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
+        cursor_id, sequence, delivery_id, delivered_at, last_error, updated_at = row[:6]
+        version, epoch, recorded_at, last_digest = row[6:]
+        try:
+            cursor = Cursor(
+                key=key,
+                last_sequence=sequence,
+                last_delivery_id=delivery_id,
+                last_delivered_at=None if delivered_at is None else codec.instant(delivered_at),
+                last_error=last_error,
+                updated_at=codec.instant(updated_at),
+                version=version,
+                epoch=epoch,
+            )
+        except OverflowError as error:
+            raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
+        return cls(cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=last_digest)
+
+    @property
+    def state(self) -> Row:
+        """What is stored of it, in the order of `STATE`."""
+        cursor = self.cursor
+        delivered_at = cursor.last_delivered_at
+        return (
+            cursor.last_sequence,
+            cursor.last_delivery_id,
+            None if delivered_at is None else codec.micros(delivered_at),
+            cursor.last_error,
+            codec.micros(cursor.updated_at),
+            cursor.version,
+            cursor.epoch,
+            self.recorded_at,
+            self.digest,
+        )
+
+
+STATE = (
+    "last_sequence",
+    "last_delivery_id",
+    "last_delivered_at",
+    "last_error",
+    "updated_at",
+    "version",
+    "epoch",
+    "recorded_at",
+    "digest",
+)
+_HEAD_SHAPES = {
+    (int, int, str, delivered, str, int, int, int, int, bytes) for delivered in (int, type(None))
+}
+
+
+# --- the Merkle tree ---
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """The RFC 6962 Merkle root over the first `entries` entries, in order of position.
+
+    Keep it where the database's owner cannot write, and `verify` can tell for ever whether the
+    entries up to `position` are still the same, all there, and in order.
+    """
+
+    entries: int
+    position: int
+    root: bytes = attrs.field(repr=bytes.hex)
+
+
+def checkpoint(digests: Iterable[tuple[int, bytes]], *, entries: int | None = None) -> Checkpoint:
+    """Give the checkpoint over (position, digest) pairs; over the first `entries` of them if given.
+
+    Memory grows with the logarithm of their number.
+    """
+    # The roots of the full subtrees so far, largest first: one for each 1 in the binary `count`.
+    peaks: list[bytes] = []
+    count = position = 0
+    if entries != 0:
+        for position, leaf in digests:  # noqa: B007 - the last one is the checkpoint's
+            node = hashlib.sha256(b"\0" + leaf).digest()
+            size = count
+            while size & 1:
+                node = hashlib.sha256(b"\1" + peaks.pop() + node).digest()
+                size >>= 1
+            peaks.append(node)
+            count += 1
+            if count == entries:
+                break
+    if not peaks:
+        return Checkpoint(entries=0, position=0, root=hashlib.sha256().digest())
+    root = peaks.pop()
+    while peaks:
+        root = hashlib.sha256(b"\1" + peaks.pop() + root).digest()
+    return Checkpoint(entries=count, position=position, root=root)

@@ -1,0 +1,93 @@
+"""What a cursor is: whose it is, and where it stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from ledger import fields
+from ledger.errors import InvalidCursorError
+
+__all__ = ["Cursor", "CursorKey", "CursorQuery"]
+
+
+@attrs.frozen(order=True)
+class CursorKey:
+    """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
+
+    Surrounding white space is trimmed. Consumer and stream are required; an empty `subject_id`
+    means the whole stream. At most 512 characters each, without NUL and lone surrogates.
+
+    Raises InvalidCursorError.
+    """
+
+    consumer_id: str
+    stream_name: str
+    subject_id: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        fields.set_fields(
+            self,
+            consumer_id=fields.required(self.consumer_id, "consumer_id"),
+            stream_name=fields.required(self.stream_name, "stream_name"),
+            subject_id=fields.text(self.subject_id, "subject_id"),
+        )
+
+    @classmethod
+    def check(cls, key: object) -> CursorKey:
+        """Give `key` if it is one.
+
+        Raises InvalidCursorError.
+        """
+        if not isinstance(key, cls):
+            raise InvalidCursorError(
+                f'key must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").'
+            )
+        return key
+
+    def __str__(self) -> str:
+        parts = (self.consumer_id, self.stream_name, self.subject_id)
+        return "/".join(part for part in parts if part)
+
+
+@attrs.frozen(kw_only=True)
+class Cursor:
+    """Where one consumer stands: the fold of its entries.
+
+    `last_sequence` is the last position that it confirmed, 0 if none. `last_delivered_at` is None
+    until something was delivered; `last_error` is empty unless the last thing that happened was an
+    error. `updated_at` is the caller's time of the last entry. `version` counts the entries of this
+    cursor, and `epoch` the resets among them.
+    """
+
+    key: CursorKey
+    last_sequence: int
+    last_delivery_id: str
+    last_delivered_at: datetime | None
+    last_error: str
+    updated_at: datetime
+    version: int
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class CursorQuery:
+    """Chooses cursors: an empty part matches all; `limit` 0 or less means no limit.
+
+    Raises InvalidCursorError.
+    """
+
+    consumer_id: str = ""
+    stream_name: str = ""
+    subject_id: str = ""
+    limit: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        fields.set_fields(
+            self,
+            consumer_id=fields.text(self.consumer_id, "consumer_id"),
+            stream_name=fields.text(self.stream_name, "stream_name"),
+            subject_id=fields.text(self.subject_id, "subject_id"),
+            limit=fields.limit(self.limit),
+        )

@@ -1,0 +1,139 @@
+"""What happened: the events, and the entries of the log that carry them. None of them ever changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import get_args
+
+import attrs
+
+from ledger import fields
+from ledger.cursor import CursorKey
+from ledger.errors import InvalidCursorError
+from ledger.requests import Outcome
+
+__all__ = [
+    "CursorAdvanced",
+    "CursorReset",
+    "Entry",
+    "EntryQuery",
+    "ErrorRecorded",
+    "Event",
+]
+
+
+@attrs.frozen(kw_only=True)
+class CursorAdvanced:
+    """The consumer confirmed everything after `previous_sequence`, up to `sequence`."""
+
+    previous_sequence: int
+    sequence: int
+    delivery_id: str
+    delivered_at: datetime
+    outcome: Outcome
+    occurred_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class CursorReset:
+    """Somebody moved the cursor from `previous_sequence` to `sequence`, for `reason`."""
+
+    previous_sequence: int
+    sequence: int
+    delivery_id: str
+    delivered_at: datetime | None
+    reason: str
+    occurred_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ErrorRecorded:
+    """A delivery failed; the cursor stayed where it was."""
+
+    message: str
+    occurred_at: datetime
+
+
+Event = CursorAdvanced | CursorReset | ErrorRecorded
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One line of the log.
+
+    `position` orders the whole ledger, `version` the entries of one cursor: 1, 2, 3…, without
+    holes. `epoch` is that of the cursor after the event. `recorded_at` is the ledger's own time of
+    the append, and never goes back within a cursor; the event's `occurred_at` is the caller's.
+    `digest` is the SHA-256 that chains the entries of a cursor.
+    """
+
+    position: int
+    key: CursorKey
+    version: int
+    epoch: int
+    recorded_at: datetime
+    actor: str
+    metadata: Mapping[str, str] = attrs.field(hash=False)
+    event: Event
+    digest: bytes = attrs.field(repr=bytes.hex)
+
+
+@attrs.frozen(kw_only=True)
+class EntryQuery:
+    """Chooses entries; what is not given matches all.
+
+    `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
+    `kinds` are event types, such as `CursorReset`. `recorded_from` and `position_from` are included,
+    `recorded_until` and `position_until` too. `covering` is a sequence: the entries that passed it,
+    confirmed it, or rewound behind it. `limit` 0 or less means no limit.
+
+    Raises InvalidCursorError.
+    """
+
+    key: CursorKey | None = None
+    consumer_id: str = ""
+    stream_name: str = ""
+    subject_id: str = ""
+    kinds: Iterable[type[Event]] = ()
+    actor: str = ""
+    recorded_from: datetime | None = None
+    recorded_until: datetime | None = None
+    position_from: int | None = None
+    position_until: int | None = None
+    covering: int | None = None
+    newest_first: bool = False
+    limit: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.key is not None:
+            CursorKey.check(self.key)
+        fields.set_fields(
+            self,
+            consumer_id=fields.text(self.consumer_id, "consumer_id"),
+            stream_name=fields.text(self.stream_name, "stream_name"),
+            subject_id=fields.text(self.subject_id, "subject_id"),
+            kinds=_kinds(self.kinds),
+            actor=fields.text(self.actor, "actor"),
+            position_from=fields.counter(self.position_from, "position_from"),
+            position_until=fields.counter(self.position_until, "position_until"),
+            covering=fields.counter(self.covering, "covering"),
+            newest_first=bool(self.newest_first),
+            limit=fields.limit(self.limit),
+        )
+        for name in ("recorded_from", "recorded_until"):
+            if (value := getattr(self, name)) is not None:
+                fields.set_fields(self, **{name: fields.moment(value, name)})
+
+
+def _kinds(value: object) -> tuple[type[Event], ...]:
+    kinds = (value,) if isinstance(value, type) else value
+    if not isinstance(kinds, Iterable) or isinstance(kinds, str):
+        raise InvalidCursorError(f"kinds must be event types, not {fields.kind(value)}.")
+    chosen = tuple(kinds)
+    for kind in chosen:
+        if kind not in get_args(Event):
+            known = ", ".join(event.__name__ for event in get_args(Event))
+            raise InvalidCursorError(f"kinds must be among {known}, not {kind!r:.80}.")
+    return chosen

@@ -1,0 +1,156 @@
+"""What can be asked of a cursor: advance, reset, record an error.
+
+A request that exists is valid in itself; whether the cursor allows it, the law decides (rules.py).
+Fields are named as in the JSON of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from ledger import fields
+from ledger.cursor import CursorKey
+from ledger.errors import InvalidCursorError, ResetReasonRequiredError
+
+__all__ = ["AdvanceCursor", "Outcome", "RecordError", "Request", "ResetCursor"]
+
+
+class Outcome(StrEnum):
+    """What became of that which an advance passes. All three are progress; only one is delivery."""
+
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    SUPPRESSED = "suppressed"
+
+    @classmethod
+    def of(cls, value: object) -> Outcome:
+        """Give the outcome of that name, or refuse it.
+
+        Raises InvalidCursorError.
+        """
+        try:
+            return cls(value)
+        except ValueError:
+            raise InvalidCursorError(
+                f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
+            ) from None
+
+
+@attrs.frozen
+class AdvanceCursor:
+    """Confirm everything up to `last_sequence`, from 1 to 2**63 - 1.
+
+    `delivery_id` names the delivery that is confirmed; to repeat a confirmation, repeat it.
+    `last_delivered_at` is when it happened, `now` if it is not given; `now` is the caller's time,
+    the ledger's own if it is not given. `epoch` is the one that the consumer read: after a reset it
+    no longer matches. `expected_version` is the version that the cursor must be at.
+
+    Raises InvalidCursorError.
+    """
+
+    key: CursorKey
+    last_sequence: int
+    delivery_id: str = attrs.field(default="", kw_only=True)
+    last_delivered_at: datetime | None = attrs.field(default=None, kw_only=True)
+    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True)
+    now: datetime | None = attrs.field(default=None, kw_only=True)
+    actor: str = attrs.field(default="", kw_only=True)
+    epoch: int | None = attrs.field(default=None, kw_only=True)
+    expected_version: int | None = attrs.field(default=None, kw_only=True)
+    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        _settle(self)
+        fields.set_fields(
+            self,
+            last_sequence=fields.sequence(self.last_sequence, "last_sequence", least=1),
+            delivery_id=fields.text(self.delivery_id, "delivery_id"),
+            outcome=Outcome.of(self.outcome),
+            epoch=fields.counter(self.epoch, "epoch"),
+        )
+        if self.last_delivered_at is not None:
+            _settle_delivered_at(self)
+
+
+@attrs.frozen
+class ResetCursor:
+    """Move the cursor to `last_sequence`, from 0 to 2**63 - 1, in either direction, and say why.
+
+    `reason` is kept for ever; at most 4,096 characters. The delivery id and time of the cursor are
+    replaced by the ones given here, or cleared. A cursor that does not exist yet is made.
+
+    Raises InvalidCursorError, ResetReasonRequiredError.
+    """
+
+    key: CursorKey
+    last_sequence: int
+    reason: str
+    last_delivery_id: str = attrs.field(default="", kw_only=True)
+    last_delivered_at: datetime | None = attrs.field(default=None, kw_only=True)
+    now: datetime | None = attrs.field(default=None, kw_only=True)
+    actor: str = attrs.field(default="", kw_only=True)
+    expected_version: int | None = attrs.field(default=None, kw_only=True)
+    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        _settle(self)
+        fields.set_fields(
+            self,
+            last_sequence=fields.sequence(self.last_sequence, "last_sequence", least=0),
+            last_delivery_id=fields.text(self.last_delivery_id, "last_delivery_id"),
+            reason=fields.text(
+                "" if self.reason is None else self.reason,
+                "reason",
+                length_max=fields.REASON_LENGTH_MAX,
+            ),
+        )
+        if self.last_delivered_at is not None:
+            _settle_delivered_at(self)
+        if not self.reason:
+            raise ResetReasonRequiredError(self.key)
+
+
+@attrs.frozen
+class RecordError:
+    """Note that delivery failed; the position stays. A cursor that does not exist yet is made at 0.
+
+    `last_error` is masked and cut before it is kept: see `ledger.fields.message`.
+
+    Raises InvalidCursorError.
+    """
+
+    key: CursorKey
+    last_error: str
+    now: datetime | None = attrs.field(default=None, kw_only=True)
+    actor: str = attrs.field(default="", kw_only=True)
+    expected_version: int | None = attrs.field(default=None, kw_only=True)
+    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        _settle(self)
+        fields.set_fields(self, last_error=fields.message(self.last_error, "last_error"))
+
+
+Request = AdvanceCursor | ResetCursor | RecordError
+
+
+def _settle(request: Request) -> None:
+    """Check what all requests have in common."""
+    CursorKey.check(request.key)
+    fields.set_fields(
+        request,
+        actor=fields.text(request.actor, "actor"),
+        expected_version=fields.counter(request.expected_version, "expected_version"),
+        metadata=fields.metadata(request.metadata),
+    )
+    if request.now is not None:
+        fields.set_fields(request, now=fields.moment(request.now, "now"))
+
+
+def _settle_delivered_at(request: AdvanceCursor | ResetCursor) -> None:
+    moment = fields.moment(request.last_delivered_at, "last_delivered_at")
+    fields.set_fields(request, last_delivered_at=moment)

@@ -1,0 +1,365 @@
+"""The ledger as its users meet it: `open` gives a `Ledger`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeVar, get_args
+
+import attrs
+
+from ledger import chain, fields, verification
+from ledger.chain import Checkpoint
+from ledger.commit import commit
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
+from ledger.events import Entry, EntryQuery
+from ledger.requests import AdvanceCursor, Outcome, RecordError, Request, ResetCursor
+from ledger.stores import Store, Transaction
+from ledger.stores.sqlite import SQLiteStore
+from ledger.verification import Verification
+
+__all__ = ["Ledger", "open"]
+
+BUSY_TIMEOUT_S = 10.0
+
+Q = TypeVar("Q", CursorQuery, EntryQuery)
+
+
+def open(  # noqa: A001 - ledger.open(…) is how it reads
+    target: str | os.PathLike[str],
+    *,
+    actor: str = "",
+    clock: Callable[[], datetime] = fields.utc_now,
+    durability: str = "full",
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> Ledger:
+    """Open the ledger at `target`, a path or `":memory:"`; a file that is not there is made.
+
+    `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
+    With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
+    last commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
+    is how long a call waits for other writers before it raises LedgerBusyError.
+
+    Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
+    """
+    actor = fields.text(actor, "actor")
+    if durability not in ("full", "normal"):
+        raise InvalidCursorError(f'durability must be "full" or "normal", not {durability!r:.80}.')
+    if not callable(clock):
+        raise InvalidCursorError(f"clock must be callable, not {fields.kind(clock)}.")
+    if (
+        isinstance(busy_timeout_s, bool)
+        or not isinstance(busy_timeout_s, int | float)
+        or not 0 <= busy_timeout_s <= 86_400
+    ):
+        raise InvalidCursorError(
+            f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
+        )
+    store = SQLiteStore.open(_path(target), durability=durability, busy_timeout_s=busy_timeout_s)
+    return Ledger(store, actor=actor, clock=clock)
+
+
+class Ledger:
+    """An append-only log of what happened to cursors, and the cursors that it makes.
+
+    Safe to use from many threads at once, and beside other processes on the same database. Not
+    across a fork: open it again in the child. Every method may raise StorageError or, under it,
+    LedgerBusyError; a method that raises has appended nothing.
+    """
+
+    def __init__(
+        self, store: Store, *, actor: str = "", clock: Callable[[], datetime] = fields.utc_now
+    ) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+
+    # --- reading ---
+
+    def get(self, key: CursorKey) -> Cursor:
+        """Give the cursor of `key`.
+
+        Raises CursorNotFoundError if nothing was ever appended for it.
+        """
+        head = self._store.head(CursorKey.check(key))
+        if head is None:
+            raise CursorNotFoundError(key)
+        return head.cursor
+
+    def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
+        """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
+        return self._store.cursors(_chosen(query, CursorQuery))
+
+    def history(self, key: CursorKey) -> Iterator[Entry]:
+        """Give all entries of `key`, lazily, oldest first; none if it has no cursor.
+
+        Raises BrokenChainError at an entry that cannot be read.
+        """
+        return self._store.entries(EntryQuery(key=CursorKey.check(key)))
+
+    def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
+        """Give the entries that `query` chooses, lazily, by position.
+
+        Those appended after the first one was asked for are left out. Raises BrokenChainError at an
+        entry that cannot be read.
+        """
+        return self._store.entries(_chosen(query, EntryQuery))
+
+    # --- writing ---
+
+    def advance(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        outcome: Outcome = Outcome.DELIVERED,
+        now: datetime | None = None,
+        actor: str = "",
+        epoch: int | None = None,
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
+
+        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
+        StaleEpochError, VersionConflictError.
+        """
+        request = AdvanceCursor(
+            key,
+            to,
+            delivery_id=delivery_id,
+            last_delivered_at=delivered_at,
+            outcome=outcome,
+            now=now,
+            actor=actor,
+            epoch=epoch,
+            expected_version=expected_version,
+            metadata={} if metadata is None else metadata,
+        )
+        return self._append_one(request)
+
+    def reset(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        reason: str,
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        now: datetime | None = None,
+        actor: str = "",
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Move the cursor to sequence `to`, from 0, in either direction, and say why.
+
+        Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
+        ActorRequiredError if neither the call nor the ledger names one, VersionConflictError.
+        """
+        request = ResetCursor(
+            key,
+            to,
+            reason,
+            last_delivery_id=delivery_id,
+            last_delivered_at=delivered_at,
+            now=now,
+            actor=actor,
+            expected_version=expected_version,
+            metadata={} if metadata is None else metadata,
+        )
+        return self._append_one(request)
+
+    def record_error(
+        self,
+        key: CursorKey,
+        message: str,
+        *,
+        now: datetime | None = None,
+        actor: str = "",
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Note that a delivery failed; the position stays. Secrets in `message` are masked.
+
+        Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+        """
+        request = RecordError(
+            key,
+            message,
+            now=now,
+            actor=actor,
+            expected_version=expected_version,
+            metadata={} if metadata is None else metadata,
+        )
+        return self._append_one(request)
+
+    def append(self, requests: Iterable[Request]) -> list[Cursor]:
+        """Append all of `requests`, in order, in one transaction, or none; give the cursors.
+
+        Raises what the first refused one is refused with.
+        """
+        asked = [_checked_request(request) for request in _iterable(requests)]
+        cursors = self._store.write(
+            lambda transaction: commit(transaction, asked, actor=self._actor, clock=self._clock)
+        )
+        return [cursor for cursor in cursors if cursor is not None]
+
+    def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
+        """Append `requests`, in order, in one transaction, each on its own.
+
+        Where the law refuses one, its refusal stands in the place of the cursor, and the others are
+        appended all the same.
+        """
+        asked = [_checked_request(request) for request in _iterable(requests)]
+        refusals: list[LedgerError] = []
+
+        def work(transaction: Transaction) -> list[Cursor | None]:
+            refusals.clear()
+            return commit(
+                transaction,
+                asked,
+                actor=self._actor,
+                clock=self._clock,
+                refused=refusals.append,
+            )
+
+        cursors = self._store.write(work)
+        refused = iter(refusals)
+        return [next(refused) if cursor is None else cursor for cursor in cursors]
+
+    @contextmanager
+    def delivering(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        delivery_id: str = "",
+        outcome: Outcome = Outcome.DELIVERED,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Iterator[Cursor | None]:
+        """Deliver in the body; then advance to `to`, or record the exception and raise it again.
+
+        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if the
+        cursor is reset in the meantime, StaleEpochError is raised instead of undoing the reset. If
+        the error cannot be recorded either, the body's exception is raised with a note of it.
+
+        Raises what `advance` raises.
+        """
+        # Made now, so that what is wrong with the call shows before anything is delivered.
+        advance = AdvanceCursor(
+            key,
+            to,
+            delivery_id=delivery_id,
+            outcome=outcome,
+            actor=actor,
+            metadata={} if metadata is None else metadata,
+        )
+        head = self._store.head(advance.key)
+        cursor = head.cursor if head else None
+        try:
+            yield cursor
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}".removesuffix(": ")
+            try:
+                self.record_error(key, message, actor=actor, metadata=metadata)
+            except LedgerError as unrecorded:
+                error.add_note(f"cursor-ledger could not record this error: {unrecorded}")
+            raise
+        self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+
+    def using(self, connection: object) -> Ledger:
+        """Give this ledger inside the transaction of the caller's `connection` to its database.
+
+        What is appended through it is part of the caller's transaction: it is committed, or rolled
+        back, with the rest, by the caller. If no transaction is open, one is begun as the driver
+        would; a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`.
+
+        Raises InvalidCursorError, StorageError.
+        """
+        return Ledger(self._store.using(connection), actor=self._actor, clock=self._clock)
+
+    # --- proof ---
+
+    def verify(self, against: Checkpoint | None = None) -> Verification:
+        """Check every chain, and every stored cursor against the fold of its entries.
+
+        All faults are reported. With `against`, a checkpoint that was kept, the entries under it
+        must still be the same ones, in the same order.
+        """
+        if against is not None and not isinstance(against, Checkpoint):
+            raise InvalidCursorError(
+                f"against must be a Checkpoint, not {fields.kind(against)}; see Ledger.checkpoint."
+            )
+        with self._store.snapshot() as log:
+            return verification.verify(log, against=against)
+
+    def checkpoint(self) -> Checkpoint:
+        """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
+        with self._store.snapshot() as log:
+            return chain.checkpoint(log.digests())
+
+    # --- life ---
+
+    def close(self) -> None:
+        """Close the ledger; later calls are refused. Closing twice is fine."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        """Give the ledger itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the ledger."""
+        self.close()
+
+    def _append_one(self, request: Request) -> Cursor:
+        [cursor] = self.append((request,))
+        return cursor
+
+
+def _path(target: object) -> str:
+    if not isinstance(target, str | os.PathLike):
+        raise InvalidCursorError(f"target must be a path, not {fields.kind(target)}.")
+    path = os.fspath(target)
+    if not isinstance(path, str):
+        raise InvalidCursorError("target must be a path of text, not of bytes.")
+    if not path.strip() or "\0" in path:
+        raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
+    if path.startswith(("postgresql://", "postgres://")):
+        raise StorageError("This version keeps ledgers in SQLite; give the path of a file.")
+    if "://" in path or path.startswith("file:"):
+        raise InvalidCursorError(f"target must be the plain path of a file, not {path!r:.80}.")
+    return path
+
+
+def _chosen(query: Q | None, kind: type[Q]) -> Q:
+    if query is None:
+        return kind()
+    if not isinstance(query, kind):
+        raise InvalidCursorError(f"query must be {kind.__name__}, not {fields.kind(query)}.")
+    return query
+
+
+def _checked_request(request: Request) -> Request:
+    if not isinstance(request, get_args(Request)):
+        known = ", ".join(kind.__name__ for kind in get_args(Request))
+        raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
+    return request
+
+
+def _iterable(requests: Iterable[Request]) -> Iterable[Request]:
+    if not isinstance(requests, Iterable):
+        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
+    return requests

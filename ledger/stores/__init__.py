@@ -1,0 +1,70 @@
+"""Where the log is kept. A store keeps and finds; what may be appended is none of its business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import attrs
+
+from ledger.chain import Head
+from ledger.codec import Content
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.events import Entry, EntryQuery
+from ledger.verification import Log
+
+__all__ = ["Draft", "Reader", "Store", "Transaction"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Draft:
+    """An entry that is about to be stored; the store gives it its position."""
+
+    key: CursorKey
+    content: Content
+    digest: bytes
+
+
+class Transaction(Protocol):
+    """One write transaction: nobody else writes to the cursors that it has read."""
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give where the chain of `key` ends; None if it has no entry."""
+
+    def append(self, drafts: Sequence[Draft], heads: Sequence[Head]) -> None:
+        """Store entries, in order, and the heads that their cursors have after them."""
+
+
+class Reader(Protocol):
+    """What can be read. Iterators are lazy, and end at what was there when they began."""
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give where the chain of `key` ends; None if it has no entry."""
+
+    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
+        """Give cursors by stream, subject and consumer, in code-point order."""
+
+    def entries(self, query: EntryQuery) -> Iterator[Entry]:
+        """Give entries by position."""
+
+    def snapshot(self) -> AbstractContextManager[Log]:
+        """Hold the log still for a check."""
+
+
+class Store(Reader, Protocol):
+    """A Reader that can also be written to."""
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
+
+        Raises LedgerBusyError, StorageError.
+        """
+
+    def using(self, connection: object) -> Store:
+        """Give the same log inside the transaction of a caller's connection."""
+
+    def close(self) -> None:
+        """Give back what is held; later calls are refused."""

@@ -1,0 +1,85 @@
+"""The database file: looked at before it is touched, made private, and brought up to date."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+from ledger.errors import StorageError
+from ledger.stores.sqlite import migrations
+from ledger.stores.sqlite.errors import translated
+
+__all__ = ["MEMORY", "bring_up_to_date", "prepare"]
+
+MEMORY = ":memory:"
+
+# Closing any handle of a file drops all locks that this process has on it (fcntl(2)), so no other
+# thread may open the new file before its first handle, which makes it private, is closed.
+_creating = threading.Lock()
+
+
+def prepare(path: str) -> None:
+    """See that `path` can hold a ledger; if it is not there, make it, for this user alone.
+
+    Raises StorageError, and leaves what is there as it is.
+    """
+    file = Path(path)
+    try:
+        with _creating:
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            except FileExistsError:
+                if file.is_dir():
+                    raise StorageError(
+                        f"{path} is a folder; name a file in it, such as {file / 'cursors.db'}."
+                    ) from None
+                if not stat.S_ISREG(file.stat().st_mode):
+                    raise StorageError(f"{path} is not a regular file.") from None
+    except FileNotFoundError:
+        raise StorageError(
+            f"{path} cannot be made: the folder {file.parent} does not exist. Make it first."
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made: {error.strerror or error}.") from error
+
+
+def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
+    """Make the tables if they are not there, and turn on the write-ahead log.
+
+    Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
+    """
+    try:
+        fresh = migrations.pending(connection)
+        if path != MEMORY:
+            _write_ahead(connection, path, busy_timeout_s)
+        if fresh:
+            migrations.migrate(connection)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+
+
+def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    if not os.access(path, os.W_OK):
+        return  # It can still be read; a write says what is wrong.
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            # This one does not wait for the busy time-out by itself.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            break
+    if mode != "wal":
+        raise StorageError(
+            f"{path} lies where SQLite cannot keep a write-ahead log (a network share, perhaps), "
+            "so what it acknowledges would not be safe. Put it on a local disk."
+        )

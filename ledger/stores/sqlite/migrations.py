@@ -1,0 +1,79 @@
+"""The versions of the schema on SQLite, and how a database gets to the newest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+from ledger.errors import SchemaVersionError
+
+__all__ = ["SCHEMAS", "migrate", "pending"]
+
+SCHEMAS = ("0001_ledger",)
+"""The migrations, in order. One that was released never changes."""
+
+_SET = "cursor-ledger"
+
+
+def pending(connection: sqlite3.Connection) -> bool:
+    """Say whether the tables are yet to be made, or to be brought up to date. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed them.
+    """
+    # By plain SQL: importing sqlite-utils takes longer than opening the ledger.
+    known = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
+    ).fetchone()
+    applied = set()
+    if known:
+        named = connection.execute(
+            "SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,)
+        )
+        applied = {row[0] for row in named.fetchall()}
+    if newer := sorted(map(str, applied.difference(SCHEMAS))):
+        raise SchemaVersionError(
+            f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
+            "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
+        )
+    return applied != set(SCHEMAS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Make the tables, or bring them up to date, in one transaction."""
+    from sqlite_utils import Database, Migrations
+
+    migrations = Migrations(_SET)
+    for name in SCHEMAS:
+
+        def apply(database: Database, script: str = _script(name)) -> None:
+            for statement in _statements(script):
+                database.conn.execute(statement)
+
+        migrations(name=name)(apply)
+    # Immediate, so that of several processes one makes the tables and the others find them made;
+    # sqlite-utils nests its own transactions in it.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if pending(connection):
+            # Plugins of other packages have no business on this connection.
+            migrations.apply(Database(connection, execute_plugins=False))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _script(name: str) -> str:
+    return files(__package__).joinpath(f"schema/{name}.sql").read_text("utf-8")
+
+
+def _statements(script: str) -> Iterator[str]:
+    # sqlite3's executescript would commit the transaction first.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,201 @@
+"""All that the ledger asks of one SQLite connection, its own or a caller's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from ledger import codec
+from ledger.chain import STATE, Head
+from ledger.codec import TAGS, Row
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery
+from ledger.stores import Draft
+from ledger.verification import StoredHead
+
+__all__ = ["SQLiteSession"]
+
+_STATE = ", ".join(STATE)
+_ENTRY = """
+    e.position, c.consumer_id, c.stream_name, c.subject_id, e.version, e.epoch, e.recorded_at,
+    e.actor, e.metadata, e.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
+    e.outcome, e.reason, e.message, e.occurred_at, e.digest
+"""
+
+HEAD = f"""
+SELECT id, {_STATE} FROM ledger_cursors
+WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
+"""
+
+INSERT_HEAD = f"""
+INSERT INTO ledger_cursors (consumer_id, stream_name, subject_id, {_STATE})
+VALUES (?, ?, ?, {", ".join("?" * len(STATE))})
+"""
+
+UPDATE_HEAD = f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in STATE)} WHERE id = ?"
+
+INSERT_EVENT = """
+INSERT INTO ledger_events (
+    cursor_id, version, epoch, recorded_at, actor, metadata, tag, previous_sequence, sequence,
+    delivery_id, delivered_at, outcome, reason, message, occurred_at, digest
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+CURSORS = f"""
+SELECT consumer_id, stream_name, subject_id, id, {_STATE} FROM ledger_cursors
+WHERE (stream_name, subject_id, consumer_id) > (?, ?, ?) {{conditions}}
+ORDER BY stream_name, subject_id, consumer_id LIMIT ?
+"""
+
+# CROSS JOIN keeps the order of the loops: entries outside, in the order in which they are wanted.
+ENTRIES = f"""
+SELECT {_ENTRY} FROM ledger_events AS e CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
+WHERE {{conditions}}
+ORDER BY {{order}} LIMIT ?
+"""
+
+LAST_POSITION = "SELECT max(position) FROM ledger_events"
+
+HEADS_BY_ID = f"SELECT id, consumer_id, stream_name, subject_id, {_STATE} FROM ledger_cursors ORDER BY id"
+
+ROWS_BY_CURSOR = f"""
+SELECT e.cursor_id, {_ENTRY} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
+LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
+ORDER BY e.cursor_id, e.version
+"""
+
+DIGESTS = "SELECT position, digest FROM ledger_events NOT INDEXED ORDER BY position"
+
+
+class SQLiteSession:
+    """One connection, and the statements of the ledger on it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    # --- in a write transaction ---
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give where the chain of `key` ends; None if it has no entry."""
+        place = (key.stream_name, key.subject_id, key.consumer_id)
+        row = self._rows().execute(HEAD, place).fetchone()
+        return None if row is None else Head.of(key, row)
+
+    def append(self, drafts: Sequence[Draft], heads: Sequence[Head]) -> None:
+        """Store entries, in order, and the heads that their cursors have after them."""
+        cursor = self._rows()
+        ids = {}
+        for head in heads:
+            key, cursor_id = head.cursor.key, head.cursor_id
+            if cursor_id is None:
+                place = (key.consumer_id, key.stream_name, key.subject_id)
+                cursor.execute(INSERT_HEAD, (*place, *head.state))
+                cursor_id = cursor.lastrowid
+            else:
+                cursor.execute(UPDATE_HEAD, (*head.state, cursor_id))
+            ids[key] = cursor_id
+        cursor.executemany(
+            INSERT_EVENT,
+            [(ids[draft.key], *draft.content[3:], draft.digest) for draft in drafts],
+        )
+
+    # --- reading, a page at a time ---
+
+    def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
+        """Give the cursors that come next after `after`, at most `rows`."""
+        place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
+        parts = ("consumer_id", "stream_name", "subject_id")
+        chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
+        conditions = "".join(f" AND {part} = ?" for part in chosen)
+        found = self._rows().execute(
+            CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows)
+        )
+        return [Head.of(CursorKey(*row[:3]), row[3:]).cursor for row in found.fetchall()]
+
+    def last_position(self) -> int:
+        """Give the position of the last entry; 0 if there is none."""
+        return self._rows().execute(LAST_POSITION).fetchone()[0] or 0
+
+    def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
+        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        conditions, values = _conditions(query)
+        conditions.append("e.position <= ?")
+        values.append(until)
+        # The entries of one cursor are found by version; those of many, and the resets, by position.
+        by_version = query.key is not None and query.kinds != (CursorReset,)
+        order = "e.version" if by_version else "e.position"
+        if after is not None:
+            conditions.append(f"{order} {'<' if query.newest_first else '>'} ?")
+            values.append(after.version if by_version else after.position)
+        statement = ENTRIES.format(
+            conditions=" AND ".join(conditions),
+            order=order + (" DESC" if query.newest_first else ""),
+        )
+        return [codec.entry(row) for row in self._rows().execute(statement, (*values, rows)).fetchall()]
+
+    # --- the whole log, for a check ---
+
+    def heads(self) -> Iterator[StoredHead]:
+        """Give every stored cursor, by id."""
+        for row in self._rows().execute(HEADS_BY_ID):
+            yield row[0], "/".join(str(part) for part in row[1:4] if part), row[4:]
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Give (cursor id, row) of every entry, by cursor id and then version."""
+        for row in self._rows().execute(ROWS_BY_CURSOR):
+            yield row[0], row[1:]
+
+    def digests(self) -> Iterator[tuple[int, bytes]]:
+        """Give (position, digest) of every entry, by position."""
+        return self._rows().execute(DIGESTS)
+
+    def select(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Give all rows of a small result."""
+        return self._rows().execute(statement, values).fetchall()
+
+    def _rows(self) -> sqlite3.Cursor:
+        cursor = self.connection.cursor()
+        # A caller's connection may make its rows into something else.
+        cursor.row_factory = None
+        return cursor
+
+
+def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
+    conditions: list[str] = []
+    values: list[object] = []
+
+    def where(condition: str, *bound: object) -> None:
+        conditions.append(condition)
+        values.extend(bound)
+
+    if query.key is not None:
+        key = query.key
+        where(
+            "e.cursor_id = (SELECT id FROM ledger_cursors"
+            " WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?)",
+            *(key.stream_name, key.subject_id, key.consumer_id),
+        )
+    for part in ("consumer_id", "stream_name", "subject_id"):
+        if value := getattr(query, part):
+            where(f"c.{part} = ?", value)
+    if query.kinds:
+        # Spelled out, not bound: only so does SQLite see that the index of resets will do.
+        tags = ", ".join(f"'{TAGS[kind]}'" for kind in query.kinds)
+        where(f"e.tag IN ({tags})" if len(query.kinds) > 1 else f"e.tag = {tags}")
+    if query.actor:
+        where("e.actor = ?", query.actor)
+    if query.recorded_from is not None:
+        where("e.recorded_at >= ?", codec.micros(query.recorded_from))
+    if query.recorded_until is not None:
+        where("e.recorded_at <= ?", codec.micros(query.recorded_until))
+    if query.position_from is not None:
+        where("e.position >= ?", query.position_from)
+    if query.position_until is not None:
+        where("e.position <= ?", query.position_until)
+    if query.covering is not None:
+        where(
+            "(min(e.previous_sequence, e.sequence) < ? AND ? <= max(e.previous_sequence, e.sequence)"
+            f" OR e.tag = '{TAGS[CursorAdvanced]}' AND e.sequence = ?)",
+            *(query.covering,) * 3,
+        )
+    return conditions, values

@@ -1,0 +1,1 @@
+"""Views of the log: functions of history, which nothing in the ledger depends on."""
