@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -25,7 +26,7 @@ GENESIS = bytes(32)
 
 def digest(previous: bytes, content: Content | Row) -> bytes:
     """Give the SHA-256 of an entry: over the digest before it, and over what it says, as JSON."""
-    metadata = content[_METADATA]
+    metadata: Any = content[_METADATA]
     said = [
         "cursor-ledger/1",
         *content[:_METADATA],

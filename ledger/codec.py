@@ -1,6 +1,6 @@
 """How values are written: as rows of the log, and as JSON. What is read is distrusted.
 
-The tags are frozen: an entry is stored under its tag for ever, and a change of shape gets a new one.
+The tags are frozen: an entry is stored under its tag for ever, and another shape gets another tag.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, assert_never
 
 import attrs
@@ -117,7 +116,7 @@ def parse_time(value: str, name: str) -> datetime:
 # --- rows ---
 
 
-def content(
+def content(  # noqa: PLR0917 - in the order of the digest
     key: CursorKey,
     version: int,
     epoch: int,
@@ -240,17 +239,18 @@ _TAG = 9
 
 
 def _shapes() -> dict[str, frozenset[tuple[type, ...]]]:
-    null, optional_int, optional_text = [type(None)], [int, type(None)], [str, type(None)]
-    one_int, one_text = [int], [str]
-    head = [one_int, one_text, one_text, one_text, one_int, one_int, one_int, one_text]
-    head += [optional_text, one_text]
-    tails = {
-        CursorAdvanced: [one_int, one_int, one_text, one_int, one_text, null, null, one_int],
-        CursorReset: [one_int, one_int, one_text, optional_int, null, one_text, null, one_int],
-        ErrorRecorded: [null, null, null, null, null, null, one_text, one_int],
+    null = type(None)
+    head = (int, str, str, str, int, int, int, str)
+    tails: dict[type[Event], list[tuple[type, ...]]] = {
+        CursorAdvanced: [(int, int, str, int, str, null, null, int)],
+        CursorReset: [(int, int, str, at, null, str, null, int) for at in (int, null)],
+        ErrorRecorded: [(null, null, null, null, null, null, str, int)],
     }
     return {
-        TAGS[kind]: frozenset(product(*head, *tail, [bytes])) for kind, tail in tails.items()
+        TAGS[kind]: frozenset(
+            (*head, metadata, str, *tail, bytes) for tail in variants for metadata in (str, null)
+        )
+        for kind, variants in tails.items()
     }
 
 
@@ -348,7 +348,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(Request, _unwrapped(converter))
     for kind in (CursorKey, Cursor, CursorQuery, Entry, *TAGS, *_OPS.values()):
         # Each field is told its name, so that a refusal can say which one it was.
-        hooks = {
+        hooks: dict[str, Any] = {
             field.name: override(struct_hook=_reader(converter, field.name, field.type))
             for field in attrs.fields(attrs.resolve_types(kind))
         }
@@ -360,7 +360,7 @@ def _converter() -> Converter:
     return converter
 
 
-def _reader(converter: Converter, name: str, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401
+def _reader(converter: Converter, name: str, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401, PLR0911 - a table
     """Give the function that reads the field `name` of type `kind`, and coerces nothing."""
 
     def optional(read: Callable[[Any, str], object]) -> Callable[[Any, Any], object]:
@@ -409,7 +409,9 @@ def _object(kind: type, read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T
 
     def structured(value: object, _: object) -> T:
         if not isinstance(value, Mapping):
-            raise InvalidCursorError(f"{kind.__name__} must be an object, not {fields.kind(value)}.")
+            raise InvalidCursorError(
+                f"{kind.__name__} must be an object, not {fields.kind(value)}."
+            )
         return read({**absent, **value} if kind is Cursor else value, kind)
 
     return structured

@@ -1,5 +1,4 @@
-"""The one place where entries are born: the law is asked, the chain is continued, both are stored.
-"""
+"""The one place where entries are born: the law is asked, the chain continued, both stored."""
 
 from __future__ import annotations
 
@@ -53,9 +52,7 @@ def commit(
     return cursors
 
 
-def _entry(
-    head: Head | None, request: Request, *, actor: str, now: datetime
-) -> tuple[Draft, Head]:
+def _entry(head: Head | None, request: Request, *, actor: str, now: datetime) -> tuple[Draft, Head]:
     now = fields.moment(now, "the ledger's clock")
     before = head.cursor if head else None
     event = rules.decide(before, request, actor=actor, now=now)

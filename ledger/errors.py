@@ -80,8 +80,9 @@ class StaleEpochError(LedgerError):
     def __str__(self) -> str:
         now = self.current.epoch if self.current else 0
         return (
-            f"{self.request.key} is in epoch {now}; this advance was made in epoch "
-            f"{self.request.epoch}. Read the cursor again, and go on from {_sequence(self.current)}."
+            f"{self.request.key} is in epoch {now}, for it was reset; this advance was made in "
+            f"epoch {self.request.epoch}. Read the cursor again, and go on from "
+            f"{_sequence(self.current)}."
         )
 
 

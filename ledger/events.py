@@ -1,5 +1,4 @@
-"""What happened: the events, and the entries of the log that carry them. None of them ever changes.
-"""
+"""What happened: the events, and the entries of the log that carry them. None ever changes."""
 
 from __future__ import annotations
 
@@ -85,8 +84,8 @@ class EntryQuery:
     """Chooses entries; what is not given matches all.
 
     `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
-    `kinds` are event types, such as `CursorReset`. `recorded_from` and `position_from` are included,
-    `recorded_until` and `position_until` too. `covering` is a sequence: the entries that passed it,
+    `kinds` are event types, such as `CursorReset`. The bounds of time and position are included.
+    `covering` is a sequence: the entries that passed it,
     confirmed it, or rewound behind it. `limit` 0 or less means no limit.
 
     Raises InvalidCursorError.

@@ -177,7 +177,10 @@ _SECRETS = (
     (re.compile(r"(://[^\s/@:]{0,256}:)[^\s/]{1,1024}(?=@)"), r"\1***"),
     # Bearer …, in whatever case and wherever it was quoted; Authorization: Basic …
     (
-        re.compile(r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}", re.I),
+        re.compile(
+            r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}",
+            re.IGNORECASE,
+        ),
         r"\1***",
     ),
     # password=…, "client_secret": "…", api-key: …
@@ -185,7 +188,7 @@ _SECRETS = (
         re.compile(
             rf"""(\b[\w-]{{0,64}}?{_NAME}[\w-]{{0,64}}["']?\s{{0,8}}[=:]\s{{0,8}})"""
             r"""("[^"]{1,4096}"|'[^']{1,4096}'|(?!\*\*\*)[^\s"'&,;)}\]]{1,4096})""",
-            re.I,
+            re.IGNORECASE,
         ),
         r"\1***",
     ),

@@ -33,7 +33,7 @@ class Outcome(StrEnum):
         Raises InvalidCursorError.
         """
         try:
-            return cls(value)
+            return cls(str(value))
         except ValueError:
             raise InvalidCursorError(
                 f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
@@ -103,7 +103,7 @@ class ResetCursor:
             last_sequence=fields.sequence(self.last_sequence, "last_sequence", least=0),
             last_delivery_id=fields.text(self.last_delivery_id, "last_delivery_id"),
             reason=fields.text(
-                "" if self.reason is None else self.reason,
+                self.reason,
                 "reason",
                 length_max=fields.REASON_LENGTH_MAX,
             ),

@@ -51,11 +51,7 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
         raise InvalidCursorError(f'durability must be "full" or "normal", not {durability!r:.80}.')
     if not callable(clock):
         raise InvalidCursorError(f"clock must be callable, not {fields.kind(clock)}.")
-    if (
-        isinstance(busy_timeout_s, bool)
-        or not isinstance(busy_timeout_s, int | float)
-        or not 0 <= busy_timeout_s <= 86_400
-    ):
+    if type(busy_timeout_s) not in (int, float) or not 0 <= busy_timeout_s <= 86_400:
         raise InvalidCursorError(
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
@@ -246,9 +242,9 @@ class Ledger:
     ) -> Iterator[Cursor | None]:
         """Deliver in the body; then advance to `to`, or record the exception and raise it again.
 
-        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if the
-        cursor is reset in the meantime, StaleEpochError is raised instead of undoing the reset. If
-        the error cannot be recorded either, the body's exception is raised with a note of it.
+        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if
+        the cursor is reset in the meantime, StaleEpochError is raised, and the reset stands. If the
+        error cannot be recorded either, the body's exception is raised with a note of it.
 
         Raises what `advance` raises.
         """
@@ -352,11 +348,12 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
     return query
 
 
-def _checked_request(request: Request) -> Request:
+def _checked_request(request: object) -> Request:
     if not isinstance(request, get_args(Request)):
         known = ", ".join(kind.__name__ for kind in get_args(Request))
         raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
-    return request
+    checked: Request = request
+    return checked
 
 
 def _iterable(requests: Iterable[Request]) -> Iterable[Request]:

@@ -1,5 +1,4 @@
-"""The check of the evidence: every chain, and every stored cursor against the fold of its entries.
-"""
+"""The check of the evidence: every chain, and every stored cursor against its entries."""
 
 from __future__ import annotations
 
@@ -69,8 +68,7 @@ class Fault:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """What was found in `entries` entries and `cursors` stored cursors; `checkpoint` covers them.
-    """
+    """What was found in so many entries and stored cursors; `checkpoint` is over those entries."""
 
     entries: int
     cursors: int

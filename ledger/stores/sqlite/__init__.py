@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from ledger.chain import Head
@@ -11,6 +12,7 @@ from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
 from ledger.stores import Transaction
 from ledger.stores.sqlite.connections import Connections, Pool
+from ledger.stores.sqlite.session import SQLiteSession
 from ledger.verification import Log
 
 __all__ = ["SQLiteStore"]
@@ -50,9 +52,10 @@ class SQLiteStore:
         """Give cursors by stream, subject and consumer, in code-point order."""
         last: Cursor | None = None
         for rows in _page_sizes(query.limit):
-            after = last.key if last else None
             page = self._connections.read(
-                lambda session, after=after, rows=rows: session.cursors(query, after, rows)
+                partial(
+                    SQLiteSession.cursors, query=query, after=last.key if last else None, rows=rows
+                )
             )
             yield from page
             if len(page) < rows:
@@ -61,11 +64,11 @@ class SQLiteStore:
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         """Give entries by position, up to the last one that there was when this began."""
-        until = self._connections.read(lambda session: session.last_position())
+        until = self._connections.read(SQLiteSession.last_position)
         last: Entry | None = None
         for rows in _page_sizes(query.limit):
             page = self._connections.read(
-                lambda session, after=last, rows=rows: session.entries(query, after, until, rows)
+                partial(SQLiteSession.entries, query=query, after=last, until=until, rows=rows)
             )
             yield from page
             if len(page) < rows:

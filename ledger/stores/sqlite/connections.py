@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ledger.errors import InvalidCursorError, LedgerBusyError, SchemaVersionError, StorageError
@@ -258,7 +259,7 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def borrow(self, connection: object) -> Connections:
+    def borrow(self, connection: object) -> Connections:  # noqa: ARG002 - of the protocol
         """Refuse: this one is lent already."""
         raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
 
@@ -269,7 +270,7 @@ class Borrowed:
         connection = session.connection
         files = {row[1]: row[2] for row in session.select("PRAGMA database_list")}
         main = files.get("main", "")
-        if self._path == file.MEMORY or not main or not os.path.samefile(main, self._path):
+        if self._path == file.MEMORY or not main or not Path(main).samefile(self._path):
             raise InvalidCursorError(
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "
                 f"{self._path}; lend it a connection to the same file."

@@ -12,8 +12,8 @@ _BUSY = "is held by another writer, longer than the busy time-out. Nothing was a
 _SENTENCES = {
     sqlite3.SQLITE_READONLY: "cannot be written to by this user; nothing was appended. Give it "
     "permission, or copy the ledger to a place where it has it",
-    sqlite3.SQLITE_FULL: "has no room to grow: the disk is full, or a limit is reached. Nothing was "
-    "appended; make room and try again",
+    sqlite3.SQLITE_FULL: "has no room to grow: the disk is full, or a limit is reached. Nothing "
+    "was appended; make room and try again",
     sqlite3.SQLITE_CORRUPT: "is damaged. Restore it from a backup, or rescue what can be read with "
     "the sqlite3 command's .recover",
     sqlite3.SQLITE_NOTADB: "is not a SQLite database; it was left as it is",

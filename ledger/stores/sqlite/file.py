@@ -68,7 +68,8 @@ def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: floa
     if not os.access(path, os.W_OK):
         return  # It can still be read; a write says what is wrong.
     deadline = time.monotonic() + busy_timeout_s
-    while True:
+    mode = ""
+    while not mode:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         except sqlite3.OperationalError as error:
@@ -76,8 +77,6 @@ def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: floa
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
-        else:
-            break
     if mode != "wal":
         raise StorageError(
             f"{path} lies where SQLite cannot keep a write-ahead log (a network share, perhaps), "

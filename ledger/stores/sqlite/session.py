@@ -56,7 +56,9 @@ ORDER BY {{order}} LIMIT ?
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
-HEADS_BY_ID = f"SELECT id, consumer_id, stream_name, subject_id, {_STATE} FROM ledger_cursors ORDER BY id"
+HEADS_BY_ID = (
+    f"SELECT id, consumer_id, stream_name, subject_id, {_STATE} FROM ledger_cursors ORDER BY id"
+)
 
 ROWS_BY_CURSOR = f"""
 SELECT e.cursor_id, {_ENTRY} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
@@ -121,7 +123,7 @@ class SQLiteSession:
         conditions, values = _conditions(query)
         conditions.append("e.position <= ?")
         values.append(until)
-        # The entries of one cursor are found by version; those of many, and the resets, by position.
+        # One cursor's entries are found by version; those of many, and resets, by position.
         by_version = query.key is not None and query.kinds != (CursorReset,)
         order = "e.version" if by_version else "e.position"
         if after is not None:
@@ -131,7 +133,9 @@ class SQLiteSession:
             conditions=" AND ".join(conditions),
             order=order + (" DESC" if query.newest_first else ""),
         )
-        return [codec.entry(row) for row in self._rows().execute(statement, (*values, rows)).fetchall()]
+        return [
+            codec.entry(row) for row in self._rows().execute(statement, (*values, rows)).fetchall()
+        ]
 
     # --- the whole log, for a check ---
 
@@ -175,26 +179,25 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
             " WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?)",
             *(key.stream_name, key.subject_id, key.consumer_id),
         )
-    for part in ("consumer_id", "stream_name", "subject_id"):
-        if value := getattr(query, part):
-            where(f"c.{part} = ?", value)
-    if query.kinds:
+    for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
+        if value := getattr(query, column[2:]):
+            where(f"{column} = ?", value)
+    if tags := [f"'{TAGS[kind]}'" for kind in query.kinds]:
         # Spelled out, not bound: only so does SQLite see that the index of resets will do.
-        tags = ", ".join(f"'{TAGS[kind]}'" for kind in query.kinds)
-        where(f"e.tag IN ({tags})" if len(query.kinds) > 1 else f"e.tag = {tags}")
-    if query.actor:
-        where("e.actor = ?", query.actor)
-    if query.recorded_from is not None:
-        where("e.recorded_at >= ?", codec.micros(query.recorded_from))
-    if query.recorded_until is not None:
-        where("e.recorded_at <= ?", codec.micros(query.recorded_until))
-    if query.position_from is not None:
-        where("e.position >= ?", query.position_from)
-    if query.position_until is not None:
-        where("e.position <= ?", query.position_until)
+        where(f"e.tag IN ({', '.join(tags)})" if tags[1:] else f"e.tag = {tags[0]}")
+    bounds = (
+        ("e.recorded_at >= ?", query.recorded_from and codec.micros(query.recorded_from)),
+        ("e.recorded_at <= ?", query.recorded_until and codec.micros(query.recorded_until)),
+        ("e.position >= ?", query.position_from),
+        ("e.position <= ?", query.position_until),
+    )
+    for condition, bound in bounds:
+        if bound is not None:
+            where(condition, bound)
     if query.covering is not None:
         where(
-            "(min(e.previous_sequence, e.sequence) < ? AND ? <= max(e.previous_sequence, e.sequence)"
+            "(min(e.previous_sequence, e.sequence) < ?"
+            " AND ? <= max(e.previous_sequence, e.sequence)"
             f" OR e.tag = '{TAGS[CursorAdvanced]}' AND e.sequence = ?)",
             *(query.covering,) * 3,
         )
