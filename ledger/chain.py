@@ -13,10 +13,10 @@ from typing import Any
 
 import attrs
 
-from ledger import codec
+from ledger import codec, fields
 from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey
-from ledger.errors import BrokenChainError
+from ledger.errors import BrokenChainError, InvalidCursorError
 
 __all__ = ["GENESIS", "STATE", "Checkpoint", "Head", "checkpoint", "digest"]
 
@@ -124,6 +124,15 @@ class Checkpoint:
     entries: int
     position: int
     root: bytes = attrs.field(repr=bytes.hex)
+
+    def __attrs_post_init__(self) -> None:
+        fields.set_fields(
+            self,
+            entries=fields.sequence(self.entries, "entries", least=0),
+            position=fields.sequence(self.position, "position", least=0),
+        )
+        if type(self.root) is not bytes or len(self.root) != len(GENESIS):
+            raise InvalidCursorError("root must be the 32 bytes of a SHA-256.")
 
 
 def checkpoint(digests: Iterable[tuple[int, bytes]], *, entries: int | None = None) -> Checkpoint:

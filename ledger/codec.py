@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, assert_never
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, assert_never, overload
 
 import attrs
 
@@ -302,7 +303,11 @@ def unstructure(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower ty
     return _converter().unstructure(value)
 
 
-def structure(data: object, kind: type[T]) -> T:
+@overload
+def structure(data: object, kind: type[T]) -> T: ...
+@overload
+def structure(data: object, kind: UnionType) -> Any: ...  # noqa: ANN401 - one of the union
+def structure(data: object, kind: Any) -> Any:
     """Give the value of type `kind` that plain JSON values describe; nothing is coerced.
 
     `kind` is a request type, `Request` for any of them, `Cursor`, `CursorKey`, `CursorQuery` or

@@ -283,18 +283,24 @@ class Ledger:
 
     # --- proof ---
 
-    def verify(self, against: Checkpoint | None = None) -> Verification:
+    def verify(
+        self,
+        against: Checkpoint | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Verification:
         """Check every chain, and every stored cursor against the fold of its entries.
 
         All faults are reported. With `against`, a checkpoint that was kept, the entries under it
-        must still be the same ones, in the same order.
+        must still be the same ones, in the same order. `progress` is told now and then how many
+        entries were checked.
         """
         if against is not None and not isinstance(against, Checkpoint):
             raise InvalidCursorError(
                 f"against must be a Checkpoint, not {fields.kind(against)}; see Ledger.checkpoint."
             )
         with self._store.snapshot() as log:
-            return verification.verify(log, against=against)
+            return verification.verify(log, against=against, progress=progress)
 
     def checkpoint(self) -> Checkpoint:
         """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol, TypeAlias
@@ -19,6 +19,8 @@ __all__ = ["FAULTS_MAX", "Fault", "Log", "StoredHead", "Verification", "verify"]
 
 FAULTS_MAX = 10_000
 """So many faults are listed; past them they are only counted, to bound the memory."""
+
+PROGRESS_ENTRIES = 10_000
 
 StoredHead: TypeAlias = tuple[int, str, Row]
 """A stored cursor, unread: its id, its key as text, its state in the order of `STATE`."""
@@ -81,15 +83,23 @@ class Verification:
         return not self.faults
 
 
-def verify(log: Log, *, against: Checkpoint | None = None) -> Verification:
+def verify(
+    log: Log,
+    *,
+    against: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Verification:
     """Check `log`, and report all faults rather than the first.
 
     With `against`, a checkpoint taken earlier, the entries under it must still be the same ones.
-    Memory does not grow with the log.
+    `progress` is told now and then how many entries were checked. Memory does not grow with the
+    log.
     """
     listed: list[Fault] = []
     faults = entries = cursors = 0
     for count, found in _faults(log):
+        if progress is not None and count[0] // PROGRESS_ENTRIES > entries // PROGRESS_ENTRIES:
+            progress(count[0])
         entries, cursors = count
         if found is not None:
             faults += 1
@@ -134,6 +144,8 @@ def _faults(log: Log) -> Iterator[tuple[tuple[int, int], Fault | None]]:
             entries += 1
             for fault in chain.follow(row):
                 yield (entries, cursors), fault
+            if entries % PROGRESS_ENTRIES == 0:
+                yield (entries, cursors), None
         yield (entries, cursors), chain.compare(head[2])
         head = next(heads, None)
     while head is not None:

@@ -1,0 +1,58 @@
+"""The command line: `cursor-ledger`."""
+
+from __future__ import annotations
+
+import click
+
+from ledger.cli import reading, writing
+from ledger.cli.bulk import append
+from ledger.cli.parameters import DEFAULT_DB, Commands, Target
+from ledger.service import BUSY_TIMEOUT_S
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, 4 no such cursor, "
+    "5 verification failed, 75 busy, try again.",
+)
+@click.option(
+    "--db",
+    default=DEFAULT_DB,
+    envvar="CURSOR_LEDGER_DB",
+    show_default=True,
+    show_envvar=True,
+    metavar="TARGET",
+    help="The ledger: the path of its file.",
+)
+@click.option(
+    "--actor",
+    default="",
+    envvar="CURSOR_LEDGER_ACTOR",
+    show_envvar=True,
+    metavar="NAME",
+    help="Who acts.  [default: user@host]",
+)
+@click.option(
+    "--busy-timeout",
+    type=click.FloatRange(0, 86_400),
+    default=BUSY_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for other writers.",
+)
+@click.version_option(package_name="cursor-ledger", message="cursor-ledger %(version)s")
+@click.pass_context
+def main(context: click.Context, db: str, actor: str, busy_timeout: float) -> None:
+    """Who moved which cursor, from where to where, when and why.
+
+    A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON lines
+    into a pipe; --table, --json, --jsonl and --csv choose.
+    """
+    context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
+
+
+for command in (*writing.commands, append, *reading.commands):
+    main.add_command(command)

@@ -1,0 +1,202 @@
+"""The command that appends a file of requests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Protocol
+
+import attrs
+import click
+
+from ledger import codec
+from ledger.cli.output import Column, Form, form_options, show, visible
+from ledger.cli.parameters import EXIT_REFUSED, Target, pass_target
+from ledger.errors import InvalidCursorError, LedgerError, StorageError
+from ledger.requests import Request
+from ledger.service import Ledger
+
+__all__ = ["append"]
+
+BATCH_LINES = 500
+LINE_BYTES_MAX = 1_048_576
+
+
+@attrs.frozen
+class Refusal:
+    """A line that was not appended, and why."""
+
+    line: int
+    error: str
+    message: str
+
+    @classmethod
+    def of(cls, line: int, error: LedgerError) -> Refusal:
+        """Say of a line what it was refused with."""
+        return cls(line, type(error).__name__, str(error))
+
+
+_REFUSALS = [
+    Column("line", lambda refusal: str(refusal.line)),
+    Column("error", lambda refusal: refusal.error),
+    Column("message", lambda refusal: visible(refusal.message)),
+]
+
+
+@attrs.define
+class _Tally:
+    """How far a file has got: what the user is told, whatever happens."""
+
+    appended: int = 0
+    refused: int = 0
+    line: int = 0
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--atomic", is_flag=True, help="All or nothing, in one transaction.")
+@click.option("--from-line", type=click.IntRange(1), default=1, help="Go on from this line.")
+@form_options
+@pass_target
+@click.pass_context
+def append(
+    context: click.Context,
+    target: Target,
+    file: BinaryIO,
+    atomic: bool,
+    from_line: int,
+    form: Form | None,
+) -> None:
+    """Append requests from FILE, or - for standard input: one JSON object a line.
+
+    \b
+    {"op": "advance", "advance": {"key": {"consumer_id": "webhooks",
+     "stream_name": "orders"}, "last_sequence": 44, "delivery_id": "msg-44"}}
+    {"op": "reset", "reset": {"key": …, "last_sequence": 41, "reason": "…"}}
+    {"op": "error", "error": {"key": …, "last_error": "…"}}
+
+    A line that is refused is listed, and the others go on; the exit code is then 3.
+    """
+    tally = _Tally(line=from_line - 1)
+    with target.open(make=True) as book, _progress(file) as bar:
+        lines = _lines(file, from_line, bar)
+        try:
+            refusals = _atomically(book, lines, tally) if atomic else _each(book, lines, tally)
+            show(refusals, _REFUSALS, form)
+        except (KeyboardInterrupt, StorageError):
+            if not atomic:
+                click.echo(
+                    f"stopped: {tally.appended:,} appended up to line {tally.line}; "
+                    f"go on with --from-line {tally.line + 1}",
+                    err=True,
+                )
+            raise
+    click.echo(f"{tally.appended:,} appended, {tally.refused:,} refused", err=True)
+    if tally.refused:
+        context.exit(EXIT_REFUSED)
+
+
+def _each(
+    book: Ledger, lines: Iterator[tuple[int, Request | LedgerError]], tally: _Tally
+) -> Iterator[Refusal]:
+    """Append line by line, many in a transaction; give the refused ones."""
+    batch: list[tuple[int, Request | LedgerError]] = []
+
+    def commit() -> list[Refusal]:
+        results = iter(
+            book.append_each([asked for _, asked in batch if not isinstance(asked, LedgerError)])
+        )
+        refusals = []
+        for line, asked in batch:
+            result = asked if isinstance(asked, LedgerError) else next(results)
+            if isinstance(result, LedgerError):
+                refusals.append(Refusal.of(line, result))
+        tally.appended += len(batch) - len(refusals)
+        tally.refused += len(refusals)
+        tally.line = batch[-1][0]
+        batch.clear()
+        return refusals
+
+    for numbered in lines:
+        batch.append(numbered)
+        if len(batch) == BATCH_LINES:
+            yield from commit()
+    if batch:
+        yield from commit()
+
+
+def _atomically(
+    book: Ledger, lines: Iterator[tuple[int, Request | LedgerError]], tally: _Tally
+) -> Iterator[Refusal]:
+    """Append all lines, or give what stands against it."""
+    requests: list[Request] = []
+    numbers: list[int] = []
+    refusals: list[Refusal] = []
+    for line, asked in lines:
+        if isinstance(asked, LedgerError):
+            refusals.append(Refusal.of(line, asked))
+        else:
+            requests.append(asked)
+            numbers.append(line)
+    if not refusals:
+        try:
+            tally.appended = len(book.append(requests))
+        except StorageError:
+            raise
+        except LedgerError as error:
+            at = next(
+                n for n, asked in enumerate(requests) if asked is getattr(error, "request", None)
+            )
+            refusals = [Refusal.of(numbers[at], error)]
+    tally.refused = len(refusals)
+    yield from refusals
+
+
+def _lines(
+    file: BinaryIO, from_line: int, bar: Progress
+) -> Iterator[tuple[int, Request | LedgerError]]:
+    """Give (line number, request) of each line that is not blank; in place of a bad one, why."""
+    number = 0
+    while raw := file.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        whole = len(raw) <= LINE_BYTES_MAX
+        size = len(raw)
+        while not raw.endswith(b"\n") and (more := file.readline(LINE_BYTES_MAX)):
+            raw, size = more, size + len(more)
+        bar.update(size)
+        if number < from_line or (whole and not raw.strip()):
+            continue
+        if not whole:
+            yield number, InvalidCursorError(f"the line is longer than {LINE_BYTES_MAX:,} bytes.")
+            continue
+        try:
+            yield number, codec.structure(codec.loads(raw), Request)
+        except LedgerError as error:
+            yield number, error
+
+
+class Progress(Protocol):
+    """What is told of each line's bytes."""
+
+    def update(self, n_steps: int) -> None:
+        """Go on by so many bytes."""
+
+
+class _Silent:
+    """No progress: nobody watches, or nobody knows how long it will be."""
+
+    def update(self, n_steps: int) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _progress(file: BinaryIO) -> Iterator[Progress]:
+    if not sys.stderr.isatty() or not file.seekable():
+        yield _Silent()
+        return
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with click.progressbar(length=length, label="append", file=sys.stderr) as bar:
+        yield bar

@@ -1,0 +1,253 @@
+"""How results are shown: tables on a terminal, JSON lines into a pipe, CSV on demand.
+
+Text from the log was written by strangers. It is shown so that it cannot command the terminal,
+reorder what is read, or start a formula in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from ledger import codec
+from ledger.cursor import Cursor
+from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
+
+__all__ = ["CURSORS", "ENTRIES", "Column", "Form", "form_options", "show", "show_one", "visible"]
+
+T = TypeVar("T")
+
+TABLE_PAGE_ROWS = 500
+
+
+class Form(StrEnum):
+    """The forms that a result can take."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@attrs.frozen
+class Column:
+    """A column of a table: its heading, and what stands in it for a value."""
+
+    heading: str
+    cell: Callable[[Any], str]
+
+
+# C0 and C1 controls, and the marks that reorder or hide text (Unicode TR 36 and "Trojan Source").
+_INVISIBLE = re.compile(
+    "[\0-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_JSON_INVISIBLE = re.compile(
+    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def visible(text: str) -> str:
+    r"""Give `text` with control, escape and bidirectional characters spelled out, as \x1b is."""
+    return _INVISIBLE.sub(_escape, text)
+
+
+def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--table`, `--json`, `--jsonl` and `--csv` to a command, as its parameter `form`."""
+    helps = {
+        Form.CSV: "Comma-separated values, with a heading.",
+        Form.JSONL: "One JSON object a line: the form into a pipe.",
+        Form.JSON: "One JSON value.",
+        Form.TABLE: "A table: the form on a terminal.",
+    }
+    for form, text in helps.items():
+        option = click.option(f"--{form}", "form", flag_value=form, type=Form, help=text)
+        command = option(command)
+    return command
+
+
+def show(values: Iterable[T], columns: list[Column], form: Form | None) -> None:
+    """Print `values` as they come, in the form that was asked for, or that fits where it goes."""
+    match form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL):
+        case Form.TABLE:
+            _show_table(iter(values), columns)
+        case Form.JSONL:
+            for value in values:
+                click.echo(_json(value))
+        case Form.JSON:
+            opened = False
+            for value in values:
+                click.echo((",\n " if opened else "[") + _json(value), nl=False)
+                opened = True
+            click.echo("]" if opened else "[]")
+        case Form.CSV:
+            _show_csv(values)
+
+
+def show_one(value: object, columns: list[Column], form: Form | None) -> None:
+    """Print one value: in JSON not as a list."""
+    if form is Form.JSON:
+        click.echo(_json(value))
+    else:
+        show([value], columns, form)
+
+
+def colour(text: str, name: str) -> str:
+    """Give `text` in a colour where that is wanted: on a terminal, without NO_COLOR."""
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    return click.style(text, fg=name)
+
+
+def _show_table(values: Iterator[Any], columns: list[Column]) -> None:
+    from tabulate import tabulate
+
+    headings = [column.heading for column in columns]
+    first = True
+    # A page at a time, so that a table of a million rows starts at once and fits in memory.
+    while page := list(islice(values, TABLE_PAGE_ROWS)):
+        rows = [[column.cell(value) for column in columns] for value in page]
+        table = tabulate(
+            rows, headers=headings if first else (), tablefmt="simple", disable_numparse=True
+        )
+        click.echo("\n".join(line.rstrip() for line in table.splitlines()))
+        first = False
+
+
+def _show_csv(values: Iterable[object]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    headed = False
+    for value in values:
+        record = _flat(codec.unstructure(value))
+        if not headed:
+            writer.writerow(_ENTRY_COLUMNS if isinstance(value, Entry) else record)
+            headed = True
+        names = _ENTRY_COLUMNS if isinstance(value, Entry) else record
+        writer.writerow([_defused(record.get(name)) for name in names])
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if name in ("key", "event"):
+            flat.update(value)
+        else:
+            flat[name] = codec.dumps(value) if isinstance(value, dict | list) else value
+    return flat
+
+
+def _defused(value: object) -> object:
+    # A spreadsheet runs what begins so (OWASP, "CSV Injection").
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + visible(value)
+    return visible(value) if isinstance(value, str) else value
+
+
+def _json(value: object) -> str:
+    # JSON may spell out any character, so this loses nothing.
+    return _JSON_INVISIBLE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", codec.dumps(codec.unstructure(value))
+    )
+
+
+def _escape(found: re.Match[str]) -> str:
+    known = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+    code = ord(found[0])
+    return known.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _moment(value: datetime | None) -> str:
+    return "" if value is None else codec.show_time(value.replace(microsecond=0))
+
+
+def _what(entry: Entry) -> str:
+    event = entry.event
+    match event:
+        case CursorAdvanced() if event.previous_sequence == event.sequence:
+            return f"confirm {event.sequence}"
+        case CursorAdvanced():
+            return f"advance {event.previous_sequence} → {event.sequence}"
+        case CursorReset():
+            return colour(f"reset {event.previous_sequence} → {event.sequence}", "yellow")
+        case ErrorRecorded():
+            return colour("error", "red")
+
+
+def _detail(entry: Entry) -> str:
+    event = entry.event
+    match event:
+        case CursorAdvanced():
+            outcome = "" if event.outcome == "delivered" else event.outcome.value
+            return " ".join(part for part in (visible(event.delivery_id), outcome) if part)
+        case CursorReset():
+            return visible(event.reason)
+        case ErrorRecorded():
+            return visible(event.message)
+
+
+def _text(name: str) -> Callable[[Any], str]:
+    return lambda value: visible(str(getattr(value, name)))
+
+
+def _key(name: str) -> Callable[[Cursor | Entry], str]:
+    return lambda value: visible(getattr(value.key, name))
+
+
+_OWNER = [
+    Column("consumer", _key("consumer_id")),
+    Column("stream", _key("stream_name")),
+    Column("subject", _key("subject_id")),
+]
+
+CURSORS = [
+    *_OWNER,
+    Column("at", _text("last_sequence")),
+    Column("delivery", _text("last_delivery_id")),
+    Column("delivered", lambda cursor: _moment(cursor.last_delivered_at)),
+    Column("version", _text("version")),
+    Column("epoch", _text("epoch")),
+    Column("updated", lambda cursor: _moment(cursor.updated_at)),
+    Column("error", lambda cursor: colour(visible(cursor.last_error), "red")),
+]
+
+ENTRIES = [
+    Column("position", _text("position")),
+    Column("recorded", lambda entry: _moment(entry.recorded_at)),
+    *_OWNER,
+    Column("version", _text("version")),
+    Column("what", _what),
+    Column("detail", _detail),
+    Column("actor", _text("actor")),
+]
+
+_ENTRY_COLUMNS = (
+    "position",
+    "consumer_id",
+    "stream_name",
+    "subject_id",
+    "version",
+    "epoch",
+    "recorded_at",
+    "actor",
+    "metadata",
+    "tag",
+    "previous_sequence",
+    "sequence",
+    "delivery_id",
+    "delivered_at",
+    "outcome",
+    "reason",
+    "message",
+    "occurred_at",
+    "digest",
+)

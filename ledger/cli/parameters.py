@@ -1,0 +1,186 @@
+"""What the commands take: cursors, times, metadata, the ledger itself; and how they exit."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from click.shell_completion import CompletionItem
+
+import ledger
+from ledger import codec, errors, fields
+from ledger.cursor import CursorKey, CursorQuery
+from ledger.service import Ledger
+
+__all__ = ["MOMENT", "Commands", "Target", "cursor_arguments", "metadata_option", "pass_target"]
+
+DEFAULT_DB = "cursor-ledger.db"
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_NO_CURSOR = 4
+EXIT_NOT_VERIFIED = 5
+EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
+
+_EXITS = (
+    (errors.LedgerBusyError, EXIT_BUSY),
+    (errors.StorageError, EXIT_FAILED),
+    (errors.BrokenChainError, EXIT_NOT_VERIFIED),
+    (errors.CursorNotFoundError, EXIT_NO_CURSOR),
+    (errors.InvalidCursorError, EXIT_USAGE),
+    (errors.LedgerError, EXIT_REFUSED),
+)
+
+
+@attrs.frozen
+class Target:
+    """The ledger that a command is about, and who asks."""
+
+    path: str
+    actor: str
+    busy_timeout_s: float
+
+    def open(self, *, actor: str = "", make: bool = False) -> Ledger:
+        """Open it; only a command that writes makes one where there is none."""
+        in_memory_or_url = self.path == ":memory:" or "://" in self.path
+        if not make and not in_memory_or_url and not Path(self.path).exists():
+            raise errors.StorageError(
+                f"{self.path} does not exist. Name a ledger with --db, or CURSOR_LEDGER_DB; "
+                "the first advance makes one."
+            )
+        return ledger.open(
+            self.path,
+            actor=actor or self.actor or default_actor(),
+            busy_timeout_s=self.busy_timeout_s,
+        )
+
+
+pass_target = click.make_pass_decorator(Target)
+
+
+class Commands(click.Group):
+    """A group whose commands fail with the message of the error, and the exit code of its kind."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from ledger.cli.output import visible
+
+        try:
+            return super().invoke(ctx)
+        except errors.LedgerError as error:
+            click.echo(f"cursor-ledger: {visible(str(error))}", err=True)
+            ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
+
+
+def default_actor() -> str:
+    """Give `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def cursor_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments CONSUMER STREAM [SUBJECT]."""
+    subject = click.argument("subject", default="", shell_complete=_known("subject_id"))
+    stream = click.argument("stream", shell_complete=_known("stream_name"))
+    consumer = click.argument("consumer", shell_complete=_known("consumer_id"))
+    return consumer(stream(subject(command)))
+
+
+def _known(part: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete a part of a key from the cursors that there are."""
+
+    def complete(
+        context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        del parameter
+        root = context.find_root().params
+        target = Target(root.get("db") or DEFAULT_DB, "", 1.0)
+        given = context.params
+        query = CursorQuery(
+            consumer_id=given.get("consumer") or "" if part != "consumer_id" else "",
+            stream_name=given.get("stream") or "" if part == "subject_id" else "",
+        )
+        try:
+            with target.open() as book:
+                names = {getattr(cursor.key, part) for cursor in book.cursors(query)}
+        except errors.LedgerError:
+            return []
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+    return complete
+
+
+def key(consumer: str, stream: str, subject: str) -> CursorKey:
+    """Give the key that the arguments name."""
+    return CursorKey(consumer, stream, subject)
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Moment(click.ParamType[datetime]):
+    """A time in RFC 3339, or how long ago with its unit; a bare number says neither."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Give the moment."""
+        if isinstance(value, datetime):
+            return value
+        if found := re.fullmatch(r"(\d{1,9})([smhdw])", value, re.ASCII):
+            try:
+                return fields.utc_now() - timedelta(**{_UNITS[found[2]]: int(found[1])})
+            except OverflowError:
+                self.fail(f"{value} is longer ago than there are years.", param, ctx)
+        try:
+            return codec.parse_time(value, "it")
+        except errors.InvalidCursorError:
+            self.fail(
+                f"{value!r} is no time. Give one like 2026-05-05T16:00:01Z, or how long ago, with "
+                "its unit: 90m, 36h, 7d.",
+                param,
+                ctx,
+            )
+
+
+MOMENT = Moment()
+
+
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or name in pairs:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE, once.", context, parameter)
+        pairs[name] = text
+    return pairs
+
+
+def metadata_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--meta NAME=VALUE`, as often as wanted."""
+    return click.option(
+        "--meta",
+        "metadata",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_pairs,
+        help="Keep this with the entry, such as ticket=OPS-12. Repeatable.",
+    )(command)

@@ -1,0 +1,210 @@
+"""The commands that show what is in the ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import click
+
+from ledger.chain import Checkpoint
+from ledger.cli.output import CURSORS, ENTRIES, Column, Form, form_options, show, show_one, visible
+from ledger.cli.parameters import (
+    EXIT_NOT_VERIFIED,
+    MOMENT,
+    Target,
+    cursor_arguments,
+    key,
+    pass_target,
+)
+from ledger.codec import loads, unstructure
+from ledger.cursor import CursorQuery
+from ledger.errors import InvalidCursorError
+from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded
+
+__all__ = ["commands"]
+
+KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
+
+_consumer = click.option("--consumer", default="", help="Only this consumer.")
+_stream = click.option("--stream", default="", help="Only this stream.")
+_subject = click.option("--subject", default="", help="Only this subject.")
+_limit = click.option("-n", "--limit", type=int, default=0, help="At most so many; 0 for all.")
+
+
+@click.command("show")
+@cursor_arguments
+@form_options
+@pass_target
+def show_cursor(
+    target: Target, consumer: str, stream: str, subject: str, form: Form | None
+) -> None:
+    """Show where one cursor stands."""
+    with target.open() as book:
+        show_one(book.get(key(consumer, stream, subject)), CURSORS, form)
+
+
+@click.command("list")
+@_consumer
+@_stream
+@_subject
+@_limit
+@form_options
+@pass_target
+def list_cursors(
+    target: Target, consumer: str, stream: str, subject: str, limit: int, form: Form | None
+) -> None:
+    """List the cursors, by stream, subject and consumer."""
+    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject, limit=limit)
+    with target.open() as book:
+        show(book.cursors(query), CURSORS, form)
+
+
+@click.command()
+@cursor_arguments
+@click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
+@_limit
+@form_options
+@pass_target
+def history(
+    target: Target,
+    consumer: str,
+    stream: str,
+    subject: str,
+    newest_first: bool,
+    limit: int,
+    form: Form | None,
+) -> None:
+    """Show everything that ever happened to one cursor."""
+    cursor = key(consumer, stream, subject)
+    with target.open() as book:
+        book.get(cursor)
+        query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
+        show(book.entries(query), ENTRIES, form)
+
+
+@click.command()
+@_consumer
+@_stream
+@_subject
+@click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeatable.")
+@click.option("--by", "actor", default="", metavar="ACTOR", help="Only what this actor appended.")
+@click.option("--since", type=MOMENT, help="Recorded at this time or later: a time, or 90m, 7d.")
+@click.option("--until", type=MOMENT, help="Recorded at this time or earlier.")
+@click.option("--from-position", type=int, help="From this position on.")
+@click.option("--to-position", type=int, help="Up to this position, included.")
+@click.option("--covering", type=int, metavar="SEQUENCE", help="Only what passed this sequence.")
+@click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
+@_limit
+@form_options
+@pass_target
+def entries(
+    target: Target,
+    consumer: str,
+    stream: str,
+    subject: str,
+    kinds: tuple[str, ...],
+    actor: str,
+    since: datetime | None,
+    until: datetime | None,
+    from_position: int | None,
+    to_position: int | None,
+    covering: int | None,
+    newest_first: bool,
+    limit: int,
+    form: Form | None,
+) -> None:
+    """Show the entries of the log, in order; all, or those that fit every option given."""
+    query = EntryQuery(
+        consumer_id=consumer,
+        stream_name=stream,
+        subject_id=subject,
+        kinds=[KINDS[kind] for kind in kinds],
+        actor=actor,
+        recorded_from=since,
+        recorded_until=until,
+        position_from=from_position,
+        position_until=to_position,
+        covering=covering,
+        newest_first=newest_first,
+        limit=limit,
+    )
+    with target.open() as book:
+        show(book.entries(query), ENTRIES, form)
+
+
+@click.command()
+@click.option(
+    "--against",
+    type=click.File("rb"),
+    help="A checkpoint that was kept: the entries under it must be the same still.",
+)
+@form_options
+@pass_target
+@click.pass_context
+def verify(
+    context: click.Context, target: Target, against: BinaryIO | None, form: Form | None
+) -> None:
+    """Check every chain, and every stored cursor against its entries.
+
+    All faults are listed; then the exit code is 5.
+    """
+    kept = None if against is None else _checkpoint(against)
+    with target.open() as book:
+        found = book.verify(kept, progress=_progress())
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    if form is Form.JSON or (form is None and not sys.stdout.isatty()):
+        click.echo(json.dumps({"ok": found.ok, **unstructure(found)}))
+    elif found.faults:
+        show(found.faults, _FAULTS, form)
+    if not found.ok:
+        click.echo(
+            f"{len(found.faults):,} faults in {found.entries:,} entries of "
+            f"{found.cursors:,} cursors.",
+            err=True,
+        )
+        context.exit(EXIT_NOT_VERIFIED)
+    if form is Form.TABLE or (form is None and sys.stdout.isatty()):
+        click.echo(
+            f"ok: {found.entries:,} entries of {found.cursors:,} cursors, "
+            f"root {found.checkpoint.root.hex()}"
+        )
+
+
+@click.command()
+@pass_target
+def checkpoint(target: Target) -> None:
+    """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
+    with target.open() as book:
+        click.echo(json.dumps(unstructure(book.checkpoint())))
+
+
+commands = [show_cursor, list_cursors, history, entries, verify, checkpoint]
+
+_FAULTS = [
+    Column("fault", lambda fault: fault.kind),
+    Column("position", lambda fault: "" if fault.position is None else str(fault.position)),
+    Column("cursor", lambda fault: visible(fault.place)),
+    Column("detail", lambda fault: visible(fault.detail)),
+]
+
+
+def _checkpoint(file: BinaryIO) -> Checkpoint:
+    kept: Any = loads(file.read(4_096))
+    try:
+        return Checkpoint(
+            entries=kept["entries"], position=kept["position"], root=bytes.fromhex(kept["root"])
+        )
+    except (TypeError, KeyError, ValueError):
+        raise InvalidCursorError(
+            f"{file.name} is not a checkpoint; cursor-ledger checkpoint prints one."
+        ) from None
+
+
+def _progress() -> Any:
+    if not sys.stderr.isatty():
+        return None
+    return lambda entries: click.echo(f"\r{entries:,} entries checked", nl=False, err=True)
