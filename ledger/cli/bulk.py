@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import attrs
 import click
 
 from ledger import codec
-from ledger.cli.output import Column, Form, form_options, show, visible
+from ledger.cli.output import Column, Form, Progress, form_options, show, visible
 from ledger.cli.parameters import EXIT_REFUSED, Target, pass_target
 from ledger.errors import InvalidCursorError, LedgerError, StorageError
 from ledger.requests import Request
@@ -80,12 +77,16 @@ def append(
     A line that is refused is listed, and the others go on; the exit code is then 3.
     """
     tally = _Tally(line=from_line - 1)
-    with target.open(make=True) as book, _progress(file) as bar:
-        lines = _lines(file, from_line, bar)
+    progress = Progress()
+    with target.open(make=True) as book:
+        lines = _lines(file, from_line)
         try:
-            refusals = _atomically(book, lines, tally) if atomic else _each(book, lines, tally)
+            refusals = (
+                _atomically(book, lines, tally) if atomic else _each(book, lines, tally, progress)
+            )
             show(refusals, _REFUSALS, form)
         except (KeyboardInterrupt, StorageError):
+            progress.clear()
             if not atomic:
                 click.echo(
                     f"stopped: {tally.appended:,} appended up to line {tally.line}; "
@@ -99,7 +100,10 @@ def append(
 
 
 def _each(
-    book: Ledger, lines: Iterator[tuple[int, Request | LedgerError]], tally: _Tally
+    book: Ledger,
+    lines: Iterator[tuple[int, Request | LedgerError]],
+    tally: _Tally,
+    progress: Progress,
 ) -> Iterator[Refusal]:
     """Append line by line, many in a transaction; give the refused ones."""
     batch: list[tuple[int, Request | LedgerError]] = []
@@ -117,6 +121,10 @@ def _each(
         tally.refused += len(refusals)
         tally.line = batch[-1][0]
         batch.clear()
+        if refusals:
+            progress.clear()
+        else:
+            progress.say(f"{tally.appended:,} appended, up to line {tally.line:,}")
         return refusals
 
     for numbered in lines:
@@ -125,6 +133,7 @@ def _each(
             yield from commit()
     if batch:
         yield from commit()
+    progress.clear()
 
 
 def _atomically(
@@ -154,18 +163,14 @@ def _atomically(
     yield from refusals
 
 
-def _lines(
-    file: BinaryIO, from_line: int, bar: Progress
-) -> Iterator[tuple[int, Request | LedgerError]]:
+def _lines(file: BinaryIO, from_line: int) -> Iterator[tuple[int, Request | LedgerError]]:
     """Give (line number, request) of each line that is not blank; in place of a bad one, why."""
     number = 0
     while raw := file.readline(LINE_BYTES_MAX + 1):
         number += 1
         whole = len(raw) <= LINE_BYTES_MAX
-        size = len(raw)
-        while not raw.endswith(b"\n") and (more := file.readline(LINE_BYTES_MAX)):
-            raw, size = more, size + len(more)
-        bar.update(size)
+        while not raw.endswith(b"\n") and (rest := file.readline(LINE_BYTES_MAX)):
+            raw = rest
         if number < from_line or (whole and not raw.strip()):
             continue
         if not whole:
@@ -175,28 +180,3 @@ def _lines(
             yield number, codec.structure(codec.loads(raw), Request)
         except LedgerError as error:
             yield number, error
-
-
-class Progress(Protocol):
-    """What is told of each line's bytes."""
-
-    def update(self, n_steps: int) -> None:
-        """Go on by so many bytes."""
-
-
-class _Silent:
-    """No progress: nobody watches, or nobody knows how long it will be."""
-
-    def update(self, n_steps: int) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def _progress(file: BinaryIO) -> Iterator[Progress]:
-    if not sys.stderr.isatty() or not file.seekable():
-        yield _Silent()
-        return
-    length = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    with click.progressbar(length=length, label="append", file=sys.stderr) as bar:
-        yield bar

@@ -10,6 +10,7 @@ import csv
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -23,11 +24,24 @@ from ledger import codec
 from ledger.cursor import Cursor
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
 
-__all__ = ["CURSORS", "ENTRIES", "Column", "Form", "form_options", "show", "show_one", "visible"]
+__all__ = [
+    "CURSORS",
+    "ENTRIES",
+    "Column",
+    "Form",
+    "Progress",
+    "colour",
+    "form_options",
+    "show",
+    "show_one",
+    "visible",
+]
 
 T = TypeVar("T")
 
 TABLE_PAGE_ROWS = 500
+PROGRESS_AFTER_S = 1.0
+PROGRESS_EVERY_S = 0.2
 
 
 class Form(StrEnum):
@@ -107,6 +121,31 @@ def colour(text: str, name: str) -> str:
     if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     return click.style(text, fg=name)
+
+
+class Progress:
+    """A line on the terminal that says how far long work has got; silent where nobody watches.
+
+    It is overwritten by the next, and cleared before anything else is printed.
+    """
+
+    def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
+        self._next = time.monotonic() + PROGRESS_AFTER_S
+        self._shown = False
+
+    def say(self, text: str) -> None:
+        """Show `text`, if the work has taken a while, and not too often."""
+        if self._watched and time.monotonic() >= self._next:
+            click.echo(f"\r\033[K{text}", nl=False, err=True)
+            self._next = time.monotonic() + PROGRESS_EVERY_S
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._shown = False
 
 
 def _show_table(values: Iterator[Any], columns: list[Column]) -> None:

@@ -10,7 +10,17 @@ from typing import Any, BinaryIO
 import click
 
 from ledger.chain import Checkpoint
-from ledger.cli.output import CURSORS, ENTRIES, Column, Form, form_options, show, show_one, visible
+from ledger.cli.output import (
+    CURSORS,
+    ENTRIES,
+    Column,
+    Form,
+    Progress,
+    form_options,
+    show,
+    show_one,
+    visible,
+)
 from ledger.cli.parameters import (
     EXIT_NOT_VERIFIED,
     MOMENT,
@@ -23,6 +33,7 @@ from ledger.codec import loads, unstructure
 from ledger.cursor import CursorQuery
 from ledger.errors import InvalidCursorError
 from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded
+from ledger.verification import Verification
 
 __all__ = ["commands"]
 
@@ -152,26 +163,22 @@ def verify(
     All faults are listed; then the exit code is 5.
     """
     kept = None if against is None else _checkpoint(against)
+    progress = Progress()
     with target.open() as book:
-        found = book.verify(kept, progress=_progress())
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
+        found = book.verify(kept, progress=lambda done: progress.say(f"{done:,} entries checked"))
+    progress.clear()
     if form is Form.JSON or (form is None and not sys.stdout.isatty()):
         click.echo(json.dumps({"ok": found.ok, **unstructure(found)}))
     elif found.faults:
         show(found.faults, _FAULTS, form)
     if not found.ok:
         click.echo(
-            f"{len(found.faults):,} faults in {found.entries:,} entries of "
-            f"{found.cursors:,} cursors.",
+            f"{_count(len(found.faults), 'fault')} in {_size(found)}.",
             err=True,
         )
         context.exit(EXIT_NOT_VERIFIED)
     if form is Form.TABLE or (form is None and sys.stdout.isatty()):
-        click.echo(
-            f"ok: {found.entries:,} entries of {found.cursors:,} cursors, "
-            f"root {found.checkpoint.root.hex()}"
-        )
+        click.echo(f"ok: {_size(found)}, root {found.checkpoint.root.hex()}")
 
 
 @click.command()
@@ -192,6 +199,15 @@ _FAULTS = [
 ]
 
 
+def _size(found: Verification) -> str:
+    entries = "entry" if found.entries == 1 else "entries"
+    return f"{found.entries:,} {entries} of {_count(found.cursors, 'cursor')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _checkpoint(file: BinaryIO) -> Checkpoint:
     kept: Any = loads(file.read(4_096))
     try:
@@ -202,9 +218,3 @@ def _checkpoint(file: BinaryIO) -> Checkpoint:
         raise InvalidCursorError(
             f"{file.name} is not a checkpoint; cursor-ledger checkpoint prints one."
         ) from None
-
-
-def _progress() -> Any:
-    if not sys.stderr.isatty():
-        return None
-    return lambda entries: click.echo(f"\r{entries:,} entries checked", nl=False, err=True)

@@ -18,9 +18,12 @@ __all__ = ["SQLiteSession"]
 _STATE = ", ".join(STATE)
 _ENTRY = """
     e.position, c.consumer_id, c.stream_name, c.subject_id, e.version, e.epoch, e.recorded_at,
-    e.actor, e.metadata, e.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
+    e.actor, e.metadata, t.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
     e.outcome, e.reason, e.message, e.occurred_at, e.digest
 """
+
+# As the schema has them in ledger_tags.
+TAG_IDS = {"cursor.advanced.v1": 1, "cursor.reset.v1": 2, "cursor.error.v1": 3}
 
 HEAD = f"""
 SELECT id, {_STATE} FROM ledger_cursors
@@ -36,7 +39,7 @@ UPDATE_HEAD = f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in S
 
 INSERT_EVENT = """
 INSERT INTO ledger_events (
-    cursor_id, version, epoch, recorded_at, actor, metadata, tag, previous_sequence, sequence,
+    cursor_id, version, epoch, recorded_at, actor, metadata, tag_id, previous_sequence, sequence,
     delivery_id, delivered_at, outcome, reason, message, occurred_at, digest
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -50,6 +53,7 @@ ORDER BY stream_name, subject_id, consumer_id LIMIT ?
 # CROSS JOIN keeps the order of the loops: entries outside, in the order in which they are wanted.
 ENTRIES = f"""
 SELECT {_ENTRY} FROM ledger_events AS e CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
+LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 WHERE {{conditions}}
 ORDER BY {{order}} LIMIT ?
 """
@@ -63,6 +67,7 @@ HEADS_BY_ID = (
 ROWS_BY_CURSOR = f"""
 SELECT e.cursor_id, {_ENTRY} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
 LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
+LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 ORDER BY e.cursor_id, e.version
 """
 
@@ -98,7 +103,7 @@ class SQLiteSession:
             ids[key] = cursor_id
         cursor.executemany(
             INSERT_EVENT,
-            [(ids[draft.key], *draft.content[3:], draft.digest) for draft in drafts],
+            [_event(ids[draft.key], draft) for draft in drafts],
         )
 
     # --- reading, a page at a time ---
@@ -164,6 +169,11 @@ class SQLiteSession:
         return cursor
 
 
+def _event(cursor_id: int | None, draft: Draft) -> Row:
+    content = draft.content
+    return (cursor_id, *content[3:8], TAG_IDS[content[8]], *content[9:], draft.digest)
+
+
 def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
     conditions: list[str] = []
     values: list[object] = []
@@ -182,9 +192,9 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
     for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
         if value := getattr(query, column[2:]):
             where(f"{column} = ?", value)
-    if tags := [f"'{TAGS[kind]}'" for kind in query.kinds]:
+    if ids := [str(TAG_IDS[TAGS[kind]]) for kind in query.kinds]:
         # Spelled out, not bound: only so does SQLite see that the index of resets will do.
-        where(f"e.tag IN ({', '.join(tags)})" if tags[1:] else f"e.tag = {tags[0]}")
+        where(f"e.tag_id IN ({', '.join(ids)})" if ids[1:] else f"e.tag_id = {ids[0]}")
     bounds = (
         ("e.recorded_at >= ?", query.recorded_from and codec.micros(query.recorded_from)),
         ("e.recorded_at <= ?", query.recorded_until and codec.micros(query.recorded_until)),
@@ -198,7 +208,7 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
         where(
             "(min(e.previous_sequence, e.sequence) < ?"
             " AND ? <= max(e.previous_sequence, e.sequence)"
-            f" OR e.tag = '{TAGS[CursorAdvanced]}' AND e.sequence = ?)",
+            f" OR e.tag_id = {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence = ?)",
             *(query.covering,) * 3,
         )
     return conditions, values
