@@ -13,6 +13,7 @@ __all__ = ["main"]
 
 
 @click.group(
+    "cursor-ledger",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, 4 no such cursor, "

@@ -29,6 +29,7 @@ EXIT_REFUSED = 3
 EXIT_NO_CURSOR = 4
 EXIT_NOT_VERIFIED = 5
 EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
+EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 _EXITS = (
     (errors.LedgerBusyError, EXIT_BUSY),
@@ -75,6 +76,8 @@ class Commands(click.Group):
 
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(EXIT_INTERRUPTED)
         except errors.LedgerError as error:
             click.echo(f"cursor-ledger: {visible(str(error))}", err=True)
             ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
