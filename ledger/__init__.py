@@ -1,7 +1,7 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
 from ledger.chain import Checkpoint
-from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import (
     ActorRequiredError,
     BrokenChainError,
@@ -17,7 +17,7 @@ from ledger.errors import (
     VersionConflictError,
 )
 from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
-from ledger.requests import AdvanceCursor, Outcome, RecordError, Request, ResetCursor
+from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.rules import fold
 from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.verification import Fault, Verification

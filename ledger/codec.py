@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, assert_never, overloa
 import attrs
 
 from ledger import fields
-from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import BrokenChainError, InvalidCursorError
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
-from ledger.requests import AdvanceCursor, Outcome, RecordError, Request, ResetCursor
+from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 
 if TYPE_CHECKING:
     from cattrs import Converter

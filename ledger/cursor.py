@@ -1,15 +1,16 @@
-"""What a cursor is: whose it is, and where it stands."""
+"""What a cursor is: whose it is, where it stands, and what becomes of what it passes."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 import attrs
 
 from ledger import fields
 from ledger.errors import InvalidCursorError
 
-__all__ = ["Cursor", "CursorKey", "CursorQuery"]
+__all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome"]
 
 
 @attrs.frozen(order=True)
@@ -69,6 +70,27 @@ class Cursor:
     updated_at: datetime
     version: int
     epoch: int
+
+
+class Outcome(StrEnum):
+    """What became of that which an advance passes. All three are progress; only one is delivery."""
+
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    SUPPRESSED = "suppressed"
+
+    @classmethod
+    def of(cls, value: object) -> Outcome:
+        """Give the outcome of that name, or refuse it.
+
+        Raises InvalidCursorError.
+        """
+        try:
+            return cls(str(value))
+        except ValueError:
+            raise InvalidCursorError(
+                f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
+            ) from None
 
 
 @attrs.frozen(kw_only=True)

@@ -9,9 +9,8 @@ from typing import get_args
 import attrs
 
 from ledger import fields
-from ledger.cursor import CursorKey
+from ledger.cursor import CursorKey, Outcome
 from ledger.errors import InvalidCursorError
-from ledger.requests import Outcome
 
 __all__ = [
     "CursorAdvanced",

@@ -8,36 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 
 import attrs
 
 from ledger import fields
-from ledger.cursor import CursorKey
-from ledger.errors import InvalidCursorError, ResetReasonRequiredError
+from ledger.cursor import CursorKey, Outcome
+from ledger.errors import ResetReasonRequiredError
 
-__all__ = ["AdvanceCursor", "Outcome", "RecordError", "Request", "ResetCursor"]
-
-
-class Outcome(StrEnum):
-    """What became of that which an advance passes. All three are progress; only one is delivery."""
-
-    DELIVERED = "delivered"
-    SKIPPED = "skipped"
-    SUPPRESSED = "suppressed"
-
-    @classmethod
-    def of(cls, value: object) -> Outcome:
-        """Give the outcome of that name, or refuse it.
-
-        Raises InvalidCursorError.
-        """
-        try:
-            return cls(str(value))
-        except ValueError:
-            raise InvalidCursorError(
-                f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
-            ) from None
+__all__ = ["AdvanceCursor", "RecordError", "Request", "ResetCursor"]
 
 
 @attrs.frozen

@@ -14,10 +14,10 @@ import attrs
 from ledger import chain, fields, verification
 from ledger.chain import Checkpoint
 from ledger.commit import commit
-from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
-from ledger.requests import AdvanceCursor, Outcome, RecordError, Request, ResetCursor
+from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Store, Transaction
 from ledger.stores.sqlite import SQLiteStore
 from ledger.verification import Verification

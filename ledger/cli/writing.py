@@ -19,9 +19,9 @@ from ledger.cli.parameters import (
     metadata_option,
     pass_target,
 )
-from ledger.cursor import Cursor
+from ledger.cursor import Cursor, Outcome
 from ledger.errors import CursorNotFoundError, VersionConflictError
-from ledger.requests import Outcome, ResetCursor
+from ledger.requests import ResetCursor
 
 __all__ = ["commands"]
 
