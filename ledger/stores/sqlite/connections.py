@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -37,6 +37,7 @@ _WAL_RESET_RACE = (
 _WAL_PAGES_MAX = 1_000
 _PAGES_A_COMMIT = 3
 _ROWS_A_PAGE = 12
+_PAGE_BYTES = 4_096
 
 
 class Connections(Protocol):
@@ -72,8 +73,13 @@ class Pool:
         # memory has one connection, which readers queue for as well.
         self._writer = threading.Lock()
         self._wal_pages = 0
+        # Connections are opened later, too, perhaps when the process has gone to another folder.
+        self._file = path
         if path != file.MEMORY:
+            self._file = os.path.abspath(path)  # noqa: PTH100 - links are left as they are
             file.prepare(path)
+            with suppress(FileNotFoundError):
+                self._wal_pages = Path(self._file + "-wal").stat().st_size // _PAGE_BYTES
         session = self._connect()
         try:
             file.bring_up_to_date(session.connection, path, busy_timeout_s)
@@ -104,8 +110,6 @@ class Pool:
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
             finally:
-                if session.connection.in_transaction:
-                    session.connection.execute("ROLLBACK")
                 self._give(session)
 
     def borrow(self, connection: object) -> Connections:
@@ -114,15 +118,17 @@ class Pool:
             raise InvalidCursorError(
                 f"connection must be a sqlite3.Connection to {self._path}, not {kind(connection)}."
             )
-        return Borrowed(connection, self._path)
+        return Borrowed(connection, self._file)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
         self._closed = True
         if self._pid != os.getpid():
             return  # A child must not close what its parent uses.
-        while self._idle:
-            self._idle.pop().connection.close()
+        # Another thread may take the last one in between.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -149,16 +155,11 @@ class Pool:
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
         connection = session.connection
         changes = connection.total_changes
-        # Immediate: what is read in here must still hold when it is written upon.
+        # Immediate: what is read in here must still hold when it is written upon. If anything
+        # fails, the session is rolled back as it is given back.
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(session)
-            connection.execute("COMMIT")
-        except BaseException:
-            # Some failures, a full disk among them, have rolled it back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        result = work(session)
+        connection.execute("COMMIT")
         if _WAL_RESET_RACE and self._path != file.MEMORY:
             changes = connection.total_changes - changes
             self._wal_pages += _PAGES_A_COMMIT + changes // _ROWS_A_PAGE
@@ -196,6 +197,13 @@ class Pool:
             return self._connect()
 
     def _give(self, session: SQLiteSession) -> None:
+        # Some failures, a full disk among them, have rolled back already.
+        if session.connection.in_transaction:
+            try:
+                session.connection.rollback()
+            except sqlite3.Error:
+                session.connection.close()  # It cannot be trusted again; this rolls back as well.
+                return
         self._idle.append(session)
         if self._closed:
             self.close()
@@ -210,7 +218,7 @@ class Pool:
     def _connect(self) -> SQLiteSession:
         try:
             connection = sqlite3.connect(
-                self._path,
+                self._file,
                 timeout=self._busy_timeout_s,
                 isolation_level=None,
                 check_same_thread=False,
@@ -253,11 +261,18 @@ class Borrowed:
         return self.read(lambda session: self._transact(session, work))
 
     def hold(self) -> Iterator[SQLiteSession]:
-        """Lend the session; the caller's transaction, if there is one, holds the moment still."""
+        """Lend the session; the caller's transaction holds the moment still, or one of ours."""
+        connection = self._session.connection
+        begun = not connection.in_transaction
         try:
+            if begun:
+                connection.execute("BEGIN")
             yield self._session
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
+        finally:
+            if begun and connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def borrow(self, connection: object) -> Connections:  # noqa: ARG002 - of the protocol
         """Refuse: this one is lent already."""
@@ -267,15 +282,17 @@ class Borrowed:
         """Leave the connection to its owner."""
 
     def _check(self, session: SQLiteSession) -> None:
-        connection = session.connection
+        same = False
         files = {row[1]: row[2] for row in session.select("PRAGMA database_list")}
         main = files.get("main", "")
-        if self._path == file.MEMORY or not main or not Path(main).samefile(self._path):
+        with suppress(OSError):
+            same = bool(main) and Path(main).samefile(self._path)
+        if not same:
             raise InvalidCursorError(
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "
                 f"{self._path}; lend it a connection to the same file."
             )
-        if migrations.pending(connection):
+        if migrations.pending(session.connection):
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:

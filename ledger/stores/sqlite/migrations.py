@@ -20,15 +20,16 @@ def pending(connection: sqlite3.Connection) -> bool:
 
     Raises SchemaVersionError if a newer version of this package has changed them.
     """
-    # By plain SQL: importing sqlite-utils takes longer than opening the ledger.
-    known = connection.execute(
+    # By plain SQL: importing sqlite-utils takes longer than opening the ledger. On a cursor of its
+    # own, for a caller's connection may make its rows into something else.
+    rows = connection.cursor()
+    rows.row_factory = None
+    known = rows.execute(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
     ).fetchone()
     applied = set()
     if known:
-        named = connection.execute(
-            "SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,)
-        )
+        named = rows.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
         applied = {row[0] for row in named.fetchall()}
     if newer := sorted(map(str, applied.difference(SCHEMAS))):
         raise SchemaVersionError(
