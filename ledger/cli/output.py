@@ -61,13 +61,11 @@ class Column:
     cell: Callable[[Any], str]
 
 
-# C0 and C1 controls, and the marks that reorder or hide text (Unicode TR 36 and "Trojan Source").
-_INVISIBLE = re.compile(
-    "[\0-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
-_JSON_INVISIBLE = re.compile(
-    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
+# C1 controls, and the marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON spells
+# out the C0 controls itself. Lone surrogates come from text that is no UTF-8.
+_HIDDEN = "\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+_INVISIBLE = re.compile(f"[\0-\x1f{_HIDDEN}]")
+_JSON_INVISIBLE = re.compile(f"[{_HIDDEN}]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

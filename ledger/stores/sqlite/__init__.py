@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -75,9 +75,11 @@ class SQLiteStore:
                 return
             last = page[-1]
 
-    def snapshot(self) -> AbstractContextManager[Log]:
+    @contextmanager
+    def snapshot(self) -> Iterator[Log]:
         """Hold the log still for a check."""
-        return contextmanager(self._connections.hold)()
+        with self._connections.hold() as session, session.suspicious():
+            yield session
 
     def using(self, connection: object) -> SQLiteStore:
         """Give the same log inside the transaction of a caller's `sqlite3` connection."""

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -49,8 +49,8 @@ class Connections(Protocol):
     def write(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
 
-    def hold(self) -> Iterator[SQLiteSession]:
-        """Lend one session that sees one moment, as a generator for `contextmanager`."""
+    def hold(self) -> AbstractContextManager[SQLiteSession]:
+        """Lend one session that sees one moment."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -100,6 +100,7 @@ class Pool:
         with self._turn():
             return self._run(lambda session: self._transact(session, work))
 
+    @contextmanager
     def hold(self) -> Iterator[SQLiteSession]:
         """Lend one session that sees one moment."""
         with self._turn() if self._path == file.MEMORY else nullcontext():
@@ -260,6 +261,7 @@ class Borrowed:
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session, work))
 
+    @contextmanager
     def hold(self) -> Iterator[SQLiteSession]:
         """Lend the session; the caller's transaction holds the moment still, or one of ours."""
         connection = self._session.connection

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from ledger import codec
 from ledger.chain import STATE, Head
@@ -71,7 +73,8 @@ LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 ORDER BY e.cursor_id, e.version
 """
 
-DIGESTS = "SELECT position, digest FROM ledger_events NOT INDEXED ORDER BY position"
+# A digest that was replaced by something else is covered as the bytes that it has.
+DIGESTS = "SELECT position, CAST(digest AS BLOB) FROM ledger_events NOT INDEXED ORDER BY position"
 
 
 class SQLiteSession:
@@ -143,6 +146,15 @@ class SQLiteSession:
         ]
 
     # --- the whole log, for a check ---
+
+    @contextmanager
+    def suspicious(self) -> Iterator[None]:
+        """Read text that is no UTF-8 as well, so that a check can say where it is."""
+        self.connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        try:
+            yield
+        finally:
+            self.connection.text_factory = str
 
     def heads(self) -> Iterator[StoredHead]:
         """Give every stored cursor, by id."""
