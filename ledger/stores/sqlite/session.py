@@ -54,7 +54,8 @@ ORDER BY stream_name, subject_id, consumer_id LIMIT ?
 
 # CROSS JOIN keeps the order of the loops: entries outside, in the order in which they are wanted.
 ENTRIES = f"""
-SELECT {_ENTRY} FROM ledger_events AS e CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
+SELECT {_ENTRY} FROM ledger_events AS e {{index}}
+CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 WHERE {{conditions}}
 ORDER BY {{order}} LIMIT ?
@@ -132,12 +133,14 @@ class SQLiteSession:
         conditions.append("e.position <= ?")
         values.append(until)
         # One cursor's entries are found by version; those of many, and resets, by position.
-        by_version = query.key is not None and query.kinds != (CursorReset,)
+        resets = query.kinds == (CursorReset,)
+        by_version = query.key is not None and not resets
         order = "e.version" if by_version else "e.position"
         if after is not None:
             conditions.append(f"{order} {'<' if query.newest_first else '>'} ?")
             values.append(after.version if by_version else after.position)
         statement = ENTRIES.format(
+            index="INDEXED BY ledger_events_resets" if resets else "",
             conditions=" AND ".join(conditions),
             order=order + (" DESC" if query.newest_first else ""),
         )
@@ -205,7 +208,7 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
         if value := getattr(query, column[2:]):
             where(f"{column} = ?", value)
     if ids := [str(TAG_IDS[TAGS[kind]]) for kind in query.kinds]:
-        # Spelled out, not bound: only so does SQLite see that the index of resets will do.
+        # Spelled out, not bound, or SQLite cannot know that the index of resets will do.
         where(f"e.tag_id IN ({', '.join(ids)})" if ids[1:] else f"e.tag_id = {ids[0]}")
     bounds = (
         ("e.recorded_at >= ?", query.recorded_from and codec.micros(query.recorded_from)),

@@ -1,0 +1,219 @@
+"""What is read back: filters against a plain list, order, laziness, bounded memory."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import tracemalloc
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import JOBS, ORDERS, Clock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ledger
+from ledger import (
+    AdvanceCursor,
+    CursorAdvanced,
+    CursorKey,
+    CursorQuery,
+    CursorReset,
+    Entry,
+    EntryQuery,
+    ErrorRecorded,
+    Ledger,
+)
+from ledger.stores import sqlite as store
+from ledger.stores.sqlite.session import SQLiteSession
+
+KEYS = [ORDERS, JOBS, CursorKey("webhooks", "jobs"), CursorKey("mailer", "orders", "customer-7")]
+
+
+@pytest.fixture
+def log(book: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A hundred entries of every kind, read in pages of three and more."""
+    monkeypatch.setattr(store, "PAGE_ROWS_FIRST", 3)
+    monkeypatch.setattr(store, "PAGE_ROWS_MAX", 7)
+    at = dict.fromkeys(KEYS, 0)
+    for n in range(100):
+        key = KEYS[n * n % 7 % len(KEYS)]
+        actor = f"actor-{n % 3}"
+        if n % 10 == 9:
+            at[key] = max(0, at[key] - 4) if n % 20 == 9 else at[key] + 3
+            book.reset(key, to=at[key], reason="x", actor=actor)
+        elif n % 7 == 3:
+            book.record_error(key, "boom", actor=actor)
+        else:
+            at[key] += n % 4 or at[key] == 0
+            book.advance(key, to=at[key], actor=actor)
+        clock.tick(n % 2)
+    return book
+
+
+def covers(entry: Entry, sequence: int) -> bool:
+    event = entry.event
+    if isinstance(event, ErrorRecorded):
+        return False
+    passed = range(
+        min(event.previous_sequence, event.sequence) + 1,
+        max(event.previous_sequence, event.sequence) + 1,
+    )
+    confirmed = isinstance(event, CursorAdvanced) and event.sequence == sequence
+    return sequence in passed or confirmed
+
+
+FILTERS: dict[str, tuple[Any, Callable[[Entry, Any], bool]]] = {
+    "key": (st.sampled_from([*KEYS, CursorKey("no", "one")]), lambda e, v: e.key == v),
+    "consumer_id": (st.sampled_from(["mailer", "x"]), lambda e, v: e.key.consumer_id == v),
+    "stream_name": (st.sampled_from(["jobs", "orders"]), lambda e, v: e.key.stream_name == v),
+    "subject_id": (st.just("customer-7"), lambda e, v: e.key.subject_id == v),
+    "kinds": (
+        st.lists(st.sampled_from([CursorAdvanced, CursorReset, ErrorRecorded]), min_size=1),
+        lambda e, v: type(e.event) in v,
+    ),
+    "actor": (st.sampled_from(["actor-1", "nobody"]), lambda e, v: e.actor == v),
+    "recorded_from": (
+        st.integers(-1, 51).map(lambda n: Clock().now + timedelta(seconds=n)),
+        lambda e, v: e.recorded_at >= v,
+    ),
+    "recorded_until": (
+        st.integers(-1, 51).map(lambda n: Clock().now + timedelta(seconds=n)),
+        lambda e, v: e.recorded_at <= v,
+    ),
+    "position_from": (st.integers(0, 110), lambda e, v: e.position >= v),
+    "position_until": (st.integers(0, 110), lambda e, v: e.position <= v),
+    "covering": (st.integers(0, 12), covers),
+}
+queries = st.fixed_dictionaries(
+    {"newest_first": st.booleans(), "limit": st.integers(-1, 30)},
+    optional={name: values for name, (values, _) in FILTERS.items()},
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=queries)
+def test_a_query_gives_what_a_plain_filter_gives(log: Ledger, query: dict[str, Any]) -> None:
+    everything = list(log.entries())
+    assert [entry.position for entry in everything] == list(range(1, 101))
+    chosen = [
+        entry
+        for entry in everything
+        if all(FILTERS[name][1](entry, query[name]) for name in query if name in FILTERS)
+    ]
+    if query["newest_first"]:
+        chosen.reverse()
+    if query["limit"] > 0:
+        chosen = chosen[: query["limit"]]
+    assert list(log.entries(EntryQuery(**query))) == chosen
+
+
+def test_a_history_is_the_entries_of_one_cursor(log: Ledger) -> None:
+    for key in KEYS:
+        assert list(log.history(key)) == list(log.entries(EntryQuery(key=key)))
+    assert list(log.history(CursorKey("no", "one"))) == []
+
+
+def test_cursors_come_by_stream_subject_and_consumer_in_code_point_order(
+    book: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PAGE_ROWS_FIRST", 2)
+    monkeypatch.setattr(store, "PAGE_ROWS_MAX", 3)
+    # By UTF-16, as some sort, the last two would change places; by a locale, most of them.
+    names = ["B", "Z", "a", "z", "Ä", "é", "\uffee", "\U0001f600"]
+    keys = [CursorKey(c, s, j) for c in names[:3] for s in names for j in ["", *names[-2:]]]
+    book.append([AdvanceCursor(key, 1) for key in sorted(keys, key=hash)])
+
+    def parts(key: CursorKey) -> tuple[str, str, str]:
+        return key.stream_name, key.subject_id, key.consumer_id
+
+    found = [cursor.key for cursor in book.cursors()]
+    assert found == sorted(keys, key=parts)
+    assert [c.key for c in book.cursors(CursorQuery(limit=5))] == found[:5]
+    only = CursorQuery(consumer_id=" Z", subject_id="\uffee", limit=7)
+    assert [c.key for c in book.cursors(only)] == [
+        key for key in found if key.consumer_id == "Z" and key.subject_id == "\uffee"
+    ][:7]
+
+
+def test_an_iterator_ends_at_what_was_there_when_it_began(log: Ledger) -> None:
+    seen = 0
+    for entry in log.entries():
+        seen += 1
+        log.record_error(JOBS, f"saw {entry.position}")
+    assert seen == 100
+    half = log.history(JOBS)
+    before = log.get(JOBS).version
+    next(half)
+    log.record_error(JOBS, "late")
+    assert sum(1 for _ in half) == before - 1
+
+
+def test_an_iterator_that_is_left_holds_nothing(log: Ledger, path: Path) -> None:
+    left = [log.entries() for _ in range(50)]
+    for entries in left:
+        next(entries)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as raw:
+        busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0
+
+
+def test_memory_does_not_grow_with_the_log(path: Path) -> None:
+    with ledger.open(path, durability="normal") as book:
+        for start in range(0, 60_000, 2_000):
+            book.append([AdvanceCursor(JOBS, start + n) for n in range(1, 2_001)])
+
+        def peak(work: Callable[[], object]) -> int:
+            work()
+            tracemalloc.start()
+            work()
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return most
+
+        assert peak(lambda: sum(1 for _ in itertools.islice(book.entries(), 3_000))) < 4_000_000
+        assert peak(lambda: sum(1 for _ in book.entries())) < 4_000_000
+        assert peak(book.verify) < 4_000_000
+
+
+def plan(path: Path, query: EntryQuery) -> str:
+    """Give how SQLite would answer `query`."""
+    statements: list[str] = []
+    with closing(sqlite3.connect(path)) as raw:
+        raw.set_trace_callback(statements.append)
+        SQLiteSession(raw).entries(query, None, 100, 10)
+        raw.set_trace_callback(None)
+        rows = raw.execute("EXPLAIN QUERY PLAN " + statements[-1]).fetchall()
+    return " | ".join(row[3] for row in rows)
+
+
+def test_resets_and_histories_are_found_by_their_indexes(log: Ledger, path: Path) -> None:
+    log.record_error(ORDERS, "boom")
+    resets = plan(path, EntryQuery(kinds=[CursorReset]))
+    assert "INDEX ledger_events_resets" in resets
+    by_key = plan(path, EntryQuery(key=ORDERS))
+    assert "INDEX ledger_events_by_cursor (cursor_id=?" in by_key
+    assert "INDEX ledger_events_resets" in plan(path, EntryQuery(key=ORDERS, kinds=[CursorReset]))
+    for query in (EntryQuery(), EntryQuery(consumer_id="mailer"), EntryQuery(key=ORDERS)):
+        assert "TEMP B-TREE" not in plan(path, query)
+
+
+def test_the_view_shows_keys_tags_and_times_that_can_be_read(log: Ledger, path: Path) -> None:
+    log.advance(
+        CursorKey("old", "orders"),
+        to=1,
+        now=Clock().now.replace(year=1969, microsecond=1),
+        metadata={"a": "b"},
+    )
+    with closing(sqlite3.connect(path)) as raw:
+        raw.row_factory = sqlite3.Row
+        row = raw.execute("SELECT * FROM ledger_log ORDER BY position DESC").fetchone()
+    assert row["consumer_id"] == "old"
+    assert row["occurred_at"] == "1969-05-05T16:00:00.000001Z"
+    assert row["recorded_at"] == "2026-05-05T16:00:50.000000Z"
+    assert (row["tag"], row["metadata"]) == ("cursor.advanced.v1", '{"a":"b"}')
+    assert row["digest"] == next(iter(log.entries(EntryQuery(newest_first=True)))).digest.hex()
