@@ -224,6 +224,9 @@ class Pool:
                 isolation_level=None,
                 check_same_thread=False,
             )
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+        try:
             full = self._durability == "full"
             connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             # On macOS a plain fsync leaves the data in the disk's own cache.
@@ -233,6 +236,7 @@ class Pool:
             if _WAL_RESET_RACE:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.Error as error:
+            connection.close()
             raise translated(error, self._path) from error
         return SQLiteSession(connection)
 
