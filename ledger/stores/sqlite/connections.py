@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -35,6 +36,9 @@ _WAL_RESET_RACE = (
 # As SQLite does by itself elsewhere, the log is copied into the database every 1,000 pages or so:
 # a commit takes about 3 pages, and a page about 12 rows more.
 _WAL_PAGES_MAX = 1_000
+_WAL_PAGES_AGAIN = 100
+_DRAIN_S = 0.005
+_DRAIN_ROUNDS_MAX = 20
 _PAGES_A_COMMIT = 3
 _ROWS_A_PAGE = 12
 _PAGE_BYTES = 4_096
@@ -165,7 +169,6 @@ class Pool:
             changes = connection.total_changes - changes
             self._wal_pages += _PAGES_A_COMMIT + changes // _ROWS_A_PAGE
             if self._wal_pages >= _WAL_PAGES_MAX:
-                self._wal_pages = 0
                 self._checkpoint(connection)
         return result
 
@@ -175,13 +178,26 @@ class Pool:
         One connection holds the writer's lock, so that no commit can fall beside the checkpoint
         that another makes; unlike a checkpoint in mode FULL, it waits for no reader.
         """
+        # A log that was copied is begun anew by the next commit, unless somebody still reads in it.
+        # Whether that happened, the next look shows; it comes soon, lest readers put it off.
+        self._wal_pages = _WAL_PAGES_MAX - _WAL_PAGES_AGAIN
         other = self._take()
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                other.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                pages, copied = _copy_log(other.connection)
+                if pages > 2 * _WAL_PAGES_MAX:
+                    # It was put off. While nobody can commit, those who read in the log go, and
+                    # those who come read the database itself.
+                    for _ in range(_DRAIN_ROUNDS_MAX):
+                        drained = copied == pages
+                        time.sleep(_DRAIN_S)
+                        if drained:
+                            break
+                        pages, copied = _copy_log(other.connection)
             finally:
                 connection.execute("ROLLBACK")
+            self._wal_pages = min(pages, self._wal_pages)
         except sqlite3.Error:
             # What was committed is safe in the log; the next checkpoint finds it there.
             pass
@@ -332,6 +348,12 @@ class Borrowed:
 # Takes the writer's lock, and fails if others have written since this transaction first read;
 # without it that would show only after the law had judged by what is no longer true.
 _BECOME_WRITER = "UPDATE ledger_cursors SET id = id WHERE 0"
+
+
+def _copy_log(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Copy what can be copied; give the pages in the write-ahead log, and how many are copied."""
+    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return pages, copied
 
 
 def _autocommits(connection: sqlite3.Connection) -> bool:
