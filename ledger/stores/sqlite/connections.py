@@ -82,7 +82,7 @@ class Pool:
         if path != file.MEMORY:
             self._file = os.path.abspath(path)  # noqa: PTH100 - links are left as they are
             file.prepare(path)
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 self._wal_pages = Path(self._file + "-wal").stat().st_size // _PAGE_BYTES
         session = self._connect()
         try:
@@ -181,28 +181,18 @@ class Pool:
         # A log that was copied is begun anew by the next commit, unless somebody still reads in it.
         # Whether that happened, the next look shows; it comes soon, lest readers put it off.
         self._wal_pages = _WAL_PAGES_MAX - _WAL_PAGES_AGAIN
-        other = self._take()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        # The commit before this has succeeded, and is safe in the log: nothing that fails in here
+        # may make its caller think otherwise. The next checkpoint finds the log as it is.
+        with suppress(sqlite3.Error, StorageError):
+            other = self._take()
             try:
-                pages, copied = _copy_log(other.connection)
-                if pages > 2 * _WAL_PAGES_MAX:
-                    # It was put off. While nobody can commit, those who read in the log go, and
-                    # those who come read the database itself.
-                    for _ in range(_DRAIN_ROUNDS_MAX):
-                        drained = copied == pages
-                        time.sleep(_DRAIN_S)
-                        if drained:
-                            break
-                        pages, copied = _copy_log(other.connection)
+                connection.execute("BEGIN IMMEDIATE")
+                pages = _copy_log(other.connection)
+                self._wal_pages = min(pages, self._wal_pages)
             finally:
-                connection.execute("ROLLBACK")
-            self._wal_pages = min(pages, self._wal_pages)
-        except sqlite3.Error:
-            # What was committed is safe in the log; the next checkpoint finds it there.
-            pass
-        finally:
-            self._give(other)
+                self._give(other)
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     def _take(self) -> SQLiteSession:
         self._refuse_fork()
@@ -350,10 +340,21 @@ class Borrowed:
 _BECOME_WRITER = "UPDATE ledger_cursors SET id = id WHERE 0"
 
 
-def _copy_log(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Copy what can be copied; give the pages in the write-ahead log, and how many are copied."""
-    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return pages, copied
+def _copy_log(connection: sqlite3.Connection) -> int:
+    """Copy the write-ahead log into the database, as far as its readers let; give its pages.
+
+    The caller sees to it that nobody commits in the meantime.
+    """
+    pages, drained = 0, False
+    for _ in range(_DRAIN_ROUNDS_MAX):
+        _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages <= 2 * _WAL_PAGES_MAX or drained:
+            break
+        # Its readers have put it off for long. Those in the log go in a moment; those who come
+        # after all of it is copied read the database itself.
+        drained = copied == pages
+        time.sleep(_DRAIN_S)
+    return int(pages)
 
 
 def _autocommits(connection: sqlite3.Connection) -> bool:
