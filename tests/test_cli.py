@@ -159,11 +159,23 @@ def test_results_take_the_form_that_is_asked_for(run: Run) -> None:
     assert json.loads(run("show", *OWNER, "--json").stdout)["version"] == 2
     assert json.loads(run("list", "--stream", "none", "--json").stdout) == []
     table = run("list", "--table").stdout.splitlines()
-    assert table[0].split()[:3] == ["consumer", "stream", "subject"]
+    assert table[0].split()[:3] == ["consumer", "stream", "at"]
     assert "=cmd()" in table[2]
     rows = list(csv.DictReader(io.StringIO(run("entries", "--csv").stdout)))
     assert [row["sequence"] for row in rows] == ["5", ""]
     assert rows[1]["message"] == "'=cmd()"
+
+
+def test_a_long_table_goes_on_page_after_page(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.cli.output.TABLE_PAGE_ROWS", 2)
+    for sequence in range(1, 6):
+        run("advance", *OWNER, "--to", sequence)
+    run("error", *OWNER, "-m", "the last")
+    heading, _, *rows = run("entries", "--table").stdout.splitlines()
+    # What stands in a later page only needs its column as well.
+    assert heading.split()[4:] == ["subject", "version", "what", "detail", "actor"]
+    assert len(rows) == 6
+    assert "the last" in rows[-1]
 
 
 def test_text_from_the_log_cannot_command_the_terminal(run: Run) -> None:

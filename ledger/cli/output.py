@@ -149,15 +149,22 @@ class Progress:
 def _show_table(values: Iterator[Any], columns: list[Column]) -> None:
     from tabulate import tabulate
 
-    headings = [column.heading for column in columns]
     first = True
     # A page at a time, so that a table of a million rows starts at once and fits in memory.
     while page := list(islice(values, TABLE_PAGE_ROWS)):
-        rows = [[column.cell(value) for column in columns] for value in page]
+        cells = [[column.cell(value) for value in page] for column in columns]
+        shown = list(zip(columns, cells, strict=True))
+        if first and len(page) < TABLE_PAGE_ROWS:
+            # All of it is known: a column in which nothing stands only takes room.
+            shown = [(column, texts) for column, texts in shown if any(texts)]
         table = tabulate(
-            rows, headers=headings if first else (), tablefmt="simple", disable_numparse=True
+            list(zip(*(texts for _, texts in shown), strict=True)),
+            headers=[column.heading for column, _ in shown],
+            tablefmt="simple",
+            disable_numparse=True,
         )
-        click.echo("\n".join(line.rstrip() for line in table.splitlines()))
+        for line in table.splitlines()[0 if first else 2 :]:
+            click.echo(line.rstrip())
         first = False
 
 
