@@ -1,0 +1,200 @@
+"""Entries as rows of the log. The tags are frozen: an entry is kept under its tag for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias, assert_never
+
+from ledger import fields
+from ledger.codec.text import dumps, instant, loads, micros
+from ledger.cursor import CursorKey, Outcome
+from ledger.errors import BrokenChainError
+from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+
+__all__ = ["TAGS", "Content", "Row", "content", "entry"]
+
+TAGS: Mapping[type[Event], str] = {
+    CursorAdvanced: "cursor.advanced.v1",
+    CursorReset: "cursor.reset.v1",
+    ErrorRecorded: "cursor.error.v1",
+}
+
+Content: TypeAlias = tuple[
+    str,  # consumer_id
+    str,  # stream_name
+    str,  # subject_id
+    int,  # version
+    int,  # epoch
+    int,  # recorded_at
+    str,  # actor
+    str | None,  # metadata, as JSON
+    str,  # tag
+    int | None,  # previous_sequence
+    int | None,  # sequence
+    str | None,  # delivery_id
+    int | None,  # delivered_at
+    str | None,  # outcome
+    str | None,  # reason
+    str | None,  # message
+    int,  # occurred_at
+]
+"""What an entry says, in the order of its digest: plain values, times as microseconds."""
+
+Row: TypeAlias = tuple[Any, ...]
+"""A row of the log as a database gives it: position, content, digest."""
+
+
+def content(  # noqa: PLR0917 - in the order of the digest
+    key: CursorKey,
+    version: int,
+    epoch: int,
+    recorded_at: int,
+    actor: str,
+    metadata: Mapping[str, str],
+    event: Event,
+) -> Content:
+    """Give what an entry says as plain values."""
+    head = (
+        key.consumer_id,
+        key.stream_name,
+        key.subject_id,
+        version,
+        epoch,
+        recorded_at,
+        actor,
+        dumps(dict(sorted(metadata.items()))) if metadata else None,
+        TAGS[type(event)],
+    )
+    match event:
+        case CursorAdvanced():
+            return (
+                *head,
+                event.previous_sequence,
+                event.sequence,
+                event.delivery_id,
+                micros(event.delivered_at),
+                event.outcome.value,
+                None,
+                None,
+                micros(event.occurred_at),
+            )
+        case CursorReset():
+            return (
+                *head,
+                event.previous_sequence,
+                event.sequence,
+                event.delivery_id,
+                None if event.delivered_at is None else micros(event.delivered_at),
+                None,
+                event.reason,
+                None,
+                micros(event.occurred_at),
+            )
+        case ErrorRecorded():
+            nothing = (None, None, None, None, None, None)
+            return (*head, *nothing, event.message, micros(event.occurred_at))
+        case _:
+            assert_never(event)
+
+
+def entry(row: Row) -> Entry:
+    """Give the entry that a row of the log holds.
+
+    Raises BrokenChainError if it holds none: wrong types, an unknown tag, a time out of range.
+    """
+    # The types of a whole row are looked up at once: checking column by column took 1.6 µs more.
+    if tuple(map(type, row)) not in _SHAPES.get(row[_TAG], ()):
+        raise BrokenChainError(f"position {row[0]}", _misfit(row))
+    (
+        position,
+        consumer_id,
+        stream_name,
+        subject_id,
+        version,
+        epoch,
+        recorded_at,
+        actor,
+        metadata,
+        tag,
+        previous_sequence,
+        sequence,
+        delivery_id,
+        delivered_at,
+        outcome,
+        reason,
+        message,
+        occurred_at,
+        digest,
+    ) = row
+    try:
+        event: Event
+        if tag == TAGS[CursorAdvanced]:
+            event = CursorAdvanced(
+                previous_sequence=previous_sequence,
+                sequence=sequence,
+                delivery_id=delivery_id,
+                delivered_at=instant(delivered_at),
+                outcome=Outcome(outcome),
+                occurred_at=instant(occurred_at),
+            )
+        elif tag == TAGS[CursorReset]:
+            event = CursorReset(
+                previous_sequence=previous_sequence,
+                sequence=sequence,
+                delivery_id=delivery_id,
+                delivered_at=None if delivered_at is None else instant(delivered_at),
+                reason=reason,
+                occurred_at=instant(occurred_at),
+            )
+        else:
+            event = ErrorRecorded(message=message, occurred_at=instant(occurred_at))
+        return Entry(
+            position=position,
+            key=_key(consumer_id, stream_name, subject_id),
+            version=version,
+            epoch=epoch,
+            recorded_at=instant(recorded_at),
+            actor=actor,
+            metadata=fields.metadata(loads(metadata)) if metadata else {},
+            event=event,
+            digest=digest,
+        )
+    except (ValueError, OverflowError) as error:
+        raise BrokenChainError(f"position {position}", f"it cannot be read: {error}") from None
+
+
+_TAG = 9
+
+
+def _shapes() -> dict[str, frozenset[tuple[type, ...]]]:
+    null = type(None)
+    head = (int, str, str, str, int, int, int, str)
+    tails: dict[type[Event], list[tuple[type, ...]]] = {
+        CursorAdvanced: [(int, int, str, int, str, null, null, int)],
+        CursorReset: [(int, int, str, at, null, str, null, int) for at in (int, null)],
+        ErrorRecorded: [(null, null, null, null, null, null, str, int)],
+    }
+    return {
+        TAGS[kind]: frozenset(
+            (*head, metadata, str, *tail, bytes) for tail in variants for metadata in (str, null)
+        )
+        for kind, variants in tails.items()
+    }
+
+
+_SHAPES = _shapes()
+
+
+def _misfit(row: Row) -> str:
+    if row[_TAG] not in _SHAPES:
+        return (
+            f"its tag is {row[_TAG]!r:.60}, which this version does not know; "
+            "it was edited, or written by a newer version"
+        )
+    return f"its columns are not those of a {row[_TAG]}"
+
+
+@lru_cache(maxsize=4_096)
+def _key(consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
+    return CursorKey(consumer_id, stream_name, subject_id)

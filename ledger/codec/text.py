@@ -1,0 +1,80 @@
+"""Times and JSON, as numbers and text. What is read is distrusted."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+from ledger import fields
+from ledger.errors import InvalidCursorError
+
+__all__ = ["dumps", "instant", "loads", "micros", "parse_time", "show_time"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Give the microseconds from 1970 UTC to `moment`."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(microseconds: int) -> datetime:
+    """Give the moment that many microseconds after 1970 UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def show_time(moment: datetime) -> str:
+    """Give `moment` in RFC 3339, in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+# datetime.fromisoformat takes much more than RFC 3339: week dates, times without zones.
+_RFC_3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def parse_time(value: str, name: str) -> datetime:
+    """Give the moment that an RFC 3339 text names, cut to the microsecond.
+
+    Raises InvalidCursorError.
+    """
+    if _RFC_3339.fullmatch(value):
+        try:
+            return fields.moment(datetime.fromisoformat(value.upper()), name)
+        except ValueError:
+            pass
+    raise InvalidCursorError(
+        f"{name} must be a time like 2026-05-05T16:00:01Z (RFC 3339), not {value!r:.60}."
+    )
+
+
+def dumps(value: object) -> str:
+    """Give `value`, of plain types, as JSON without white space and with non-ASCII kept."""
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def loads(text: str | bytes) -> object:
+    """Give the value of a JSON text; refuse what is none, and an object that says a thing twice.
+
+    Raises InvalidCursorError.
+    """
+    try:
+        value: object = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise InvalidCursorError(f"not JSON: {error}") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r:.80} stands there twice")
+    return values
