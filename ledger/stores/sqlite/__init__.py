@@ -11,7 +11,8 @@ from ledger.chain import Head
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
 from ledger.stores import Transaction
-from ledger.stores.sqlite.connections import Connections, Pool
+from ledger.stores.sqlite.connections import Connections
+from ledger.stores.sqlite.pool import Pool
 from ledger.stores.sqlite.session import SQLiteSession
 from ledger.verification import Log
 

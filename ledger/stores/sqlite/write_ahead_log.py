@@ -1,0 +1,85 @@
+"""How the write-ahead log is kept small, also on versions of SQLite where that takes care."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ledger.stores.sqlite.file import MEMORY
+
+__all__ = ["WriteAheadLog"]
+
+# Versions in which a checkpoint beside another connection's commit can corrupt the file:
+# https://sqlite.org/wal.html#the_wal_reset_bug
+RESET_RACE = (
+    (3, 7, 0) <= sqlite3.sqlite_version_info < (3, 51, 3)
+    and not (3, 50, 7) <= sqlite3.sqlite_version_info < (3, 51, 0)
+    and not (3, 44, 6) <= sqlite3.sqlite_version_info < (3, 45, 0)
+)
+
+# As SQLite does by itself elsewhere, the log is copied into the database every 1,000 pages or so:
+# a commit takes about 3 pages, and a page about 12 rows more.
+PAGES_MAX = 1_000
+PAGES_AGAIN = 100
+PAGES_A_COMMIT = 3
+ROWS_A_PAGE = 12
+PAGE_BYTES = 4_096
+
+DRAIN_S = 0.005
+DRAIN_ROUNDS_MAX = 20
+
+
+class WriteAheadLog:
+    """The log of one file: how much is in it, and how it gets back into the database.
+
+    Where SQLite has the race, its own checkpoints are off, and ours are made by one connection
+    while another holds the writer's lock, so that no commit can fall beside them. Unlike in the
+    modes FULL, RESTART and TRUNCATE, no reader is waited for while it reads on and on.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._ours = RESET_RACE and path != MEMORY
+        self._pages = 0
+        # What others left in it counts too, or many short-lived processes would never copy it.
+        with suppress(OSError):
+            self._pages = Path(path + "-wal").stat().st_size // PAGE_BYTES
+
+    def configure(self, connection: sqlite3.Connection) -> None:
+        """Leave the checkpoints of a new connection to SQLite, or take them over."""
+        if self._ours:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+    def grew(self, rows: int) -> bool:
+        """Count a commit of so many rows; say whether it is time for a checkpoint."""
+        self._pages += PAGES_A_COMMIT + rows // ROWS_A_PAGE
+        return self._ours and self._pages >= PAGES_MAX
+
+    def checkpoint(self, holder: sqlite3.Connection, copier: sqlite3.Connection) -> None:
+        """Copy the log into the database by `copier`, while `holder` keeps all writers out."""
+        # A log that was copied is begun anew by the next commit, unless somebody still reads in it.
+        # Whether that happened, the next look shows; it comes soon, lest readers put it off.
+        self._pages = PAGES_MAX - PAGES_AGAIN
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            self._pages = min(_copy(copier), self._pages)
+        finally:
+            holder.execute("ROLLBACK")
+
+
+def _copy(connection: sqlite3.Connection) -> int:
+    """Copy the write-ahead log into the database, as far as its readers let; give its pages.
+
+    The caller sees to it that nobody commits in the meantime.
+    """
+    pages, drained = 0, False
+    for _ in range(DRAIN_ROUNDS_MAX):
+        _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages <= 2 * PAGES_MAX or drained:
+            break
+        # Its readers have put it off for long. Those in the log go in a moment; those who come
+        # after all of it is copied read the database itself.
+        drained = copied == pages
+        time.sleep(DRAIN_S)
+    return int(pages)
