@@ -150,7 +150,7 @@ def message(value: object, name: str) -> str:
         raise InvalidCursorError(f"{name} is required, and must not be blank.")
     # Masked before it is cut: half a secret is not recognised as one.
     for pattern, mask in _SECRETS:
-        trimmed = pattern.sub(mask, trimmed)
+        trimmed = re.sub(pattern, mask, trimmed, flags=re.IGNORECASE)
     if len(trimmed) > MESSAGE_LENGTH_MAX:
         trimmed = trimmed[: MESSAGE_LENGTH_MAX - 1].rstrip() + "…"
     return trimmed
@@ -172,23 +172,20 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Their repeats are bounded, so that a hostile message costs time in proportion to its length.
 _NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|credentials?)"
+# They are compiled when the first error is recorded, not at the import.
 _SECRETS = (
     # scheme://user:password@host; the password goes on to the last @ of the host part
-    (re.compile(r"(://[^\s/@:]{0,256}:)[^\s/]{1,1024}(?=@)"), r"\1***"),
-    # Bearer …, in whatever case and wherever it was quoted; Authorization: Basic …
+    (r"(://[^\s/@:]{0,256}:)[^\s/]{1,1024}(?=@)", r"\1***"),
+    # Bearer …, wherever it was quoted; Authorization: Basic …
     (
-        re.compile(
-            r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}",
-            re.IGNORECASE,
-        ),
+        r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}",
         r"\1***",
     ),
     # password=…, "client_secret": "…", api-key: …
     (
-        re.compile(
+        (
             rf"""(\b[\w-]{{0,64}}?{_NAME}[\w-]{{0,64}}["']?\s{{0,8}}[=:]\s{{0,8}})"""
-            r"""("[^"]{1,4096}"|'[^']{1,4096}'|(?!\*\*\*)[^\s"'&,;)}\]]{1,4096})""",
-            re.IGNORECASE,
+            r"""("[^"]{1,4096}"|'[^']{1,4096}'|(?!\*\*\*)[^\s"'&,;)}\]]{1,4096})"""
         ),
         r"\1***",
     ),

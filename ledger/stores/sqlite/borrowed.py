@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
@@ -70,7 +70,7 @@ class Borrowed:
         files = {row[1]: row[2] for row in session.select("PRAGMA database_list")}
         main = files.get("main", "")
         with suppress(OSError):
-            same = bool(main) and Path(main).samefile(self._path)
+            same = bool(main) and os.path.samefile(main, self._path)
         if not same:
             raise InvalidCursorError(
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "

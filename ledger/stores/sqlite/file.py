@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import threading
 import time
-from pathlib import Path
 
 from ledger.errors import StorageError
 from ledger.stores.sqlite import migrations
@@ -27,21 +26,21 @@ def prepare(path: str) -> None:
 
     Raises StorageError, and leaves what is there as it is.
     """
-    file = Path(path)
     try:
         with _creating:
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             except FileExistsError:
-                if file.is_dir():
+                if os.path.isdir(path):
                     raise StorageError(
-                        f"{path} is a folder; name a file in it, such as {file / 'cursors.db'}."
+                        f"{path} is a folder; name a file in it: {os.path.join(path, 'cursors.db')}."
                     ) from None
-                if not stat.S_ISREG(file.stat().st_mode):
+                if not stat.S_ISREG(os.stat(path).st_mode):
                     raise StorageError(f"{path} is not a regular file.") from None
     except FileNotFoundError:
+        folder = os.path.dirname(path)
         raise StorageError(
-            f"{path} cannot be made: the folder {file.parent} does not exist. Make it first."
+            f"{path} cannot be made: the folder {folder} does not exist. Make it first."
         ) from None
     except OSError as error:
         raise StorageError(f"{path} cannot be made: {error.strerror or error}.") from error

@@ -40,7 +40,7 @@ class Pool:
         # Connections are opened later, too, perhaps when the process has gone to another folder.
         self._file = path
         if path != file.MEMORY:
-            self._file = os.path.abspath(path)  # noqa: PTH100 - links are left as they are
+            self._file = os.path.abspath(path)
             file.prepare(path)
         self._log = WriteAheadLog(self._file)
         session = self._connect()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from ledger.stores.sqlite.file import MEMORY
 
@@ -44,7 +44,7 @@ class WriteAheadLog:
         self._pages = 0
         # What others left in it counts too, or many short-lived processes would never copy it.
         with suppress(OSError):
-            self._pages = Path(path + "-wal").stat().st_size // PAGE_BYTES
+            self._pages = os.stat(path + "-wal").st_size // PAGE_BYTES
 
     def configure(self, connection: sqlite3.Connection) -> None:
         """Leave the checkpoints of a new connection to SQLite, or take them over."""
