@@ -32,8 +32,9 @@ def prepare(path: str) -> None:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             except FileExistsError:
                 if os.path.isdir(path):
+                    inside = os.path.join(path, "cursors.db")
                     raise StorageError(
-                        f"{path} is a folder; name a file in it: {os.path.join(path, 'cursors.db')}."
+                        f"{path} is a folder; name a file in it, such as {inside}."
                     ) from None
                 if not stat.S_ISREG(os.stat(path).st_mode):
                     raise StorageError(f"{path} is not a regular file.") from None
