@@ -266,7 +266,7 @@ def test_an_interrupted_append_says_where_to_go_on(run: Run, path: Path) -> None
         stdout=subprocess.DEVNULL,
         text=True,
         # Whoever started the tests in the background has made them, and their children, ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
     ) as process:
         assert process.stdin is not None
         process.stdin.write("\n".join(line(sequence) for sequence in range(1, 701)) + "\n")

@@ -143,6 +143,9 @@ def test_a_transaction_that_read_before_others_wrote_must_begin_again(
     assert lent.get(ORDERS).last_sequence == 1
     with pytest.raises(LedgerBusyError, match="BEGIN IMMEDIATE"):
         lent.advance(ORDERS, to=6)
+    # Nor is anything refused by a law that judges what is no longer true.
+    with pytest.raises(LedgerBusyError, match="BEGIN IMMEDIATE"):
+        lent.advance(ORDERS, to=1, delivery_id="of the past")
     connection.execute("ROLLBACK")
     connection.execute("BEGIN")
     assert lent.advance(ORDERS, to=6).version == 3
