@@ -152,6 +152,24 @@ def test_a_transaction_that_read_before_others_wrote_must_begin_again(
     connection.execute("COMMIT")
 
 
+def test_a_failure_half_way_undoes_its_own_and_leaves_the_callers(
+    book: Ledger, connect: Connect
+) -> None:
+    connection = connect(isolation_level=None)
+    connection.execute(
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON main.ledger_events WHEN NEW.version = 3"
+        " BEGIN SELECT RAISE(ABORT, 'no room for a third'); END"
+    )
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO mine VALUES (1)")
+    with pytest.raises(StorageError, match="no room for a third"):
+        book.using(connection).append([AdvanceCursor(ORDERS, n) for n in (2, 3, 4)])
+    connection.execute("COMMIT")
+    assert mine(connection) == 1
+    assert book.get(ORDERS).version == 1
+    assert book.verify().entries == 1
+
+
 def test_a_connection_is_used_whatever_its_rows_look_like_and_left_as_it_was(
     book: Ledger, connect: Connect
 ) -> None:
