@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 import ledger
 from ledger import CursorKey, CursorReset, EntryQuery, ErrorRecorded
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="the demo delivers a git history")
 
 DEMO = Path(__file__).parents[1] / "scripts" / "demo.py"
 GIT = [
