@@ -221,6 +221,9 @@ SECRETS = [
     ("api-key: 12345, retry", "api-key: ***, retry"),
     ("GET /x?access_token=abc&page=2", "GET /x?access_token=***&page=2"),
     ("passwd = 'one two'", "passwd = ***"),
+    (r'body: "{\"password\": \"hun ter\", \"a\": 1}"', r'body: "{\"password\": ***, \"a\": 1}"'),
+    ("AWS_SECRET_ACCESS_KEY=a/b+c", "AWS_SECRET_ACCESS_KEY=***"),
+    ("X-Api-Key: abc", "X-Api-Key: ***"),
 ]
 INNOCENT = [
     "HTTP 503 from https://mx.example:8080/path?page=2",
