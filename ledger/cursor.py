@@ -13,7 +13,7 @@ from ledger.errors import InvalidCursorError
 __all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome"]
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class CursorKey:
     """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
 
