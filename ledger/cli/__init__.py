@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import click
 
 from ledger.cli import reading, writing
@@ -52,6 +56,9 @@ def main(context: click.Context, db: str, actor: str, busy_timeout: float) -> No
     A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON lines
     into a pipe; --table, --json, --jsonl and --csv choose.
     """
+    if sys.stdout is None:
+        # Started with its standard output closed; there is nobody to print for.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
 
 

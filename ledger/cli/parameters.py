@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
+import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -81,6 +84,17 @@ class Commands(click.Group):
         except errors.LedgerError as error:
             click.echo(f"cursor-ledger: {visible(str(error))}", err=True)
             ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # Whoever read it has read enough; click ends quietly.
+            click.echo(
+                f"cursor-ledger: input or output failed: {error.strerror or error}. "
+                "What was appended stays.",
+                err=True,
+            )
+            # What is left in the buffer could not be written either, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(EXIT_FAILED)
 
 
 def default_actor() -> str:
