@@ -38,8 +38,13 @@ def main() -> int:
     if not commits:
         print(f"{options.repository} has no commits yet; name another repository.")
         return 1
-    for leftover in options.db.parent.glob(options.db.name + "*"):
-        leftover.unlink()
+    if options.db == TOP / "demo.db":
+        # What an earlier run has left; nothing that anybody named is ever removed.
+        for end in ("", "-wal", "-shm"):
+            Path(f"{options.db}{end}").unlink(missing_ok=True)
+    elif options.db.exists():
+        print(f"{options.db} exists; the demo only writes to a new file.")
+        return 1
     return deliver(options.repository.resolve(), options.db, commits)
 
 
@@ -140,7 +145,14 @@ def run_consumer(name: str, repository: Path, db: Path, *, kill_at: int | None =
             acknowledged.append(int(line))
             if kill_at is not None and len(acknowledged) == kill_at:
                 process.send_signal(signal.SIGKILL)
-    if not acknowledged:
+    if process.returncode not in ((0,) if kill_at is None else (0, -signal.SIGKILL)):
+        sys.exit(f"{name} ended with {process.returncode}")
+    if acknowledged:
+        with ledger.open(db) as book:
+            stands = position(book, CursorKey(name, repository.name))
+        if stands < acknowledged[-1]:
+            sys.exit(f"{acknowledged[-1]} was acknowledged, but the cursor is at {stands}")
+    else:
         print(f"   {name}: nothing to do")
         return
     died = f", then died of signal {-process.returncode}" if process.returncode < 0 else ""
@@ -158,6 +170,8 @@ def refuse(book: Ledger, key: CursorKey, *, to: int, epoch: int) -> None:
         book.advance(key, to=to, epoch=epoch)
     except ledger.StaleEpochError as error:
         print(f"   StaleEpochError: {error}")
+    else:
+        sys.exit("the ledger accepted an advance of an epoch that is over")
 
 
 # --- the telling ---

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import ledger
 from ledger import CursorKey
 from ledger.cli import main
-from ledger.cli.output import visible
+from ledger.cli.output import colour, visible
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 OWNER = ("webhooks", "orders")
@@ -150,6 +150,32 @@ def test_a_held_database_is_busy_and_says_to_try_again(run: Run, path: Path) -> 
     holder.close()
     assert busy.exit_code == 75
     assert "try again" in busy.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["verify"], ["reset", *OWNER, "--to", "1", "--reason", "x"]]
+)
+def test_a_command_that_reads_leaves_a_database_without_a_ledger_as_it_is(
+    run: Run, path: Path, command: list[str]
+) -> None:
+    import sqlite3
+
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TABLE users (name TEXT)")
+    raw.commit()
+    raw.close()
+    before = path.read_bytes()
+    refused = run(*command)
+    assert refused.exit_code == 1
+    assert "holds no ledger" in refused.stderr
+    assert path.read_bytes() == before
+
+
+def test_nothing_is_coloured_as_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colour("", "red") == ""
+    assert colour("x", "red") != "x"
 
 
 def test_results_take_the_form_that_is_asked_for(run: Run) -> None:

@@ -59,6 +59,24 @@ def test_the_demo_delivers_a_repository_and_leaves_its_ledger(
         assert all("smtp://mailer:***@" in entry.event.message for entry in errors)  # type: ignore[union-attr]
 
 
+def test_the_demo_removes_nothing_that_was_named(tmp_path: Path) -> None:
+    stream = repository(tmp_path / "paint", 1)
+    precious = [tmp_path / name for name in ("x.db", "x.db.backup", "thesis.txt")]
+    for file in precious:
+        file.write_text("keep me")
+    for named in ("x.db", ".", ""):
+        told = subprocess.run(
+            [sys.executable, DEMO, stream, "--db", named],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 1
+        assert "only writes to a new file" in told.stdout
+    assert [file.read_text() for file in precious] == ["keep me"] * 3
+
+
 def test_the_demo_says_what_is_wrong_with_a_folder_that_is_no_repository(
     tmp_path: Path, path: Path
 ) -> None:

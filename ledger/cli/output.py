@@ -116,7 +116,7 @@ def show_one(value: object, columns: list[Column], form: Form | None) -> None:
 
 def colour(text: str, name: str) -> str:
     """Give `text` in a colour where that is wanted: on a terminal, without NO_COLOR."""
-    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+    if not text or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     return click.style(text, fg=name)
 

@@ -7,8 +7,10 @@ import getpass
 import os
 import re
 import socket
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,11 +62,27 @@ class Target:
                 f"{self.path} does not exist. Name a ledger with --db, or CURSOR_LEDGER_DB; "
                 "the first advance makes one."
             )
+        if not make and not in_memory_or_url and _has_no_ledger(self.path):
+            raise errors.StorageError(
+                f"{self.path} holds no ledger; it was left as it is. Name one with --db, or "
+                "CURSOR_LEDGER_DB; the first advance makes one."
+            )
         return ledger.open(
             self.path,
             actor=actor or self.actor or default_actor(),
             busy_timeout_s=self.busy_timeout_s,
         )
+
+
+def _has_no_ledger(path: str) -> bool:
+    """Say whether this is a database without our tables; if it is none, opening it says why."""
+    try:
+        uri = Path(path).absolute().as_uri() + "?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            names = "SELECT 1 FROM sqlite_master WHERE name = 'ledger_events'"
+            return connection.execute(names).fetchone() is None
+    except sqlite3.Error:
+        return False
 
 
 pass_target = click.make_pass_decorator(Target)
