@@ -17,6 +17,7 @@ from ledger.errors import (
     VersionConflictError,
 )
 from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
+from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.rules import fold
 from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
@@ -44,6 +45,7 @@ __all__ = [
     "LedgerError",
     "NonMonotonicCursorError",
     "Outcome",
+    "Rebuild",
     "RecordError",
     "Request",
     "ResetCursor",

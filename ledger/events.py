@@ -83,9 +83,10 @@ class EntryQuery:
     """Chooses entries; what is not given matches all.
 
     `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
-    `kinds` are event types, such as `CursorReset`. The bounds of time and position are included.
-    `covering` is a sequence: the entries that passed it,
-    confirmed it, or rewound behind it. `limit` 0 or less means no limit.
+    `kinds` are event types, such as `CursorReset`. The bounds of time, position and version are
+    included; those of version need a `key`, for versions count the entries of one cursor.
+    `covering` is a sequence: the entries that passed it, confirmed it, or rewound behind it.
+    `limit` 0 or less means no limit.
 
     Raises InvalidCursorError.
     """
@@ -100,6 +101,8 @@ class EntryQuery:
     recorded_until: datetime | None = None
     position_from: int | None = None
     position_until: int | None = None
+    version_from: int | None = None
+    version_until: int | None = None
     covering: int | None = None
     newest_first: bool = False
     limit: int = 0
@@ -116,10 +119,14 @@ class EntryQuery:
             actor=fields.text(self.actor, "actor"),
             position_from=fields.counter(self.position_from, "position_from"),
             position_until=fields.counter(self.position_until, "position_until"),
+            version_from=fields.counter(self.version_from, "version_from"),
+            version_until=fields.counter(self.version_until, "version_until"),
             covering=fields.counter(self.covering, "covering"),
             newest_first=bool(self.newest_first),
             limit=fields.limit(self.limit),
         )
+        if self.key is None and (self.version_from, self.version_until) != (None, None):
+            raise InvalidCursorError("bounds of version need a key: versions count one cursor's.")
         for name in ("recorded_from", "recorded_until"):
             if (value := getattr(self, name)) is not None:
                 fields.set_fields(self, **{name: fields.moment(value, name)})

@@ -11,12 +11,13 @@ from typing import Self, TypeVar, get_args
 
 import attrs
 
-from ledger import chain, fields, verification
+from ledger import chain, fields, repair, verification
 from ledger.chain import Checkpoint
 from ledger.commit import commit
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
+from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Store, Transaction
 from ledger.stores.sqlite import SQLiteStore
@@ -306,6 +307,14 @@ class Ledger:
         """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
         with self._store.snapshot() as log:
             return chain.checkpoint(log.digests())
+
+    def rebuild(self, *, progress: Callable[[int], None] | None = None) -> Rebuild:
+        """Make the stored cursors anew from the log, and report each one that differed.
+
+        The log is not touched. Other writers wait meanwhile. `progress` is told now and then how
+        many entries were read.
+        """
+        return self._store.repair(lambda log: repair.rebuild(log, progress=progress))
 
     # --- life ---
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol, TypeAlias
@@ -15,7 +15,7 @@ from ledger.codec import Row
 from ledger.cursor import Cursor
 from ledger.errors import BrokenChainError
 
-__all__ = ["FAULTS_MAX", "Fault", "Log", "StoredHead", "Verification", "verify"]
+__all__ = ["FAULTS_MAX", "Chain", "Fault", "Log", "StoredHead", "Verification", "paired", "verify"]
 
 FAULTS_MAX = 10_000
 """So many faults are listed; past them they are only counted, to bound the memory."""
@@ -126,31 +126,45 @@ def verify(
 def _faults(log: Log) -> Iterator[tuple[tuple[int, int], Fault | None]]:
     """Go through the chains beside the stored cursors; give ((entries, cursors) so far, fault)."""
     entries = cursors = 0
-    heads = log.heads()
-    head = next(heads, None)
-    for cursor_id, group in groupby(log.rows(), key=itemgetter(0)):
-        while head is not None and head[0] < cursor_id:
-            cursors += 1
-            yield (entries, cursors), _without_entries(head)
-            head = next(heads, None)
-        if head is None or head[0] > cursor_id:
-            for nth, (_, row) in enumerate(group):
+    for head, rows in paired(log):
+        if head is None:
+            for nth, row in enumerate(rows):
                 entries += 1
                 yield (entries, cursors), _orphan(row) if nth == 0 else None
             continue
         cursors += 1
-        chain = _Chain(place=head[1])
-        for _, row in group:
+        chain = Chain(place=head[1])
+        for row in rows:
             entries += 1
             for fault in chain.follow(row):
                 yield (entries, cursors), fault
             if entries % PROGRESS_ENTRIES == 0:
                 yield (entries, cursors), None
-        yield (entries, cursors), chain.compare(head[2])
-        head = next(heads, None)
+        yield (
+            (entries, cursors),
+            chain.compare(head[2]) if chain.version else _without_entries(head),
+        )
+
+
+def paired(log: Log) -> Iterator[tuple[StoredHead | None, Iterable[Row]]]:
+    """Give every stored cursor with its entries, which may be none, and entries without a cursor.
+
+    The entries of one are to be read before the next one is asked for.
+    """
+    heads = log.heads()
+    head = next(heads, None)
+    for cursor_id, group in groupby(log.rows(), key=itemgetter(0)):
+        while head is not None and head[0] < cursor_id:
+            yield head, ()
+            head = next(heads, None)
+        rows = (row for _, row in group)
+        if head is not None and head[0] == cursor_id:
+            yield head, rows
+            head = next(heads, None)
+        else:
+            yield None, rows
     while head is not None:
-        cursors += 1
-        yield (entries, cursors), _without_entries(head)
+        yield head, ()
         head = next(heads, None)
 
 
@@ -167,7 +181,7 @@ def _orphan(row: Row) -> Fault:
 
 
 @attrs.define(kw_only=True)
-class _Chain:
+class Chain:
     """The entries of one cursor, followed one by one."""
 
     place: str
@@ -180,6 +194,15 @@ class _Chain:
     """Whether no fault was found yet."""
     known: bool = True
     """Whether the cursor is known to be right, so that the law can be held against what follows."""
+
+    @property
+    def state(self) -> Row | None:
+        """What the entries make of the cursor, in the order of `STATE`; None if there are none."""
+        if self.cursor is None:
+            return None
+        return Head(
+            cursor_id=None, cursor=self.cursor, recorded_at=self.recorded_at, digest=self.digest
+        ).state
 
     def follow(self, row: Row) -> Iterator[Fault]:
         """Check the next entry; what is wrong with it is not held against the ones after it."""
@@ -209,16 +232,14 @@ class _Chain:
 
     def compare(self, state: Row) -> Fault | None:
         """Compare the stored state with the fold of the entries that were followed."""
-        if self.cursor is None:
+        own = self.state
+        if own is None:
             return None
-        own = Head(
-            cursor_id=None, cursor=self.cursor, recorded_at=self.recorded_at, digest=self.digest
-        )
         # Behind a fault, the fold is worth no more than the chain: only its end is compared.
         names = STATE if self.sound else ("version", "digest")
         differing = [
             f"{name} is {_shown(stored)}, by its entries {_shown(folded)}"
-            for name, stored, folded in zip(STATE, state, own.state, strict=True)
+            for name, stored, folded in zip(STATE, state, own, strict=True)
             if stored != folded and name in names
         ]
         if not differing:

@@ -1,1 +1,54 @@
-"""Views of the log: functions of history, which nothing in the ledger depends on."""
+"""Views of the log: what its entries say, put so that a question has its answer.
+
+Nothing in the ledger depends on this package, and nothing here changes the log, but for a
+`ResetPlan` that is applied, and the checkpoint of a `Projector`.
+"""
+
+from projections.charts import ChartLibraryMissingError, draw, draw_on_terminal
+from projections.cursors import Change, Moment, as_of, cursors_as_of, diff
+from projections.deliveries import Gap, Repeat, gaps, repeats
+from projections.explanation import Explanation, How, Step, Verdict, explain
+from projections.plans import ImpossiblePlanError, PlannedReset, ResetPlan
+from projections.projector import Projector, follow
+from projections.ranges import Range
+from projections.resets import Direction, RecordedReset, resets
+from projections.stalls import ErrorStreak, Stall, error_streaks, stalls
+from projections.timeline import MarkKind, Point, Timeline, TimelineMark, timeline
+
+__all__ = [
+    "Change",
+    "ChartLibraryMissingError",
+    "Direction",
+    "ErrorStreak",
+    "Explanation",
+    "Gap",
+    "How",
+    "ImpossiblePlanError",
+    "MarkKind",
+    "Moment",
+    "PlannedReset",
+    "Point",
+    "Projector",
+    "Range",
+    "RecordedReset",
+    "Repeat",
+    "ResetPlan",
+    "Stall",
+    "Step",
+    "Timeline",
+    "TimelineMark",
+    "Verdict",
+    "as_of",
+    "cursors_as_of",
+    "diff",
+    "draw",
+    "draw_on_terminal",
+    "error_streaks",
+    "explain",
+    "follow",
+    "gaps",
+    "repeats",
+    "resets",
+    "stalls",
+    "timeline",
+]

@@ -197,6 +197,8 @@ def test_queries_refuse_what_matches_nothing(wrong: dict[str, Any]) -> None:
         {"recorded_from": "2026"},
         {"recorded_until": datetime(2026, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"position_from": -1},
+        {"key": CursorKey("mailer", "jobs"), "version_from": -1},
+        {"version_until": 3},
         {"position_until": 2.0},
         {"covering": True},
         {"actor": 7},

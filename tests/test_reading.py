@@ -87,6 +87,8 @@ FILTERS: dict[str, tuple[Any, Callable[[Entry, Any], bool]]] = {
     ),
     "position_from": (st.integers(0, 110), lambda e, v: e.position >= v),
     "position_until": (st.integers(0, 110), lambda e, v: e.position <= v),
+    "version_from": (st.integers(0, 30), lambda e, v: e.version >= v),
+    "version_until": (st.integers(0, 30), lambda e, v: e.version <= v),
     "covering": (st.integers(0, 12), covers),
 }
 queries = st.fixed_dictionaries(
@@ -98,6 +100,10 @@ queries = st.fixed_dictionaries(
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=queries)
 def test_a_query_gives_what_a_plain_filter_gives(log: Ledger, query: dict[str, Any]) -> None:
+    if "key" not in query and query.keys() & {"version_from", "version_until"}:
+        with pytest.raises(ledger.InvalidCursorError, match="need a key"):
+            EntryQuery(**query)
+        return
     everything = list(log.entries())
     assert [entry.position for entry in everything] == list(range(1, 101))
     chosen = [
@@ -198,6 +204,8 @@ def test_resets_and_histories_are_found_by_their_indexes(log: Ledger, path: Path
     assert "INDEX ledger_events_resets" in resets
     by_key = plan(path, EntryQuery(key=ORDERS))
     assert "INDEX ledger_events_by_cursor (cursor_id=?" in by_key
+    from_version = plan(path, EntryQuery(key=ORDERS, version_from=2))
+    assert "INDEX ledger_events_by_cursor (cursor_id=? AND version>?" in from_version
     assert "INDEX ledger_events_resets" in plan(path, EntryQuery(key=ORDERS, kinds=[CursorReset]))
     for query in (EntryQuery(), EntryQuery(consumer_id="mailer"), EntryQuery(key=ORDERS)):
         assert "TEMP B-TREE" not in plan(path, query)

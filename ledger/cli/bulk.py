@@ -9,8 +9,9 @@ import attrs
 import click
 
 from ledger import codec
-from ledger.cli.output import Column, Form, Progress, form_options, show, visible
+from ledger.cli.output import Column, Form, Progress, form_options, show
 from ledger.cli.parameters import EXIT_REFUSED, Target, pass_target
+from ledger.codec import visible
 from ledger.errors import InvalidCursorError, LedgerError, StorageError
 from ledger.requests import Request
 from ledger.service import Ledger

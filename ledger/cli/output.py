@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ import attrs
 import click
 
 from ledger import codec
+from ledger.codec import visible
 from ledger.cursor import Cursor
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
 
@@ -34,7 +34,6 @@ __all__ = [
     "form_options",
     "show",
     "show_one",
-    "visible",
 ]
 
 T = TypeVar("T")
@@ -61,17 +60,7 @@ class Column:
     cell: Callable[[Any], str]
 
 
-# C1 controls, and the marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON spells
-# out the C0 controls itself. Lone surrogates come from text that is no UTF-8.
-_HIDDEN = "\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-_INVISIBLE = re.compile(f"[\0-\x1f{_HIDDEN}]")
-_JSON_INVISIBLE = re.compile(f"[{_HIDDEN}]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def visible(text: str) -> str:
-    r"""Give `text` with control, escape and bidirectional characters spelled out, as \x1b is."""
-    return _INVISIBLE.sub(_escape, text)
 
 
 def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,16 +187,7 @@ def _defused(value: object) -> object:
 
 
 def _json(value: object) -> str:
-    # JSON may spell out any character, so this loses nothing.
-    return _JSON_INVISIBLE.sub(
-        lambda found: f"\\u{ord(found[0]):04x}", codec.dumps(codec.unstructure(value))
-    )
-
-
-def _escape(found: re.Match[str]) -> str:
-    known = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-    code = ord(found[0])
-    return known.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return codec.visible_json(codec.dumps(codec.unstructure(value)))
 
 
 def _moment(value: datetime | None) -> str:

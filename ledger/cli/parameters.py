@@ -93,14 +93,12 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        from ledger.cli.output import visible
-
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except errors.LedgerError as error:
-            click.echo(f"cursor-ledger: {visible(str(error))}", err=True)
+            click.echo(f"cursor-ledger: {codec.visible(str(error))}", err=True)
             ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
         except OSError as error:
             if error.errno == errno.EPIPE:

@@ -19,7 +19,6 @@ from ledger.cli.output import (
     form_options,
     show,
     show_one,
-    visible,
 )
 from ledger.cli.parameters import (
     EXIT_NOT_VERIFIED,
@@ -29,7 +28,7 @@ from ledger.cli.parameters import (
     key,
     pass_target,
 )
-from ledger.codec import loads, unstructure
+from ledger.codec import loads, unstructure, visible
 from ledger.cursor import CursorQuery
 from ledger.errors import InvalidCursorError
 from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from ledger import codec
-from ledger.cli.output import CURSORS, Form, form_options, show_one, visible
+from ledger.cli.output import CURSORS, Form, form_options, show_one
 from ledger.cli.parameters import (
     MOMENT,
     Target,
@@ -19,6 +19,7 @@ from ledger.cli.parameters import (
     metadata_option,
     pass_target,
 )
+from ledger.codec import visible
 from ledger.cursor import Cursor, Outcome
 from ledger.errors import CursorNotFoundError, VersionConflictError
 from ledger.requests import ResetCursor

@@ -2,7 +2,16 @@
 
 from ledger.codec.plain import structure, unstructure
 from ledger.codec.rows import TAGS, Content, Row, content, entry
-from ledger.codec.text import dumps, instant, loads, micros, parse_time, show_time
+from ledger.codec.text import (
+    dumps,
+    instant,
+    loads,
+    micros,
+    parse_time,
+    show_time,
+    visible,
+    visible_json,
+)
 
 __all__ = [
     "TAGS",
@@ -18,4 +27,6 @@ __all__ = [
     "show_time",
     "structure",
     "unstructure",
+    "visible",
+    "visible_json",
 ]

@@ -9,7 +9,16 @@ from datetime import UTC, datetime, timedelta
 from ledger import fields
 from ledger.errors import InvalidCursorError
 
-__all__ = ["dumps", "instant", "loads", "micros", "parse_time", "show_time"]
+__all__ = [
+    "dumps",
+    "instant",
+    "loads",
+    "micros",
+    "parse_time",
+    "show_time",
+    "visible",
+    "visible_json",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -78,3 +87,28 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{twice!r:.80} stands there twice")
     return values
+
+
+# --- for the eye: text from the log was written by strangers ---
+
+# C1 controls, and the marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON spells
+# out the C0 controls itself. Lone surrogates come from text that is no UTF-8.
+_HIDDEN = "\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+_INVISIBLE = re.compile(f"[\0-\x1f{_HIDDEN}]")
+_JSON_INVISIBLE = re.compile(f"[{_HIDDEN}]")
+
+
+def visible(text: str) -> str:
+    r"""Give `text` with control, escape and bidirectional characters spelled out, as \x1b is."""
+    return _INVISIBLE.sub(_escape, text)
+
+
+def visible_json(text: str) -> str:
+    """Give a JSON text with such characters spelled out; it means the same, for JSON may do so."""
+    return _JSON_INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    known = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+    code = ord(found[0])
+    return known.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

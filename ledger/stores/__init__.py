@@ -12,6 +12,7 @@ from ledger.chain import Head
 from ledger.codec import Content
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
+from ledger.repair import Repairable
 from ledger.verification import Log
 
 __all__ = ["Draft", "Reader", "Store", "Transaction"]
@@ -62,6 +63,9 @@ class Store(Reader, Protocol):
 
         Raises LedgerBusyError, StorageError.
         """
+
+    def repair(self, work: Callable[[Repairable], T]) -> T:
+        """Run `work`, which writes stored cursors anew, in one transaction, as `write` does."""
 
     def using(self, connection: object) -> Store:
         """Give the same log inside the transaction of a caller's connection."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ledger.chain import Head
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
+from ledger.repair import Repairable
 from ledger.stores import Transaction
 from ledger.stores.sqlite.connections import Connections
 from ledger.stores.sqlite.pool import Pool
@@ -81,6 +82,15 @@ class SQLiteStore:
         """Hold the log still for a check."""
         with self._connections.hold() as session, session.suspicious():
             yield session
+
+    def repair(self, work: Callable[[Repairable], T]) -> T:
+        """Run `work`, which writes stored cursors anew, in one transaction."""
+
+        def suspiciously(session: SQLiteSession) -> T:
+            with session.suspicious():
+                return work(session)
+
+        return self._connections.write(suspiciously)
 
     def using(self, connection: object) -> SQLiteStore:
         """Give the same log inside the transaction of a caller's `sqlite3` connection."""

@@ -148,7 +148,7 @@ class SQLiteSession:
             codec.entry(row) for row in self._rows().execute(statement, (*values, rows)).fetchall()
         ]
 
-    # --- the whole log, for a check ---
+    # --- the whole log, for a check, or to make the stored cursors anew ---
 
     @contextmanager
     def suspicious(self) -> Iterator[None]:
@@ -172,6 +172,10 @@ class SQLiteSession:
     def digests(self) -> Iterator[tuple[int, bytes]]:
         """Give (position, digest) of every entry, by position."""
         return self._rows().execute(DIGESTS)
+
+    def restore(self, cursor_id: int, state: Row) -> None:
+        """Store `state` as the state of that cursor."""
+        self._rows().execute(UPDATE_HEAD, (*state, cursor_id))
 
     def select(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Give all rows of a small result."""
@@ -215,6 +219,8 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
         ("e.recorded_at <= ?", query.recorded_until and codec.micros(query.recorded_until)),
         ("e.position >= ?", query.position_from),
         ("e.position <= ?", query.position_until),
+        ("e.version >= ?", query.version_from),
+        ("e.version <= ?", query.version_until),
     )
     for condition, bound in bounds:
         if bound is not None:

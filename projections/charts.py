@@ -1,0 +1,214 @@
+"""Timelines, drawn: in a file that opens offline, or on a terminal. Needs the extra `timeline`."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ledger import InvalidCursorError, LedgerError, codec
+from projections.timeline import MarkKind, Point, Timeline
+
+__all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
+
+FORMATS = ("html", "svg", "png")
+LABELS_MAX = 20
+WIDTH, HEIGHT = 1_000, 460
+
+_COLOURS = {
+    "position": "#1f5fbf",
+    MarkKind.RESET: "#b8860b",
+    MarkKind.ERRORS: "#c0392b",
+    MarkKind.REPEAT: "#e8a33d",
+    MarkKind.JUMP: "#7d3c98",
+}
+
+
+class ChartLibraryMissingError(LedgerError):
+    """The libraries that draw are not installed."""
+
+
+def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
+    """Draw `timeline` into a file that ends in .html, .svg or .png.
+
+    The page has all that it needs in it: it opens offline, zooms, and says what is under the
+    pointer.
+
+    Raises InvalidCursorError, ChartLibraryMissingError, OSError.
+    """
+    form = Path(path).suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        known = ", ".join(f".{name}" for name in FORMATS)
+        raise InvalidCursorError(f"{os.fspath(path)!r:.200} must end in one of {known}.")
+    # Drawn whole before the file is touched.
+    drawn = _chart(timeline)
+    renderer = _library("vl_convert")
+    if form == "png":
+        Path(path).write_bytes(renderer.vegalite_to_png(drawn, scale=2))
+        return
+    if form == "svg":
+        text = renderer.vegalite_to_svg(drawn)
+    else:
+        # The page has the specification in a script, and the renderer does not see to it that text
+        # from the log cannot end that. JavaScript reads \u003c in a string as "<".
+        page = renderer.vegalite_to_html(drawn.replace("<", _LESS_THAN), bundle=True)
+        text = page.replace(_LESS_THAN, r"\u003c")
+    Path(path).write_text(text, "utf-8")
+
+
+_LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in between.
+
+
+def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
+    """Give `timeline` as lines of text without colours, in so many columns and rows.
+
+    A reset is marked R where it leads to, errors E, and a jump J.
+
+    Raises ChartLibraryMissingError.
+    """
+    plot = _library("plotext")
+    points = timeline.points
+    start = points[0].at
+    times = [(point.at - start).total_seconds() for point in points]
+    # A position stays until the next: the line goes along, then up.
+    steps = list(zip(times[1:], [point.sequence for point in points], strict=False))
+    corners = [(times[0], points[0].sequence)]
+    for (time, before), point in zip(steps, points[1:], strict=True):
+        corners += [(time, before), (time, point.sequence)]
+    plot.clear_figure()
+    plot.theme("clear")
+    plot.plotsize(width, height)
+    plot.plot([float(time) for time, _ in corners], [float(place) for _, place in corners])
+    for kind, letter in ((MarkKind.JUMP, "J"), (MarkKind.ERRORS, "E"), (MarkKind.RESET, "R")):
+        places = [
+            ((mark.at - start).total_seconds(), float(mark.to))
+            for mark in timeline.marks
+            if mark.kind is kind
+        ]
+        if places:
+            plot.scatter(*map(list, zip(*places, strict=True)), marker=letter)
+    middle = start + (points[-1].at - start) / 2
+    plot.xticks(
+        [0.0, times[-1] / 2, times[-1]],
+        [moment.strftime("%Y-%m-%d %H:%M") for moment in (start, middle, points[-1].at)],
+    )
+    lowest, highest = (f({point.sequence for point in points}) for f in (min, max))
+    plot.yticks([float(lowest), float(highest)], [str(lowest), str(highest)])
+    lines = plot.uncolorize(plot.build()).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _chart(timeline: Timeline) -> str:
+    """Give the chart as a Vega-Lite specification."""
+    altair = _library("altair")
+    altair.data_transformers.disable_max_rows()
+    zoom = altair.selection_interval(bind="scales")
+    places = altair.Data(values=[_point(point) for point in timeline.points])
+    marks = {kind: _marks(timeline, kind) for kind in MarkKind}
+    time = altair.X("at:T", title="recorded, UTC", scale=altair.Scale(type="utc"))
+    place = altair.Y("place:Q", title="position", scale=altair.Scale(zero=False))
+    text = altair.Tooltip(["text:N", "at_text:N", "until_text:N"])
+
+    def of(kind: MarkKind) -> Any:  # noqa: ANN401 - altair is imported when it is needed
+        return altair.Chart(altair.Data(values=marks[kind]))
+
+    spans = {"x": time, "x2": "until:T", "y": altair.Y("low:Q"), "y2": "high:Q", "tooltip": text}
+    layers = [
+        of(MarkKind.REPEAT)
+        .mark_rect(color=_COLOURS[MarkKind.REPEAT], opacity=0.35)
+        .encode(**spans),
+        altair.Chart(places)
+        .mark_line(interpolate="step-after", color=_COLOURS["position"])
+        .encode(x=time, y=place),
+        altair.Chart(places)
+        .mark_circle(color=_COLOURS["position"], size=12, opacity=0.6)
+        .encode(x=time, y=place, tooltip=["place_text:N", "at_text:N"])
+        .add_params(zoom),
+        of(MarkKind.JUMP)
+        .mark_point(color=_COLOURS[MarkKind.JUMP], shape="triangle-up", filled=True, size=60)
+        .encode(x=time, y="high:Q", tooltip=text),
+        of(MarkKind.ERRORS)
+        .mark_rule(color=_COLOURS[MarkKind.ERRORS], strokeWidth=5)
+        .encode(x=time, x2="until:T", y="low:Q", tooltip=text),
+        of(MarkKind.ERRORS)
+        .mark_point(color=_COLOURS[MarkKind.ERRORS], shape="cross", filled=True, size=50)
+        .encode(x=time, y="low:Q", tooltip=text),
+        of(MarkKind.RESET)
+        .mark_rule(color=_COLOURS[MarkKind.RESET], strokeWidth=2, strokeDash=[4, 3])
+        .encode(x=time, y="low:Q", y2="high:Q", tooltip=text),
+        of(MarkKind.RESET)
+        .mark_point(color=_COLOURS[MarkKind.RESET], shape="diamond", filled=True, size=70)
+        .encode(x=time, y="to:Q", tooltip=text),
+    ]
+    if len(marks[MarkKind.RESET]) <= LABELS_MAX:
+        # Beside its reset, on the side where there is more room.
+        points = timeline.points
+        middle = (points[0].at + (points[-1].at - points[0].at) / 2).isoformat()
+        for align, dx, early in (("left", 7, True), ("right", -7, False)):
+            side = [mark for mark in marks[MarkKind.RESET] if (mark["at"] < middle) is early]
+            layers.append(
+                altair.Chart(altair.Data(values=side))
+                .mark_text(
+                    align=align, dx=dx, dy=-7, color=_COLOURS[MarkKind.RESET], limit=WIDTH // 2
+                )
+                .encode(x=time, y="to:Q", text="text:N", tooltip=text)
+            )
+    chart = altair.layer(*layers).properties(
+        width=WIDTH,
+        height=HEIGHT,
+        title=altair.TitleParams(codec.visible(str(timeline.key)), subtitle=_legend(timeline)),
+    )
+    specification: str = chart.to_json(indent=None)
+    return specification
+
+
+def _legend(timeline: Timeline) -> list[str]:
+    said = {
+        MarkKind.RESET: "dashed: resets",
+        MarkKind.REPEAT: "shaded: passed again",
+        MarkKind.ERRORS: "crosses: errors",
+        MarkKind.JUMP: "triangles: jumps",
+    }
+    kinds = {mark.kind for mark in timeline.marks}
+    parts = [f"{timeline.entries:,} entries", *(said[kind] for kind in said if kind in kinds)]
+    if timeline.left_out:
+        parts.append(f"{timeline.left_out:,} smaller marks are left out")
+    return [" · ".join(parts)]
+
+
+def _point(point: Point) -> dict[str, object]:
+    # Browsers keep 53 bits of a number; the text has them all.
+    return {
+        "at": point.at.isoformat(),
+        "at_text": codec.show_time(point.at),
+        "place": point.sequence,
+        "place_text": str(point.sequence),
+    }
+
+
+def _marks(timeline: Timeline, kind: MarkKind) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": mark.at.isoformat(),
+            "until": mark.until.isoformat(),
+            "at_text": codec.show_time(mark.at),
+            "until_text": codec.show_time(mark.until),
+            "low": mark.low,
+            "high": mark.high,
+            "to": mark.to,
+            "text": codec.visible(mark.text),
+        }
+        for mark in timeline.marks
+        if mark.kind is kind
+    ]
+
+
+def _library(name: str) -> Any:  # noqa: ANN401 - a module that may not be there
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ChartLibraryMissingError(
+            f"{name} is not installed, which draws timelines. Install it with: "
+            "pip install 'cursor-ledger[timeline]'"
+        ) from None

@@ -1,0 +1,264 @@
+"""The whole story of one sequence at one cursor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    Entry,
+    ErrorRecorded,
+    InvalidCursorError,
+    Outcome,
+    codec,
+    fields,
+)
+from projections.ranges import Range
+from projections.stalls import ErrorStreak
+
+__all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
+
+STEPS_MAX = 1_000
+
+
+class Verdict(StrEnum):
+    """What became of a sequence, in one word; of several that fit, the first."""
+
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    SUPPRESSED = "suppressed"
+    PASSED = "passed"
+    NOT_YET = "not_yet"
+
+
+class How(StrEnum):
+    """What an entry did to a sequence."""
+
+    LANDED = "landed"
+    CONFIRMED_AGAIN = "confirmed_again"
+    JUMPED = "jumped"
+    SKIPPED_BY_RESET = "skipped_by_reset"
+    REWOUND = "rewound"
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """An entry that had to do with the sequence, and the errors that stood before it, if any."""
+
+    how: How
+    entry: Entry
+    errors: ErrorStreak | None
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """What the log knows of `sequence` at the cursor of `key`.
+
+    `verdict` is `delivered` if an advance landed on it with that outcome, `deliveries` times in
+    all; else `skipped` or `suppressed` if one landed on it so; else `passed` if one jumped over it;
+    else `skipped` if a reset did; else `not_yet`. `pending` says that the cursor stands before it,
+    by `distance`, so that it is still to come, or to come again.
+
+    `last_sequence` is where the cursor stands, `since` when it came there, and `errors` the ones
+    recorded since. `steps` are the entries that passed it, confirmed it or went back behind it; of
+    more than 1,000 the first and last are kept, and `omitted` counts the others. `key` is None if
+    there were no entries.
+    """
+
+    key: CursorKey | None
+    sequence: int
+    verdict: Verdict
+    deliveries: int
+    pending: bool
+    distance: int
+    last_sequence: int
+    since: datetime | None
+    errors: ErrorStreak | None
+    steps: tuple[Step, ...]
+    omitted: int
+
+    def sentences(self) -> Iterator[str]:
+        """Give the story, a sentence at a time, the verdict first."""
+        yield self._verdict()
+        for nth, step in enumerate(self.steps):
+            if self.omitted and nth == STEPS_MAX // 2:
+                yield f"… and {self.omitted:,} more …"
+            if step.errors is not None:
+                yield _errors(step.errors)
+            yield _step(step)
+        if self.pending:
+            yield self._outlook()
+            if self.errors is not None:
+                yield _errors(self.errors)
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences())
+
+    def _verdict(self) -> str:
+        times = "once" if self.deliveries == 1 else f"{self.deliveries:,} times"
+        by_reset = all(step.how is not How.LANDED for step in self.steps)
+        what = {
+            Verdict.DELIVERED: f"delivered {times}",
+            Verdict.SKIPPED: "skipped, by a reset" if by_reset else "skipped",
+            Verdict.SUPPRESSED: "suppressed",
+            Verdict.PASSED: "passed without a word of its own",
+            Verdict.NOT_YET: "not yet",
+        }[self.verdict]
+        again = self.pending and self.verdict is not Verdict.NOT_YET
+        return f"{self.sequence}: {what}{', and to come again' if again else ''}."
+
+    def _outlook(self) -> str:
+        if self.since is None:
+            return "Nothing was ever confirmed here."
+        return (
+            f"The cursor stands at {self.last_sequence}, {self.distance:,} short of it, "
+            f"since {_time(self.since)}."
+        )
+
+
+def explain(history: Iterable[Entry], sequence: int) -> Explanation:
+    """Give the whole story of `sequence`, from 1, at the cursor whose entries `history` gives.
+
+    A confirmation repeated at the same place is not another delivery. Memory does not grow with the
+    history.
+
+    Raises InvalidCursorError.
+    """
+    story = _Story(fields.sequence(sequence, "sequence", least=1))
+    for entry in history:
+        story.tell(entry)
+    return story.end()
+
+
+class _Story:
+    """What is known of a sequence after so many entries."""
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.key: CursorKey | None = None
+        self.at = 0
+        self.since: datetime | None = None
+        self.errors: ErrorStreak | None = None
+        self.deliveries = 0
+        self.word: Outcome | None = None
+        self.first: list[Step] = []
+        self.last: deque[Step] = deque(maxlen=STEPS_MAX - STEPS_MAX // 2)
+        self.steps = 0
+        self.ways: set[How] = set()
+
+    def tell(self, entry: Entry) -> None:
+        """Go on with the next entry."""
+        if self.key is not None and entry.key != self.key:
+            raise InvalidCursorError(
+                f"the history has entries of {self.key} and of {entry.key}; explain one cursor."
+            )
+        self.key, event = entry.key, entry.event
+        if isinstance(event, ErrorRecorded):
+            # Once it is behind the cursor, an error is about something else.
+            if self.at < self.sequence:
+                self.errors = ErrorStreak.after(self.errors, entry, event, self.at)
+            return
+        how = self._how(event)
+        if how is How.LANDED or (how is How.CONFIRMED_AGAIN and not self.deliveries):
+            outcome = event.outcome if isinstance(event, CursorAdvanced) else None
+            self.deliveries += outcome is Outcome.DELIVERED
+            self.word = outcome
+        if how is not None:
+            self._keep(Step(how=how, entry=entry, errors=self.errors))
+        if isinstance(event, CursorReset) or event.sequence != self.at or self.since is None:
+            self.since = entry.recorded_at
+        self.at, self.errors = event.sequence, None
+
+    def end(self) -> Explanation:
+        """Give what it all comes to."""
+        pending = self.at < self.sequence
+        return Explanation(
+            key=self.key,
+            sequence=self.sequence,
+            verdict=self._verdict(),
+            deliveries=self.deliveries,
+            pending=pending,
+            distance=self.sequence - self.at if pending else 0,
+            last_sequence=self.at,
+            since=self.since,
+            errors=self.errors if pending else None,
+            steps=(*self.first, *self.last),
+            omitted=self.steps - len(self.first) - len(self.last),
+        )
+
+    def _how(self, event: CursorAdvanced | CursorReset) -> How | None:
+        start, end, sequence = event.previous_sequence, event.sequence, self.sequence
+        if isinstance(event, CursorReset):
+            if start < sequence <= end:
+                return How.SKIPPED_BY_RESET
+            return How.REWOUND if end < sequence <= start else None
+        if end == sequence:
+            return How.LANDED if start < end else How.CONFIRMED_AGAIN
+        return How.JUMPED if start < sequence < end else None
+
+    def _verdict(self) -> Verdict:
+        if self.deliveries:
+            return Verdict.DELIVERED
+        if self.word is not None:
+            return Verdict(self.word.value)
+        if How.JUMPED in self.ways:
+            return Verdict.PASSED
+        return Verdict.SKIPPED if How.SKIPPED_BY_RESET in self.ways else Verdict.NOT_YET
+
+    def _keep(self, step: Step) -> None:
+        self.steps += 1
+        self.ways.add(step.how)
+        if len(self.first) < STEPS_MAX // 2:
+            self.first.append(step)
+        else:
+            self.last.append(step)
+
+
+# --- in plain words ---
+
+
+def _step(step: Step) -> str:
+    entry, event = step.entry, step.entry.event
+    # Errors have no step of their own.
+    assert isinstance(event, CursorAdvanced | CursorReset)  # noqa: S101
+    way = f"from {event.previous_sequence} to {event.sequence}"
+    by = f", by {entry.actor}" if entry.actor else ""
+    if isinstance(event, CursorReset):
+        what = f"skipped by a reset {way}" if step.how is How.SKIPPED_BY_RESET else f"rewound {way}"
+        return f"{_place(entry)}: {what}{by}: {event.reason}"
+    named = f" as {event.delivery_id}" if event.delivery_id else ""
+    if step.how is How.JUMPED:
+        crossed = Range(event.previous_sequence + 1, event.sequence)
+        inside = f"passed inside a jump {way} ({crossed})"
+        return f"{_place(entry)}: {inside}, {event.sequence} {event.outcome.value}{named}{by}"
+    what = (
+        f"confirmed again, {event.outcome.value}"
+        if step.how is How.CONFIRMED_AGAIN
+        else f"{event.outcome.value}"
+    )
+    return f"{_place(entry)}: {what}{named}{by}"
+
+
+def _errors(streak: ErrorStreak) -> str:
+    place = f"{_time(streak.first_at)}, position {streak.first_position}"
+    if streak.count == 1:
+        return f"{place}: failed: {streak.last_message}"
+    return (
+        f"{place}: failed {streak.count:,} times at {streak.last_sequence}, until "
+        f"{_time(streak.last_at)}, first: {streak.first_message}; last: {streak.last_message}"
+    )
+
+
+def _place(entry: Entry) -> str:
+    return f"{_time(entry.recorded_at)}, position {entry.position}"
+
+
+def _time(moment: datetime) -> str:
+    return codec.show_time(moment.replace(microsecond=0))

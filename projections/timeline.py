@@ -1,0 +1,276 @@
+"""One cursor's life, to look at: where it stood when, and what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    Entry,
+    ErrorRecorded,
+    InvalidCursorError,
+)
+from projections.ranges import Range
+from projections.resets import Direction
+from projections.stalls import ErrorStreak
+
+__all__ = ["MarkKind", "Point", "Timeline", "TimelineMark", "timeline"]
+
+POINTS_MAX = 2_000
+MARKS_MAX = 200
+
+
+@attrs.frozen
+class Point:
+    """The cursor came to `sequence` at `at`, by the ledger's clock."""
+
+    at: datetime
+    sequence: int
+
+
+class MarkKind(StrEnum):
+    """What can be marked on a timeline."""
+
+    RESET = "reset"
+    ERRORS = "errors"
+    REPEAT = "repeat"
+    JUMP = "jump"
+
+
+@attrs.frozen(kw_only=True)
+class TimelineMark:
+    """Something to be seen on a timeline, from `at` to `until`, between `low` and `high`.
+
+    `to` is where the cursor was after it. `size` is how much it was about: sequences or, of errors,
+    their number. `text` says it in words.
+    """
+
+    kind: MarkKind
+    at: datetime
+    until: datetime
+    low: int
+    high: int
+    to: int
+    size: int
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Timeline:
+    """The life of one cursor in so many `entries`, thinned so that it can be drawn.
+
+    Of each kind of mark the 200 largest are kept; `left_out` counts the others. `points` are at
+    most some 4,000, and include both ends of the resets that are marked.
+    """
+
+    key: CursorKey
+    entries: int
+    points: tuple[Point, ...]
+    marks: tuple[TimelineMark, ...]
+    left_out: int
+
+
+def timeline(history: Iterable[Entry]) -> Timeline:
+    """Give the life of the cursor whose entries `history` gives, in constant memory.
+
+    Raises InvalidCursorError if there are no entries.
+    """
+    drawing: _Drawing | None = None
+    for entry in history:
+        if drawing is None:
+            drawing = _Drawing(entry.key)
+        drawing.add(entry)
+    if drawing is None:
+        raise InvalidCursorError("there are no entries to draw a timeline of.")
+    return drawing.end()
+
+
+class _Drawing:
+    """What is on the timeline after so many entries."""
+
+    def __init__(self, key: CursorKey) -> None:
+        self.key = key
+        self.entries = 0
+        self.at = 0
+        self.last: datetime | None = None
+        self.path = _Path()
+        self.marks = {kind: _Largest() for kind in MarkKind}
+        self.errors: ErrorStreak | None = None
+        self.repeat: TimelineMark | None = None
+
+    def add(self, entry: Entry) -> None:
+        self.entries += 1
+        self.last = entry.recorded_at
+        match entry.event:
+            case ErrorRecorded() as event:
+                self.errors = ErrorStreak.after(self.errors, entry, event, self.at)
+            case CursorAdvanced(previous_sequence=start, sequence=end):
+                self._end_errors()
+                self._jump(entry, start, end)
+                self._go_on_with_repeat(entry, end)
+                self.path.add(Point(entry.recorded_at, end))
+                self.at = end
+            case CursorReset(previous_sequence=start, sequence=end):
+                self._end_errors()
+                self._end_repeat(entry.recorded_at, start)
+                self._reset(entry, start, end)
+                self.path.add(Point(entry.recorded_at, start), keep=True)
+                self.path.add(Point(entry.recorded_at, end), keep=True)
+                self.at = end
+
+    def end(self) -> Timeline:
+        self._end_errors()
+        if self.last is not None:
+            self._end_repeat(self.last, self.at)
+            # Where it stands at the end, however long since it came there.
+            self.path.add(Point(self.last, self.at), keep=True)
+        marks = [mark for largest in self.marks.values() for mark in largest.marks()]
+        return Timeline(
+            key=self.key,
+            entries=self.entries,
+            points=tuple(self.path.points()),
+            marks=tuple(sorted(marks, key=lambda mark: (mark.at, mark.kind))),
+            left_out=sum(largest.left_out for largest in self.marks.values()),
+        )
+
+    def _reset(self, entry: Entry, start: int, end: int) -> None:
+        event = entry.event
+        reason = event.reason if isinstance(event, CursorReset) else ""
+        self._mark(
+            MarkKind.RESET,
+            entry.recorded_at,
+            entry.recorded_at,
+            (start, end),
+            size=max(abs(end - start), 1),
+            text=f"reset {start} → {end} by {entry.actor}: {reason}",
+        )
+        if Direction.between(start, end) is Direction.BACK:
+            self.repeat = TimelineMark(
+                kind=MarkKind.REPEAT,
+                at=entry.recorded_at,
+                until=entry.recorded_at,
+                low=end,
+                high=start,
+                to=end,
+                size=0,
+                text=f"after the reset by {entry.actor}",
+            )
+
+    def _jump(self, entry: Entry, start: int, end: int) -> None:
+        if end - start > 1:
+            over = Range(start + 1, end - 1)
+            text = f"jumped over {over} by {entry.actor or 'nobody named'}"
+            self._mark(
+                MarkKind.JUMP,
+                entry.recorded_at,
+                entry.recorded_at,
+                (start, end),
+                size=len(over),
+                text=text,
+            )
+
+    def _go_on_with_repeat(self, entry: Entry, end: int) -> None:
+        if self.repeat is not None and end >= self.repeat.high:
+            self._end_repeat(entry.recorded_at, self.repeat.high)
+
+    def _end_repeat(self, until: datetime, reached: int) -> None:
+        repeat, self.repeat = self.repeat, None
+        if repeat is not None and (again := Range.between(repeat.low, reached)):
+            self._mark(
+                MarkKind.REPEAT,
+                repeat.at,
+                until,
+                (again.first, again.last),
+                size=len(again),
+                text=f"{again} passed again {repeat.text}",
+            )
+
+    def _end_errors(self) -> None:
+        streak, self.errors = self.errors, None
+        if streak is not None:
+            times = "once" if streak.count == 1 else f"{streak.count:,} times"
+            self._mark(
+                MarkKind.ERRORS,
+                streak.first_at,
+                streak.last_at,
+                (self.at, self.at),
+                size=streak.count,
+                text=f"failed {times} at {streak.last_sequence}, last: {streak.last_message}",
+            )
+
+    def _mark(
+        self,
+        kind: MarkKind,
+        at: datetime,
+        until: datetime,
+        ends: tuple[int, int],
+        *,
+        size: int,
+        text: str,
+    ) -> None:
+        self.marks[kind].add(
+            TimelineMark(
+                kind=kind,
+                at=at,
+                until=until,
+                low=min(ends),
+                high=max(ends),
+                to=ends[1],
+                size=size,
+                text=text,
+            )
+        )
+
+
+class _Path:
+    """Points in order; when they become too many, every other one goes, but for those to keep."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[Point, bool]] = []
+        self._stride = 1
+        self._skipped = 0
+
+    def add(self, point: Point, *, keep: bool = False) -> None:
+        self._skipped += 1
+        if self._skipped < self._stride and not keep:
+            return
+        self._skipped = 0
+        self._points.append((point, keep))
+        if len(self._points) > 2 * POINTS_MAX:
+            self._stride *= 2
+            kept = sum(keep for _, keep in self._points) <= POINTS_MAX
+            self._points = [
+                (point, keep and kept)
+                for nth, (point, keep) in enumerate(self._points)
+                if nth % 2 == 0 or (keep and kept)
+            ]
+
+    def points(self) -> Iterator[Point]:
+        return (point for point, _ in self._points)
+
+
+class _Largest:
+    """The largest marks of a kind, and how many others there were."""
+
+    def __init__(self) -> None:
+        self._marks: list[TimelineMark] = []
+        self._added = 0
+
+    def add(self, mark: TimelineMark) -> None:
+        self._added += 1
+        self._marks.append(mark)
+        if len(self._marks) > 2 * MARKS_MAX:
+            self._marks = self.marks()
+
+    def marks(self) -> list[TimelineMark]:
+        return sorted(self._marks, key=lambda mark: -mark.size)[:MARKS_MAX]
+
+    @property
+    def left_out(self) -> int:
+        return self._added - len(self.marks())
