@@ -20,7 +20,6 @@ from ledger import (
     codec,
     fields,
 )
-from projections.ranges import Range
 from projections.stalls import ErrorStreak
 
 __all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
@@ -235,9 +234,8 @@ def _step(step: Step) -> str:
         return f"{_place(entry)}: {what}{by}: {event.reason}"
     named = f" as {event.delivery_id}" if event.delivery_id else ""
     if step.how is How.JUMPED:
-        crossed = Range(event.previous_sequence + 1, event.sequence)
-        inside = f"passed inside a jump {way} ({crossed})"
-        return f"{_place(entry)}: {inside}, {event.sequence} {event.outcome.value}{named}{by}"
+        jump = f"inside a jump of {event.sequence - event.previous_sequence:,}, {way}"
+        return f"{_place(entry)}: passed {jump}, {event.outcome.value}{named}{by}"
     what = (
         f"confirmed again, {event.outcome.value}"
         if step.how is How.CONFIRMED_AGAIN

@@ -21,6 +21,7 @@ from ledger import (
     Ledger,
     LedgerError,
     ResetCursor,
+    VersionConflictError,
     codec,
     fields,
 )
@@ -214,13 +215,7 @@ class ResetPlan:
         keys: Iterable[CursorKey],
         planned: Callable[[CursorKey, Cursor | None], PlannedReset],
     ) -> ResetPlan:
-        resets = []
-        for key in keys:
-            try:
-                current = book.get(key)
-            except CursorNotFoundError:
-                current = None
-            resets.append(planned(key, current))
+        resets = [planned(key, _current(book, key)) for key in keys]
         if len(resets) > 1:
             batch = uuid.uuid4().hex
             resets = [
@@ -268,6 +263,16 @@ class ResetPlan:
         return cls(tuple(resets))
 
     # --- doing it ---
+
+    def check(self, book: Ledger) -> None:
+        """See that every cursor is still at the version that it was planned at.
+
+        Raises VersionConflictError at the first that is not.
+        """
+        for reset in self.resets:
+            current = _current(book, reset.key)
+            if reset.version != (current.version if current else 0):
+                raise VersionConflictError(current, reset.request)
 
     def apply(self, book: Ledger, *, actor: str = "") -> list[Cursor]:
         """Make all resets in one transaction, and give the cursors; or none of them.
@@ -335,6 +340,13 @@ def _goal(
     else:
         there = _Place(fields.sequence(to, "to", least=0))
     return lambda _, __: there
+
+
+def _current(book: Ledger, key: CursorKey) -> Cursor | None:
+    try:
+        return book.get(key)
+    except CursorNotFoundError:
+        return None
 
 
 def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset]:

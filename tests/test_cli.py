@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 
 import ledger
 from ledger import CursorKey
-from ledger.cli import main
 from ledger.cli.output import colour
 from ledger.codec import visible
+from projections.cli import main
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 OWNER = ("webhooks", "orders")

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import ledger
 from ledger import Cursor, CursorKey, CursorQuery, Ledger, LedgerError
-from ledger.cli import main
 from ledger.codec import structure, unstructure
+from projections.cli import main
 
 RECORD = Path(__file__).parents[2] / "shared" / "reference" / "requests.jsonl"
 REFUSALS = {

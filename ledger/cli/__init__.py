@@ -1,9 +1,10 @@
-"""The command line: `cursor-ledger`."""
+"""The command line of the ledger itself; `projections.cli` adds what is asked of its history."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -13,54 +14,59 @@ from ledger.cli.bulk import append
 from ledger.cli.parameters import DEFAULT_DB, Commands, Target
 from ledger.service import BUSY_TIMEOUT_S
 
-__all__ = ["main"]
+__all__ = ["commands", "program"]
+
+commands: tuple[click.Command, ...] = (*writing.commands, append, *reading.commands)
 
 
-@click.group(
-    "cursor-ledger",
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, 4 no such cursor, "
-    "5 verification failed, 75 busy, try again.",
-)
-@click.option(
-    "--db",
-    default=DEFAULT_DB,
-    envvar="CURSOR_LEDGER_DB",
-    show_default=True,
-    show_envvar=True,
-    metavar="TARGET",
-    help="The ledger: the path of its file.",
-)
-@click.option(
-    "--actor",
-    default="",
-    envvar="CURSOR_LEDGER_ACTOR",
-    show_envvar=True,
-    metavar="NAME",
-    help="Who acts.  [default: user@host]",
-)
-@click.option(
-    "--busy-timeout",
-    type=click.FloatRange(0, 86_400),
-    default=BUSY_TIMEOUT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for other writers.",
-)
-@click.version_option(package_name="cursor-ledger", message="cursor-ledger %(version)s")
-@click.pass_context
-def main(context: click.Context, db: str, actor: str, busy_timeout: float) -> None:
-    """Who moved which cursor, from where to where, when and why.
+def program(commands: Iterable[click.Command]) -> click.Group:
+    """Give the program `cursor-ledger` with these commands."""
 
-    A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON lines
-    into a pipe; --table, --json, --jsonl and --csv choose.
-    """
-    if sys.stdout is None:
-        # Started with its standard output closed; there is nobody to print for.
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
-    context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
+    @click.group(
+        "cursor-ledger",
+        cls=Commands,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, "
+        "4 no such cursor, 5 verification failed, 75 busy, try again.",
+    )
+    @click.option(
+        "--db",
+        default=DEFAULT_DB,
+        envvar="CURSOR_LEDGER_DB",
+        show_default=True,
+        show_envvar=True,
+        metavar="TARGET",
+        help="The ledger: the path of its file.",
+    )
+    @click.option(
+        "--actor",
+        default="",
+        envvar="CURSOR_LEDGER_ACTOR",
+        show_envvar=True,
+        metavar="NAME",
+        help="Who acts.  [default: user@host]",
+    )
+    @click.option(
+        "--busy-timeout",
+        type=click.FloatRange(0, 86_400),
+        default=BUSY_TIMEOUT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for other writers.",
+    )
+    @click.version_option(package_name="cursor-ledger", message="cursor-ledger %(version)s")
+    @click.pass_context
+    def main(context: click.Context, db: str, actor: str, busy_timeout: float) -> None:
+        """Who moved which cursor, from where to where, when and why.
 
+        A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON
+        lines into a pipe; --table, --json, --jsonl and --csv choose.
+        """
+        if sys.stdout is None:
+            # Started with its standard output closed; there is nobody to print for.
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
 
-for command in (*writing.commands, append, *reading.commands):
-    main.add_command(command)
+    for command in commands:
+        main.add_command(command)
+    return main

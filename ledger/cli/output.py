@@ -27,11 +27,13 @@ from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
 __all__ = [
     "CURSORS",
     "ENTRIES",
+    "OWNER",
     "Column",
     "Form",
     "Progress",
     "colour",
     "form_options",
+    "moment",
     "show",
     "show_one",
 ]
@@ -190,7 +192,8 @@ def _json(value: object) -> str:
     return codec.visible_json(codec.dumps(codec.unstructure(value)))
 
 
-def _moment(value: datetime | None) -> str:
+def moment(value: datetime | None) -> str:
+    """Give a time to the second, as tables have it; nothing for None."""
     return "" if value is None else codec.show_time(value.replace(microsecond=0))
 
 
@@ -227,27 +230,27 @@ def _key(name: str) -> Callable[[Cursor | Entry], str]:
     return lambda value: visible(getattr(value.key, name))
 
 
-_OWNER = [
+OWNER = [
     Column("consumer", _key("consumer_id")),
     Column("stream", _key("stream_name")),
     Column("subject", _key("subject_id")),
 ]
 
 CURSORS = [
-    *_OWNER,
+    *OWNER,
     Column("at", _text("last_sequence")),
     Column("delivery", _text("last_delivery_id")),
-    Column("delivered", lambda cursor: _moment(cursor.last_delivered_at)),
+    Column("delivered", lambda cursor: moment(cursor.last_delivered_at)),
     Column("version", _text("version")),
     Column("epoch", _text("epoch")),
-    Column("updated", lambda cursor: _moment(cursor.updated_at)),
+    Column("updated", lambda cursor: moment(cursor.updated_at)),
     Column("error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
 ENTRIES = [
     Column("position", _text("position")),
-    Column("recorded", lambda entry: _moment(entry.recorded_at)),
-    *_OWNER,
+    Column("recorded", lambda entry: moment(entry.recorded_at)),
+    *OWNER,
     Column("version", _text("version")),
     Column("what", _what),
     Column("detail", _detail),

@@ -1,17 +1,15 @@
-"""What the commands take: cursors, times, metadata, the ledger itself; and how they exit."""
+"""What the commands take: the ledger itself, cursors, metadata; and how they exit."""
 
 from __future__ import annotations
 
 import errno
 import getpass
 import os
-import re
 import socket
 import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,11 @@ import click
 from click.shell_completion import CompletionItem
 
 import ledger
-from ledger import codec, errors, fields
+from ledger import codec, errors
 from ledger.cursor import CursorKey, CursorQuery
 from ledger.service import Ledger
 
-__all__ = ["MOMENT", "Commands", "Target", "cursor_arguments", "metadata_option", "pass_target"]
+__all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
 DEFAULT_DB = "cursor-ledger.db"
 
@@ -124,13 +122,13 @@ def default_actor() -> str:
 
 def cursor_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments CONSUMER STREAM [SUBJECT]."""
-    subject = click.argument("subject", default="", shell_complete=_known("subject_id"))
-    stream = click.argument("stream", shell_complete=_known("stream_name"))
-    consumer = click.argument("consumer", shell_complete=_known("consumer_id"))
+    subject = click.argument("subject", default="", shell_complete=known("subject_id"))
+    stream = click.argument("stream", shell_complete=known("stream_name"))
+    consumer = click.argument("consumer", shell_complete=known("consumer_id"))
     return consumer(stream(subject(command)))
 
 
-def _known(part: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Complete a part of a key from the cursors that there are."""
 
     def complete(
@@ -157,42 +155,6 @@ def _known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Co
 def key(consumer: str, stream: str, subject: str) -> CursorKey:
     """Give the key that the arguments name."""
     return CursorKey(consumer, stream, subject)
-
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class Moment(click.ParamType[datetime]):
-    """A time in RFC 3339, or how long ago with its unit; a bare number says neither."""
-
-    name = "time"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> datetime:
-        """Give the moment."""
-        if isinstance(value, datetime):
-            return value
-        if found := re.fullmatch(r"(\d{1,9})([smhdw])", value, re.ASCII):
-            try:
-                return fields.utc_now() - timedelta(**{_UNITS[found[2]]: int(found[1])})
-            except OverflowError:
-                self.fail(f"{value} is longer ago than there are years.", param, ctx)
-        try:
-            return codec.parse_time(value, "it")
-        except errors.InvalidCursorError:
-            self.fail(
-                f"{value!r} is no time. Give one like 2026-05-05T16:00:01Z, or how long ago, with "
-                "its unit: 90m, 36h, 7d.",
-                param,
-                ctx,
-            )
-
-
-MOMENT = Moment()
 
 
 def _pairs(

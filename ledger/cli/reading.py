@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
 from typing import Any, BinaryIO
 
+import attrs
 import click
 
 from ledger.chain import Checkpoint
+from ledger.cli.filters import cursor_filters, entry_filters, entry_query, limit_option
 from ledger.cli.output import (
     CURSORS,
     ENTRIES,
@@ -22,7 +23,6 @@ from ledger.cli.output import (
 )
 from ledger.cli.parameters import (
     EXIT_NOT_VERIFIED,
-    MOMENT,
     Target,
     cursor_arguments,
     key,
@@ -31,17 +31,11 @@ from ledger.cli.parameters import (
 from ledger.codec import loads, unstructure, visible
 from ledger.cursor import CursorQuery
 from ledger.errors import InvalidCursorError
-from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded
+from ledger.events import EntryQuery
+from ledger.service import Ledger
 from ledger.verification import Verification
 
 __all__ = ["commands"]
-
-KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
-
-_consumer = click.option("--consumer", default="", help="Only this consumer.")
-_stream = click.option("--stream", default="", help="Only this stream.")
-_subject = click.option("--subject", default="", help="Only this subject.")
-_limit = click.option("-n", "--limit", type=int, default=0, help="At most so many; 0 for all.")
 
 
 @click.command("show")
@@ -57,10 +51,8 @@ def show_cursor(
 
 
 @click.command("list")
-@_consumer
-@_stream
-@_subject
-@_limit
+@cursor_filters
+@limit_option
 @form_options
 @pass_target
 def list_cursors(
@@ -75,7 +67,7 @@ def list_cursors(
 @click.command()
 @cursor_arguments
 @click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
-@_limit
+@limit_option
 @form_options
 @pass_target
 def history(
@@ -96,51 +88,16 @@ def history(
 
 
 @click.command()
-@_consumer
-@_stream
-@_subject
-@click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeatable.")
-@click.option("--by", "actor", default="", metavar="ACTOR", help="Only what this actor appended.")
-@click.option("--since", type=MOMENT, help="Recorded at this time or later: a time, or 90m, 7d.")
-@click.option("--until", type=MOMENT, help="Recorded at this time or earlier.")
-@click.option("--from-position", type=int, help="From this position on.")
-@click.option("--to-position", type=int, help="Up to this position, included.")
-@click.option("--covering", type=int, metavar="SEQUENCE", help="Only what passed this sequence.")
+@entry_filters
 @click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
-@_limit
+@limit_option
 @form_options
 @pass_target
 def entries(
-    target: Target,
-    consumer: str,
-    stream: str,
-    subject: str,
-    kinds: tuple[str, ...],
-    actor: str,
-    since: datetime | None,
-    until: datetime | None,
-    from_position: int | None,
-    to_position: int | None,
-    covering: int | None,
-    newest_first: bool,
-    limit: int,
-    form: Form | None,
+    target: Target, /, newest_first: bool, limit: int, form: Form | None, **given: Any
 ) -> None:
     """Show the entries of the log, in order; all, or those that fit every option given."""
-    query = EntryQuery(
-        consumer_id=consumer,
-        stream_name=stream,
-        subject_id=subject,
-        kinds=[KINDS[kind] for kind in kinds],
-        actor=actor,
-        recorded_from=since,
-        recorded_until=until,
-        position_from=from_position,
-        position_until=to_position,
-        covering=covering,
-        newest_first=newest_first,
-        limit=limit,
-    )
+    query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
         show(book.entries(query), ENTRIES, form)
 
@@ -151,19 +108,31 @@ def entries(
     type=click.File("rb"),
     help="A checkpoint that was kept: the entries under it must be the same still.",
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="First make each stored cursor that differs anew from its entries, and say which.",
+)
 @form_options
 @pass_target
 @click.pass_context
 def verify(
-    context: click.Context, target: Target, against: BinaryIO | None, form: Form | None
+    context: click.Context,
+    target: Target,
+    against: BinaryIO | None,
+    repair: bool,
+    form: Form | None,
 ) -> None:
     """Check every chain, and every stored cursor against its entries.
 
-    All faults are listed; then the exit code is 5.
+    All faults are listed; then the exit code is 5. Only stored cursors can be repaired, and only
+    where their entries are sound: the log itself is never changed.
     """
     kept = None if against is None else _checkpoint(against)
     progress = Progress()
     with target.open() as book:
+        if repair:
+            _repair(book, progress)
         found = book.verify(kept, progress=lambda done: progress.say(f"{done:,} entries checked"))
     progress.clear()
     if form is Form.JSON or (form is None and not sys.stdout.isatty()):
@@ -196,6 +165,18 @@ _FAULTS = [
     Column("cursor", lambda fault: visible(fault.place)),
     Column("detail", lambda fault: visible(fault.detail)),
 ]
+
+
+def _repair(book: Ledger, progress: Progress) -> None:
+    made = book.rebuild(progress=lambda done: progress.say(f"{done:,} entries read"))
+    progress.clear()
+    for fault in made.repaired:
+        click.echo(f"repaired: {visible(fault.place)}: {visible(fault.detail)}", err=True)
+    for fault in made.left:
+        click.echo(f"left as it is: {visible(fault.place)}: {visible(fault.detail)}", err=True)
+    click.echo(
+        f"{_count(len(made.repaired), 'stored cursor')} of {made.cursors:,} made anew", err=True
+    )
 
 
 def _size(found: Verification) -> str:

@@ -1,0 +1,97 @@
+"""Options that choose cursors and entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ledger.cli.parameters import known
+from ledger.cli.times import MOMENT
+from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded
+
+__all__ = ["cursor_filters", "entry_filters", "entry_query", "limit_option"]
+
+KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
+
+
+def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def cursor_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--consumer`, `--stream` and `--subject`."""
+    return _added(
+        command,
+        *(
+            click.option(
+                f"--{name}",
+                default="",
+                shell_complete=known(part),
+                help=f"Only this {name}.",
+            )
+            for name, part in (
+                ("consumer", "consumer_id"),
+                ("stream", "stream_name"),
+                ("subject", "subject_id"),
+            )
+        ),
+    )
+
+
+limit_option = click.option(
+    "-n", "--limit", type=int, default=0, help="At most so many; 0 for all."
+)
+
+
+def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose entries; `entry_query` makes a query of them."""
+    return _added(
+        cursor_filters(command),
+        click.option(
+            "--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeatable."
+        ),
+        click.option(
+            "--by", "actor", default="", metavar="ACTOR", help="Only what this actor appended."
+        ),
+        click.option(
+            "--since", type=MOMENT, help="Recorded at this time or later: a time, or 90m, 7d."
+        ),
+        click.option("--until", type=MOMENT, help="Recorded at this time or earlier."),
+        click.option("--from-position", type=int, help="From this position on."),
+        click.option("--to-position", type=int, help="Up to this position, included."),
+        click.option(
+            "--covering", type=int, metavar="SEQUENCE", help="Only what passed this sequence."
+        ),
+    )
+
+
+def entry_query(
+    consumer: str,
+    stream: str,
+    subject: str,
+    kinds: tuple[str, ...],
+    actor: str,
+    since: datetime | None,
+    until: datetime | None,
+    from_position: int | None,
+    to_position: int | None,
+    covering: int | None,
+) -> EntryQuery:
+    """Give the query that the options of `entry_filters` make."""
+    return EntryQuery(
+        consumer_id=consumer,
+        stream_name=stream,
+        subject_id=subject,
+        kinds=[KINDS[kind] for kind in kinds],
+        actor=actor,
+        recorded_from=since,
+        recorded_until=until,
+        position_from=from_position,
+        position_until=to_position,
+        covering=covering,
+    )

@@ -1,0 +1,101 @@
+"""Times on the command line: RFC 3339, or a span with its unit. A bare number is no time."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from ledger import codec, errors, fields
+
+__all__ = ["DURATION", "MOMENT", "MOMENT_OR_POSITION"]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A span of time: a number with its unit."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """Give the span."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            span = _span(value)
+        except OverflowError:
+            self.fail(f"{value} is too long.", param, ctx)
+        if span is None:
+            self.fail(
+                f"{value!r} is no duration. Give a number with its unit: 90m, 36h, 7d.", param, ctx
+            )
+        return span
+
+
+DURATION = Duration()
+
+
+class Moment(click.ParamType[datetime]):
+    """A time in RFC 3339, or how long ago with its unit; a bare number says neither."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Give the moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            if (ago := _span(value)) is not None:
+                return fields.utc_now() - ago
+        except OverflowError:
+            self.fail(f"{value} is longer ago than there are years.", param, ctx)
+        try:
+            return codec.parse_time(value, "it")
+        except errors.InvalidCursorError:
+            self.fail(
+                f"{value!r} is no time. Give one like 2026-05-05T16:00:01Z, or how long ago, with "
+                "its unit: 90m, 36h, 7d.",
+                param,
+                ctx,
+            )
+
+
+MOMENT = Moment()
+
+
+class MomentOrPosition(click.ParamType[datetime | int]):
+    """A time as MOMENT has it, or a bare number: a position of the log."""
+
+    name = "moment"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime | int:
+        """Give the moment, or the position."""
+        if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\d{1,19}", value)):
+            return int(value)
+        return MOMENT.convert(value, param, ctx)
+
+
+MOMENT_OR_POSITION = MomentOrPosition()
+
+
+def _span(value: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", value, re.ASCII)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

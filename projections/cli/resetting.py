@@ -1,0 +1,242 @@
+"""The command that plans resets, and makes them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from ledger import CursorKey, Ledger, codec
+from ledger.cli.output import CURSORS, OWNER, Column, Form, form_options, show, show_one
+from ledger.cli.parameters import EXIT_NO_CURSOR, Target, metadata_option, pass_target
+from ledger.cli.times import MOMENT
+from ledger.cli.writing import (
+    actor_option,
+    delivered_at_option,
+    delivery_id_option,
+    now_option,
+    version_option,
+)
+from ledger.codec import visible
+from projections.cli.choosing import Choice, choice
+from projections.plans import PlannedReset, ResetPlan
+
+__all__ = ["reset"]
+
+
+class _Key(click.ParamType[CursorKey]):
+    """A cursor in one word: CONSUMER/STREAM[/SUBJECT], or JSON where a name has a slash in it."""
+
+    name = "cursor"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> CursorKey:
+        """Give the key."""
+        if isinstance(value, CursorKey):
+            return value
+        if value.startswith("{"):
+            return codec.structure(codec.loads(value), CursorKey)
+        parts = value.split("/")
+        if not 2 <= len(parts) <= 3:
+            self.fail(
+                f"{value!r:.80} is no cursor. Give CONSUMER/STREAM[/SUBJECT] or, if a name has a "
+                'slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
+                param,
+                ctx,
+            )
+        return CursorKey(*parts)
+
+
+@click.command()
+@choice
+@click.option("--to", type=int, metavar="SEQUENCE", help="To this sequence.")
+@click.option("--by", type=int, metavar="±N", help="So many sequences further, or back: --by -10.")
+@click.option("--to-time", type=MOMENT, help="To where it stood then: a time, or 90m, 7d ago.")
+@click.option("--to-entry", type=int, metavar="POSITION", help="To where it stood at that entry.")
+@click.option(
+    "--to-cursor", type=_Key(), metavar="KEY", help="To where CONSUMER/STREAM[/SUBJECT] stands."
+)
+@click.option("--undo", is_flag=True, help="Back to where it was before its last reset.")
+@click.option(
+    "--from-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PLAN.jsonl",
+    help="As a plan says that was exported.",
+)
+@click.option(
+    "--export",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PLAN.jsonl",
+    help="Write the plan to a file as well.",
+)
+@click.option("--all", "every", is_flag=True, help="All cursors of the ledger.")
+@click.option("--reason", help="Why; required but for --undo. It is kept for ever.")
+@click.option("--execute", is_flag=True, help="Do it. Without this, the plan is shown.")
+@delivery_id_option
+@delivered_at_option
+@version_option
+@now_option
+@actor_option
+@metadata_option
+@form_options
+@pass_target
+@click.pass_context
+def reset(
+    context: click.Context,
+    target: Target,
+    /,
+    chosen: Choice,
+    every: bool,
+    execute: bool,
+    export: Path | None,
+    actor: str,
+    expect_version: int | None,
+    form: Form | None,
+    **given: Any,
+) -> None:
+    """Plan to move cursors, in either direction; with --execute, do it.
+
+    One that is named by CONSUMER STREAM [SUBJECT], or several by options, together or not at all.
+    If anything is appended to one of them after it was planned, nothing is moved (exit code 3).
+    """
+    _check(chosen, every=every, **given)
+    with target.open(actor=actor, make=execute) as book:
+        plan = _plan(book, chosen, **given)
+        if not plan.resets:
+            click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)
+            context.exit(EXIT_NO_CURSOR)
+        if expect_version is not None:
+            plan = _expecting(book, plan, expect_version)
+        if export is not None:
+            plan.save(export)
+            click.echo(f"the plan is in {export}", err=True)
+        if execute:
+            cursors = plan.apply(book)
+            if len(cursors) == 1:
+                show_one(cursors[0], CURSORS, form)
+            else:
+                show(cursors, CURSORS, form)
+        else:
+            plan.check(book)
+            _show(plan, form, again=expect_version is not None or export is not None)
+
+
+def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
+    goals = ("to", "by", "to_time", "to_entry", "to_cursor", "undo")
+    count = sum(given[name] is not None and given[name] is not False for name in goals)
+    selected = chosen.named or bool(chosen.consumer or chosen.stream or chosen.subject)
+    if from_file is not None:
+        if count or selected or every or given["reason"] is not None:
+            raise click.UsageError("--from-file has all of the plan in it: cursors, goal, reason.")
+        return
+    if not (selected or every):
+        raise click.UsageError(
+            "Which cursors? Name one by CONSUMER STREAM [SUBJECT], choose some by --consumer, "
+            "--stream or --subject, or give --all."
+        )
+    if every and selected:
+        raise click.UsageError("--all is all; leave it out to choose some.")
+    if count != 1:
+        raise click.UsageError(
+            "Where to? Give exactly one of --to, --by, --to-time, --to-entry, --to-cursor, --undo."
+        )
+    if given["reason"] is None and not given["undo"]:
+        raise click.UsageError("--reason is required: it is kept for ever, so say why.")
+    if given["undo"] and (given["delivery_id"] or given["delivered_at"]):
+        raise click.UsageError("--undo brings back the delivery that was there before.")
+
+
+def _plan(
+    book: Ledger,
+    chosen: Choice,
+    *,
+    to: int | None,
+    by: int | None,
+    to_time: datetime | None,
+    to_entry: int | None,
+    to_cursor: CursorKey | None,
+    undo: bool,
+    from_file: Path | None,
+    reason: str | None,
+    delivery_id: str,
+    delivered_at: datetime | None,
+    now: datetime | None,
+    metadata: dict[str, str],
+) -> ResetPlan:
+    if from_file is not None:
+        return ResetPlan.load(from_file)
+    # The one that is named need not exist yet.
+    keys: Iterable[CursorKey] = (
+        [chosen.key] if chosen.key else (cursor.key for cursor in chosen.cursors(book))
+    )
+    if undo:
+        return ResetPlan.undo(book, keys, reason=reason or "", now=now, metadata=metadata)
+    return ResetPlan.make(
+        book,
+        keys,
+        reason=reason or "",
+        to=to,
+        by=by,
+        as_of=to_time if to_entry is None else to_entry,
+        like=to_cursor,
+        delivery_id=delivery_id,
+        delivered_at=delivered_at,
+        now=now,
+        metadata=metadata,
+    )
+
+
+def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
+    if len(plan.resets) != 1:
+        raise click.UsageError("--expect-version is for one cursor; a plan in a file has all.")
+    expecting = ResetPlan((attrs.evolve(plan.resets[0], version=version),))
+    expecting.check(book)
+    return expecting
+
+
+def _show(plan: ResetPlan, form: Form | None, *, again: bool) -> None:
+    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
+        resets = [codec.loads(line) for line in plan.lines()]
+        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
+        return
+    if len(plan.resets) == 1:
+        [planned] = plan.resets
+        at = f"version {planned.version}" if planned.version else "no such cursor yet"
+        click.echo(f"{visible(str(planned.key))}, {at}")
+        click.echo(f"  from    {planned.previous_sequence}")
+        click.echo(f"  to      {planned.sequence}")
+        click.echo(f"  effect  {_effect(planned)}")
+        click.echo(f"  reason  {visible(planned.reason)}")
+        for name, value in planned.metadata.items():
+            click.echo(f"  {visible(name):<6}  {visible(value)}")
+    else:
+        show(plan.resets, _PLAN, Form.TABLE)
+    how = "with --execute"
+    if len(plan.resets) == 1 and not again:
+        how = f"with --execute --expect-version {plan.resets[0].version}"
+    elif not again:
+        how += ", or keep this very plan with --export FILE"
+    click.echo(f"Nothing was changed. To do it, run this again {how}", err=True)
+
+
+def _effect(planned: PlannedReset) -> str:
+    if planned.delivered_again is not None:
+        return f"{planned.delivered_again}, will be delivered again"
+    if planned.passed_over is not None:
+        return f"{planned.passed_over}, will be passed over"
+    return "the position stays; the epoch goes on, so consumers must read it again"
+
+
+_PLAN = [
+    *OWNER,
+    Column("version", lambda planned: str(planned.version)),
+    Column("from", lambda planned: str(planned.previous_sequence)),
+    Column("to", lambda planned: str(planned.sequence)),
+    Column("effect", _effect),
+]
