@@ -235,7 +235,8 @@ def _step(step: Step) -> str:
     named = f" as {event.delivery_id}" if event.delivery_id else ""
     if step.how is How.JUMPED:
         jump = f"inside a jump of {event.sequence - event.previous_sequence:,}, {way}"
-        return f"{_place(entry)}: passed {jump}, {event.outcome.value}{named}{by}"
+        landed = f"{event.sequence} {event.outcome.value}"
+        return f"{_place(entry)}: passed {jump}; {landed}{named}{by}"
     what = (
         f"confirmed again, {event.outcome.value}"
         if step.how is How.CONFIRMED_AGAIN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 
 import attrs
 
@@ -26,7 +28,7 @@ class ErrorStreak:
     """Errors of one cursor, one after another, while it stood at `last_sequence`.
 
     Times are the ledger's, positions those of the first and the last error. `ended_at` is when an
-    advance or a reset came after them; None if none has.
+    advance or a reset came after them; None if none has. `actor` recorded the last one.
     """
 
     key: CursorKey
@@ -34,6 +36,7 @@ class ErrorStreak:
     count: int
     first_message: str
     last_message: str
+    actor: str
     first_at: datetime
     last_at: datetime
     first_position: int
@@ -57,6 +60,7 @@ class ErrorStreak:
                 count=1,
                 first_message=event.message,
                 last_message=event.message,
+                actor=entry.actor,
                 first_at=entry.recorded_at,
                 last_at=entry.recorded_at,
                 first_position=entry.position,
@@ -66,6 +70,7 @@ class ErrorStreak:
             streak,
             count=streak.count + 1,
             last_message=event.message,
+            actor=entry.actor,
             last_at=entry.recorded_at,
             last_position=entry.position,
         )
@@ -101,15 +106,17 @@ def _streaks(entries: Iterable[Entry], least: int) -> Iterator[ErrorStreak]:
 
 @attrs.frozen(kw_only=True)
 class Stall:
-    """A cursor that stood at `last_sequence` from `since` while others of its stream went on.
+    """A cursor that stood at `last_sequence` while others of its stream and subject went on.
 
-    `until` is when it moved again; None if it has not. `front` is how far the furthest of the
-    others had got by then, `front_consumer` which one that was, and `front_at` when the others last
-    moved. `errors` were recorded meanwhile; `last_error` is the last of them.
+    It came there at `moved_at`; `since` is when the first of the others confirmed something beyond
+    it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
+    had got by then, `front_consumer` which one that was, and `front_at` when any of them last
+    confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
     """
 
     key: CursorKey
     last_sequence: int
+    moved_at: datetime
     since: datetime
     until: datetime | None
     front: int
@@ -119,24 +126,13 @@ class Stall:
     last_error: str
 
 
-@attrs.define
-class _Standing:
-    """Where a cursor stands, since when, and how often it has failed there."""
-
-    sequence: int
-    since: datetime
-    confirmed_at: datetime | None = None
-    errors: int = 0
-    last_error: str = ""
-
-
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
-    """Give each time that a cursor stood still while others of its stream and subject went past it.
+    """Give each time that a cursor stood still while others of its stream and subject went on.
 
-    It counts as a stall once another consumer has confirmed something beyond the cursor `after` or
-    longer since the cursor last moved; a cursor with nothing to do is idle, not stalled. `entries`
-    are those of all cursors of the streams in question, by position. A stall comes when it has
-    ended; those that have not come last. Memory grows with the number of cursors.
+    It counts once they have gone on beyond it for `after`, from the first time to the last; a
+    cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
+    streams in question, by position. A stall comes when it has ended; those that have not come
+    last. Memory grows with the number of cursors.
 
     Raises InvalidCursorError.
     """
@@ -150,55 +146,102 @@ def _pause(after: object) -> timedelta:
 
 
 def _stalls(entries: Iterable[Entry], after: timedelta) -> Iterator[Stall]:
-    streams: dict[tuple[str, str], dict[str, _Standing]] = {}
+    streams: dict[tuple[str, str], _Stream] = {}
     for entry in entries:
         key, event = entry.key, entry.event
-        consumers = streams.setdefault((key.stream_name, key.subject_id), {})
-        standing = consumers.get(key.consumer_id)
-        if standing is None:
-            standing = consumers[key.consumer_id] = _Standing(0, entry.recorded_at)
+        place = (key.stream_name, key.subject_id)
+        stream = streams.get(place)
+        if stream is None:
+            stream = streams[place] = _Stream(after)
         if isinstance(event, ErrorRecorded):
-            standing.errors += 1
-            standing.last_error = event.message
+            stream.fail(entry, event.message)
         elif isinstance(event, CursorReset) or event.sequence != event.previous_sequence:
-            # Whether others went on meanwhile is looked up only after a pause that was long enough.
-            if entry.recorded_at - standing.since >= after:
-                yield from _stall(key, standing, consumers, after, until=entry.recorded_at)
-            confirmed_at = (
-                standing.confirmed_at if isinstance(event, CursorReset) else entry.recorded_at
+            yield from stream.move(
+                entry, event.sequence, confirmed=not isinstance(event, CursorReset)
             )
-            consumers[key.consumer_id] = _Standing(event.sequence, entry.recorded_at, confirmed_at)
-    for (stream, subject), consumers in streams.items():
-        for consumer, standing in consumers.items():
-            key = CursorKey(consumer, stream, subject)
-            yield from _stall(key, standing, consumers, after, until=None)
+    for stream in streams.values():
+        yield from stream.end()
 
 
-def _stall(
-    key: CursorKey,
-    standing: _Standing,
-    consumers: dict[str, _Standing],
-    after: timedelta,
-    *,
-    until: datetime | None,
-) -> Iterator[Stall]:
-    past = {
-        consumer: (other.sequence, other.confirmed_at)
-        for consumer, other in consumers.items()
-        if other.confirmed_at is not None
-        and other.sequence > standing.sequence
-        and other.confirmed_at - standing.since >= after
-    }
-    if past:
-        furthest = max(past, key=lambda consumer: past[consumer][0])
-        yield Stall(
-            key=key,
-            last_sequence=standing.sequence,
-            since=standing.since,
-            until=until,
-            front=past[furthest][0],
-            front_consumer=furthest,
-            front_at=max(confirmed_at for _, confirmed_at in past.values()),
-            errors=standing.errors,
-            last_error=standing.last_error,
-        )
+@attrs.define
+class _Standing:
+    """Where a cursor stands, since when, and what happened while it stood there."""
+
+    key: CursorKey
+    sequence: int
+    moved_at: datetime
+    confirmed_at: datetime | None = None
+    waiting_since: datetime | None = None
+    errors: int = 0
+    last_error: str = ""
+
+
+class _Stream:
+    """The cursors of one stream and subject, beside one another."""
+
+    def __init__(self, after: timedelta) -> None:
+        self._after = after
+        self._cursors: dict[str, _Standing] = {}
+        # Those beyond which nobody has confirmed anything yet, the furthest back first. One that
+        # has moved since it was put there is passed over.
+        self._abreast: list[tuple[int, int, _Standing]] = []
+        self._order = count()
+
+    def fail(self, entry: Entry, message: str) -> None:
+        """Count an error; a cursor may begin with one."""
+        standing = self._cursors.get(entry.key.consumer_id)
+        if standing is None:
+            standing = self._stand(_Standing(entry.key, 0, entry.recorded_at))
+        standing.errors += 1
+        standing.last_error = message
+
+    def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
+        """Move a cursor; give the stall that this ends, if it does."""
+        before = self._cursors.get(entry.key.consumer_id)
+        if before is not None:
+            yield from self._stall(before, until=entry.recorded_at)
+        confirmed_at = before.confirmed_at if before is not None else None
+        if confirmed:
+            confirmed_at = entry.recorded_at
+        self._stand(_Standing(entry.key, sequence, entry.recorded_at, confirmed_at))
+        while confirmed and self._abreast and self._abreast[0][0] < sequence:
+            _, _, other = heappop(self._abreast)
+            if self._cursors[other.key.consumer_id] is other:
+                other.waiting_since = entry.recorded_at
+
+    def end(self) -> Iterator[Stall]:
+        """Give the stalls that have not ended."""
+        for standing in self._cursors.values():
+            yield from self._stall(standing, until=None)
+
+    def _stand(self, standing: _Standing) -> _Standing:
+        self._cursors[standing.key.consumer_id] = standing
+        heappush(self._abreast, (standing.sequence, next(self._order), standing))
+        return standing
+
+    def _stall(self, standing: _Standing, *, until: datetime | None) -> Iterator[Stall]:
+        since = standing.waiting_since
+        if since is None or (until is not None and until - since < self._after):
+            return
+        past = [
+            (other.sequence, other.key.consumer_id, other.confirmed_at)
+            for other in self._cursors.values()
+            if other.confirmed_at is not None and other.sequence > standing.sequence
+        ]
+        if not past:
+            return
+        front, front_consumer, _ = max(past)
+        front_at = max(confirmed_at for _, _, confirmed_at in past)
+        if front_at - since >= self._after:
+            yield Stall(
+                key=standing.key,
+                last_sequence=standing.sequence,
+                moved_at=standing.moved_at,
+                since=since,
+                until=until,
+                front=front,
+                front_consumer=front_consumer,
+                front_at=front_at,
+                errors=standing.errors,
+                last_error=standing.last_error,
+            )
