@@ -328,3 +328,60 @@ def test_the_database_itself_refuses_to_change_an_entry(full: Ledger, path: Path
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 raw.execute(statement, values)
     assert full.verify().ok
+
+
+# --- stored cursors made anew ---
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "last_sequence = 999",
+        "last_sequence = 'many'",
+        "last_error = 'edited', updated_at = 0",
+        "version = 4, epoch = 0",
+        "version = 50",
+        "digest = zeroblob(32)",
+        "recorded_at = 0, last_delivery_id = x'ff', last_delivered_at = 'x'",
+    ],
+)
+def test_a_stored_cursor_that_differs_is_made_anew(
+    full: Ledger, tamper: Tamper, change: str
+) -> None:
+    right = list(full.cursors())
+    tamper(f"UPDATE ledger_cursors SET {change} WHERE stream_name = 'orders'")
+    assert not full.verify().ok
+    made = full.rebuild()
+    assert [fault.place for fault in made.repaired] == ["webhooks/orders/customer-7"]
+    name = change.split(" = ", maxsplit=1)[0]
+    assert name in made.repaired[0].detail
+    assert (made.cursors, made.left) == (2, ())
+    assert list(full.cursors()) == right
+    assert full.verify().ok
+    assert full.rebuild().repaired == ()
+    full.advance(ORDERS, to=90)
+    assert full.verify().ok
+
+
+def test_what_the_log_cannot_vouch_for_is_left_as_it_is(full: Ledger, tamper: Tamper) -> None:
+    tamper(
+        "UPDATE ledger_events SET actor = 'nobody' WHERE position = 2",
+        "UPDATE ledger_cursors SET version = 9 WHERE stream_name = 'orders'",
+        # The end is cut off: the stored cursor is the only one who still knows of it.
+        "DELETE FROM ledger_events WHERE position = 6",
+    )
+    before = full.verify()
+    made = full.rebuild()
+    assert made.repaired == ()
+    assert [fault.place for fault in made.left] == ["webhooks/orders/customer-7", "mailer/jobs"]
+    assert full.verify() == before
+
+
+def test_rebuilding_tells_how_far_it_is(
+    full: Ledger, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.repair.PROGRESS_ENTRIES", 2)
+    tamper("UPDATE ledger_cursors SET epoch = 7")
+    told: list[int] = []
+    assert len(full.rebuild(progress=told.append).repaired) == 2
+    assert told == [2, 4, 6]
