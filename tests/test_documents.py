@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import ledger
+import projections
 
 TOP = Path(__file__).parents[1]
 DOCUMENTS = [TOP / "README.md", *sorted(TOP.glob("docs/**/*.md"))]
@@ -120,6 +121,7 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     reference = (TOP / "docs/index.md").read_text("utf-8")
-    for name in ledger.__all__:
-        assert f"`{name}`" in reference, name
-        assert getattr(ledger, name).__doc__, name
+    for package in (ledger, projections):
+        for name in package.__all__:
+            assert re.search(rf"`{name}[`(]", reference), name
+            assert getattr(package, name).__doc__, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -124,7 +125,7 @@ def reset(
                 show(cursors, CURSORS, form)
         else:
             plan.check(book)
-            _show(plan, form, again=expect_version is not None or export is not None)
+            _show(plan, form, export=export)
 
 
 def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
@@ -200,7 +201,7 @@ def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
     return expecting
 
 
-def _show(plan: ResetPlan, form: Form | None, *, again: bool) -> None:
+def _show(plan: ResetPlan, form: Form | None, *, export: Path | None) -> None:
     if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
         resets = [codec.loads(line) for line in plan.lines()]
         show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
@@ -217,12 +218,13 @@ def _show(plan: ResetPlan, form: Form | None, *, again: bool) -> None:
             click.echo(f"  {visible(name):<6}  {visible(value)}")
     else:
         show(plan.resets, _PLAN, Form.TABLE)
-    how = "with --execute"
-    if len(plan.resets) == 1 and not again:
-        how = f"with --execute --expect-version {plan.resets[0].version}"
-    elif not again:
-        how += ", or keep this very plan with --export FILE"
-    click.echo(f"Nothing was changed. To do it, run this again {how}", err=True)
+    if export is not None:
+        how = f"cursor-ledger reset --from-file {shlex.quote(str(export))} --execute"
+    elif len(plan.resets) == 1:
+        how = f"run this again with --execute --expect-version {plan.resets[0].version}"
+    else:
+        how = "run this again with --execute, or keep this very plan with --export FILE"
+    click.echo(f"Nothing was changed. To do it, {how}", err=True)
 
 
 def _effect(planned: PlannedReset) -> str:
