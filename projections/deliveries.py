@@ -9,6 +9,7 @@ from itertools import pairwise
 import attrs
 
 from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, Outcome
+from projections.histories import one_cursor
 from projections.ranges import RangeMap
 
 __all__ = ["Gap", "Repeat", "gaps", "repeats"]
@@ -44,11 +45,13 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     on later, after a reset back, is no gap any more; what a reset skipped has its reason, and is
     none. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of memory until
     the end of the history is reached, for any entry may still fill it.
+
+    Raises InvalidCursorError if the entries are not all of one cursor.
     """
     jumped = RangeMap()
     key: CursorKey | None = None
     beginning = 0
-    for entry in history:
+    for entry in one_cursor(history):
         key, event = entry.key, entry.event
         match event:
             case CursorAdvanced(previous_sequence=start, sequence=end) if start < end:
@@ -104,10 +107,12 @@ def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
     jumped over: a consumer that confirms every hundredth event delivers the others as well. What is
     passed as skipped or suppressed is not delivered. A range comes when all of it was passed again.
     Memory is that of `gaps`, and grows with the number of resets back.
+
+    Raises InvalidCursorError if the entries are not all of one cursor.
     """
     deliveries = _Deliveries()
     repeat: Repeat | None = None
-    for entry in history:
+    for entry in one_cursor(history):
         match entry.event:
             case CursorAdvanced(previous_sequence=start, sequence=end, outcome=Outcome.DELIVERED):
                 for again in deliveries.advance(entry, start, end):

@@ -15,11 +15,11 @@ from ledger import (
     CursorReset,
     Entry,
     ErrorRecorded,
-    InvalidCursorError,
     Outcome,
     codec,
     fields,
 )
+from projections.histories import one_cursor
 from projections.stalls import ErrorStreak
 
 __all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
@@ -131,7 +131,7 @@ def explain(history: Iterable[Entry], sequence: int) -> Explanation:
     Raises InvalidCursorError.
     """
     story = _Story(fields.sequence(sequence, "sequence", least=1))
-    for entry in history:
+    for entry in one_cursor(history):
         story.tell(entry)
     return story.end()
 
@@ -154,10 +154,6 @@ class _Story:
 
     def tell(self, entry: Entry) -> None:
         """Go on with the next entry."""
-        if self.key is not None and entry.key != self.key:
-            raise InvalidCursorError(
-                f"the history has entries of {self.key} and of {entry.key}; explain one cursor."
-            )
         self.key, event = entry.key, entry.event
         if isinstance(event, ErrorRecorded):
             # Once it is behind the cursor, an error is about something else.

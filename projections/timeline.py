@@ -16,6 +16,7 @@ from ledger import (
     ErrorRecorded,
     InvalidCursorError,
 )
+from projections.histories import one_cursor
 from projections.ranges import Range
 from projections.resets import Direction
 from projections.stalls import ErrorStreak
@@ -79,10 +80,10 @@ class Timeline:
 def timeline(history: Iterable[Entry]) -> Timeline:
     """Give the life of the cursor whose entries `history` gives, in constant memory.
 
-    Raises InvalidCursorError if there are no entries.
+    Raises InvalidCursorError if there are none, or some of another cursor.
     """
     drawing: _Drawing | None = None
-    for entry in history:
+    for entry in one_cursor(history):
         if drawing is None:
             drawing = _Drawing(entry.key)
         drawing.add(entry)

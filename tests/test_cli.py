@@ -185,6 +185,7 @@ def test_results_take_the_form_that_is_asked_for(run: Run) -> None:
     assert [cursor["version"] for cursor in json.loads(run("list", "--json").stdout)] == [2]
     assert json.loads(run("show", *OWNER, "--json").stdout)["version"] == 2
     assert json.loads(run("list", "--stream", "none", "--json").stdout) == []
+    assert json.loads(run("verify", "--jsonl").stdout)["ok"]
     table = run("list", "--table").stdout.splitlines()
     assert table[0].split()[:3] == ["consumer", "stream", "at"]
     assert "=cmd()" in table[2]

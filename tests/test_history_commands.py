@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Clock
 from test_cli import COMMAND, OWNER, Run, records, run
 
 import ledger
@@ -139,7 +140,8 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["repeats", "new", "orders"], 4, "has no cursor"),
         (["as-of", "soon"], 2, "is no time"),
         (["as-of", "9" * 19], 2, "must be from 0"),
-        (["as-of", "1", "mailer", "orders"], 4, "has no cursor"),
+        (["as-of", "1", "mailer", "orders"], 4, "had no entry yet"),
+        (["as-of", "1", "new", "orders"], 4, "has no cursor"),
         (["diff", "3", "2"], 2, "later than"),
         (["stalls", "--after", "15"], 2, "no duration"),
         (["stalls", "--after", "999999999w"], 2, "too long"),
@@ -197,6 +199,31 @@ def test_each_has_a_table_csv_and_json(full: Run, command: list[str], heading: s
     csv = full(*command, "--csv").stdout.splitlines()
     assert "consumer_id" in csv[0]
     assert len(csv) == len(json.loads(full(*command, "--json").stdout)) + 1
+
+
+def test_what_is_empty_says_so_beside_the_table(full: Run) -> None:
+    for command in (["repeats"], ["resets"], ["stalls"], ["list", "--stream", "none"]):
+        empty = full(*command, "--table")
+        assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "none\n")
+        assert full(*command).stderr == ""
+
+
+def test_metadata_stands_beside_the_detail(full: Run) -> None:
+    full("advance", *OWNER, "--to", 50, "--meta", "ticket=OPS-9", "--meta", "by=\x1b[2J")
+    full("reset", *OWNER, "--to", 40, "--reason", "lost", "--meta", "ticket=OPS-9", "--execute")
+    history = full("history", *OWNER, "--table").stdout
+    assert r"[by=\x1b[2J ticket=OPS-9]" in history
+    assert "lost [ticket=OPS-9]" in history
+    assert "lost [ticket=OPS-9]" in full("resets", "--table").stdout
+
+
+def test_a_streak_says_how_long_it_was(path: Path, full: Run) -> None:
+    clock = Clock()
+    with ledger.open(path, actor="x", clock=clock) as book:
+        for _ in range(3):
+            book.record_error(CursorKey("slow", "orders"), "HTTP 503")
+            clock.tick(2 * 3_600 + 5 * 60)
+    assert "failed 3× in 4h 10m" in full("stalls", "--table").stdout
 
 
 def test_tail_shows_the_last_entries(full: Run) -> None:

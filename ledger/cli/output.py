@@ -10,7 +10,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -22,7 +22,7 @@ import click
 from ledger import codec
 from ledger.codec import visible
 from ledger.cursor import Cursor
-from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
+from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
 
 __all__ = [
     "CURSORS",
@@ -33,9 +33,10 @@ __all__ = [
     "Progress",
     "colour",
     "form_options",
-    "moment",
     "show",
     "show_one",
+    "show_time",
+    "with_metadata",
 ]
 
 T = TypeVar("T")
@@ -157,6 +158,8 @@ def _show_table(values: Iterator[Any], columns: list[Column]) -> None:
         for line in table.splitlines()[0 if first else 2 :]:
             click.echo(line.rstrip())
         first = False
+    if first:
+        click.echo("none", err=True)
 
 
 def _show_csv(values: Iterable[object]) -> None:
@@ -192,7 +195,7 @@ def _json(value: object) -> str:
     return codec.visible_json(codec.dumps(codec.unstructure(value)))
 
 
-def moment(value: datetime | None) -> str:
+def show_time(value: datetime | None) -> str:
     """Give a time to the second, as tables have it; nothing for None."""
     return "" if value is None else codec.show_time(value.replace(microsecond=0))
 
@@ -211,15 +214,24 @@ def _what(entry: Entry) -> str:
 
 
 def _detail(entry: Entry) -> str:
-    event = entry.event
+    return with_metadata(_said(entry.event), entry.metadata)
+
+
+def _said(event: Event) -> str:
     match event:
         case CursorAdvanced():
             outcome = "" if event.outcome == "delivered" else event.outcome.value
-            return " ".join(part for part in (visible(event.delivery_id), outcome) if part)
+            return " ".join(part for part in (event.delivery_id, outcome) if part)
         case CursorReset():
-            return visible(event.reason)
+            return event.reason
         case ErrorRecorded():
-            return visible(event.message)
+            return event.message
+
+
+def with_metadata(text: str, metadata: Mapping[str, str]) -> str:
+    """Give `text`, and after it the metadata in brackets, made visible."""
+    pairs = " ".join(f"{name}={value}" for name, value in metadata.items())
+    return visible(f"{text} [{pairs}]".lstrip() if pairs else text)
 
 
 def _text(name: str) -> Callable[[Any], str]:
@@ -240,16 +252,16 @@ CURSORS = [
     *OWNER,
     Column("at", _text("last_sequence")),
     Column("delivery", _text("last_delivery_id")),
-    Column("delivered", lambda cursor: moment(cursor.last_delivered_at)),
+    Column("delivered", lambda cursor: show_time(cursor.last_delivered_at)),
     Column("version", _text("version")),
     Column("epoch", _text("epoch")),
-    Column("updated", lambda cursor: moment(cursor.updated_at)),
+    Column("updated", lambda cursor: show_time(cursor.updated_at)),
     Column("error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
 ENTRIES = [
     Column("position", _text("position")),
-    Column("recorded", lambda entry: moment(entry.recorded_at)),
+    Column("recorded", lambda entry: show_time(entry.recorded_at)),
     *OWNER,
     Column("version", _text("version")),
     Column("what", _what),

@@ -135,7 +135,7 @@ def verify(
             _repair(book, progress)
         found = book.verify(kept, progress=lambda done: progress.say(f"{done:,} entries checked"))
     progress.clear()
-    if form is Form.JSON or (form is None and not sys.stdout.isatty()):
+    if form in (Form.JSON, Form.JSONL) or (form is None and not sys.stdout.isatty()):
         click.echo(json.dumps({"ok": found.ok, **unstructure(found)}))
     elif found.faults:
         show(found.faults, _FAULTS, form)

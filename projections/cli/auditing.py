@@ -9,12 +9,24 @@ import click
 
 from ledger import Cursor, EntryQuery
 from ledger.cli.filters import cursor_filters, limit_option
-from ledger.cli.output import CURSORS, OWNER, Column, Form, Progress, form_options, moment, show
-from ledger.cli.parameters import Target, pass_target
+from ledger.cli.output import (
+    CURSORS,
+    OWNER,
+    Column,
+    Form,
+    Progress,
+    form_options,
+    show,
+    show_one,
+    show_time,
+    with_metadata,
+)
+from ledger.cli.parameters import EXIT_NO_CURSOR, Target, pass_target
 from ledger.cli.times import MOMENT, MOMENT_OR_POSITION
 from ledger.codec import visible
 from projections.cli.choosing import Choice, choice, cleared
 from projections.cursors import Moment, cursors_as_of, diff, last_position
+from projections.cursors import as_of as cursor_as_of
 from projections.resets import Direction, RecordedReset
 from projections.resets import resets as find_resets
 
@@ -71,15 +83,28 @@ def resets(
 @choice
 @form_options
 @pass_target
-def as_of(target: Target, moment: Moment, chosen: Choice, form: Form | None) -> None:
+@click.pass_context
+def as_of(
+    context: click.Context, target: Target, moment: Moment, chosen: Choice, form: Form | None
+) -> None:
     """Show where cursors stood at MOMENT: one that is named, some that are chosen, or all.
 
     MOMENT is a time, how long ago (90m, 7d), or a bare number: a position of the log.
     """
     progress = Progress()
     with target.open() as book:
-        then = chosen.of(cursors_as_of(book, moment, chosen.query))
-        show(cleared(_counted(then, progress), progress), CURSORS, form)
+        if chosen.key is None:
+            then = cursors_as_of(book, moment, chosen.query)
+            show(cleared(_counted(then, progress), progress), CURSORS, form)
+            return
+        book.get(chosen.key)
+        cursor = cursor_as_of(book, chosen.key, moment)
+        if cursor is None:
+            click.echo(
+                f"cursor-ledger: {visible(str(chosen.key))} had no entry yet then.", err=True
+            )
+            context.exit(EXIT_NO_CURSOR)
+        show_one(cursor, CURSORS, form)
 
 
 @click.command("diff")
@@ -127,12 +152,7 @@ def _effect(reset: RecordedReset) -> str:
 def _outcome(reset: RecordedReset) -> str:
     if reset.direction is not Direction.BACK:
         return ""
-    return f"back {moment(reset.back_at)}" if reset.back_at else "not back"
-
-
-def _why(reset: RecordedReset) -> str:
-    pairs = " ".join(f"{name}={value}" for name, value in reset.metadata.items())
-    return visible(f"{reset.reason} [{pairs}]" if pairs else reset.reason)
+    return f"back {show_time(reset.back_at)}" if reset.back_at else "not back"
 
 
 def _standing(cursor: Cursor | None) -> str:
@@ -140,14 +160,14 @@ def _standing(cursor: Cursor | None) -> str:
 
 
 _RESETS = [
-    Column("recorded", lambda reset: moment(reset.recorded_at)),
+    Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
     Column("from", lambda reset: str(reset.previous_sequence)),
     Column("to", lambda reset: str(reset.sequence)),
     Column("effect", _effect),
     Column("outcome", _outcome),
     Column("actor", lambda reset: visible(reset.actor)),
-    Column("reason", _why),
+    Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
 ]
 
 _CHANGES = [

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from ledger import Cursor, CursorKey, CursorNotFoundError, CursorQuery, Entry, Ledger
+from ledger import Cursor, CursorKey, CursorQuery, Entry, Ledger
 from ledger.cli.filters import cursor_filters
 from ledger.cli.output import Progress
 from ledger.cli.parameters import known
@@ -35,7 +35,7 @@ class Choice:
 
     @property
     def query(self) -> CursorQuery:
-        """The query that chooses them, and perhaps subjects that were not meant: see `cursors`."""
+        """The query that chooses several."""
         return CursorQuery(
             consumer_id=self.consumer, stream_name=self.stream, subject_id=self.subject
         )
@@ -46,19 +46,6 @@ class Choice:
             yield book.get(self.key)
         else:
             yield from book.cursors(self.query)
-
-    def of(self, cursors: Iterable[Cursor]) -> Iterator[Cursor]:
-        """Give those of `cursors`, which `query` chose, that are meant.
-
-        Raises CursorNotFoundError if the one that was named is not among them.
-        """
-        found = False
-        for cursor in cursors:
-            if self.key in (None, cursor.key):
-                found = True
-                yield cursor
-        if self.key is not None and not found:
-            raise CursorNotFoundError(self.key)
 
 
 def choice(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,9 +18,9 @@ from ledger.cli.output import (
     Progress,
     colour,
     form_options,
-    moment,
     show,
     show_one,
+    show_time,
 )
 from ledger.cli.parameters import Target, known, pass_target
 from ledger.cli.times import DURATION
@@ -215,7 +215,9 @@ _GAPS = [
     Column("count", lambda found: f"{found['last'] - found['first'] + 1:,}"),
     Column("word", _word),
     Column("jumped", lambda found: f"{found['previous_sequence']} → {found['sequence']}"),
-    Column("recorded", lambda found: moment(codec.parse_time(found["recorded_at"], "recorded_at"))),
+    Column(
+        "recorded", lambda found: show_time(codec.parse_time(found["recorded_at"], "recorded_at"))
+    ),
     Column("actor", _part("actor")),
 ]
 
@@ -230,9 +232,9 @@ _REPEATS = [
     Column("first", lambda repeat: str(repeat.first)),
     Column("last", lambda repeat: str(repeat.last)),
     Column("times", lambda repeat: f"{repeat.deliveries:,}"),
-    Column("again", lambda repeat: moment(repeat.first_at)),
+    Column("again", lambda repeat: show_time(repeat.first_at)),
     Column("reset by", lambda repeat: visible(repeat.reset.actor)),
-    Column("reset", lambda repeat: moment(repeat.reset.recorded_at)),
+    Column("reset", lambda repeat: show_time(repeat.reset.recorded_at)),
     Column("reason", _reason),
 ]
 
@@ -240,16 +242,28 @@ _REPEATS = [
 def _trouble(trouble: Stall | ErrorStreak) -> str:
     if isinstance(trouble, Stall):
         return "stalled"
-    return colour(f"failed {trouble.count:,}×", "red")
+    span = f" in {_long(trouble.span)}" if trouble.span >= timedelta(minutes=1) else ""
+    return colour(f"failed {trouble.count:,}×{span}", "red")
+
+
+def _long(span: timedelta) -> str:
+    """Give a span in its two largest units."""
+    minutes, seconds = divmod(round(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{number}{unit}" for number, unit in parts[:2] if number)
 
 
 def _since(trouble: Stall | ErrorStreak) -> str:
-    return moment(trouble.since if isinstance(trouble, Stall) else trouble.first_at)
+    return show_time(trouble.since if isinstance(trouble, Stall) else trouble.first_at)
 
 
 def _until(trouble: Stall | ErrorStreak) -> str:
     end = _end(trouble)
-    return moment(end) if end else "now"
+    return show_time(end) if end else "now"
 
 
 def _about(trouble: Stall | ErrorStreak) -> str:

@@ -19,9 +19,9 @@ from ledger.cli.output import (
     Progress,
     colour,
     form_options,
-    moment,
     show,
     show_one,
+    show_time,
 )
 from ledger.cli.parameters import Target, cursor_arguments, key, pass_target
 from ledger.codec import visible
@@ -135,7 +135,7 @@ def _show_life(life: Timeline) -> None:
 _COLOURS = {MarkKind.RESET: "yellow", MarkKind.ERRORS: "red"}
 
 _MARKS = [
-    Column("recorded", lambda mark: moment(mark.at)),
+    Column("recorded", lambda mark: show_time(mark.at)),
     Column("what", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
     Column("detail", lambda mark: visible(mark.text)),
 ]

@@ -1,0 +1,26 @@
+"""What a history is: the entries of one cursor, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ledger import CursorKey, Entry, InvalidCursorError
+
+__all__ = ["one_cursor"]
+
+
+def one_cursor(history: Iterable[Entry]) -> Iterator[Entry]:
+    """Give the entries of `history`, and see that they are of one cursor.
+
+    Raises InvalidCursorError at the first that is of another.
+    """
+    key: CursorKey | None = None
+    for entry in history:
+        if key is None:
+            key = entry.key
+        elif entry.key != key:
+            raise InvalidCursorError(
+                f"a history is the entries of one cursor; this one has some of {key} and of "
+                f"{entry.key}. Give book.history(key)."
+            )
+        yield entry
