@@ -182,8 +182,8 @@ class _Stream:
     def __init__(self, after: timedelta) -> None:
         self._after = after
         self._cursors: dict[str, _Standing] = {}
-        # Those beyond which nobody has confirmed anything yet, the furthest back first. One that
-        # has moved since it was put there is passed over.
+        # Where cursors stand, or stood, beyond which nobody has confirmed anything since; the
+        # furthest back first.
         self._abreast: list[tuple[int, int, _Standing]] = []
         self._order = count()
 
@@ -206,8 +206,7 @@ class _Stream:
         self._stand(_Standing(entry.key, sequence, entry.recorded_at, confirmed_at))
         while confirmed and self._abreast and self._abreast[0][0] < sequence:
             _, _, other = heappop(self._abreast)
-            if self._cursors[other.key.consumer_id] is other:
-                other.waiting_since = entry.recorded_at
+            other.waiting_since = entry.recorded_at
 
     def end(self) -> Iterator[Stall]:
         """Give the stalls that have not ended."""

@@ -184,6 +184,17 @@ def test_repeats_are_what_was_delivered_more_than_once(asked: Any) -> None:
             assert projections.explain(entries, n).deliveries == landed[n]
 
 
+def test_a_jump_over_what_was_delivered_twice_does_not_make_it_less(book: Ledger) -> None:
+    for to in (2, 3, 4, None, 3, 4, None, 4, None, 3):
+        if to is None:
+            book.reset(ORDERS, to=2, reason="again")
+        else:
+            book.advance(ORDERS, to=to)
+    found = [(r.first, r.last, r.deliveries) for r in projections.repeats(book.history(ORDERS))]
+    assert found == [(3, 4, 2), (4, 4, 3), (3, 3, 3)]
+    assert projections.explain(book.history(ORDERS), 3).deliveries == 3
+
+
 @settings(max_examples=300)
 @given(
     puts=st.lists(
