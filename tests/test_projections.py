@@ -323,6 +323,17 @@ def test_resets_say_when_the_cursor_was_back(asked: Any) -> None:
         assert [r.position for r in two] == [r.position for r in found if r.key == ORDERS][::-1][:2]
 
 
+def test_a_cursor_that_was_back_and_went_back_again_was_back(book: Ledger) -> None:
+    for to in (8, -3, 9, -2, 5, -1, -8, 8):
+        if to < 0:
+            book.reset(ORDERS, to=-to, reason="x")
+        else:
+            book.advance(ORDERS, to=to)
+    found = [(r.position, r.back_position) for r in projections.resets(book)]
+    # 8→3, back by 9 at position 3; 9→2, never; 5→1, back by the reset to 8; 1→8, forward.
+    assert found == [(2, 3), (4, None), (6, 7), (7, None)]
+
+
 def naive_stalls(entries: list[Entry], after: timedelta) -> list[tuple[Any, ...]]:
     """Give (consumer, since, until) by looking, for each pause, at what all others did in it."""
     found = []
