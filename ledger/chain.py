@@ -26,20 +26,16 @@ GENESIS = bytes(32)
 
 def digest(previous: bytes, content: Content | Row) -> bytes:
     """Give the SHA-256 of an entry: over the digest before it, and over what it says, as JSON."""
-    metadata: Any = content[_METADATA]
-    said = [
-        "cursor-ledger/1",
-        *content[:_METADATA],
-        None if metadata is None else codec.loads(metadata),
-        *content[_METADATA + 1 :],
-    ]
+    said: list[Any] = ["cursor-ledger/1", *content]
+    if said[_METADATA] is not None:
+        said[_METADATA] = codec.loads(said[_METADATA])
     return hashlib.sha256(previous + codec.dumps(said).encode()).digest()
 
 
-_METADATA = 7
+_METADATA = 8
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Head:
     """Where a cursor's chain ends: its state, and the time and digest of its last entry.
 
@@ -74,7 +70,7 @@ class Head:
             )
         except OverflowError as error:
             raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
-        return cls(cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=last_digest)
+        return cls(cursor_id, cursor, recorded_at, last_digest)
 
     @property
     def state(self) -> Row:
@@ -126,11 +122,8 @@ class Checkpoint:
     root: bytes = attrs.field(repr=bytes.hex)
 
     def __attrs_post_init__(self) -> None:
-        fields.set_fields(
-            self,
-            entries=fields.sequence(self.entries, "entries", least=0),
-            position=fields.sequence(self.position, "position", least=0),
-        )
+        fields.set_field(self, "entries", fields.sequence(self.entries, "entries", least=0))
+        fields.set_field(self, "position", fields.sequence(self.position, "position", least=0))
         if type(self.root) is not bytes or len(self.root) != len(GENESIS):
             raise InvalidCursorError("root must be the 32 bytes of a SHA-256.")
 

@@ -2,63 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from ledger import chain, codec, fields, rules
 from ledger.chain import GENESIS, Head
+from ledger.codec import Content
 from ledger.cursor import Cursor, CursorKey
 from ledger.errors import LedgerError
 from ledger.requests import Request
 from ledger.stores import Draft, Transaction
 
-__all__ = ["commit"]
+__all__ = ["Answer", "Group", "commit"]
+
+Group: TypeAlias = Sequence[Request]
+"""Requests that are appended together or not at all."""
+
+Answer: TypeAlias = list[Cursor] | LedgerError
+"""What a group is told: the cursor after each of its requests, or why none was appended."""
 
 
 def commit(
     transaction: Transaction,
-    requests: Iterable[Request],
+    groups: Iterable[Group],
     *,
     actor: str,
     clock: Callable[[], datetime],
-    refused: Callable[[LedgerError], None] | None = None,
-) -> list[Cursor | None]:
-    """Append what `requests` ask for, in order; give the cursor after each.
+) -> list[Answer]:
+    """Append what `groups` ask for, in order; answer each on its own.
 
-    `actor` stands in where a request names none. The law's refusal of a request ends it all, unless
-    `refused` is given: then it is told, the request has None for its cursor, and the others go on.
+    A group that is refused leaves nothing behind, and the others go on. All that is appended is
+    recorded at one moment. `actor` stands in where a request names none.
     """
-    heads: dict[CursorKey, Head | None] = {}
+    now = fields.moment(clock(), "the ledger's clock")
+    heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
-    changed: dict[CursorKey, Head] = {}
-    cursors: list[Cursor | None] = []
-    for request in requests:
-        key = request.key
-        if key not in heads:
-            heads[key] = transaction.head(key)
+    answers: list[Answer] = []
+    for group in groups:
+        before: list[tuple[CursorKey, Head | None]] = []
+        cursors: list[Cursor] = []
         try:
-            draft, head = _entry(heads[key], request, actor=actor, now=clock())
+            for request in group:
+                key = request.key
+                known = heads.get(key)
+                head, content = _entry(known or transaction.head(key), request, actor, now)
+                before.append((key, known))
+                heads[key] = head
+                drafts.append((head, content))
+                cursors.append(head.cursor)
         except LedgerError as error:
-            if refused is None:
-                raise
-            refused(error)
-            cursors.append(None)
-            continue
-        drafts.append(draft)
-        heads[key] = changed[key] = head
-        cursors.append(head.cursor)
+            _undo(heads, drafts, before)
+            answers.append(error)
+        else:
+            answers.append(cursors)
     if drafts:
-        transaction.append(drafts, list(changed.values()))
-    return cursors
+        transaction.append(drafts, heads.values())
+    return answers
 
 
-def _entry(head: Head | None, request: Request, *, actor: str, now: datetime) -> tuple[Draft, Head]:
-    now = fields.moment(now, "the ledger's clock")
-    before = head.cursor if head else None
+def _entry(head: Head | None, request: Request, actor: str, now: datetime) -> tuple[Head, Content]:
+    cursor_id, before, recorded_at, digest = None, None, codec.micros(now), GENESIS
+    if head is not None:
+        cursor_id, before, digest = head.cursor_id, head.cursor, head.digest
+        # The system's clock may be set back; the ledger's own time does not go back within a
+        # cursor.
+        recorded_at = max(recorded_at, head.recorded_at)
     event = rules.decide(before, request, actor=actor, now=now)
     cursor = rules.evolve(before, request.key, event)
-    # The system's clock may be set back; the ledger's own time does not go back within a cursor.
-    recorded_at = max(codec.micros(now), head.recorded_at) if head else codec.micros(now)
     content = codec.content(
         request.key,
         cursor.version,
@@ -68,11 +79,16 @@ def _entry(head: Head | None, request: Request, *, actor: str, now: datetime) ->
         request.metadata,
         event,
     )
-    digest = chain.digest(head.digest if head else GENESIS, content)
-    after = Head(
-        cursor_id=head.cursor_id if head else None,
-        cursor=cursor,
-        recorded_at=recorded_at,
-        digest=digest,
-    )
-    return Draft(request.key, content, digest), after
+    return Head(cursor_id, cursor, recorded_at, chain.digest(digest, content)), content
+
+
+def _undo(
+    heads: dict[CursorKey, Head], drafts: list[Draft], before: list[tuple[CursorKey, Head | None]]
+) -> None:
+    """Take back what a group has drafted; `before` says, step by step, what it has replaced."""
+    for key, head in reversed(before):
+        drafts.pop()
+        if head is None:
+            del heads[key]
+        else:
+            heads[key] = head

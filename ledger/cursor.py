@@ -28,12 +28,9 @@ class CursorKey:
     subject_id: str = ""
 
     def __attrs_post_init__(self) -> None:
-        fields.set_fields(
-            self,
-            consumer_id=fields.required(self.consumer_id, "consumer_id"),
-            stream_name=fields.required(self.stream_name, "stream_name"),
-            subject_id=fields.text(self.subject_id, "subject_id"),
-        )
+        fields.set_field(self, "consumer_id", fields.required(self.consumer_id, "consumer_id"))
+        fields.set_field(self, "stream_name", fields.required(self.stream_name, "stream_name"))
+        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
 
     @classmethod
     def check(cls, key: object) -> CursorKey:
@@ -85,6 +82,8 @@ class Outcome(StrEnum):
 
         Raises InvalidCursorError.
         """
+        if type(value) is cls:
+            return value
         try:
             return cls(str(value))
         except ValueError:
@@ -106,10 +105,7 @@ class CursorQuery:
     limit: int = 0
 
     def __attrs_post_init__(self) -> None:
-        fields.set_fields(
-            self,
-            consumer_id=fields.text(self.consumer_id, "consumer_id"),
-            stream_name=fields.text(self.stream_name, "stream_name"),
-            subject_id=fields.text(self.subject_id, "subject_id"),
-            limit=fields.limit(self.limit),
-        )
+        fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))
+        fields.set_field(self, "stream_name", fields.text(self.stream_name, "stream_name"))
+        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
+        fields.set_field(self, "limit", fields.limit(self.limit))

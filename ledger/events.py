@@ -110,26 +110,25 @@ class EntryQuery:
     def __attrs_post_init__(self) -> None:
         if self.key is not None:
             CursorKey.check(self.key)
-        fields.set_fields(
-            self,
-            consumer_id=fields.text(self.consumer_id, "consumer_id"),
-            stream_name=fields.text(self.stream_name, "stream_name"),
-            subject_id=fields.text(self.subject_id, "subject_id"),
-            kinds=_kinds(self.kinds),
-            actor=fields.text(self.actor, "actor"),
-            position_from=fields.counter(self.position_from, "position_from"),
-            position_until=fields.counter(self.position_until, "position_until"),
-            version_from=fields.counter(self.version_from, "version_from"),
-            version_until=fields.counter(self.version_until, "version_until"),
-            covering=fields.counter(self.covering, "covering"),
-            newest_first=bool(self.newest_first),
-            limit=fields.limit(self.limit),
+        fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))
+        fields.set_field(self, "stream_name", fields.text(self.stream_name, "stream_name"))
+        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
+        fields.set_field(self, "kinds", _kinds(self.kinds))
+        fields.set_field(self, "actor", fields.text(self.actor, "actor"))
+        fields.set_field(self, "position_from", fields.counter(self.position_from, "position_from"))
+        fields.set_field(
+            self, "position_until", fields.counter(self.position_until, "position_until")
         )
+        fields.set_field(self, "version_from", fields.counter(self.version_from, "version_from"))
+        fields.set_field(self, "version_until", fields.counter(self.version_until, "version_until"))
+        fields.set_field(self, "covering", fields.counter(self.covering, "covering"))
+        fields.set_field(self, "newest_first", bool(self.newest_first))
+        fields.set_field(self, "limit", fields.limit(self.limit))
         if self.key is None and (self.version_from, self.version_until) != (None, None):
             raise InvalidCursorError("bounds of version need a key: versions count one cursor's.")
         for name in ("recorded_from", "recorded_until"):
             if (value := getattr(self, name)) is not None:
-                fields.set_fields(self, **{name: fields.moment(value, name)})
+                fields.set_field(self, name, fields.moment(value, name))
 
 
 def _kinds(value: object) -> tuple[type[Event], ...]:

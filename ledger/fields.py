@@ -26,7 +26,7 @@ __all__ = [
     "moment",
     "required",
     "sequence",
-    "set_fields",
+    "set_field",
     "storable",
     "text",
     "utc_now",
@@ -45,6 +45,8 @@ def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
     """Give `value` trimmed; refuse what is no text, is too long, or cannot be stored everywhere."""
     if not isinstance(value, str):
         raise InvalidCursorError(f"{name} must be text, not {kind(value)}.")
+    if not value:
+        return ""
     trimmed = value.strip()
     if len(trimmed) > length_max:
         raise InvalidCursorError(
@@ -161,11 +163,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def set_fields(instance: object, **values: object) -> None:
-    """Set fields of a frozen instance while it is being made."""
-    for name, value in values.items():
-        object.__setattr__(instance, name, value)
-
+set_field = object.__setattr__
+"""Sets a field of a frozen instance while it is being made."""
 
 # NUL ends a text for some databases; a lone surrogate has no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

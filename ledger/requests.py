@@ -14,6 +14,7 @@ import attrs
 from ledger import fields
 from ledger.cursor import CursorKey, Outcome
 from ledger.errors import ResetReasonRequiredError
+from ledger.fields import set_field
 
 __all__ = ["AdvanceCursor", "RecordError", "Request", "ResetCursor"]
 
@@ -43,13 +44,13 @@ class AdvanceCursor:
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
-        fields.set_fields(
-            self,
-            last_sequence=fields.sequence(self.last_sequence, "last_sequence", least=1),
-            delivery_id=fields.text(self.delivery_id, "delivery_id"),
-            outcome=Outcome.of(self.outcome),
-            epoch=fields.counter(self.epoch, "epoch"),
+        set_field(
+            self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=1)
         )
+        set_field(self, "delivery_id", fields.text(self.delivery_id, "delivery_id"))
+        set_field(self, "outcome", Outcome.of(self.outcome))
+        if self.epoch is not None:
+            set_field(self, "epoch", fields.sequence(self.epoch, "epoch", least=0))
         if self.last_delivered_at is not None:
             _settle_delivered_at(self)
 
@@ -76,16 +77,12 @@ class ResetCursor:
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
-        fields.set_fields(
-            self,
-            last_sequence=fields.sequence(self.last_sequence, "last_sequence", least=0),
-            last_delivery_id=fields.text(self.last_delivery_id, "last_delivery_id"),
-            reason=fields.text(
-                self.reason,
-                "reason",
-                length_max=fields.REASON_LENGTH_MAX,
-            ),
+        set_field(
+            self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=0)
         )
+        set_field(self, "last_delivery_id", fields.text(self.last_delivery_id, "last_delivery_id"))
+        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX)
+        set_field(self, "reason", reason)
         if self.last_delivered_at is not None:
             _settle_delivered_at(self)
         if not self.reason:
@@ -110,7 +107,7 @@ class RecordError:
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
-        fields.set_fields(self, last_error=fields.message(self.last_error, "last_error"))
+        set_field(self, "last_error", fields.message(self.last_error, "last_error"))
 
 
 Request = AdvanceCursor | ResetCursor | RecordError
@@ -119,16 +116,15 @@ Request = AdvanceCursor | ResetCursor | RecordError
 def _settle(request: Request) -> None:
     """Check what all requests have in common."""
     CursorKey.check(request.key)
-    fields.set_fields(
-        request,
-        actor=fields.text(request.actor, "actor"),
-        expected_version=fields.counter(request.expected_version, "expected_version"),
-        metadata=fields.metadata(request.metadata),
-    )
+    set_field(request, "actor", fields.text(request.actor, "actor"))
+    set_field(request, "metadata", fields.metadata(request.metadata))
+    if request.expected_version is not None:
+        version = fields.sequence(request.expected_version, "expected_version", least=0)
+        set_field(request, "expected_version", version)
     if request.now is not None:
-        fields.set_fields(request, now=fields.moment(request.now, "now"))
+        set_field(request, "now", fields.moment(request.now, "now"))
 
 
 def _settle_delivered_at(request: AdvanceCursor | ResetCursor) -> None:
     moment = fields.moment(request.last_delivered_at, "last_delivered_at")
-    fields.set_fields(request, last_delivered_at=moment)
+    set_field(request, "last_delivered_at", moment)

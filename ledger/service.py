@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -13,13 +13,13 @@ import attrs
 
 from ledger import chain, fields, repair, verification
 from ledger.chain import Checkpoint
-from ledger.commit import commit
+from ledger.commit import Answer, Group, commit
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Store, Transaction
+from ledger.stores import Store
 from ledger.stores.sqlite import SQLiteStore
 from ledger.verification import Verification
 
@@ -27,6 +27,7 @@ __all__ = ["Ledger", "open"]
 
 BUSY_TIMEOUT_S = 10.0
 
+R = TypeVar("R")
 Q = TypeVar("Q", CursorQuery, EntryQuery)
 
 
@@ -201,11 +202,7 @@ class Ledger:
 
         Raises what the first refused one is refused with.
         """
-        asked = [_checked_request(request) for request in _iterable(requests)]
-        cursors = self._store.write(
-            lambda transaction: commit(transaction, asked, actor=self._actor, clock=self._clock)
-        )
-        return [cursor for cursor in cursors if cursor is not None]
+        return self._append([_checked(requests)], _whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
@@ -213,22 +210,7 @@ class Ledger:
         Where the law refuses one, its refusal stands in the place of the cursor, and the others are
         appended all the same.
         """
-        asked = [_checked_request(request) for request in _iterable(requests)]
-        refusals: list[LedgerError] = []
-
-        def work(transaction: Transaction) -> list[Cursor | None]:
-            refusals.clear()
-            return commit(
-                transaction,
-                asked,
-                actor=self._actor,
-                clock=self._clock,
-                refused=refusals.append,
-            )
-
-        cursors = self._store.write(work)
-        refused = iter(refusals)
-        return [next(refused) if cursor is None else cursor for cursor in cursors]
+        return self._append([(request,) for request in _checked(requests)], _each)
 
     @contextmanager
     def delivering(
@@ -336,8 +318,38 @@ class Ledger:
         self.close()
 
     def _append_one(self, request: Request) -> Cursor:
-        [cursor] = self.append((request,))
-        return cursor
+        return self._append(((request,),), _one)
+
+    def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        return self._store.write(
+            lambda transaction: conclude(
+                commit(transaction, groups, actor=self._actor, clock=self._clock)
+            )
+        )
+
+
+# --- what the answers to the groups of a call come to ---
+
+
+def _one(answers: list[Answer]) -> Cursor:
+    [answer] = answers
+    if isinstance(answer, LedgerError):
+        raise answer
+    return answer[0]
+
+
+def _whole(answers: list[Answer]) -> list[Cursor]:
+    [answer] = answers
+    if isinstance(answer, LedgerError):
+        raise answer
+    return answer
+
+
+def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
+    return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
+
+
+# --- what was given ---
 
 
 def _path(target: object) -> str:
@@ -363,15 +375,17 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
     return query
 
 
-def _checked_request(request: object) -> Request:
-    if not isinstance(request, get_args(Request)):
-        known = ", ".join(kind.__name__ for kind in get_args(Request))
-        raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
-    checked: Request = request
+def _checked(requests: Iterable[Request]) -> list[Request]:
+    if not isinstance(requests, Iterable):
+        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
+    checked = list(requests)
+    for request in checked:
+        if not isinstance(request, _REQUESTS):
+            known = ", ".join(kind.__name__ for kind in _REQUESTS)
+            raise InvalidCursorError(
+                f"a request must be one of {known}, not {fields.kind(request)}."
+            )
     return checked
 
 
-def _iterable(requests: Iterable[Request]) -> Iterable[Request]:
-    if not isinstance(requests, Iterable):
-        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
-    return requests
+_REQUESTS = get_args(Request)

@@ -55,22 +55,20 @@ class PlannedReset:
     metadata: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        fields.set_fields(
+        fields.set_field(self, "version", fields.sequence(self.version, "version", least=0))
+        fields.set_field(
             self,
-            version=fields.sequence(self.version, "version", least=0),
-            previous_sequence=fields.sequence(self.previous_sequence, "previous_sequence", least=0),
+            "previous_sequence",
+            fields.sequence(self.previous_sequence, "previous_sequence", least=0),
         )
         # What the request would refuse is refused now, and kept as the request has it.
         request = self.request
-        fields.set_fields(
-            self,
-            sequence=request.last_sequence,
-            reason=request.reason,
-            delivery_id=request.last_delivery_id,
-            delivered_at=request.last_delivered_at,
-            occurred_at=request.now,
-            metadata=request.metadata,
-        )
+        fields.set_field(self, "sequence", request.last_sequence)
+        fields.set_field(self, "reason", request.reason)
+        fields.set_field(self, "delivery_id", request.last_delivery_id)
+        fields.set_field(self, "delivered_at", request.last_delivered_at)
+        fields.set_field(self, "occurred_at", request.now)
+        fields.set_field(self, "metadata", request.metadata)
 
     @property
     def request(self) -> ResetCursor:

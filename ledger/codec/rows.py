@@ -55,7 +55,22 @@ def content(  # noqa: PLR0917 - in the order of the digest
     event: Event,
 ) -> Content:
     """Give what an entry says as plain values."""
-    head = (
+    previous_sequence = sequence = delivery_id = delivered_at = outcome = reason = message = None
+    occurred_at = micros(event.occurred_at)
+    match event:
+        case CursorAdvanced():
+            previous_sequence, sequence = event.previous_sequence, event.sequence
+            delivery_id, outcome = event.delivery_id, event.outcome.value
+            delivered_at = micros(event.delivered_at)
+        case CursorReset():
+            previous_sequence, sequence = event.previous_sequence, event.sequence
+            delivery_id, reason = event.delivery_id, event.reason
+            delivered_at = None if event.delivered_at is None else micros(event.delivered_at)
+        case ErrorRecorded():
+            message = event.message
+        case _:
+            assert_never(event)
+    return (
         key.consumer_id,
         key.stream_name,
         key.subject_id,
@@ -65,37 +80,15 @@ def content(  # noqa: PLR0917 - in the order of the digest
         actor,
         dumps(dict(sorted(metadata.items()))) if metadata else None,
         TAGS[type(event)],
+        previous_sequence,
+        sequence,
+        delivery_id,
+        delivered_at,
+        outcome,
+        reason,
+        message,
+        occurred_at,
     )
-    match event:
-        case CursorAdvanced():
-            return (
-                *head,
-                event.previous_sequence,
-                event.sequence,
-                event.delivery_id,
-                micros(event.delivered_at),
-                event.outcome.value,
-                None,
-                None,
-                micros(event.occurred_at),
-            )
-        case CursorReset():
-            return (
-                *head,
-                event.previous_sequence,
-                event.sequence,
-                event.delivery_id,
-                None if event.delivered_at is None else micros(event.delivered_at),
-                None,
-                event.reason,
-                None,
-                micros(event.occurred_at),
-            )
-        case ErrorRecorded():
-            nothing = (None, None, None, None, None, None)
-            return (*head, *nothing, event.message, micros(event.occurred_at))
-        case _:
-            assert_never(event)
 
 
 def entry(row: Row) -> Entry:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
-
-import attrs
+from typing import Protocol, TypeAlias, TypeVar
 
 from ledger.chain import Head
 from ledger.codec import Content
@@ -20,13 +18,9 @@ __all__ = ["Draft", "Reader", "Store", "Transaction"]
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Draft:
-    """An entry that is about to be stored; the store gives it its position."""
-
-    key: CursorKey
-    content: Content
-    digest: bytes
+Draft: TypeAlias = tuple[Head, Content]
+"""An entry that is about to be stored, with the head that it makes; the store gives its position.
+"""
 
 
 class Transaction(Protocol):
@@ -35,8 +29,11 @@ class Transaction(Protocol):
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
 
-    def append(self, drafts: Sequence[Draft], heads: Sequence[Head]) -> None:
-        """Store entries, in order, and the heads that their cursors have after them."""
+    def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
+        """Store entries, in order, and the heads that their cursors have after them.
+
+        It ends the transaction's work: no head is asked for behind it.
+        """
 
 
 class Reader(Protocol):
