@@ -18,7 +18,6 @@ class ForkGuard:
     Neither connections, nor locks, nor threads of a parent are of use in its child.
     """
 
-    path: str
     pid: int = attrs.field(factory=os.getpid, init=False)
 
     def forked(self) -> bool:
@@ -32,6 +31,5 @@ class ForkGuard:
         """
         if self.pid != os.getpid():
             raise StorageError(
-                f"The ledger on {self.path} was opened before this process was forked; "
-                "open it again in the child."
+                "This ledger was opened before this process was forked; open it again in the child."
             )

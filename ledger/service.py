@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -13,7 +14,7 @@ import attrs
 
 from ledger import chain, fields, repair, verification
 from ledger.chain import Checkpoint
-from ledger.commit import Answer, Group, commit
+from ledger.commit import Answer, Group
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
@@ -22,6 +23,7 @@ from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Store
 from ledger.stores.sqlite import SQLiteStore
 from ledger.verification import Verification
+from ledger.writer import Committer, Writer
 
 __all__ = ["Ledger", "open"]
 
@@ -58,7 +60,7 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
     store = SQLiteStore.open(_path(target), durability=durability, busy_timeout_s=busy_timeout_s)
-    return Ledger(store, actor=actor, clock=clock)
+    return Ledger(store, actor=actor, clock=clock, busy_timeout_s=busy_timeout_s)
 
 
 class Ledger:
@@ -70,11 +72,20 @@ class Ledger:
     """
 
     def __init__(
-        self, store: Store, *, actor: str = "", clock: Callable[[], datetime] = fields.utc_now
+        self,
+        store: Store,
+        *,
+        actor: str = "",
+        clock: Callable[[], datetime] = fields.utc_now,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        shared: bool = True,
     ) -> None:
         self._store = store
         self._actor = actor
         self._clock = clock
+        # What is lent by a caller is in the hands of one thread, in a transaction of its own.
+        self._committer = Committer(store, actor, clock)
+        self._writer = Writer(self._committer, busy_timeout_s=busy_timeout_s) if shared else None
 
     # --- reading ---
 
@@ -212,6 +223,21 @@ class Ledger:
         """
         return self._append([(request,) for request in _checked(requests)], _each)
 
+    def submit(self, request: Request) -> Future[Cursor]:
+        """Ask for `request`, and go on; the future gives the cursor once the entry is safe.
+
+        Requests of one thread are appended in the order in which it asks. Many that are pipelined
+        like this share transactions. The future raises what `append` raises; cancelling it is
+        honoured until its transaction begins. If 2,048 are waiting, this waits for room.
+
+        A callback added to the future runs in the thread that commits, and holds up others.
+        """
+        if self._writer is None:
+            raise InvalidCursorError(
+                "inside a caller's transaction nothing can be submitted for later; append it."
+            )
+        return self._writer.submit((_checked((request,)),), _one)
+
     @contextmanager
     def delivering(
         self,
@@ -262,7 +288,9 @@ class Ledger:
 
         Raises InvalidCursorError, StorageError.
         """
-        return Ledger(self._store.using(connection), actor=self._actor, clock=self._clock)
+        return Ledger(
+            self._store.using(connection), actor=self._actor, clock=self._clock, shared=False
+        )
 
     # --- proof ---
 
@@ -301,7 +329,12 @@ class Ledger:
     # --- life ---
 
     def close(self) -> None:
-        """Close the ledger; later calls are refused. Closing twice is fine."""
+        """Close the ledger; later calls are refused. Closing twice is fine.
+
+        What was submitted is appended first.
+        """
+        if self._writer is not None:
+            self._writer.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -321,11 +354,7 @@ class Ledger:
         return self._append(((request,),), _one)
 
     def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self._store.write(
-            lambda transaction: conclude(
-                commit(transaction, groups, actor=self._actor, clock=self._clock)
-            )
-        )
+        return (self._writer or self._committer).append(groups, conclude)
 
 
 # --- what the answers to the groups of a call come to ---

@@ -36,7 +36,7 @@ class Pool:
         self._path = path
         self._durability = durability
         self._busy_timeout_s = busy_timeout_s
-        self._guard = ForkGuard(path)
+        self._guard = ForkGuard()
         self._closed = False
         self._idle: deque[SQLiteSession] = deque()
         # Writers of this process queue here rather than poll the lock of the file. What is in

@@ -1,0 +1,257 @@
+"""Group commit: callers share transactions, and with them the flush of the disk that each costs.
+
+A caller who is alone commits by itself. Those who come while somebody commits are queued; then one
+thread takes as many of them as there are, commits them together, and answers each.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from ledger.commit import Answer, Group, commit
+from ledger.errors import LedgerBusyError, StorageError
+from ledger.forks import ForkGuard
+from ledger.stores import Store
+
+__all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Committer", "Writer"]
+
+R = TypeVar("R")
+
+BATCH_SIZE_MAX = 512
+"""So many requests share a transaction at most; a call with more of them has one to itself."""
+
+QUEUE_LENGTH_MAX = 2_048
+"""So many calls are queued at most before one that is submitted has to wait for room."""
+
+# Then the thread ends, until it is wanted again. It is no daemon, so that a program which ends
+# without closing its ledger loses nothing, and it is what such a program may have to wait for.
+IDLE_S = 0.2
+
+
+@attrs.frozen
+class Committer:
+    """Commits one call in one transaction.
+
+    A call is groups of requests; `conclude` makes of their answers what the caller is told. If it
+    raises, nothing was appended.
+    """
+
+    store: Store
+    actor: str
+    clock: Callable[[], datetime]
+
+    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        """Append `groups`, and give what `conclude` makes of the answers, once they are safe."""
+        return self.store.write(
+            lambda transaction: conclude(
+                commit(transaction, groups, actor=self.actor, clock=self.clock)
+            )
+        )
+
+
+@attrs.frozen(eq=False)
+class _Call(Generic[R]):
+    groups: Sequence[Group]
+    conclude: Callable[[list[Answer]], R]
+    future: Future[R] = attrs.field(factory=Future)
+
+    def answer(self, answers: list[Answer]) -> None:
+        try:
+            result = self.conclude(answers)
+        except Exception as error:  # noqa: BLE001 - raised where the answer is asked for
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class Writer:
+    """Commits the calls of many threads, in the order in which they come.
+
+    What the law refuses in one call does not touch the others; a failure of the commit is told to
+    every caller in it. A call that is accepted is always answered.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        *,
+        busy_timeout_s: float,
+        batch_size_max: int = BATCH_SIZE_MAX,
+        queue_length_max: int = QUEUE_LENGTH_MAX,
+    ) -> None:
+        self._committer = committer
+        self._busy_timeout_s = busy_timeout_s
+        self._batch_size_max = batch_size_max
+        self._queue_length_max = queue_length_max
+        self._guard = ForkGuard()
+        # What follows is only touched under this lock, and nothing slow is done under it.
+        self._lock = threading.Lock()
+        self._wanted = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._queue: deque[_Call[Any]] = deque()
+        self._committing = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
+
+        Raises LedgerBusyError after the busy time-out in the queue, StorageError, and what
+        `conclude` raises; nothing was appended then.
+        """
+        self._guard.check()
+        if threading.current_thread() is self._thread:
+            # In a callback of a future that was just answered: nobody else could commit it.
+            return self._committer.append(groups, conclude)
+        with self._lock:
+            self._refuse_closed()
+            call = None
+            if self._committing or self._queue:
+                call = self._enqueue(groups, conclude)
+            else:
+                self._committing = True
+        if call is not None:
+            return self._wait(call.future)
+        try:
+            return self._committer.append(groups, conclude)
+        finally:
+            with self._lock:
+                self._committing = False
+                if self._queue:
+                    self._wanted.notify()
+
+    def submit(
+        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, wait: bool = True
+    ) -> Future[R]:
+        """Queue `groups`, and give the future of what `append` would give.
+
+        With `wait`, this waits for room in the queue: for callers who do not wait for one answer
+        before they ask for the next.
+
+        Raises LedgerBusyError after the busy time-out, StorageError.
+        """
+        self._guard.check()
+        with self._lock:
+            if wait and threading.current_thread() is not self._thread:
+                self._room.wait_for(self._has_room, self._busy_timeout_s)
+                if not self._has_room():
+                    raise LedgerBusyError(
+                        f"{self._queue_length_max:,} calls are queued, and were not committed "
+                        "within the busy time-out. Nothing was appended; try again."
+                    )
+            self._refuse_closed()
+            return self._enqueue(groups, conclude).future
+
+    def close(self) -> None:
+        """Accept no more, and wait until all that was accepted is answered."""
+        if self._guard.forked():
+            return
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+            self._wanted.notify_all()
+            self._room.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    # --- the callers' side; under the lock ---
+
+    def _enqueue(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> _Call[R]:
+        if self._thread is None:
+            thread = threading.Thread(target=self._serve, name="cursor-ledger writer")
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise StorageError(f"No thread could be started to commit in: {error}.") from error
+            self._thread = thread
+        call = _Call(groups, conclude)
+        self._queue.append(call)
+        if not self._committing:
+            self._wanted.notify()
+        return call
+
+    def _has_room(self) -> bool:
+        return self._closed or len(self._queue) < self._queue_length_max
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StorageError("This ledger is closed; open it again.")
+
+    # --- and what they do without it ---
+
+    def _wait(self, future: Future[R]) -> R:
+        try:
+            return future.result(self._busy_timeout_s)
+        except TimeoutError:
+            # A call that is being committed can no longer be withdrawn, and is answered soon.
+            if not future.cancel():
+                return future.result()
+            raise LedgerBusyError(
+                "Other calls to this ledger were being committed, longer than the busy time-out. "
+                "Nothing was appended; try again."
+            ) from None
+        except KeyboardInterrupt as interrupt:
+            if not future.cancel() and future.exception() is None:
+                interrupt.add_note("cursor-ledger: the call that this interrupted was committed.")
+            raise
+
+    # --- the thread's side ---
+
+    def _serve(self) -> None:
+        serving = False
+        while True:
+            with self._lock:
+                if serving:
+                    self._committing = False
+                while self._committing or not self._queue:
+                    idle = not self._wanted.wait(0 if self._closed else IDLE_S)
+                    if idle and not self._queue:
+                        self._thread = None
+                        return
+                self._committing = serving = True
+                batch = self._take_batch()
+                self._room.notify_all()
+            self._answer(batch)
+
+    def _take_batch(self) -> list[_Call[Any]]:
+        batch: list[_Call[Any]] = []
+        room = self._batch_size_max
+        while self._queue:
+            size = sum(map(len, self._queue[0].groups))
+            if batch and size > room:
+                break
+            call = self._queue.popleft()
+            # From here on it cannot be cancelled.
+            if call.future.set_running_or_notify_cancel():
+                batch.append(call)
+                room -= size
+        return batch
+
+    def _answer(self, batch: Sequence[_Call[Any]]) -> None:
+        groups = [group for call in batch for group in call.groups]
+        try:
+            answers = self._committer.append(groups, list)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            for call in batch:
+                call.future.set_exception(_own(error))
+            return
+        start = 0
+        for call in batch:
+            end = start + len(call.groups)
+            call.answer(answers[start:end])
+            start = end
+
+
+def _own(error: BaseException) -> BaseException:
+    """Give each caller an error of its own: where it is raised, it is given a traceback."""
+    own = copy.copy(error) if isinstance(error, StorageError) else error
+    own.__cause__ = error.__cause__
+    return own
