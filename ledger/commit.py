@@ -32,10 +32,9 @@ def commit(
 ) -> list[Answer]:
     """Append what `groups` ask for, in order; answer each on its own.
 
-    A group that is refused leaves nothing behind, and the others go on. All that is appended is
-    recorded at one moment. `actor` stands in where a request names none.
+    A group that is refused leaves nothing behind, and the others go on. `actor` stands in where a
+    request names none.
     """
-    now = fields.moment(clock(), "the ledger's clock")
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
     answers: list[Answer] = []
@@ -45,6 +44,7 @@ def commit(
         try:
             for request in group:
                 key = request.key
+                now = fields.moment(clock(), "the ledger's clock")
                 known = heads.get(key)
                 head, content = _entry(known or transaction.head(key), request, actor, now)
                 before.append((key, known))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Self, TypeVar, get_args
 
 import attrs
 
@@ -20,10 +19,12 @@ from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, 
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Store
 from ledger.stores.sqlite import SQLiteStore
 from ledger.verification import Verification
-from ledger.writer import Committer, Writer
+from ledger.writer import Appender, Committer, Writer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["Ledger", "open"]
 
@@ -60,7 +61,8 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
     store = SQLiteStore.open(_path(target), durability=durability, busy_timeout_s=busy_timeout_s)
-    return Ledger(store, actor=actor, clock=clock, busy_timeout_s=busy_timeout_s)
+    committer = Committer(store, actor, clock)
+    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s))
 
 
 class Ledger:
@@ -71,21 +73,14 @@ class Ledger:
     LedgerBusyError; a method that raises has appended nothing.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        actor: str = "",
-        clock: Callable[[], datetime] = fields.utc_now,
-        busy_timeout_s: float = BUSY_TIMEOUT_S,
-        shared: bool = True,
-    ) -> None:
-        self._store = store
-        self._actor = actor
-        self._clock = clock
-        # What is lent by a caller is in the hands of one thread, in a transaction of its own.
-        self._committer = Committer(store, actor, clock)
-        self._writer = Writer(self._committer, busy_timeout_s=busy_timeout_s) if shared else None
+    def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
+        self._store = committer.store
+        self._committer = committer
+        self._appender: Appender = appender or committer
+
+    def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
+        """Give the same ledger, but with another way to append; `ledger.aio` is made so."""
+        return Ledger(self._committer, wrap(self._appender))
 
     # --- reading ---
 
@@ -232,11 +227,7 @@ class Ledger:
 
         A callback added to the future runs in the thread that commits, and holds up others.
         """
-        if self._writer is None:
-            raise InvalidCursorError(
-                "inside a caller's transaction nothing can be submitted for later; append it."
-            )
-        return self._writer.submit((_checked((request,)),), _one)
+        return self._appender.submit((_checked((request,)),), _one)
 
     @contextmanager
     def delivering(
@@ -288,9 +279,7 @@ class Ledger:
 
         Raises InvalidCursorError, StorageError.
         """
-        return Ledger(
-            self._store.using(connection), actor=self._actor, clock=self._clock, shared=False
-        )
+        return Ledger(attrs.evolve(self._committer, store=self._store.using(connection)))
 
     # --- proof ---
 
@@ -333,8 +322,7 @@ class Ledger:
 
         What was submitted is appended first.
         """
-        if self._writer is not None:
-            self._writer.close()
+        self._appender.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -354,7 +342,7 @@ class Ledger:
         return self._append(((request,),), _one)
 
     def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return (self._writer or self._committer).append(groups, conclude)
+        return self._appender.append(groups, conclude)
 
 
 # --- what the answers to the groups of a call come to ---

@@ -10,18 +10,20 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from ledger.commit import Answer, Group, commit
-from ledger.errors import LedgerBusyError, StorageError
+from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
 from ledger.stores import Store
 
-__all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Committer", "Writer"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Appender", "Committer", "Writer"]
 
 R = TypeVar("R")
 
@@ -36,32 +38,72 @@ QUEUE_LENGTH_MAX = 2_048
 IDLE_S = 0.2
 
 
+class Appender(Protocol):
+    """Commits calls.
+
+    A call is groups of requests, appended in one transaction; `conclude` makes of the answers to
+    them what the caller is told.
+    """
+
+    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
+
+        Raises LedgerBusyError, StorageError, and what `conclude` raises; nothing was appended then.
+        """
+
+    def submit(
+        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
+    ) -> Future[R]:
+        """Give the future of what `append` would give, and do not wait for it.
+
+        With `room`, wait while too many calls are queued; callers who have no other call there may
+        do without, for their number is bound enough.
+
+        Raises LedgerBusyError, StorageError.
+        """
+
+    def close(self) -> None:
+        """Accept no more, and wait until all that was accepted is answered."""
+
+
 @attrs.frozen
 class Committer:
-    """Commits one call in one transaction.
-
-    A call is groups of requests; `conclude` makes of their answers what the caller is told. If it
-    raises, nothing was appended.
-    """
+    """An Appender that commits each call by itself, in the thread that calls."""
 
     store: Store
     actor: str
     clock: Callable[[], datetime]
 
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers, once they are safe."""
+        """Append `groups`, and give what `conclude` makes of the answers."""
         return self.store.write(
             lambda transaction: conclude(
                 commit(transaction, groups, actor=self.actor, clock=self.clock)
             )
         )
 
+    def submit(self, *_: object, **__: object) -> Future[Any]:
+        """Refuse: inside a caller's transaction there is no later."""
+        raise InvalidCursorError(
+            "a ledger inside your own transaction has no thread to submit to; use append."
+        )
+
+    def close(self) -> None:
+        """Leave nothing behind, for nothing was accepted."""
+
+
+def _future() -> Future[Any]:
+    # Imported here, for it takes 5 ms, and who is alone never needs it.
+    from concurrent.futures import Future
+
+    return Future()
+
 
 @attrs.frozen(eq=False)
 class _Call(Generic[R]):
     groups: Sequence[Group]
     conclude: Callable[[list[Answer]], R]
-    future: Future[R] = attrs.field(factory=Future)
+    future: Future[R] = attrs.field(factory=_future)
 
     def answer(self, answers: list[Answer]) -> None:
         try:
@@ -73,7 +115,7 @@ class _Call(Generic[R]):
 
 
 class Writer:
-    """Commits the calls of many threads, in the order in which they come.
+    """An Appender that commits the calls of many threads together, in the order in which they come.
 
     What the law refuses in one call does not touch the others; a failure of the commit is told to
     every caller in it. A call that is accepted is always answered.
@@ -104,8 +146,7 @@ class Writer:
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
 
-        Raises LedgerBusyError after the busy time-out in the queue, StorageError, and what
-        `conclude` raises; nothing was appended then.
+        Raises LedgerBusyError after the busy time-out in the queue.
         """
         self._guard.check()
         if threading.current_thread() is self._thread:
@@ -129,18 +170,19 @@ class Writer:
                     self._wanted.notify()
 
     def submit(
-        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, wait: bool = True
+        self,
+        groups: Sequence[Group],
+        conclude: Callable[[list[Answer]], R],
+        *,
+        room: bool = True,
     ) -> Future[R]:
         """Queue `groups`, and give the future of what `append` would give.
 
-        With `wait`, this waits for room in the queue: for callers who do not wait for one answer
-        before they ask for the next.
-
-        Raises LedgerBusyError after the busy time-out, StorageError.
+        Raises LedgerBusyError if there is no room within the busy time-out.
         """
         self._guard.check()
         with self._lock:
-            if wait and threading.current_thread() is not self._thread:
+            if room and threading.current_thread() is not self._thread:
                 self._room.wait_for(self._has_room, self._busy_timeout_s)
                 if not self._has_room():
                     raise LedgerBusyError(

@@ -1,0 +1,221 @@
+"""The ledger for asyncio: `ledger.aio.open` gives an `AsyncLedger`.
+
+A skin over the same engine. What is written joins the transactions of all other callers; what is
+read is read in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
+from functools import partial, wraps
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+import attrs
+
+from ledger import service
+from ledger.service import Ledger
+
+if TYPE_CHECKING:
+    from ledger.commit import Answer, Group
+    from ledger.cursor import Cursor
+    from ledger.requests import Request
+    from ledger.writer import Appender
+
+__all__ = ["AsyncLedger", "open"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+THREADS_MAX = 32
+PAGE_ROWS = 256
+
+
+# --- how a method of Ledger becomes one of AsyncLedger ---
+
+
+def _appending(
+    method: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        # Through this appender a method gives the future of what it says it gives.
+        return await _settled(cast("Future[R]", method(self._submitting, *args, **kwargs)))
+
+    return coroutine
+
+
+def _in_thread(
+    method: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._run(method, self._ledger, *args, **kwargs)
+
+    return coroutine
+
+
+def _iterating(
+    method: Callable[Concatenate[Ledger, P], Iterator[R]],
+) -> Callable[Concatenate[AsyncLedger, P], AsyncIterator[R]]:
+    @wraps(method)
+    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        return self._pages(method(self._ledger, *args, **kwargs))
+
+    return iterate
+
+
+def _delivering(
+    method: Callable[Concatenate[Ledger, P], AbstractContextManager[R]],
+) -> Callable[Concatenate[AsyncLedger, P], AbstractAsyncContextManager[R]]:
+    @wraps(method)
+    @asynccontextmanager
+    async def deliver(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        manager = method(self._ledger, *args, **kwargs)
+        cursor = await self._run(manager.__enter__)
+        try:
+            yield cursor
+        except Exception as error:
+            await _settled(
+                self._threads.submit(manager.__exit__, type(error), error, error.__traceback__)
+            )
+            raise
+        await _settled(self._threads.submit(manager.__exit__, None, None, None))
+
+    return deliver
+
+
+@attrs.frozen
+class _Submitting:
+    """An Appender that gives the future of the answer in the place of the answer."""
+
+    appender: Appender
+
+    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        return cast("R", self.submit(groups, conclude, room=False))
+
+    def submit(
+        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
+    ) -> Future[R]:
+        return self.appender.submit(groups, conclude, room=room)
+
+    def close(self) -> None:
+        self.appender.close()
+
+
+async def _settled(future: Future[R]) -> R:
+    """Give the answer; if this is cancelled too late to withdraw the call, wait for its end."""
+    answer = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(answer)
+    except asyncio.CancelledError:
+        if not future.cancel():
+            await asyncio.wait([answer])
+            if not answer.cancelled():
+                answer.exception()  # Nobody else will ask for it.
+        raise
+
+
+# --- the ledger ---
+
+
+class AsyncLedger:
+    """A `Ledger` whose methods are coroutines; histories are asynchronous iterators.
+
+    If a call that appends is cancelled, it is withdrawn if its transaction has not begun, or else
+    waited for: once the await has ended, the outcome is settled, and `get` tells it. A call that
+    was cancelled may so have been appended; one that raised anything else was not.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._submitting = ledger.through(_Submitting)
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="cursor-ledger reader")
+
+    advance = _appending(Ledger.advance)
+    reset = _appending(Ledger.reset)
+    record_error = _appending(Ledger.record_error)
+    append = _appending(Ledger.append)
+    append_each = _appending(Ledger.append_each)
+    delivering = _delivering(Ledger.delivering)
+
+    async def submit(self, request: Request) -> Cursor:
+        """Append `request`, and give the cursor."""
+        [cursor] = await self.append((request,))
+        return cursor
+
+    get = _in_thread(Ledger.get)
+    cursors = _iterating(Ledger.cursors)
+    history = _iterating(Ledger.history)
+    entries = _iterating(Ledger.entries)
+    verify = _in_thread(Ledger.verify)
+    checkpoint = _in_thread(Ledger.checkpoint)
+    rebuild = _in_thread(Ledger.rebuild)
+
+    async def close(self) -> None:
+        """Close the ledger, once all that was asked for is answered."""
+        await self._run(self._ledger.close)
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        """Give the ledger itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the ledger."""
+        await self.close()
+
+    async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
+
+    async def _pages(self, rows: Iterator[R]) -> AsyncIterator[R]:
+        while page := await self._run(lambda: list(islice(rows, PAGE_ROWS))):
+            for row in page:
+                yield row
+
+
+class _Opening:
+    """Opens when it is awaited, or entered."""
+
+    def __init__(self, opened: Callable[[], Ledger]) -> None:
+        self._opened = opened
+        self._ledger: AsyncLedger | None = None
+
+    async def _open(self) -> AsyncLedger:
+        self._ledger = AsyncLedger(await asyncio.to_thread(self._opened))
+        return self._ledger
+
+    def __await__(self) -> Generator[Any, None, AsyncLedger]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncLedger:
+        return await self._open()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ledger is not None:
+            await self._ledger.close()
+
+
+def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
+    @wraps(opened)
+    def opening(*args: P.args, **kwargs: P.kwargs) -> _Opening:
+        return _Opening(partial(opened, *args, **kwargs))
+
+    return opening
+
+
+open = _opening(service.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
+"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it."""
