@@ -1,0 +1,424 @@
+"""What is measured: the lines of the table, in its order."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import count, cycle, islice
+from pathlib import Path
+
+import attrs
+from bare import ACTOR, Bare
+from measure import Result, compared, quartiles
+from peer import Peer
+
+import ledger
+import projections
+from ledger import AdvanceCursor, CursorKey, Ledger, rules
+
+__all__ = ["Sizes", "all_cases"]
+
+KEY = CursorKey("webhooks", "orders", "customer-7")
+BATCH = 1_000
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How much of everything: a full run takes ten minutes, a quick one less than one."""
+
+    rounds: int
+    calls: int
+    """Calls in a row, of each side, in each round."""
+    threads_calls: int
+    log: int
+    """Entries of the log that is replayed."""
+    short: int
+    long: int
+    """Entries of the logs between which the cost of an append is compared."""
+
+
+def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
+    """Give the cases; each has a folder of its own, which goes when it is done."""
+    for case in (advances, threads, batches, gets, replays, lengths, footprints, peers):
+        yield lambda case=case: _run(case, sizes)  # type: ignore[misc]
+
+
+def _run(case: Callable[[Path, Sizes], Iterator[Result]], sizes: Sizes) -> list[Result]:
+    with tempfile.TemporaryDirectory(prefix="cursor-ledger-bench-") as folder:
+        return list(case(Path(folder), sizes))
+
+
+# --- writing ---
+
+
+def advances(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    for durability, goal in (("full", 0.90), ("normal", 0.80)):
+        with ExitStack() as stack:
+            book = stack.enter_context(_open(folder / f"{durability}.db", durability))
+            path = folder / f"{durability}-bare.db"
+            bare = stack.enter_context(closing(Bare(path, durability)))
+            yield compared(
+                f"advance, one caller, {durability} durability",
+                ours=_advancing(book, sizes.calls),
+                baseline=_advancing_bare(bare, sizes.calls),
+                against="bare sqlite3",
+                goal=goal,
+                rounds=sizes.rounds,
+            )
+
+
+def threads(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    with _open(folder / "many.db", "full") as many, _open(folder / "one.db", "full") as one:
+        sequences = [count(1) for _ in range(64)]
+
+        def run() -> int:
+            workers = [
+                threading.Thread(target=consume, args=(nth,)) for nth in range(len(sequences))
+            ]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+            return len(workers) * sizes.threads_calls
+
+        def consume(nth: int) -> None:
+            key = CursorKey(f"consumer-{nth}", "orders")
+            for to in islice(sequences[nth], sizes.threads_calls):
+                many.advance(key, to=to, delivery_id=f"msg-{to}")
+
+        yield compared(
+            "64 threads, full durability",
+            ours=run,
+            baseline=_advancing(one, sizes.calls),
+            against="one caller",
+            goal=3,
+            rounds=sizes.rounds,
+        )
+
+
+def batches(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    loops = max(1, sizes.calls // 100)
+    with ExitStack() as stack:
+        book = stack.enter_context(_open(folder / "ours.db", "full"))
+        piped = stack.enter_context(_open(folder / "piped.db", "full"))
+        bare = stack.enter_context(closing(Bare(folder / "bare.db", "full")))
+        appended, written = count(1), count(1)
+
+        def append() -> int:
+            for _ in range(loops):
+                book.append(
+                    [
+                        AdvanceCursor(KEY, to, delivery_id=f"msg-{to}")
+                        for to in islice(appended, BATCH)
+                    ]
+                )
+            return loops * BATCH
+
+        def write() -> int:
+            for _ in range(loops):
+                bare.append(
+                    (KEY.consumer_id, KEY.stream_name, KEY.subject_id),
+                    [(to, f"msg-{to}") for to in islice(written, BATCH)],
+                )
+            return loops * BATCH
+
+        submit = _submitting(piped, loops * BATCH)
+        for work, ours in (("append of 1,000", append), ("submit, pipelined", submit)):
+            yield compared(
+                work,
+                ours=ours,
+                baseline=write,
+                against="bare executemany of 1,000",
+                goal=0.50,
+                rounds=sizes.rounds,
+            )
+
+
+# --- reading ---
+
+
+def gets(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    path = folder / "cursors.db"
+    with _open(path, "full") as book:
+        book.append([AdvanceCursor(CursorKey(f"consumer-{n}", "orders"), 1) for n in range(1_000)])
+        keys = cycle(CursorKey(f"consumer-{n}", "orders") for n in range(1_000))
+        with closing(Bare(path, "full")) as bare:
+
+            def get() -> int:
+                for key in islice(keys, sizes.calls * 5):
+                    book.get(key)
+                return sizes.calls * 5
+
+            def select() -> int:
+                for key in islice(keys, sizes.calls * 5):
+                    bare.get((key.consumer_id, key.stream_name, key.subject_id))
+                return sizes.calls * 5
+
+            yield compared(
+                "get",
+                ours=get,
+                baseline=select,
+                against="bare SELECT",
+                goal=0.60,
+                rounds=sizes.rounds,
+            )
+
+
+def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    path = folder / "log.db"
+    grow(path, sizes.log, cursors=50)
+    with _open(path, "full") as book, closing(Bare(path, "full")) as bare:
+
+        def replay() -> int:
+            cursors: dict[CursorKey, ledger.Cursor] = {}
+            entries = 0
+            for entry in book.entries():
+                cursors[entry.key] = rules.replay(cursors.get(entry.key), entry)
+                entries += 1
+            return entries
+
+        def verify() -> int:
+            return book.verify().entries
+
+        works = (("replay into cursors", replay, 0.35), ("verify: replay, digests", verify, 0.20))
+        for work, ours, goal in works:
+            yield compared(
+                work,
+                ours=ours,
+                baseline=bare.scan,
+                against="bare scan",
+                goal=goal,
+                rounds=max(1, sizes.rounds // 3),
+            )
+
+
+# --- long logs, and what it all takes ---
+
+
+def lengths(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    short, long = folder / "short.db", folder / "long.db"
+    for path, entries in ((short, sizes.short), (long, sizes.long)):
+        grow(path, entries, cursors=1_000)
+        with _open(path, "full") as book:
+            for nth in range(100):
+                key = CursorKey(f"consumer-{nth}", "orders")
+                book.reset(key, to=0, reason="to be delivered again", actor="ines")
+    with _open(short, "full") as small, _open(long, "full") as large:
+        size = f"{sizes.long:,} entries"
+
+        def against(
+            work: str, run: Callable[[Ledger], Callable[[], int]], goal: float | None = None
+        ) -> Result:
+            return compared(
+                f"{work} at {size}, in time",
+                ours=run(large),
+                baseline=run(small),
+                against=f"at {sizes.short:,}",
+                goal=1.25 if goal is None else goal,
+                rounds=sizes.rounds,
+                slower=True,
+            )
+
+        yield against("append", lambda book: _advancing(book, sizes.calls, cursors=1_000))
+        yield against("get", lambda book: _getting(book, sizes.calls))
+        yield against("resets", lambda book: lambda: len(list(projections.resets(book))))
+        paths = {small: short, large: long}
+        yield against("open", lambda book: lambda: _opening(paths[book]))
+
+        megabytes = memory_mb(long, min(sizes.long, 1_000_000))
+        yield _single(
+            f"memory, replaying {min(sizes.long, 1_000_000):,} entries", [megabytes], "MB", 30
+        )
+
+
+def footprints(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    path = folder / "log.db"
+    grow(path, sizes.log, cursors=50)
+    yield _single(f"file ÷ {sizes.log:,} entries", [path.stat().st_size / sizes.log], "bytes", 150)
+    yield _single("import ledger", [import_ms() for _ in range(2 * sizes.rounds + 1)], "ms", 100)
+
+
+def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    history = 1_000
+    with ExitStack() as stack:
+        book = stack.enter_context(_open(folder / "ours.db", "full"))
+        peer = stack.enter_context(closing(Peer(folder / "peer.db")))
+        saved, cursor = count(1), peer.start()
+        read, aged = count(1), peer.start()
+        for to in islice(read, history):
+            peer.advance(aged, to, f"msg-{to}")
+        few = max(5, sizes.calls // 50)
+
+        def save() -> int:
+            for to in islice(saved, sizes.calls):
+                peer.advance(cursor, to, f"msg-{to}")
+            return sizes.calls
+
+        def get_and_save() -> int:
+            for to in islice(read, few):
+                peer.get_and_advance(aged.id, to, f"msg-{to}")
+            return few
+
+        advance = _advancing(book, sizes.calls)
+        old = CursorKey("old", "orders")
+        book.append([AdvanceCursor(old, to) for to in range(1, history + 1)])
+        gone = count(history + 1)
+
+        def get_and_advance() -> int:
+            for to in islice(gone, sizes.calls):
+                book.advance(old, to=to, epoch=book.get(old).epoch, delivery_id=f"msg-{to}")
+            return sizes.calls
+
+        package = "eventsourcing's save"
+        for work, ours, baseline, named, goal in (
+            ("advance, one by one", advance, save, package, 1),
+            ("submit, pipelined", _submitting(book, sizes.calls), save, package, 5),
+            (
+                f"get + advance, {history:,} entries",
+                get_and_advance,
+                get_and_save,
+                "eventsourcing's get + save",
+                20,
+            ),
+        ):
+            yield compared(
+                work,
+                ours=ours,
+                baseline=baseline,
+                against=named,
+                goal=goal,
+                rounds=sizes.rounds,
+            )
+
+
+# --- parts ---
+
+
+def _open(path: Path, durability: str) -> Ledger:
+    return ledger.open(path, actor=ACTOR, durability=durability)
+
+
+def _advancing(book: Ledger, calls: int, *, cursors: int = 1) -> Callable[[], int]:
+    keys = [CursorKey(f"consumer-{n}", "orders") for n in range(cursors)]
+    keys = [KEY] if cursors == 1 else keys
+    at = max((book.get(key).last_sequence for key in keys if cursors > 1), default=0)
+    sequences = count(at + 1)
+    turns = cycle(keys)
+
+    def run() -> int:
+        for to, key in zip(islice(sequences, calls), turns, strict=False):
+            book.advance(key, to=to, delivery_id=f"msg-{to}")
+        return calls
+
+    return run
+
+
+def _submitting(book: Ledger, calls: int) -> Callable[[], int]:
+    key = CursorKey("piped", "orders")
+    sequences = count(1)
+
+    def run() -> int:
+        asked = [
+            book.submit(AdvanceCursor(key, to, delivery_id=f"msg-{to}"))
+            for to in islice(sequences, calls)
+        ]
+        for future in asked:
+            future.result()
+        return calls
+
+    return run
+
+
+def _advancing_bare(bare: Bare, calls: int) -> Callable[[], int]:
+    key = (KEY.consumer_id, KEY.stream_name, KEY.subject_id)
+    sequences = count(1)
+
+    def run() -> int:
+        for to in islice(sequences, calls):
+            bare.advance(key, to, f"msg-{to}")
+        return calls
+
+    return run
+
+
+def _getting(book: Ledger, calls: int) -> Callable[[], int]:
+    keys = cycle([CursorKey(f"consumer-{n}", "orders") for n in range(1_000)])
+
+    def run() -> int:
+        for key in islice(keys, calls):
+            book.get(key)
+        return calls
+
+    return run
+
+
+def _opening(path: Path) -> int:
+    for _ in range(20):
+        ledger.open(path).close()
+    return 20
+
+
+def grow(path: Path, entries: int, *, cursors: int) -> None:
+    """Fill a ledger by the bare statements, which give the same rows and digests, but sooner."""
+    with closing(Bare(path, "off")) as bare:
+        at = [0] * cursors
+        run = max(1, min(200, entries // cursors))
+        appended = 0
+        for nth in cycle(range(cursors)):
+            if appended >= entries:
+                break
+            rows = min(run, entries - appended)
+            advances = [(to, f"msg-{to}") for to in range(at[nth] + 1, at[nth] + rows + 1)]
+            bare.append((f"consumer-{nth}", "orders", ""), advances)
+            at[nth] += rows
+            appended += rows
+        bare.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+REPLAY = """
+import itertools, resource, sys, ledger
+from ledger import rules
+with ledger.open(sys.argv[1]) as book:
+    cursors = {}
+    for entry in itertools.islice(book.entries(), int(sys.argv[2])):
+        cursors[entry.key] = rules.replay(cursors.get(entry.key), entry)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000)
+"""
+
+
+def memory_mb(path: Path, entries: int) -> float:
+    """Give how much more memory a process takes at its peak that replays so many entries."""
+    peaks = []
+    for read in (1, entries):
+        command = [sys.executable, "-c", REPLAY, str(path), str(read)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout))
+    return peaks[1] - peaks[0]
+
+
+def import_ms() -> float:
+    command = [sys.executable, "-X", "importtime", "-c", "import ledger"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+    last = re.findall(r"\|\s+(\d+) \| ledger$", done.stderr, re.MULTILINE)
+    return int(last[-1]) / 1_000
+
+
+def _single(work: str, values: list[float], unit: str, goal: float) -> Result:
+    low, median, high = quartiles(values)
+    return Result(
+        work=work,
+        measured=median if len(values) > 1 else statistics.mean(values),
+        low=low,
+        high=high,
+        unit=unit,
+        goal=goal,
+        at_least=False,
+        rounds=len(values),
+    )
