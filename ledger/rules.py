@@ -169,6 +169,8 @@ def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
     So a check can go on behind a fault, and report the next one rather than its echoes.
     """
     after = evolve(cursor, entry.key, entry.event)
+    if (after.version, after.epoch) == (entry.version, entry.epoch):
+        return after
     return attrs.evolve(after, version=entry.version, epoch=entry.epoch)
 
 

@@ -121,15 +121,18 @@ def entry(row: Row) -> Entry:
         digest,
     ) = row
     try:
+        # Mostly it is one moment, that of the append; to make one takes 0.4 µs.
+        recorded = instant(recorded_at)
+        occurred = recorded if occurred_at == recorded_at else instant(occurred_at)
         event: Event
         if tag == TAGS[CursorAdvanced]:
             event = CursorAdvanced(
                 previous_sequence=previous_sequence,
                 sequence=sequence,
                 delivery_id=delivery_id,
-                delivered_at=instant(delivered_at),
+                delivered_at=occurred if delivered_at == occurred_at else instant(delivered_at),
                 outcome=Outcome(outcome),
-                occurred_at=instant(occurred_at),
+                occurred_at=occurred,
             )
         elif tag == TAGS[CursorReset]:
             event = CursorReset(
@@ -138,16 +141,16 @@ def entry(row: Row) -> Entry:
                 delivery_id=delivery_id,
                 delivered_at=None if delivered_at is None else instant(delivered_at),
                 reason=reason,
-                occurred_at=instant(occurred_at),
+                occurred_at=occurred,
             )
         else:
-            event = ErrorRecorded(message=message, occurred_at=instant(occurred_at))
+            event = ErrorRecorded(message=message, occurred_at=occurred)
         return Entry(
             position=position,
             key=_key(consumer_id, stream_name, subject_id),
             version=version,
             epoch=epoch,
-            recorded_at=instant(recorded_at),
+            recorded_at=recorded,
             actor=actor,
             metadata=fields.metadata(loads(metadata)) if metadata else {},
             event=event,

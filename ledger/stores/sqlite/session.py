@@ -87,7 +87,7 @@ class SQLiteSession:
     def __init__(self, connection: sqlite3.Connection, heads: Heads | None = None) -> None:
         self.connection = connection
         self._heads = heads
-        self._writer: sqlite3.Cursor | None = None
+        self._cursor: sqlite3.Cursor | None = None
         self._changes = 0
 
     # --- a write transaction ---
@@ -95,13 +95,12 @@ class SQLiteSession:
     def begin(self) -> int:
         """Begin one; give a number that changes when another connection has written."""
         # Immediate: what is read in here must still hold when it is written upon.
-        writing = self._writing()
-        writing.execute("BEGIN IMMEDIATE")
-        return int(writing.execute("PRAGMA data_version").fetchone()[0])
+        self._execute("BEGIN IMMEDIATE")
+        return int(self.select("PRAGMA data_version")[0][0])
 
     def commit(self) -> int:
         """Commit it, and give the number of rows that it has changed."""
-        self._writing().execute("COMMIT")
+        self._execute("COMMIT")
         before, self._changes = self._changes, self.connection.total_changes
         return self._changes - before
 
@@ -110,28 +109,29 @@ class SQLiteSession:
         if self._heads is not None and (head := self._heads.get(key)) is not None:
             return head
         place = (key.stream_name, key.subject_id, key.consumer_id)
-        row = self._rows().execute(HEAD, place).fetchone()
-        return None if row is None else Head.of(key, row)
+        for row in self.select(HEAD, place):
+            return Head.of(key, row)
+        return None
 
     def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
         """Store entries, in order, and the heads that their cursors have after them."""
-        rows = self._writing()
         ids = {}
         for head in heads:
             if head.cursor_id is None:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
-                rows.execute(INSERT_HEAD, (*place, *head.state))
-                head = attrs.evolve(head, cursor_id=rows.lastrowid)  # noqa: PLW2901 - now stored
-                ids[key] = rows.lastrowid
+                cursor_id = self._execute(INSERT_HEAD, (*place, *head.state)).lastrowid
+                head = attrs.evolve(head, cursor_id=cursor_id)  # noqa: PLW2901 - now it is stored
+                ids[key] = cursor_id
             else:
-                rows.execute(UPDATE_HEAD, (*head.state, head.cursor_id))
+                self._execute(UPDATE_HEAD, (*head.state, head.cursor_id))
             if self._heads is not None:
                 self._heads.store(head)
         if len(drafts) == 1:
-            rows.execute(INSERT_EVENT, _event(ids, *drafts[0]))
+            self._execute(INSERT_EVENT, _event(ids, *drafts[0]))
         else:
-            rows.executemany(INSERT_EVENT, [_event(ids, head, said) for head, said in drafts])
+            rows = [_event(ids, head, said) for head, said in drafts]
+            self._statements().executemany(INSERT_EVENT, rows)
 
     # --- reading, a page at a time ---
 
@@ -141,14 +141,12 @@ class SQLiteSession:
         parts = ("consumer_id", "stream_name", "subject_id")
         chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
         conditions = "".join(f" AND {part} = ?" for part in chosen)
-        found = self._rows().execute(
-            CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows)
-        )
-        return [Head.of(CursorKey(*row[:3]), row[3:]).cursor for row in found.fetchall()]
+        found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
+        return [Head.of(CursorKey(*row[:3]), row[3:]).cursor for row in found]
 
     def last_position(self) -> int:
         """Give the position of the last entry; 0 if there is none."""
-        return self._rows().execute(LAST_POSITION).fetchone()[0] or 0
+        return self.select(LAST_POSITION)[0][0] or 0
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
@@ -167,9 +165,7 @@ class SQLiteSession:
             conditions=" AND ".join(conditions),
             order=order + (" DESC" if query.newest_first else ""),
         )
-        return [
-            codec.entry(row) for row in self._rows().execute(statement, (*values, rows)).fetchall()
-        ]
+        return [codec.entry(row) for row in self.select(statement, (*values, rows))]
 
     # --- the whole log, for a check, or to make the stored cursors anew ---
 
@@ -200,17 +196,22 @@ class SQLiteSession:
         """Store `state` as the state of that cursor."""
         if self._heads is not None:
             self._heads.forget()
-        self._rows().execute(UPDATE_HEAD, (*state, cursor_id))
+        self._execute(UPDATE_HEAD, (*state, cursor_id))
+
+    # --- statements ---
 
     def select(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Give all rows of a small result."""
-        return self._rows().execute(statement, values).fetchall()
+        return self._execute(statement, values).fetchall()
 
-    def _writing(self) -> sqlite3.Cursor:
-        # One does for all that is written; to make one takes 0.5 µs.
-        if self._writer is None:
-            self._writer = self._rows()
-        return self._writer
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        return self._statements().execute(statement, values)
+
+    def _statements(self) -> sqlite3.Cursor:
+        # One serves all statements whose rows are fetched at once; to make one takes 0.5 µs.
+        if self._cursor is None:
+            self._cursor = self._rows()
+        return self._cursor
 
     def _rows(self) -> sqlite3.Cursor:
         cursor = self.connection.cursor()
