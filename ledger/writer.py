@@ -149,7 +149,7 @@ class Writer:
         Raises LedgerBusyError after the busy time-out in the queue.
         """
         self._guard.check()
-        if threading.current_thread() is self._thread:
+        if self._thread is threading.current_thread():
             # In a callback of a future that was just answered: nobody else could commit it.
             return self._committer.append(groups, conclude)
         with self._lock:

@@ -61,7 +61,8 @@ def content(  # noqa: PLR0917 - in the order of the digest
         case CursorAdvanced():
             previous_sequence, sequence = event.previous_sequence, event.sequence
             delivery_id, outcome = event.delivery_id, event.outcome.value
-            delivered_at = micros(event.delivered_at)
+            delivered = event.delivered_at
+            delivered_at = occurred_at if delivered is event.occurred_at else micros(delivered)
         case CursorReset():
             previous_sequence, sequence = event.previous_sequence, event.sequence
             delivery_id, reason = event.delivery_id, event.reason

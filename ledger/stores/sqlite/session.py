@@ -115,23 +115,23 @@ class SQLiteSession:
 
     def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
         """Store entries, in order, and the heads that their cursors have after them."""
+        cursor = self._shared()
         ids = {}
         for head in heads:
             if head.cursor_id is None:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
-                cursor_id = self._execute(INSERT_HEAD, (*place, *head.state)).lastrowid
-                head = attrs.evolve(head, cursor_id=cursor_id)  # noqa: PLW2901 - now it is stored
-                ids[key] = cursor_id
+                cursor.execute(INSERT_HEAD, (*place, *head.state))
+                ids[key] = cursor.lastrowid
+                head = attrs.evolve(head, cursor_id=ids[key])  # noqa: PLW2901 - now it is stored
             else:
-                self._execute(UPDATE_HEAD, (*head.state, head.cursor_id))
+                cursor.execute(UPDATE_HEAD, (*head.state, head.cursor_id))
             if self._heads is not None:
                 self._heads.store(head)
         if len(drafts) == 1:
-            self._execute(INSERT_EVENT, _event(ids, *drafts[0]))
+            cursor.execute(INSERT_EVENT, _event(ids, *drafts[0]))
         else:
-            rows = [_event(ids, head, said) for head, said in drafts]
-            self._statements().executemany(INSERT_EVENT, rows)
+            cursor.executemany(INSERT_EVENT, [_event(ids, head, said) for head, said in drafts])
 
     # --- reading, a page at a time ---
 
@@ -205,9 +205,9 @@ class SQLiteSession:
         return self._execute(statement, values).fetchall()
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        return self._statements().execute(statement, values)
+        return self._shared().execute(statement, values)
 
-    def _statements(self) -> sqlite3.Cursor:
+    def _shared(self) -> sqlite3.Cursor:
         # One serves all statements whose rows are fetched at once; to make one takes 0.5 µs.
         if self._cursor is None:
             self._cursor = self._rows()
