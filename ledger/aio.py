@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 import attrs
 
 from ledger import service
+from ledger.errors import StorageError
 from ledger.service import Ledger
 
 if TYPE_CHECKING:
@@ -84,11 +85,9 @@ def _delivering(
         try:
             yield cursor
         except Exception as error:
-            await _settled(
-                self._threads.submit(manager.__exit__, type(error), error, error.__traceback__)
-            )
+            await _settled(self._start(manager.__exit__, type(error), error, error.__traceback__))
             raise
-        await _settled(self._threads.submit(manager.__exit__, None, None, None))
+        await _settled(self._start(manager.__exit__, None, None, None))
 
     return deliver
 
@@ -162,7 +161,7 @@ class AsyncLedger:
 
     async def close(self) -> None:
         """Close the ledger, once all that was asked for is answered."""
-        await self._run(self._ledger.close)
+        await asyncio.to_thread(self._ledger.close)
         self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
@@ -179,7 +178,13 @@ class AsyncLedger:
         await self.close()
 
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._start(work, *args, **kwargs))
+
+    def _start(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        try:
+            return self._threads.submit(work, *args, **kwargs)
+        except RuntimeError:
+            raise StorageError("This ledger is closed; open it again.") from None
 
     async def _pages(self, rows: Iterator[R]) -> AsyncIterator[R]:
         while page := await self._run(lambda: list(islice(rows, PAGE_ROWS))):
