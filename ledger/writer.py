@@ -152,22 +152,21 @@ class Writer:
         if self._thread is threading.current_thread():
             # In a callback of a future that was just answered: nobody else could commit it.
             return self._committer.append(groups, conclude)
-        with self._lock:
-            self._refuse_closed()
-            call = None
-            if self._committing or self._queue:
-                call = self._enqueue(groups, conclude)
-            else:
-                self._committing = True
-        if call is not None:
-            return self._wait(call.future)
+        alone, future = False, None
         try:
-            return self._committer.append(groups, conclude)
-        finally:
             with self._lock:
-                self._committing = False
-                if self._queue:
-                    self._wanted.notify()
+                self._refuse_closed()
+                if self._committing or self._queue:
+                    future = self._enqueue(groups, conclude)
+                else:
+                    alone = self._committing = True
+            return self._wait(future) if future else self._committer.append(groups, conclude)
+        finally:
+            if alone:
+                with self._lock:
+                    self._committing = False
+                    if self._queue:
+                        self._wanted.notify()
 
     def submit(
         self,
@@ -190,7 +189,7 @@ class Writer:
                         "within the busy time-out. Nothing was appended; try again."
                     )
             self._refuse_closed()
-            return self._enqueue(groups, conclude).future
+            return self._enqueue(groups, conclude)
 
     def close(self) -> None:
         """Accept no more, and wait until all that was accepted is answered."""
@@ -206,7 +205,7 @@ class Writer:
 
     # --- the callers' side; under the lock ---
 
-    def _enqueue(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> _Call[R]:
+    def _enqueue(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> Future[R]:
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="cursor-ledger writer")
             try:
@@ -218,7 +217,7 @@ class Writer:
         self._queue.append(call)
         if not self._committing:
             self._wanted.notify()
-        return call
+        return call.future
 
     def _has_room(self) -> bool:
         return self._closed or len(self._queue) < self._queue_length_max
@@ -253,15 +252,18 @@ class Writer:
             with self._lock:
                 if serving:
                     self._committing = False
-                while self._committing or not self._queue:
-                    idle = not self._wanted.wait(0 if self._closed else IDLE_S)
-                    if idle and not self._queue:
-                        self._thread = None
-                        return
+                while not self._wanted.wait_for(self._may_go_on, IDLE_S) and self._queue:
+                    pass  # Somebody who came alone is still committing.
+                if not self._queue:
+                    self._thread = None
+                    return
                 self._committing = serving = True
                 batch = self._take_batch()
                 self._room.notify_all()
             self._answer(batch)
+
+    def _may_go_on(self) -> bool:
+        return not self._committing if self._queue else self._closed
 
     def _take_batch(self) -> list[_Call[Any]]:
         batch: list[_Call[Any]] = []
