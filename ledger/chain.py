@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -55,21 +56,36 @@ class Head:
         """
         if tuple(map(type, row)) not in _HEAD_SHAPES:
             raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
-        cursor_id, sequence, delivery_id, delivered_at, last_error, updated_at = row[:6]
-        version, epoch, recorded_at, last_digest = row[6:]
+        (
+            cursor_id,
+            sequence,
+            delivery_id,
+            delivered_at,
+            last_error,
+            updated_at,
+            version,
+            epoch,
+            recorded_at,
+            last_digest,
+        ) = row
         try:
-            cursor = Cursor(
-                key=key,
-                last_sequence=sequence,
-                last_delivery_id=delivery_id,
-                last_delivered_at=None if delivered_at is None else codec.instant(delivered_at),
-                last_error=last_error,
-                updated_at=codec.instant(updated_at),
-                version=version,
-                epoch=epoch,
-            )
+            updated = codec.instant(updated_at)
+            # Mostly it is the same moment; to make one takes 0.4 µs.
+            delivered: datetime | None = updated
+            if delivered_at != updated_at:
+                delivered = None if delivered_at is None else codec.instant(delivered_at)
         except OverflowError as error:
             raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
+        cursor = Cursor(
+            key=key,
+            last_sequence=sequence,
+            last_delivery_id=delivery_id,
+            last_delivered_at=delivered,
+            last_error=last_error,
+            updated_at=updated,
+            version=version,
+            epoch=epoch,
+        )
         return cls(cursor_id, cursor, recorded_at, last_digest)
 
     @property

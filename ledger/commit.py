@@ -32,8 +32,8 @@ def commit(
 ) -> list[Answer]:
     """Append what `groups` ask for, in order; answer each on its own.
 
-    A group that is refused leaves nothing behind, and the others go on. `actor` stands in where a
-    request names none.
+    A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
+    on. `actor` stands in where a request names none.
     """
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
@@ -42,9 +42,9 @@ def commit(
         before: list[tuple[CursorKey, Head | None]] = []
         cursors: list[Cursor] = []
         try:
+            now = fields.moment(clock(), "the ledger's clock")
             for request in group:
                 key = request.key
-                now = fields.moment(clock(), "the ledger's clock")
                 known = heads.get(key)
                 head, content = _entry(known or transaction.head(key), request, actor, now)
                 before.append((key, known))

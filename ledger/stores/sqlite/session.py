@@ -109,9 +109,8 @@ class SQLiteSession:
         if self._heads is not None and (head := self._heads.get(key)) is not None:
             return head
         place = (key.stream_name, key.subject_id, key.consumer_id)
-        for row in self.select(HEAD, place):
-            return Head.of(key, row)
-        return None
+        rows = self._shared().execute(HEAD, place).fetchall()
+        return Head.of(key, rows[0]) if rows else None
 
     def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
         """Store entries, in order, and the heads that their cursors have after them."""
