@@ -383,13 +383,22 @@ def grow(path: Path, entries: int, *, cursors: int) -> None:
 
 
 REPLAY = """
-import itertools, resource, sys, ledger
+import itertools, sys, ledger
 from ledger import rules
 with ledger.open(sys.argv[1]) as book:
     cursors = {}
     for entry in itertools.islice(book.entries(), int(sys.argv[2])):
         cursors[entry.key] = rules.replay(cursors.get(entry.key), entry)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000)
+"""
+
+# On Linux a process that is started takes over the peak of the one that starts it; so this one,
+# which is small, starts the one that is measured.
+MEASURE = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
@@ -397,9 +406,10 @@ def memory_mb(path: Path, entries: int) -> float:
     """Give how much more memory a process takes at its peak that replays so many entries."""
     peaks = []
     for read in (1, entries):
-        command = [sys.executable, "-c", REPLAY, str(path), str(read)]
+        replay = [sys.executable, "-c", REPLAY, str(path), str(read)]
+        command = [sys.executable, "-S", "-c", MEASURE, *replay]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        peaks.append(float(done.stdout))
+        peaks.append(int(done.stdout) / 1_000)
     return peaks[1] - peaks[0]
 
 

@@ -128,7 +128,7 @@ def plot(results: Sequence[Result]) -> str:
             "work": f"{result.work}{f' (against {result.against})' if result.against else ''}",
             "part": result.measured / result.goal
             if result.at_least
-            else result.goal / result.measured,
+            else result.goal / max(result.measured, result.goal / 100),
             "holds": "holds" if result.holds else "does not hold",
         }
         for result in results
