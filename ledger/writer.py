@@ -11,10 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
+from ledger.calls import Call, Slot
 from ledger.commit import Answer, Group, commit
 from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Appender", "Committer", "Writer"]
 
 R = TypeVar("R")
-R_contra = TypeVar("R_contra", contravariant=True)
 
 BATCH_SIZE_MAX = 512
 """So many requests share a transaction at most; a call with more of them has one to itself."""
@@ -93,74 +93,6 @@ class Committer:
         """Leave nothing behind, for nothing was accepted."""
 
 
-class _Promise(Protocol[R_contra]):
-    """Where an answer goes: a Future, or a slot that one thread waits at."""
-
-    def set_running_or_notify_cancel(self) -> bool: ...
-
-    def set_result(self, result: R_contra) -> None: ...
-
-    def set_exception(self, exception: BaseException) -> None: ...
-
-
-class _Slot(Generic[R]):
-    """Where the answer to one waiting thread goes.
-
-    A Future could do it, but costs a fifth of the throughput of 64 threads: it has a lock, a
-    condition and a lock of the condition, where one lock does, that is held until the answer is in.
-    """
-
-    def __init__(self) -> None:
-        self._unanswered = threading.Lock()
-        self._unanswered.acquire()
-        self._withdrawn = self._running = False
-        self._results: list[R] = []
-        self._error: BaseException | None = None
-
-    def set_running_or_notify_cancel(self) -> bool:
-        """Begin with it, unless it was withdrawn."""
-        self._running = not self._withdrawn
-        return self._running
-
-    def withdraw(self) -> bool:
-        """Withdraw it, unless it was begun with. Both are done under the lock of the writer."""
-        self._withdrawn = not self._running
-        return self._withdrawn
-
-    def set_result(self, result: R) -> None:
-        self._results.append(result)
-        self._unanswered.release()
-
-    def set_exception(self, exception: BaseException) -> None:
-        self._error = exception
-        self._unanswered.release()
-
-    def answered(self, timeout_s: float = -1) -> bool:
-        """Wait for the answer; say whether it came. Only one thread does, and only once."""
-        return self._unanswered.acquire(timeout=timeout_s)
-
-    def result(self) -> R:
-        """Give the answer that came, or raise it."""
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
-
-
-@attrs.frozen(eq=False)
-class _Call(Generic[R]):
-    groups: Sequence[Group]
-    conclude: Callable[[list[Answer]], R]
-    promise: _Promise[R]
-
-    def answer(self, answers: list[Answer]) -> None:
-        try:
-            result = self.conclude(answers)
-        except Exception as error:  # noqa: BLE001 - raised where the answer is asked for
-            self.promise.set_exception(error)
-        else:
-            self.promise.set_result(result)
-
-
 class Writer:
     """An Appender that commits the calls of many threads together, in the order in which they come.
 
@@ -185,7 +117,7 @@ class Writer:
         self._lock = threading.Lock()
         self._wanted = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._queue: deque[_Call[Any]] = deque()
+        self._queue: deque[Call[Any]] = deque()
         self._committing = False
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -204,8 +136,8 @@ class Writer:
             with self._lock:
                 self._refuse_closed()
                 if self._committing or self._queue:
-                    slot = _Slot[R]()
-                    self._enqueue(_Call(groups, conclude, slot))
+                    slot = Slot[R]()
+                    self._enqueue(Call(groups, conclude, slot))
                 else:
                     alone = self._committing = True
             return self._wait(slot) if slot else self._committer.append(groups, conclude)
@@ -241,7 +173,7 @@ class Writer:
                         "within the busy time-out. Nothing was appended; try again."
                     )
             self._refuse_closed()
-            self._enqueue(_Call(groups, conclude, future))
+            self._enqueue(Call(groups, conclude, future))
         return future
 
     def close(self) -> None:
@@ -258,7 +190,7 @@ class Writer:
 
     # --- the callers' side; under the lock ---
 
-    def _enqueue(self, call: _Call[Any]) -> None:
+    def _enqueue(self, call: Call[Any]) -> None:
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="cursor-ledger writer")
             try:
@@ -279,7 +211,7 @@ class Writer:
 
     # --- and what they do without it ---
 
-    def _wait(self, slot: _Slot[R]) -> R:
+    def _wait(self, slot: Slot[R]) -> R:
         try:
             if not slot.answered(self._busy_timeout_s):
                 if self._withdraw(slot):
@@ -296,7 +228,7 @@ class Writer:
             raise
         return slot.result()
 
-    def _withdraw(self, slot: _Slot[R]) -> bool:
+    def _withdraw(self, slot: Slot[R]) -> bool:
         with self._lock:
             return slot.withdraw()
 
@@ -321,11 +253,11 @@ class Writer:
     def _may_go_on(self) -> bool:
         return not self._committing if self._queue else self._closed
 
-    def _take_batch(self) -> list[_Call[Any]]:
-        batch: list[_Call[Any]] = []
+    def _take_batch(self) -> list[Call[Any]]:
+        batch: list[Call[Any]] = []
         room = self._batch_size_max
         while self._queue:
-            size = sum(map(len, self._queue[0].groups))
+            size = self._queue[0].size
             if batch and size > room:
                 break
             call = self._queue.popleft()
@@ -335,7 +267,7 @@ class Writer:
                 room -= size
         return batch
 
-    def _answer(self, batch: Sequence[_Call[Any]]) -> None:
+    def _answer(self, batch: Sequence[Call[Any]]) -> None:
         groups = [group for call in batch for group in call.groups]
         try:
             answers = self._committer.append(groups, list)

@@ -28,8 +28,11 @@ class Borrowed:
                 "the connection has a text_factory of its own, through which the ledger cannot "
                 "read; lend one without."
             )
-        self._session = SQLiteSession(connection)
         self._path = path
+        try:
+            self._session = SQLiteSession(connection)
+        except sqlite3.Error as error:
+            raise translated(error, path) from error
         self.read(self._check)
 
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
