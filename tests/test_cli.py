@@ -92,11 +92,11 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["advance", *OWNER, "--to", "5", "--delivery-id", "other"], 3, "another delivery"),
         (["advance", *OWNER, "--to", "9", "--epoch", "7"], 3, "epoch 0"),
         (["advance", *OWNER, "--to", "9", "--expect-version", "7"], 3, "version 1, not 7"),
-        (["advance", *OWNER, "--to", "0"], 2, "last_sequence must be from 1"),
-        (["advance", *OWNER, "--to", "9" * 30], 2, "last_sequence must be from 1"),
+        (["advance", *OWNER, "--to", "0"], 2, "--to must be from 1"),
+        (["advance", *OWNER, "--to", "9" * 30], 2, "--to must be from 1"),
         (["advance", *OWNER, "--to", "seven"], 2, "not a valid integer"),
         (["advance", *OWNER], 2, "--to"),
-        (["advance", " ", "orders", "--to", "6"], 2, "consumer_id is required"),
+        (["advance", " ", "orders", "--to", "6"], 2, "CONSUMER is required"),
         (["advance", "w" * 513, "orders", "--to", "6"], 2, "at most 512"),
         (["advance", *OWNER, "a", "b", "--to", "6"], 2, "unexpected extra argument"),
         (["advance", *OWNER, "--to", "6", "--meta", "ticket"], 2, "NAME=VALUE"),
@@ -107,7 +107,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["reset", *OWNER, "--to", "1"], 2, "--reason"),
         (["reset", *OWNER, "--to", "-1", "--reason", "x"], 2, "from 0"),
         (["reset", *OWNER, "--to", "1", "--reason", "x" * 4_097, "--execute"], 2, "at most 4,096"),
-        (["error", *OWNER, "-m", " "], 2, "last_error is required"),
+        (["error", *OWNER, "-m", " "], 2, "--message is required"),
         (["error", *OWNER], 2, "--message"),
         (["show", "webhooks", "invoices"], 4, "has no cursor"),
         (["history", "webhooks", "invoices"], 4, "has no cursor"),
@@ -116,7 +116,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["entries", "--kind", "move"], 2, "move"),
         (["entries", "--since", "90"], 2, "90m"),
         (["entries", "--since", "999999999w"], 2, "longer ago"),
-        (["entries", "--from-position", "-1"], 2, "position_from must be from 0"),
+        (["entries", "--from-position", "-1"], 2, "--from-position must be from 0"),
         (["entries", "--covering", "-1"], 2, "covering must be from 0"),
         (["append", "no-such-file"], 2, "No such file"),
         (["verify", "--against", __file__], 2, "not JSON"),
@@ -125,7 +125,10 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["--db", "absent.db", "list"], 1, "does not exist"),
         (["--db", "postgresql://host/x", "list"], 1, "SQLite"),
         (["--db", "", "list"], 2, "must be a path"),
-        (["--actor", "a" * 513, "list"], 2, "at most 512"),
+        (["--actor", "a" * 513, "list"], 2, "--actor has 513 characters; at most 512"),
+        (["--actor", " ", "list"], 2, "--actor is blank"),
+        (["advance", *OWNER, "--to", "9", "--actor", ""], 2, "--actor is blank"),
+        (["list", "--db", "absent.db"], 1, "absent.db does not exist"),
         (["rewind"], 2, "No such command"),
     ],
 )
@@ -400,6 +403,14 @@ def test_completion_knows_commands_and_cursors(cursors: None, shell: str) -> Non
     assert "mapper" in offered
     assert "webhooks" not in offered
     assert "jobs" in complete("cursor-ledger", "show", "mapper", "j")
+
+
+def test_the_ledger_may_be_named_behind_the_command(run: Run, tmp_path: Path) -> None:
+    run("advance", *OWNER, "--to", 3)
+    other = tmp_path / "other.db"
+    assert run("advance", *OWNER, "--to", 7, "--db", other).exit_code == 0
+    assert [record["last_sequence"] for record in records(run("list", "--db", other))] == [7]
+    assert [record["last_sequence"] for record in records(run("list"))] == [3]
 
 
 def test_the_key_in_a_command_is_the_key_in_the_library(run: Run, path: Path) -> None:

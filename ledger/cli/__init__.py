@@ -40,7 +40,6 @@ def program(commands: Iterable[click.Command]) -> click.Group:
     )
     @click.option(
         "--actor",
-        default="",
         envvar="CURSOR_LEDGER_ACTOR",
         show_envvar=True,
         metavar="NAME",
@@ -56,7 +55,7 @@ def program(commands: Iterable[click.Command]) -> click.Group:
     )
     @click.version_option(package_name="cursor-ledger", message="cursor-ledger %(version)s")
     @click.pass_context
-    def main(context: click.Context, db: str, actor: str, busy_timeout: float) -> None:
+    def main(context: click.Context, db: str, actor: str | None, busy_timeout: float) -> None:
         """Who moved which cursor, from where to where, when and why.
 
         A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON

@@ -49,11 +49,16 @@ class Target:
     """The ledger that a command is about, and who asks."""
 
     path: str
-    actor: str
+    actor: str | None
     busy_timeout_s: float
 
-    def open(self, *, actor: str = "", make: bool = False) -> Ledger:
+    def open(self, *, actor: str | None = None, make: bool = False) -> Ledger:
         """Open it; only a command that writes makes one where there is none."""
+        acts = self.actor if actor is None else actor
+        if acts is not None and not acts.strip():
+            raise errors.InvalidCursorError(
+                "--actor is blank; name who acts, or leave it out for user@host."
+            )
         in_memory_or_url = self.path == ":memory:" or "://" in self.path
         if not make and not in_memory_or_url and not Path(self.path).exists():
             raise errors.StorageError(
@@ -67,7 +72,7 @@ class Target:
             )
         return ledger.open(
             self.path,
-            actor=actor or self.actor or default_actor(),
+            actor=acts or default_actor(),
             busy_timeout_s=self.busy_timeout_s,
         )
 
@@ -83,7 +88,47 @@ def _has_no_ledger(path: str) -> bool:
         return False
 
 
-pass_target = click.make_pass_decorator(Target)
+def _other_target(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    del parameter
+    target = context.find_object(Target)
+    if path is not None and target is not None:
+        context.obj = attrs.evolve(target, path=path)
+
+
+def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its target: as for cursor-ledger, or by a `--db` of its own."""
+    option = click.option(
+        "--db",
+        metavar="TARGET",
+        expose_value=False,
+        callback=_other_target,
+        help="The ledger; else as for cursor-ledger.",
+    )
+    return option(click.make_pass_decorator(Target)(command))
+
+
+# What a value is called in Python and in JSON, and where it was typed.
+_TYPED = {
+    "consumer_id": "CONSUMER",
+    "stream_name": "STREAM",
+    "subject_id": "SUBJECT",
+    "last_sequence": "--to",
+    "delivery_id": "--delivery-id",
+    "last_delivery_id": "--delivery-id",
+    "last_error": "--message",
+    "reason": "--reason",
+    "actor": "--actor",
+    "epoch": "--epoch",
+    "expected_version": "--expect-version",
+    "position_from": "--from-position",
+    "position_until": "--to-position",
+    "covering": "--covering",
+}
+
+
+def _as_typed(message: str) -> str:
+    name, space, rest = message.partition(" ")
+    return _TYPED.get(name, name) + space + rest
 
 
 class Commands(click.Group):
@@ -96,7 +141,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except errors.LedgerError as error:
-            click.echo(f"cursor-ledger: {codec.visible(str(error))}", err=True)
+            click.echo(f"cursor-ledger: {codec.visible(_as_typed(str(error)))}", err=True)
             ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
         except OSError as error:
             if error.errno == errno.EPIPE:
@@ -136,7 +181,7 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
     ) -> list[CompletionItem]:
         del parameter
         root = context.find_root().params
-        target = Target(root.get("db") or DEFAULT_DB, "", 1.0)
+        target = Target(root.get("db") or DEFAULT_DB, None, 1.0)
         given = context.params
         query = CursorQuery(
             consumer_id=given.get("consumer") or "" if part != "consumer_id" else "",

@@ -26,7 +26,7 @@ __all__ = [
     "version_option",
 ]
 
-actor_option = click.option("--actor", default="", help="Who does this; else as for cursor-ledger.")
+actor_option = click.option("--actor", help="Who does this; else as for cursor-ledger.")
 version_option = click.option(
     "--expect-version", type=int, help="Refuse if the cursor is not at this version."
 )
@@ -62,7 +62,7 @@ def advance(
     stream: str,
     subject: str,
     to: int,
-    actor: str,
+    actor: str | None,
     form: Form | None,
     expect_version: int | None,
     outcome: str,
@@ -93,7 +93,7 @@ def error(
     stream: str,
     subject: str,
     message: str,
-    actor: str,
+    actor: str | None,
     form: Form | None,
     expect_version: int | None,
     **given: Any,

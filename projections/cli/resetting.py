@@ -96,7 +96,7 @@ def reset(
     every: bool,
     execute: bool,
     export: Path | None,
-    actor: str,
+    actor: str | None,
     expect_version: int | None,
     form: Form | None,
     **given: Any,
