@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 import attrs
@@ -54,39 +53,10 @@ class Head:
 
         Raises BrokenChainError if it holds none.
         """
-        if tuple(map(type, row)) not in _HEAD_SHAPES:
+        cursor_id, recorded_at, last_digest = row[0], row[-2], row[-1]
+        if (type(cursor_id), type(recorded_at), type(last_digest)) != (int, int, bytes):
             raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
-        (
-            cursor_id,
-            sequence,
-            delivery_id,
-            delivered_at,
-            last_error,
-            updated_at,
-            version,
-            epoch,
-            recorded_at,
-            last_digest,
-        ) = row
-        try:
-            updated = codec.instant(updated_at)
-            # Mostly it is the same moment; to make one takes 0.4 µs.
-            delivered: datetime | None = updated
-            if delivered_at != updated_at:
-                delivered = None if delivered_at is None else codec.instant(delivered_at)
-        except OverflowError as error:
-            raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
-        cursor = Cursor(
-            key=key,
-            last_sequence=sequence,
-            last_delivery_id=delivery_id,
-            last_delivered_at=delivered,
-            last_error=last_error,
-            updated_at=updated,
-            version=version,
-            epoch=epoch,
-        )
-        return cls(cursor_id, cursor, recorded_at, last_digest)
+        return cls(cursor_id, codec.cursor(key, row[1:-2]), recorded_at, last_digest)
 
     @property
     def state(self) -> Row:
@@ -117,9 +87,6 @@ STATE = (
     "recorded_at",
     "digest",
 )
-_HEAD_SHAPES = {
-    (int, int, str, delivered, str, int, int, int, int, bytes) for delivered in (int, type(None))
-}
 
 
 # --- the Merkle tree ---

@@ -89,10 +89,10 @@ class Ledger:
 
         Raises CursorNotFoundError if nothing was ever appended for it.
         """
-        head = self._store.head(CursorKey.check(key))
-        if head is None:
+        cursor = self._store.cursor(CursorKey.check(key))
+        if cursor is None:
             raise CursorNotFoundError(key)
-        return head.cursor
+        return cursor
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
         """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
@@ -257,8 +257,7 @@ class Ledger:
             actor=actor,
             metadata={} if metadata is None else metadata,
         )
-        head = self._store.head(advance.key)
-        cursor = head.cursor if head else None
+        cursor = self._store.cursor(advance.key)
         try:
             yield cursor
         except Exception as error:

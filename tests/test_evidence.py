@@ -157,7 +157,7 @@ def test_a_cursor_without_entries_is_found(full: Ledger, tamper: Tamper) -> None
 def test_an_inserted_entry_is_named(
     full: Ledger, tamper: Tamper, forged: bytes | None, clock: Clock
 ) -> None:
-    head = full._store.head(JOBS)
+    head = full._store.write(lambda transaction: transaction.head(JOBS))
     assert head is not None
     now = micros(clock.now)
     said = (*("mailer", "jobs", ""), 3, 0, now, "x", None, "cursor.advanced.v1", 7, 8, "", now)

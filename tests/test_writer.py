@@ -24,6 +24,7 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
+import ledger.writer
 from ledger import (
     AdvanceCursor,
     Cursor,
@@ -138,8 +139,12 @@ def test_one_caller_commits_in_its_own_thread(path: Path) -> None:
         assert writing_threads() == []
 
 
-def test_callers_who_wait_share_a_transaction_and_are_answered_each(path: Path) -> None:
-    with gated(path) as (book, store):
+def test_callers_who_wait_share_a_transaction_and_are_answered_each(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The thread is told when there is something to do; it does not come and look.
+    monkeypatch.setattr(ledger.writer, "IDLE_S", 3_600)
+    with gated(path, busy_timeout_s=10) as (book, store):
         book.advance(ORDERS, to=5)
         with held(book, store):
             fine = started(lambda: book.advance(ORDERS, to=6))

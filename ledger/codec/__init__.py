@@ -1,7 +1,7 @@
 """How values are written: as text, as rows of the log, and as JSON. What is read is distrusted."""
 
 from ledger.codec.plain import structure, unstructure
-from ledger.codec.rows import TAGS, Content, Row, content, entry
+from ledger.codec.rows import TAGS, Content, Row, content, cursor, entry
 from ledger.codec.text import (
     dumps,
     instant,
@@ -18,6 +18,7 @@ __all__ = [
     "Content",
     "Row",
     "content",
+    "cursor",
     "dumps",
     "entry",
     "instant",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, assert_never
 
 from ledger import fields
 from ledger.codec.text import dumps, instant, loads, micros
-from ledger.cursor import CursorKey, Outcome
+from ledger.cursor import Cursor, CursorKey, Outcome
 from ledger.errors import BrokenChainError
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
 
-__all__ = ["TAGS", "Content", "Row", "content", "entry"]
+__all__ = ["TAGS", "Content", "Row", "content", "cursor", "entry"]
 
 TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
@@ -160,6 +161,37 @@ def entry(row: Row) -> Entry:
     except (ValueError, OverflowError) as error:
         raise BrokenChainError(f"position {position}", f"it cannot be read: {error}") from None
 
+
+def cursor(key: CursorKey, row: Row) -> Cursor:
+    """Give the cursor that a row of the stored cursors holds, in the order of its fields.
+
+    Raises BrokenChainError if it holds none.
+    """
+    if tuple(map(type, row)) not in _CURSOR_SHAPES:
+        raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
+    last_sequence, last_delivery_id, delivered_at, last_error, updated_at, version, epoch = row
+    try:
+        updated = instant(updated_at)
+        delivered: datetime | None = updated
+        if delivered_at != updated_at:
+            delivered = None if delivered_at is None else instant(delivered_at)
+    except OverflowError as error:
+        raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
+    return Cursor(
+        key=key,
+        last_sequence=last_sequence,
+        last_delivery_id=last_delivery_id,
+        last_delivered_at=delivered,
+        last_error=last_error,
+        updated_at=updated,
+        version=version,
+        epoch=epoch,
+    )
+
+
+_CURSOR_SHAPES = {
+    (int, str, delivered_at, str, int, int, int) for delivered_at in (int, type(None))
+}
 
 _TAG = 9
 

@@ -39,8 +39,8 @@ class Transaction(Protocol):
 class Reader(Protocol):
     """What can be read. Iterators are lazy, and end at what was there when they began."""
 
-    def head(self, key: CursorKey) -> Head | None:
-        """Give where the chain of `key` ends; None if it has no entry."""
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
 
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
         """Give cursors by stream, subject and consumer, in code-point order."""

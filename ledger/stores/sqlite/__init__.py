@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from ledger.chain import Head
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Repairable
@@ -46,9 +45,9 @@ class SQLiteStore:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
         return self._connections.write(work)
 
-    def head(self, key: CursorKey) -> Head | None:
-        """Give where the chain of `key` ends; None if it has no entry."""
-        return self._connections.read(lambda session: session.head(key))
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+        return self._connections.read(lambda session: session.cursor(key))
 
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
         """Give cursors by stream, subject and consumer, in code-point order."""

@@ -21,6 +21,7 @@ from ledger.verification import StoredHead
 __all__ = ["SQLiteSession"]
 
 _STATE = ", ".join(STATE)
+_CURSOR = ", ".join(STATE[:-2])
 _ENTRY = """
     e.position, c.consumer_id, c.stream_name, c.subject_id, e.version, e.epoch, e.recorded_at,
     e.actor, e.metadata, t.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
@@ -32,6 +33,11 @@ TAG_IDS = {"cursor.advanced.v1": 1, "cursor.reset.v1": 2, "cursor.error.v1": 3}
 
 HEAD = f"""
 SELECT id, {_STATE} FROM ledger_cursors
+WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
+"""
+
+CURSOR = f"""
+SELECT {_CURSOR} FROM ledger_cursors
 WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
 """
 
@@ -50,7 +56,7 @@ INSERT INTO ledger_events (
 """
 
 CURSORS = f"""
-SELECT consumer_id, stream_name, subject_id, id, {_STATE} FROM ledger_cursors
+SELECT consumer_id, stream_name, subject_id, {_CURSOR} FROM ledger_cursors
 WHERE (stream_name, subject_id, consumer_id) > (?, ?, ?) {{conditions}}
 ORDER BY stream_name, subject_id, consumer_id LIMIT ?
 """
@@ -136,6 +142,12 @@ class SQLiteSession:
 
     # --- reading, a page at a time ---
 
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+        place = (key.stream_name, key.subject_id, key.consumer_id)
+        rows = self._cursor.execute(CURSOR, place).fetchall()
+        return codec.cursor(key, rows[0]) if rows else None
+
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Give the cursors that come next after `after`, at most `rows`."""
         place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
@@ -143,7 +155,7 @@ class SQLiteSession:
         chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
         conditions = "".join(f" AND {part} = ?" for part in chosen)
         found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
-        return [Head.of(CursorKey(*row[:3]), row[3:]).cursor for row in found]
+        return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
 
     def last_position(self) -> int:
         """Give the position of the last entry; 0 if there is none."""
