@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
@@ -93,6 +94,14 @@ class Committer:
         """Leave nothing behind, for nothing was accepted."""
 
 
+@cache
+def _future_type() -> type[Future[Any]]:
+    # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
+    from concurrent.futures import Future
+
+    return Future
+
+
 class Writer:
     """An Appender that commits the calls of many threads together, in the order in which they come.
 
@@ -159,19 +168,11 @@ class Writer:
 
         Raises LedgerBusyError if there is no room within the busy time-out.
         """
-        # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
-        from concurrent.futures import Future
-
         self._guard.check()
-        future: Future[R] = Future()
+        future: Future[R] = _future_type()()
         with self._lock:
-            if room and threading.current_thread() is not self._thread:
-                self._room.wait_for(self._has_room, self._busy_timeout_s)
-                if not self._has_room():
-                    raise LedgerBusyError(
-                        f"{self._queue_length_max:,} calls are queued, and were not committed "
-                        "within the busy time-out. Nothing was appended; try again."
-                    )
+            if room and not self._has_room():
+                self._wait_for_room()
             self._refuse_closed()
             self._enqueue(Call(groups, conclude, future))
         return future
@@ -201,6 +202,15 @@ class Writer:
         self._queue.append(call)
         if not self._committing:
             self._wanted.notify()
+
+    def _wait_for_room(self) -> None:
+        if self._thread is threading.current_thread():
+            return  # In a callback: nobody else could make room.
+        if not self._room.wait_for(self._has_room, self._busy_timeout_s):
+            raise LedgerBusyError(
+                f"{self._queue_length_max:,} calls are queued, and were not committed within the "
+                "busy time-out. Nothing was appended; try again."
+            )
 
     def _has_room(self) -> bool:
         return self._closed or len(self._queue) < self._queue_length_max
