@@ -272,7 +272,17 @@ def test_a_caller_who_waits_too_long_is_told_and_nothing_is_appended(path: Path)
     with gated(path, busy_timeout_s=0.2) as (book, store):
         with held(book, store), pytest.raises(LedgerBusyError, match="try again"):
             book.advance(ORDERS, to=1)
-        assert [entry.key for entry in book.entries()] == [JOBS]
+        # Whatever was still queued would come before this.
+        book.submit(AdvanceCursor(JOBS, 2_000_000)).result()
+        assert [entry.key for entry in book.entries()] == [JOBS, JOBS]
+
+
+def test_a_caller_whose_commit_takes_too_long_waits_for_its_end(path: Path) -> None:
+    with gated(path, busy_timeout_s=0.3) as (book, store):
+        with held(book, store):
+            asked = started(lambda: book.advance(ORDERS, to=1))
+            store.failure = lambda: time.sleep(0.8)  # type: ignore[func-returns-value]
+        assert asked.result().version == 1
 
 
 def test_a_lone_advance_beside_a_flood_is_answered_within_a_few_batches(path: Path) -> None:
@@ -391,7 +401,8 @@ def test_an_interrupted_caller_is_withdrawn(path: Path) -> None:
                 threading.Thread(target=interrupt).start()
                 with pytest.raises(KeyboardInterrupt):
                     book.advance(ORDERS, to=1)
-            assert [entry.key for entry in book.entries()] == [JOBS]
+            book.submit(AdvanceCursor(JOBS, 2_000_000)).result()
+            assert [entry.key for entry in book.entries()] == [JOBS, JOBS]
     finally:
         signal.signal(signal.SIGINT, before)
 

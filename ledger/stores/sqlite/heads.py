@@ -43,7 +43,3 @@ class Heads:
         for head in self._stored:
             self._known[head.cursor.key] = head
         self._stored = []
-
-    def forget(self) -> None:
-        """Know nothing: heads were written without a word."""
-        self._data_version = -1

@@ -207,8 +207,6 @@ class SQLiteSession:
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
-        if self._heads is not None:
-            self._heads.forget()
         self._cursor.execute(UPDATE_HEAD, (*state, cursor_id))
 
     # --- statements ---
