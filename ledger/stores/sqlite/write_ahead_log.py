@@ -58,28 +58,30 @@ class WriteAheadLog:
 
     def checkpoint(self, holder: sqlite3.Connection, copier: sqlite3.Connection) -> None:
         """Copy the log into the database by `copier`, while `holder` keeps all writers out."""
-        # A log that was copied is begun anew by the next commit, unless somebody still reads in it.
-        # Whether that happened, the next look shows; it comes soon, lest readers put it off.
-        self._pages = PAGES_MAX - PAGES_AGAIN
+        # A log that is copied whole is begun anew by the next commit, unless somebody reads in it;
+        # then the next checkpoint finds it longer. One that is not is tried again soon.
+        again = PAGES_MAX - PAGES_AGAIN
         holder.execute("BEGIN IMMEDIATE")
         try:
-            self._pages = min(_copy(copier), self._pages)
+            again = 0 if _copied(copier) else again
         finally:
             holder.execute("ROLLBACK")
+            self._pages = again
 
 
-def _copy(connection: sqlite3.Connection) -> int:
-    """Copy the write-ahead log into the database, as far as its readers let; give its pages.
+def _copied(connection: sqlite3.Connection) -> bool:
+    """Copy the write-ahead log into the database, as far as its readers let; say if it was whole.
 
     The caller sees to it that nobody commits in the meantime.
     """
-    pages, drained = 0, False
+    whole = drained = False
     for _ in range(DRAIN_ROUNDS_MAX):
         _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        whole = copied == pages
         if pages <= 2 * PAGES_MAX or drained:
             break
         # Its readers have put it off for long. Those in the log go in a moment; those who come
         # after all of it is copied read the database itself.
-        drained = copied == pages
+        drained = whole
         time.sleep(DRAIN_S)
-    return int(pages)
+    return whole
