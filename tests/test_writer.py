@@ -464,6 +464,7 @@ class Storm:
     def __init__(self, path: Path, seed: int) -> None:
         self.path = path
         self.chance = random.Random(seed)
+        self.reopening = threading.Lock()
         self.book = self.opened()
 
     def opened(self) -> Ledger:
@@ -479,7 +480,8 @@ class Storm:
         return RuntimeError("a bug") if drawn < 0.02 else None
 
     def reopen(self) -> None:
-        before, self.book = self.book, self.opened()
+        with self.reopening:
+            before, self.book = self.book, self.opened()
         before.close()
 
 
