@@ -26,10 +26,10 @@ from ledger.errors import StorageError
 from ledger.service import Ledger
 
 if TYPE_CHECKING:
+    from ledger.appender import Appender
     from ledger.commit import Answer, Group
     from ledger.cursor import Cursor
     from ledger.requests import Request
-    from ledger.writer import Appender
 
 __all__ = ["AsyncLedger", "open"]
 

@@ -87,6 +87,13 @@ class Call(Generic[R]):
         """How many requests it has."""
         return sum(map(len, self.groups))
 
+    def begin(self) -> bool:
+        """Begin with it, unless it was cancelled, or its owner has answered it himself."""
+        try:
+            return self.promise.set_running_or_notify_cancel()
+        except RuntimeError:
+            return False
+
     def answer(self, answers: list[Answer]) -> None:
         """Tell the caller what `conclude` makes of the answers to its groups."""
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, get_args
 import attrs
 
 from ledger import chain, fields, repair, verification
+from ledger.appender import Appender, Committer
 from ledger.chain import Checkpoint
 from ledger.commit import Answer, Group
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
@@ -21,7 +22,7 @@ from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores.sqlite import SQLiteStore
 from ledger.verification import Verification
-from ledger.writer import Appender, Committer, Writer
+from ledger.writer import Writer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -70,7 +71,8 @@ class Ledger:
 
     Safe to use from many threads at once, and beside other processes on the same database. Not
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
-    LedgerBusyError; a method that raises has appended nothing.
+    LedgerBusyError; a method that raises has appended nothing. Only what interrupts it from outside,
+    as KeyboardInterrupt does, may come too late; then a note on the exception says so.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -319,7 +321,8 @@ class Ledger:
     def close(self) -> None:
         """Close the ledger; later calls are refused. Closing twice is fine.
 
-        What was submitted is appended first.
+        What was accepted is appended first, and waited for. A handler of signals that interrupts
+        an append of its own thread cannot wait for that: what is queued behind it is refused then.
         """
         self._appender.close()
         self._store.close()

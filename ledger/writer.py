@@ -7,25 +7,24 @@ thread takes as many of them as there are, commits them together, and answers ea
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
+from ledger.appender import Committer, may_be_committed
 from ledger.calls import Call, Slot
-from ledger.commit import Answer, Group, commit
-from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
+from ledger.commit import Answer, Group
+from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
-from ledger.stores import Store
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Appender", "Committer", "Writer"]
+__all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Writer"]
 
 R = TypeVar("R")
 
@@ -38,60 +37,6 @@ QUEUE_LENGTH_MAX = 2_048
 # Then the thread ends, until it is wanted again. It is no daemon, so that a program which ends
 # without closing its ledger loses nothing, and it is what such a program may have to wait for.
 IDLE_S = 0.2
-
-
-class Appender(Protocol):
-    """Commits calls.
-
-    A call is groups of requests, appended in one transaction; `conclude` makes of the answers to
-    them what the caller is told.
-    """
-
-    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
-
-        Raises LedgerBusyError, StorageError, and what `conclude` raises; nothing was appended then.
-        """
-
-    def submit(
-        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
-    ) -> Future[R]:
-        """Give the future of what `append` would give, and do not wait for it.
-
-        With `room`, wait while too many calls are queued; callers who have no other call there may
-        do without, for their number is bound enough.
-
-        Raises LedgerBusyError, StorageError.
-        """
-
-    def close(self) -> None:
-        """Accept no more, and wait until all that was accepted is answered."""
-
-
-@attrs.frozen
-class Committer:
-    """An Appender that commits each call by itself, in the thread that calls."""
-
-    store: Store
-    actor: str
-    clock: Callable[[], datetime]
-
-    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers."""
-        return self.store.write(
-            lambda transaction: conclude(
-                commit(transaction, groups, actor=self.actor, clock=self.clock)
-            )
-        )
-
-    def submit(self, *_: object, **__: object) -> Future[Any]:
-        """Refuse: inside a caller's transaction there is no later."""
-        raise InvalidCursorError(
-            "a ledger inside your own transaction has no thread to submit to; use append."
-        )
-
-    def close(self) -> None:
-        """Leave nothing behind, for nothing was accepted."""
 
 
 @cache
@@ -107,6 +52,10 @@ class Writer:
 
     What the law refuses in one call does not touch the others; a failure of the commit is told to
     every caller in it. A call that is accepted is always answered.
+
+    A handler of signals may run between any two steps of the main thread, and may call in here, or
+    raise. So the lock can be taken again by the thread that has it; and whoever takes something is
+    already where it will be given back.
     """
 
     def __init__(
@@ -123,13 +72,16 @@ class Writer:
         self._queue_length_max = queue_length_max
         self._guard = ForkGuard()
         # What follows is only touched under this lock, and nothing slow is done under it.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._wanted = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
+        self._progress = threading.Condition(self._lock)
         self._queue: deque[Call[Any]] = deque()
-        self._committing = False
         self._closed = False
+        # The thread that serves the queue; and whoever commits, which may be it or a lone caller.
         self._thread: threading.Thread | None = None
+        self._committing: int | None = None
+        # Then the thread that serves has committed, and runs what its callers have left with it.
+        self._telling = False
 
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
@@ -137,25 +89,37 @@ class Writer:
         Raises LedgerBusyError after the busy time-out in the queue.
         """
         self._guard.check()
-        if self._thread is threading.current_thread():
-            # In a callback of a future that was just answered: nobody else could commit it.
-            return self._committer.append(groups, conclude)
-        alone, slot = False, None
+        me = get_ident()
+        if self._committing == me:
+            return self._append_within(groups, conclude)
+        alone = here = told = False
+        slot: Slot[R] | None = None
+        results: list[R] = []
         try:
-            with self._lock:
-                self._refuse_closed()
-                if self._committing or self._queue:
-                    slot = Slot[R]()
-                    self._enqueue(Call(groups, conclude, slot))
-                else:
-                    alone = self._committing = True
-            return self._wait(slot) if slot else self._committer.append(groups, conclude)
-        finally:
-            if alone:
+            try:
                 with self._lock:
-                    self._committing = False
-                    if self._queue:
-                        self._wanted.notify()
+                    self._refuse_closed()
+                    if self._committing is None and not self._queue:
+                        alone, self._committing = True, me
+                    else:
+                        slot = Slot()
+                        here = self._enqueue(Call(groups, conclude, slot))
+                if slot is None:
+                    results.append(self._committer.append(groups, conclude))
+                else:
+                    self._wait(slot, here=here)
+                told = True
+            finally:
+                if alone:
+                    # Before anything that could be interrupted: whoever waits for it looks again.
+                    self._committing = None
+                    with self._lock:
+                        self._go_on()
+        except BaseException as interrupt:
+            if told or (slot is not None and not self._withdraw(slot)):
+                may_be_committed(interrupt)
+            raise
+        return results[0] if slot is None else slot.result()
 
     def submit(
         self,
@@ -174,39 +138,56 @@ class Writer:
             if room and not self._has_room():
                 self._wait_for_room()
             self._refuse_closed()
-            self._enqueue(Call(groups, conclude, future))
+            here = self._enqueue(Call(groups, conclude, future))
+        if here:
+            self._serve(stay=False)
         return future
 
     def close(self) -> None:
         """Accept no more, and wait until all that was accepted is answered."""
         if self._guard.forked():
             return
+        me = get_ident()
         with self._lock:
             self._closed = True
-            thread = self._thread
             self._wanted.notify_all()
-            self._room.notify_all()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            self._progress.notify_all()
+            if self._committing != me:
+                while not self._progress.wait_for(self._settled, IDLE_S):
+                    pass
+        if self._committing == me and self._telling:
+            self._serve_within()
 
     # --- the callers' side; under the lock ---
 
-    def _enqueue(self, call: Call[Any]) -> None:
-        if self._thread is None:
-            thread = threading.Thread(target=self._serve, name="cursor-ledger writer")
-            try:
-                thread.start()
-            except RuntimeError as error:
-                raise StorageError(f"No thread could be started to commit in: {error}.") from error
-            self._thread = thread
+    def _enqueue(self, call: Call[Any]) -> bool:
+        """Queue a call; say whether its caller has to serve the queue, for no thread can be had."""
+        here = self._thread is None and not self._started()
         self._queue.append(call)
-        if not self._committing:
+        if self._committing is None:
             self._wanted.notify()
+        return here
+
+    def _started(self) -> bool:
+        # When the interpreter ends, a thread that is started yet is not waited for.
+        if not threading.main_thread().is_alive():
+            return False
+        self._thread = threading.Thread(target=self._serve, name="cursor-ledger writer")
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            return False
+        except BaseException:
+            # It may run all the same; then it serves what it finds, or leaves it to another.
+            self._thread = None
+            raise
+        return True
 
     def _wait_for_room(self) -> None:
-        if self._thread is threading.current_thread():
-            return  # In a callback: nobody else could make room.
-        if not self._room.wait_for(self._has_room, self._busy_timeout_s):
+        if self._committing == get_ident():
+            return  # Nobody else could make room.
+        if not self._progress.wait_for(self._has_room, self._busy_timeout_s):
             raise LedgerBusyError(
                 f"{self._queue_length_max:,} calls are queued, and were not committed within the "
                 "busy time-out. Nothing was appended; try again."
@@ -215,53 +196,102 @@ class Writer:
     def _has_room(self) -> bool:
         return self._closed or len(self._queue) < self._queue_length_max
 
+    def _settled(self) -> bool:
+        return not self._queue and self._committing is None
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StorageError("This ledger is closed; open it again.")
 
+    def _go_on(self) -> None:
+        """Let those go on who wait for the end of a commit."""
+        if self._queue:
+            self._wanted.notify()
+        elif self._closed:
+            self._progress.notify_all()
+
     # --- and what they do without it ---
 
-    def _wait(self, slot: Slot[R]) -> R:
+    def _append_within(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        """Append in a callback of a future that was just answered: nobody else could do it."""
+        if not self._telling:
+            raise StorageError(
+                "This thread is in the middle of a commit to this ledger, and cannot append before "
+                "its end: do not append in the ledger's clock, nor in a handler of signals."
+            )
+        self._serve_within()
+        self._telling = False
         try:
-            if not slot.answered(self._busy_timeout_s):
-                if self._withdraw(slot):
-                    raise LedgerBusyError(
-                        "Other calls to this ledger were being committed, longer than the busy "
-                        "time-out. Nothing was appended; try again."
-                    )
-                slot.answered()  # It is being committed, which ends one way or the other.
-        except KeyboardInterrupt as interrupt:
-            if not self._withdraw(slot):
-                interrupt.add_note(
-                    "cursor-ledger: the call that this interrupted may have been committed."
-                )
-            raise
-        return slot.result()
+            return self._committer.append(groups, conclude)
+        finally:
+            self._telling = True
+
+    def _wait(self, slot: Slot[R], *, here: bool) -> None:
+        if here:
+            self._serve(stay=False)
+        if slot.answered(self._busy_timeout_s):
+            return
+        if self._withdraw(slot):
+            raise LedgerBusyError(
+                "Other calls to this ledger were being committed, longer than the busy time-out. "
+                "Nothing was appended; try again."
+            )
+        slot.answered()  # It is being committed, which ends one way or the other.
 
     def _withdraw(self, slot: Slot[R]) -> bool:
         with self._lock:
             return slot.withdraw()
 
-    # --- the thread's side ---
+    # --- the side of the thread that serves the queue ---
 
-    def _serve(self) -> None:
-        serving = False
-        while True:
+    def _serve(self, *, stay: bool = True) -> None:
+        me = threading.current_thread()
+        with self._lock:
+            if self._thread not in (None, me):
+                return
+            self._thread = me
+        try:
+            while batch := self._next_batch(stay=stay):
+                self._answer(batch)
+        finally:
             with self._lock:
-                if serving:
-                    self._committing = False
-                while not self._wanted.wait_for(self._may_go_on, IDLE_S) and self._queue:
+                self._end_commit()
+                if self._thread is me:
+                    self._thread = None
+
+    def _next_batch(self, *, stay: bool) -> list[Call[Any]]:
+        """Give what comes next; nothing if nothing came for a while, or need not be waited for."""
+
+        def may_go_on() -> bool:
+            return self._committing is None if self._queue else self._closed or not stay
+
+        with self._lock:
+            self._end_commit()
+            while True:
+                while not self._wanted.wait_for(may_go_on, IDLE_S) and self._queue:
                     pass  # Somebody who came alone is still committing.
                 if not self._queue:
                     self._thread = None
-                    return
-                self._committing = serving = True
-                batch = self._take_batch()
-                self._room.notify_all()
-            self._answer(batch)
+                    return []
+                if batch := self._take_batch():
+                    self._committing = get_ident()
+                    return batch
 
-    def _may_go_on(self) -> bool:
-        return not self._committing if self._queue else self._closed
+    def _end_commit(self) -> None:
+        if self._committing == get_ident():
+            self._committing = None
+            self._telling = False
+        if self._closed:
+            self._progress.notify_all()
+
+    def _serve_within(self) -> None:
+        """Serve what is queued, in a callback, in the middle of telling callers."""
+        while True:
+            with self._lock:
+                batch = self._take_batch()
+            if not batch:
+                return
+            self._answer(batch)
 
     def _take_batch(self) -> list[Call[Any]]:
         batch: list[Call[Any]] = []
@@ -272,28 +302,48 @@ class Writer:
                 break
             call = self._queue.popleft()
             # From here on it cannot be cancelled.
-            if call.promise.set_running_or_notify_cancel():
+            if call.begin():
                 batch.append(call)
                 room -= size
+        self._progress.notify_all()
         return batch
 
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
         groups = [group for call in batch for group in call.groups]
+        failure: BaseException | None = None
+        answers: list[Answer] = []
+        self._telling = False
         try:
             answers = self._committer.append(groups, list)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
-            for call in batch:
-                call.promise.set_exception(_own(error))
-            return
+            failure = error
+        self._telling = True
         start = 0
         for call in batch:
             end = start + len(call.groups)
-            call.answer(answers[start:end])
+            try:
+                if failure is None:
+                    call.answer(answers[start:end])
+                else:
+                    call.promise.set_exception(_own(failure))
+            except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
+                _report()
             start = end
 
 
 def _own(error: BaseException) -> BaseException:
     """Give each caller an error of its own: where it is raised, it is given a traceback."""
-    own = copy.copy(error) if isinstance(error, StorageError) else error
+    if not isinstance(error, StorageError):
+        return error
+    own = copy.copy(error)
     own.__cause__ = error.__cause__
+    if hasattr(error, "__notes__"):
+        own.__notes__ = list(error.__notes__)
     return own
+
+
+def _report() -> None:
+    """Report what a callback has raised as what ends a thread is reported; but do not end."""
+    kind, error, traceback = sys.exc_info()
+    thread = threading.current_thread()
+    threading.excepthook(threading.ExceptHookArgs((kind, error, traceback, thread)))

@@ -37,9 +37,10 @@ from ledger import (
     StorageError,
     fields,
 )
+from ledger.appender import Committer
 from ledger.stores import Transaction
 from ledger.stores.sqlite import SQLiteStore
-from ledger.writer import Committer, Writer
+from ledger.writer import Writer
 
 T = TypeVar("T")
 
