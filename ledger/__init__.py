@@ -14,6 +14,7 @@ from ledger.errors import (
     SchemaVersionError,
     StaleEpochError,
     StorageError,
+    UnknownOutcomeError,
     VersionConflictError,
 )
 from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
@@ -53,6 +54,7 @@ __all__ = [
     "SchemaVersionError",
     "StaleEpochError",
     "StorageError",
+    "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",
     "fold",

@@ -13,6 +13,7 @@ from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
+    suppress,
 )
 from functools import partial, wraps
 from itertools import islice
@@ -23,6 +24,7 @@ import attrs
 
 from ledger import service
 from ledger.errors import StorageError
+from ledger.forks import ForkGuard
 from ledger.service import Ledger
 
 if TYPE_CHECKING:
@@ -85,7 +87,13 @@ def _delivering(
         try:
             yield cursor
         except Exception as error:
-            await _settled(self._start(manager.__exit__, type(error), error, error.__traceback__))
+            try:
+                recorded = self._start(manager.__exit__, type(error), error, error.__traceback__)
+            except StorageError as closed:
+                # As a delivery of a Ledger has it, where the error cannot be recorded.
+                error.add_note(f"cursor-ledger could not record this error: {closed}")
+            else:
+                await _settled(recorded)
             raise
         await _settled(self._start(manager.__exit__, None, None, None))
 
@@ -117,7 +125,10 @@ async def _settled(future: Future[R]) -> R:
         return await asyncio.shield(answer)
     except asyncio.CancelledError:
         if not future.cancel():
-            await asyncio.wait([answer])
+            # It is cancelled for good, however often; but not before the outcome is settled.
+            while not answer.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([answer])
             if not answer.cancelled():
                 answer.exception()  # Nobody else will ask for it.
         raise
@@ -138,6 +149,8 @@ class AsyncLedger:
         self._ledger = ledger
         self._submitting = ledger.through(_Submitting)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="cursor-ledger reader")
+        self._guard = ForkGuard()
+        self._closed = False
 
     advance = _appending(Ledger.advance)
     reset = _appending(Ledger.reset)
@@ -161,8 +174,17 @@ class AsyncLedger:
 
     async def close(self) -> None:
         """Close the ledger, once all that was asked for is answered."""
-        await asyncio.to_thread(self._ledger.close)
-        self._threads.shutdown(wait=False)
+        self._closed = True
+        if self._guard.forked():
+            return  # The threads are the parent's.
+        # In a thread, for this waits: first for what is being read, then for what is appended.
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        try:
+            self._threads.shutdown()
+        finally:
+            self._ledger.close()
 
     async def __aenter__(self) -> Self:
         """Give the ledger itself."""
@@ -181,10 +203,25 @@ class AsyncLedger:
         return await asyncio.wrap_future(self._start(work, *args, **kwargs))
 
     def _start(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        self._guard.check()
+        if self._closed:
+            raise StorageError("This ledger is closed; open it again.")
+        future: Future[R] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+                    future.set_exception(error)
+
         try:
-            return self._threads.submit(work, *args, **kwargs)
-        except RuntimeError:
-            raise StorageError("This ledger is closed; open it again.") from None
+            self._threads.submit(run)
+        except RuntimeError as error:
+            # It is queued by then, and another thread would do it, of which nobody were told.
+            future.cancel()
+            raise StorageError(f"No thread could be started to do it in: {error}.") from error
+        return future
 
     async def _pages(self, rows: Iterator[R]) -> AsyncIterator[R]:
         while page := await self._run(lambda: list(islice(rows, PAGE_ROWS))):

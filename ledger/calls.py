@@ -40,8 +40,8 @@ class Slot(Generic[R]):
         self._unanswered = threading.Lock()
         self._unanswered.acquire()
         self._withdrawn = self._running = False
-        self._results: list[R] = []
-        self._error: BaseException | None = None
+        self.results: list[R] = []
+        self.error: BaseException | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
         """Begin with it, unless it was withdrawn."""
@@ -55,23 +55,17 @@ class Slot(Generic[R]):
 
     def set_result(self, result: R) -> None:
         """Answer the thread that waits."""
-        self._results.append(result)
+        self.results.append(result)
         self._unanswered.release()
 
     def set_exception(self, exception: BaseException) -> None:
         """Say why it failed."""
-        self._error = exception
+        self.error = exception
         self._unanswered.release()
 
     def answered(self, timeout_s: float = -1) -> bool:
         """Wait for the answer; say whether it came. Only one thread does, and only once."""
         return self._unanswered.acquire(timeout=timeout_s)
-
-    def result(self) -> R:
-        """Give the answer that came, or raise it."""
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
 
 
 @attrs.frozen(eq=False)

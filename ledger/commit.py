@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -25,7 +25,7 @@ Answer: TypeAlias = list[Cursor] | LedgerError
 
 def commit(
     transaction: Transaction,
-    groups: Iterable[Group],
+    groups: Sequence[Group],
     *,
     actor: str,
     clock: Callable[[], datetime],
@@ -38,6 +38,7 @@ def commit(
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
     answers: list[Answer] = []
+    transaction.hold(request.key for group in groups for request in group)
     for group in groups:
         before: list[tuple[CursorKey, Head | None]] = []
         cursors: list[Cursor] = []
@@ -52,6 +53,7 @@ def commit(
                 drafts.append((head, content))
                 cursors.append(head.cursor)
         except LedgerError as error:
+            transaction.confirm()
             _undo(heads, drafts, before)
             answers.append(error)
         else:

@@ -24,6 +24,7 @@ __all__ = [
     "SchemaVersionError",
     "StaleEpochError",
     "StorageError",
+    "UnknownOutcomeError",
     "VersionConflictError",
 ]
 
@@ -149,6 +150,10 @@ class LedgerBusyError(StorageError):
 
 class SchemaVersionError(StorageError):
     """The tables were made by a newer version of this package, or are not there at all."""
+
+
+class UnknownOutcomeError(StorageError):
+    """The database was lost in the middle of a commit: the entry was appended, or it was not."""
 
 
 def _place(cursor: Cursor) -> str:

@@ -20,7 +20,7 @@ from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, 
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores.sqlite import SQLiteStore
+from ledger.stores import Store, sqlite
 from ledger.verification import Verification
 from ledger.writer import Writer
 
@@ -43,7 +43,10 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     durability: str = "full",
     busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> Ledger:
-    """Open the ledger at `target`, a path or `":memory:"`; a file that is not there is made.
+    """Open the ledger at `target`: a path, `":memory:"`, or a `postgresql://` URL.
+
+    A file, or tables, that are not there are made. A URL is read by libpq; in its query, `schema`,
+    `pool_min_size` and `pool_max_size` are the ledger's own.
 
     `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
     With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
@@ -61,9 +64,13 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
         raise InvalidCursorError(
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
-    store = SQLiteStore.open(_path(target), durability=durability, busy_timeout_s=busy_timeout_s)
+    path = _path(target)
+    postgres = path.startswith(_POSTGRES)
+    opened = _postgres() if postgres else sqlite.open_store
+    store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
     committer = Committer(store, actor, clock)
-    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s))
+    # On PostgreSQL those who write at the same time are no hindrance to each other.
+    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=postgres))
 
 
 class Ledger:
@@ -71,8 +78,9 @@ class Ledger:
 
     Safe to use from many threads at once, and beside other processes on the same database. Not
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
-    LedgerBusyError; a method that raises has appended nothing. Only what interrupts it from outside,
-    as KeyboardInterrupt does, may come too late; then a note on the exception says so.
+    LedgerBusyError; a method that raises has appended nothing. What interrupts it from outside, as
+    KeyboardInterrupt does, may come too late; then a note on the exception says so. And a database
+    that is lost in the middle of a commit, and does not come back, leaves an UnknownOutcomeError.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -306,7 +314,7 @@ class Ledger:
     def checkpoint(self) -> Checkpoint:
         """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
         with self._store.snapshot() as log:
-            return chain.checkpoint(log.digests())
+            return chain.checkpoint(verification.settled(log))
 
     def rebuild(self, *, progress: Callable[[int], None] | None = None) -> Rebuild:
         """Make the stored cursors anew from the log, and report each one that differed.
@@ -379,11 +387,28 @@ def _path(target: object) -> str:
         raise InvalidCursorError("target must be a path of text, not of bytes.")
     if not path.strip() or "\0" in path:
         raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
-    if path.startswith(("postgresql://", "postgres://")):
-        raise StorageError("This version keeps ledgers in SQLite; give the path of a file.")
+    if path.startswith(_POSTGRES):
+        return path
     if "://" in path or path.startswith("file:"):
-        raise InvalidCursorError(f"target must be the plain path of a file, not {path!r:.80}.")
+        raise InvalidCursorError(
+            f"target must be the plain path of a file, or a postgresql:// URL, not {path!r:.80}."
+        )
     return path
+
+
+_POSTGRES = ("postgresql://", "postgres://")
+
+
+def _postgres() -> Callable[..., Store]:
+    # Imported where it is wanted: the driver is an extra, and takes 100 ms.
+    try:
+        from ledger.stores import postgres
+    except ImportError as error:
+        raise StorageError(
+            "Ledgers on PostgreSQL need the driver psycopg and its pool: "
+            f"pip install 'cursor-ledger[postgres]' ({error})."
+        ) from error
+    return postgres.open_store
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

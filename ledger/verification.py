@@ -15,7 +15,17 @@ from ledger.codec import Row
 from ledger.cursor import Cursor
 from ledger.errors import BrokenChainError
 
-__all__ = ["FAULTS_MAX", "Chain", "Fault", "Log", "StoredHead", "Verification", "paired", "verify"]
+__all__ = [
+    "FAULTS_MAX",
+    "Chain",
+    "Fault",
+    "Log",
+    "StoredHead",
+    "Verification",
+    "paired",
+    "settled",
+    "verify",
+]
 
 FAULTS_MAX = 10_000
 """So many faults are listed; past them they are only counted, to bound the memory."""
@@ -37,6 +47,9 @@ class Log(Protocol):
 
     def digests(self) -> Iterator[tuple[int, bytes]]:
         """Give (position, digest) of every entry, by position."""
+
+    def settled(self) -> int:
+        """Give the position up to which nothing can come any more that is not there."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,11 +118,12 @@ def verify(
             faults += 1
             if len(listed) < FAULTS_MAX:
                 listed.append(found)
-    whole = checkpoint(log.digests())
-    if whole.entries != entries:
-        detail = f"the table has {whole.entries:,} entries, its index by cursor {entries:,}"
+    counted: list[int] = [0]
+    whole = checkpoint(settled(log, counted))
+    if counted[0] != entries:
+        detail = f"the table has {counted[0]:,} entries, its index by cursor {entries:,}"
         listed.append(Fault(kind="index", place="the log", detail=detail))
-    if against is not None and checkpoint(log.digests(), entries=against.entries) != against:
+    if against is not None and checkpoint(settled(log), entries=against.entries) != against:
         detail = (
             f"the first {against.entries:,} entries are not those of the checkpoint: some were "
             "changed, removed, added, or put in another order"
@@ -121,6 +135,20 @@ def verify(
         detail = f"{faults - FAULTS_MAX:,} more faults are not listed"
         listed.append(Fault(kind="more", place="the log", detail=detail))
     return Verification(entries=entries, cursors=cursors, faults=tuple(listed), checkpoint=whole)
+
+
+def settled(log: Log, counted: list[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Give (position, digest) of the entries that a checkpoint is over; count all in `counted`.
+
+    What is appended before a checkpoint would make it untrue, so it is not over those behind which
+    something may still come.
+    """
+    until = log.settled()
+    for position, leaf in log.digests():
+        if counted is not None:
+            counted[0] += 1
+        if position <= until:
+            yield position, leaf
 
 
 def _faults(log: Log) -> Iterator[tuple[tuple[int, int], Fault | None]]:

@@ -53,6 +53,9 @@ class Writer:
     What the law refuses in one call does not touch the others; a failure of the commit is told to
     every caller in it. A call that is accepted is always answered.
 
+    Where those who write at the same time do not keep each other waiting, as on a server, callers
+    who wait commit `apart`, as many as there are; only what is submitted shares transactions.
+
     A handler of signals may run between any two steps of the main thread, and may call in here, or
     raise. So the lock can be taken again by the thread that has it; and whoever takes something is
     already where it will be given back.
@@ -63,6 +66,7 @@ class Writer:
         committer: Committer,
         *,
         busy_timeout_s: float,
+        apart: bool = False,
         batch_size_max: int = BATCH_SIZE_MAX,
         queue_length_max: int = QUEUE_LENGTH_MAX,
     ) -> None:
@@ -70,6 +74,7 @@ class Writer:
         self._busy_timeout_s = busy_timeout_s
         self._batch_size_max = batch_size_max
         self._queue_length_max = queue_length_max
+        self._apart = apart
         self._guard = ForkGuard()
         # What follows is only touched under this lock, and nothing slow is done under it.
         self._lock = threading.RLock()
@@ -77,9 +82,10 @@ class Writer:
         self._progress = threading.Condition(self._lock)
         self._queue: deque[Call[Any]] = deque()
         self._closed = False
-        # The thread that serves the queue; and whoever commits, which may be it or a lone caller.
+        # The thread that serves the queue, while it commits; and callers who commit alone.
         self._thread: threading.Thread | None = None
         self._committing: int | None = None
+        self._alone: set[int] = set()
         # Then the thread that serves has committed, and runs what its callers have left with it.
         self._telling = False
 
@@ -90,17 +96,19 @@ class Writer:
         """
         self._guard.check()
         me = get_ident()
-        if self._committing == me:
+        if self._committing == me or me in self._alone:
             return self._append_within(groups, conclude)
         alone = here = told = False
         slot: Slot[R] | None = None
         results: list[R] = []
+        failure: BaseException | None = None
         try:
             try:
                 with self._lock:
                     self._refuse_closed()
-                    if self._committing is None and not self._queue:
-                        alone, self._committing = True, me
+                    if self._is_free() and not self._queue:
+                        alone = True
+                        self._alone.add(me)
                     else:
                         slot = Slot()
                         here = self._enqueue(Call(groups, conclude, slot))
@@ -108,18 +116,22 @@ class Writer:
                     results.append(self._committer.append(groups, conclude))
                 else:
                     self._wait(slot, here=here)
+                    results, failure = slot.results, slot.error
                 told = True
             finally:
                 if alone:
                     # Before anything that could be interrupted: whoever waits for it looks again.
-                    self._committing = None
+                    self._alone.discard(me)
                     with self._lock:
                         self._go_on()
         except BaseException as interrupt:
             if told or (slot is not None and not self._withdraw(slot)):
                 may_be_committed(interrupt)
             raise
-        return results[0] if slot is None else slot.result()
+        # No call from here on: nothing can interrupt that would not say that it came too late.
+        if failure is not None:
+            raise failure
+        return results[0]
 
     def submit(
         self,
@@ -152,7 +164,7 @@ class Writer:
             self._closed = True
             self._wanted.notify_all()
             self._progress.notify_all()
-            if self._committing != me:
+            if self._committing != me and me not in self._alone:
                 while not self._progress.wait_for(self._settled, IDLE_S):
                     pass
         if self._committing == me and self._telling:
@@ -164,7 +176,7 @@ class Writer:
         """Queue a call; say whether its caller has to serve the queue, for no thread can be had."""
         here = self._thread is None and not self._started()
         self._queue.append(call)
-        if self._committing is None:
+        if self._is_free():
             self._wanted.notify()
         return here
 
@@ -185,7 +197,7 @@ class Writer:
         return True
 
     def _wait_for_room(self) -> None:
-        if self._committing == get_ident():
+        if get_ident() in (self._committing, *self._alone):
             return  # Nobody else could make room.
         if not self._progress.wait_for(self._has_room, self._busy_timeout_s):
             raise LedgerBusyError(
@@ -197,7 +209,11 @@ class Writer:
         return self._closed or len(self._queue) < self._queue_length_max
 
     def _settled(self) -> bool:
-        return not self._queue and self._committing is None
+        return not self._queue and self._committing is None and not self._alone
+
+    def _is_free(self) -> bool:
+        """Say whether the next one may commit."""
+        return self._committing is None and (self._apart or not self._alone)
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -263,7 +279,7 @@ class Writer:
         """Give what comes next; nothing if nothing came for a while, or need not be waited for."""
 
         def may_go_on() -> bool:
-            return self._committing is None if self._queue else self._closed or not stay
+            return self._is_free() if self._queue else self._closed or not stay
 
         with self._lock:
             self._end_commit()

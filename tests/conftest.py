@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from servers import drop, fresh_schema, kinds, server, with_schema
 
 import ledger
 from ledger import CursorKey, Ledger
@@ -44,6 +46,36 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def book(path: Path, clock: Clock) -> Iterator[Ledger]:
-    with ledger.open(path, actor="tester", clock=clock) as book:
+def book(target: str, clock: Clock) -> Iterator[Ledger]:
+    with ledger.open(target, actor="tester", clock=clock) as book:
         yield book
+
+
+# --- the contract: modules with BOTH = True are run on every database ---
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if getattr(metafunc.module, "BOTH", False) and "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", kinds(), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+@contextmanager
+def new_target(kind: str, path: Path) -> Iterator[str]:
+    """Give what `ledger.open` takes: a file that is not there yet, or a schema that is not."""
+    if kind == "sqlite":
+        yield str(path)
+        return
+    schema = fresh_schema()
+    yield with_schema(server(kind), schema)
+    drop(server(kind), schema)
+
+
+@pytest.fixture
+def target(kind: str, path: Path) -> Iterator[str]:
+    with new_target(kind, path) as target:
+        yield target

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -198,9 +201,10 @@ def test_a_call_that_is_cancelled_later_is_settled_when_the_await_ends(path: Pat
             asked = AdvanceCursor(ORDERS, 1 + to)
             task = asyncio.create_task(book.submit(asked))
             await asyncio.to_thread(store.entered.wait)
-            task.cancel()
-            await asyncio.sleep(0.05)
-            assert not task.done()
+            for _ in range(3):
+                task.cancel()
+                await asyncio.sleep(0.05)
+                assert not task.done()
             store.open.set()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -222,3 +226,83 @@ async def test_the_loop_goes_on_while_the_disk_is_waited_for(path: Path) -> None
             assert not task.done()
         assert (await task).version == 1
         await book.close()
+
+
+@asynchronous
+async def test_what_was_asked_before_closing_is_answered(path: Path) -> None:
+    book = await ledger.aio.open(path, actor="tester")
+    await book.advance(ORDERS, to=1)
+    asked = [asyncio.create_task(book.get(ORDERS)) for _ in range(300)]
+    await asyncio.sleep(0)
+    await asyncio.gather(book.close(), book.close())
+    assert {cursor.version for cursor in await asyncio.gather(*asked)} == {1}
+    with pytest.raises(StorageError, match="closed"):
+        await book.get(ORDERS)
+
+
+@asynchronous
+async def test_a_delivery_keeps_its_own_exception_when_the_ledger_was_closed_in_it(
+    path: Path,
+) -> None:
+    book = await ledger.aio.open(path, actor="tester")
+
+    async def deliver() -> None:
+        async with book.delivering(ORDERS, to=1):
+            await book.close()
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        await deliver()
+    assert "could not record" in caught.value.__notes__[0]
+
+
+@asynchronous
+async def test_what_no_thread_could_be_started_for_is_not_done_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ledger.aio.open(path, actor="tester") as book:
+        await book.advance(JOBS, to=1)
+        delivery = book.delivering(ORDERS, to=1)
+        await delivery.__aenter__()
+        release = threading.Event()
+        busy = [asyncio.create_task(book._run(release.wait)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(StorageError, match="No thread could be started"):
+                await delivery.__aexit__(None, None, None)
+        release.set()
+        await asyncio.gather(*busy)
+        with pytest.raises(CursorNotFoundError):
+            await book.get(ORDERS)
+
+
+def test_in_a_forked_child_it_is_refused_and_does_not_hang(path: Path) -> None:
+    async def opened() -> AsyncLedger:
+        book = await ledger.aio.open(path, actor="tester")
+        await book.advance(ORDERS, to=1)
+        await book.get(ORDERS)
+        return book
+
+    book = asyncio.run(opened())
+
+    async def use() -> None:
+        for call in (book.get(ORDERS), book.advance(ORDERS, to=2)):
+            with pytest.raises(StorageError, match="forked"):
+                await call
+        await book.close()
+
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        try:
+            asyncio.run(use())
+        except BaseException:  # noqa: BLE001 - said by the exit code
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    asyncio.run(book.close())

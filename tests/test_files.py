@@ -19,7 +19,15 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
-from ledger import AdvanceCursor, LedgerBusyError, SchemaVersionError, StorageError
+from ledger import (
+    AdvanceCursor,
+    BrokenChainError,
+    Cursor,
+    CursorKey,
+    LedgerBusyError,
+    SchemaVersionError,
+    StorageError,
+)
 
 ROUNDS = 50
 
@@ -179,11 +187,6 @@ def test_a_target_that_is_no_path_is_refused(
     with pytest.raises(ledger.InvalidCursorError, match="target"):
         ledger.open(target)
     assert not list(Path().iterdir())
-
-
-def test_postgresql_is_not_in_this_version() -> None:
-    with pytest.raises(StorageError, match="SQLite"):
-        ledger.open("postgresql://host/db")
 
 
 def test_a_page_that_is_corrupt_is_said_to_be_when_it_is_read(path: Path) -> None:
@@ -355,3 +358,17 @@ def test_a_ledger_in_memory_goes_when_it_is_closed() -> None:
             assert [entry.version for entry in book.history(JOBS)] == [1]
             assert book.verify().ok
             assert book.checkpoint().entries == 1
+
+
+def test_a_stored_cursor_that_cannot_be_read_does_not_hurt_the_others(path: Path) -> None:
+    bad = CursorKey("bad", "orders")
+    with ledger.open(path, actor="tester") as book:
+        book.record_error(bad, "x")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE ledger_cursors SET last_error = CAST(x'ff' AS TEXT)")
+        raw.commit()
+    with ledger.open(path, actor="tester") as book:
+        answers = book.append_each([AdvanceCursor(key, 1) for key in (ORDERS, bad, JOBS)])
+        assert [type(answer) for answer in answers] == [Cursor, BrokenChainError, Cursor]
+        with pytest.raises(BrokenChainError, match="no UTF-8"):
+            book.get(bad)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,6 +19,8 @@ from ledger import (
     StaleEpochError,
     VersionConflictError,
 )
+
+BOTH = True
 
 T = datetime(2026, 5, 5, tzinfo=UTC)
 LATER = T + timedelta(hours=1)
@@ -122,8 +123,8 @@ def test_an_error_never_moves_the_cursor(book: Ledger) -> None:
     assert book.advance(ORDERS, to=6).last_error == ""
 
 
-def test_a_reset_needs_an_actor_from_the_call_or_the_ledger(path: Path) -> None:
-    with ledger.open(path) as book:
+def test_a_reset_needs_an_actor_from_the_call_or_the_ledger(target: str) -> None:
+    with ledger.open(target) as book:
         with pytest.raises(ActorRequiredError, match="actor="):
             book.reset(ORDERS, to=1, reason="why")
         with pytest.raises(ActorRequiredError):

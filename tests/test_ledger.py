@@ -29,6 +29,8 @@ from ledger import (
     StaleEpochError,
 )
 
+BOTH = True
+
 NAIVE = datetime(2026, 5, 5)  # noqa: DTZ001 - naive on purpose
 
 BAD_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
@@ -86,29 +88,31 @@ def test_bad_input_is_refused_and_changes_nothing(
         *[{"busy_timeout_s": value} for value in (-1, "5", True, float("nan"), 10**9, None)],
     ],
 )
-def test_open_refuses_settings_that_mean_nothing(path: Path, wrong: dict[str, Any]) -> None:
+def test_open_refuses_settings_that_mean_nothing(
+    target: str, path: Path, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidCursorError):
-        ledger.open(path, **wrong)
+        ledger.open(target, **wrong)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("time", [NAIVE, None, 7, "now"])
-def test_a_clock_that_gives_no_moment_is_refused(path: Path, time: Any) -> None:
-    with ledger.open(path, clock=lambda: time) as book:
+def test_a_clock_that_gives_no_moment_is_refused(target: str, time: Any) -> None:
+    with ledger.open(target, clock=lambda: time) as book:
         with pytest.raises(InvalidCursorError, match="clock"):
             book.advance(ORDERS, to=1)
         assert list(book.entries()) == []
 
 
-def test_a_clock_that_fails_leaves_nothing_behind(path: Path) -> None:
+def test_a_clock_that_fails_leaves_nothing_behind(target: str) -> None:
     def broken() -> datetime:
         raise OSError("no time")
 
-    with ledger.open(path, clock=broken) as book:
+    with ledger.open(target, clock=broken) as book:
         with pytest.raises(OSError, match="no time"):
             book.advance(ORDERS, to=1)
         assert list(book.cursors()) == []
-    with ledger.open(path) as book:
+    with ledger.open(target) as book:
         assert book.advance(ORDERS, to=1).version == 1
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from conftest import new_target
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, LedgerError, RecordError, Request, ResetCursor
@@ -17,6 +17,8 @@ from projections.cli import main
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 STEP = timedelta(minutes=30)
+BOTH = True
+
 STEPS = 336  # a week
 STREAMS = ("orders", "invoices", "users", "parcels", "audit")
 CONSUMERS = tuple(f"consumer-{n}" for n in range(10))
@@ -164,30 +166,34 @@ STORIES: dict[CursorKey, Callable[[CursorKey], Iterator[Planned]]] = {
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def week(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Write the week, in the order of time, by the ledger's own clock."""
-    path = tmp_path_factory.mktemp("week") / "cursors.db"
+    with new_target(kind, tmp_path_factory.mktemp("week") / "cursors.db") as target:
+        write_week(target)
+        yield target
+
+
+def write_week(target: str) -> None:
     keys = [CursorKey(consumer, stream) for stream in STREAMS for consumer in CONSUMERS]
     planned = [each for key in keys for each in STORIES.get(key, healthy)(key)]
     planned.sort(key=lambda each: each[0])
     times = iter([at for at, _ in planned])
-    with ledger.open(path, clock=lambda: next(times), durability="normal") as book:
+    with ledger.open(target, clock=lambda: next(times), durability="normal") as book:
         answers = book.append_each([request for _, request in planned])
     refused = [answer for answer in answers if isinstance(answer, LedgerError)]
     assert [type(answer).__name__ for answer in refused] == [
         "StaleEpochError",
         "NonMonotonicCursorError",
     ]
-    return path
 
 
 Ask = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def ask(week: Path) -> Ask:
+def ask(week: str) -> Ask:
     def ask(*arguments: object) -> list[dict[str, Any]]:
-        done = CliRunner().invoke(main, ["--db", str(week), *map(str, arguments)])
+        done = CliRunner().invoke(main, ["--db", week, *map(str, arguments)])
         assert done.exit_code == 0, done.output
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -17,6 +17,8 @@ import ledger
 from ledger import CursorKey, CursorNotFoundError, InvalidCursorError, Ledger
 from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, resets
 
+BOTH = True
+
 
 @pytest.fixture
 def full(book: Ledger, clock: Clock) -> Ledger:

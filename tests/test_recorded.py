@@ -15,6 +15,8 @@ from ledger import Cursor, CursorKey, CursorQuery, Ledger, LedgerError
 from ledger.codec import structure, unstructure
 from projections.cli import main
 
+BOTH = True
+
 RECORD = Path(__file__).parents[2] / "shared" / "reference" / "requests.jsonl"
 REFUSALS = {
     "invalid": "InvalidCursorError",
@@ -53,10 +55,10 @@ def answer(book: Ledger, op: str, asked: dict[str, Any]) -> Any:
 
 
 def test_the_library_answers_as_the_reference_did(
-    recorded: list[dict[str, Any]], path: Path
+    recorded: list[dict[str, Any]], target: str
 ) -> None:
     assert len(recorded) == 1_500
-    with ledger.open(path, actor="replayer", durability="normal") as book:
+    with ledger.open(target, actor="replayer", durability="normal") as book:
         for number, line in enumerate(recorded, 1):
             op, want = line["op"], line["want"]
             try:
@@ -71,7 +73,7 @@ def test_the_library_answers_as_the_reference_did(
 
 
 def test_the_command_appends_and_refuses_what_the_reference_did(
-    recorded: list[dict[str, Any]], path: Path, tmp_path: Path
+    recorded: list[dict[str, Any]], target: str, tmp_path: Path
 ) -> None:
     writes = [line for line in recorded if line["op"] in WRITES]
     file = tmp_path / "writes.jsonl"
@@ -80,7 +82,7 @@ def test_the_command_appends_and_refuses_what_the_reference_did(
             json.dumps({"op": line["op"], line["op"]: line[line["op"]]}) + "\n" for line in writes
         )
     )
-    done = CliRunner().invoke(main, ["--db", str(path), "append", str(file)])
+    done = CliRunner().invoke(main, ["--db", target, "append", str(file)])
     assert done.exit_code == 3
     refused = [json.loads(row) for row in done.stdout.splitlines()]
     assert {row["line"]: row["error"] for row in refused} == {
@@ -89,7 +91,7 @@ def test_the_command_appends_and_refuses_what_the_reference_did(
         if "err" in line["want"]
     }
     appended = [line["want"]["ok"] for line in writes if "ok" in line["want"]]
-    with ledger.open(path) as book:
+    with ledger.open(target) as book:
         assert list(replayed(book)) == [expected(cursor) for cursor in appended]
         assert book.verify().ok
 

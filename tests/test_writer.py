@@ -38,8 +38,7 @@ from ledger import (
     fields,
 )
 from ledger.appender import Committer
-from ledger.stores import Transaction
-from ledger.stores.sqlite import SQLiteStore
+from ledger.stores import Transaction, sqlite
 from ledger.writer import Writer
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ class Gated:
     """A SQLite store whose transactions can be held up, made to fail, and counted."""
 
     def __init__(self, path: Path, durability: str = "full") -> None:
-        self._store = SQLiteStore.open(str(path), durability=durability)
+        self._store = sqlite.open_store(str(path), durability=durability)
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
@@ -74,7 +73,7 @@ class Gated:
                 raise failure
             return result
 
-        result = self._store.write(watched)
+        result: T = self._store.write(watched)
         self.batches.append(counted)
         return result
 
@@ -89,7 +88,7 @@ def transaction_changes(transaction: Any) -> int:
 
 @contextmanager
 def gated(
-    path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: int
+    path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
     committer = Committer(store, "tester", fields.utc_now)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
+
+import attrs
 
 from ledger.chain import Head
 from ledger.codec import Content
@@ -13,7 +16,7 @@ from ledger.events import Entry, EntryQuery
 from ledger.repair import Repairable
 from ledger.verification import Log
 
-__all__ = ["Draft", "Reader", "Store", "Transaction"]
+__all__ = ["Draft", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 
 T = TypeVar("T")
 
@@ -23,17 +26,57 @@ Draft: TypeAlias = tuple[Head, Content]
 """
 
 
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """A transaction that may still append something before what others have appended.
+
+    `process` is the number of its process on the server, if that is known.
+    """
+
+    process: int | None
+    application: str
+    since: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class Horizon:
+    """How far the log is settled: up to `position`, nothing can come any more that is not there.
+
+    `last` is the last position that was given to anybody. Where it is further, readers wait for
+    the transactions in `waiting`, so as not to miss what they may yet append.
+    """
+
+    position: int
+    last: int
+    waiting: tuple[Waiting, ...] = ()
+
+
 class Transaction(Protocol):
-    """One write transaction: nobody else writes to the cursors that it has read."""
+    """One write transaction: nobody else writes to the cursors that it holds."""
+
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """Hold the cursors of `keys`, all at once; heads are asked for of these only."""
 
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
 
-    def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
+    def confirm(self) -> None:
+        """See to it that a refusal, for which there is cause, stands on heads that are held."""
+
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],
+        positions: Sequence[int] | None = None,
+    ) -> None:
         """Store entries, in order, and the heads that their cursors have after them.
 
-        It ends the transaction's work: no head is asked for behind it.
+        They are given the next positions, or those of `positions`. It ends the transaction's work:
+        no head is asked for behind it.
         """
+
+    def everything(self) -> AbstractContextManager[Repairable]:
+        """Hold the whole log, to write stored cursors anew."""
 
 
 class Reader(Protocol):
@@ -46,7 +89,10 @@ class Reader(Protocol):
         """Give cursors by stream, subject and consumer, in code-point order."""
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
-        """Give entries by position."""
+        """Give entries by position, as far as the log is settled."""
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled."""
 
     def snapshot(self) -> AbstractContextManager[Log]:
         """Hold the log still for a check."""

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.stores.sqlite import migrations
-from ledger.stores.sqlite.connections import Connections
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.session import SQLiteSession
+from ledger.verification import Log
 
 __all__ = ["Borrowed"]
 
@@ -47,21 +47,22 @@ class Borrowed:
         return self.read(lambda session: self._transact(session, work))
 
     @contextmanager
-    def hold(self) -> Iterator[SQLiteSession]:
-        """Lend the session; the caller's transaction holds the moment still, or one of ours."""
+    def hold(self) -> Iterator[Log]:
+        """Lend the whole log; the caller's transaction holds the moment still, or one of ours."""
         connection = self._session.connection
         begun = not connection.in_transaction
         try:
             if begun:
                 connection.execute("BEGIN")
-            yield self._session
+            with self._session.everything() as log:
+                yield log
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
         finally:
             if begun and connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    def borrow(self, connection: object) -> Connections:  # noqa: ARG002 - of the protocol
+    def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
         """Refuse: this one is lent already."""
         raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
 
@@ -91,21 +92,25 @@ class Borrowed:
                     "the connection is in autocommit mode and in no transaction, so there is "
                     'nothing to be part of. Begin one: connection.execute("BEGIN IMMEDIATE").'
                 )
-            # As sqlite3 itself begins one before an INSERT; but at once as a writer, for what is
-            # read in here must still hold when it is written upon. It is the caller's to end.
-            connection.execute("BEGIN IMMEDIATE")
             begun = True
-        connection.execute("SAVEPOINT cursor_ledger")
+        # What a handler of signals raises may come behind any of these.
         try:
+            if begun:
+                # As sqlite3 itself begins one before an INSERT; but at once as a writer, for what
+                # is read in here must still hold when it is written upon. The caller ends it.
+                connection.execute("BEGIN IMMEDIATE")
+            connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)
             result = work(session)
             connection.execute("RELEASE cursor_ledger")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK TO cursor_ledger")
-                connection.execute("RELEASE cursor_ledger")
-                if begun:
-                    connection.execute("ROLLBACK")
+            if begun and connection.in_transaction:
+                connection.execute("ROLLBACK")
+            elif connection.in_transaction:
+                # There is no such savepoint if the failure was to make it.
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("ROLLBACK TO cursor_ledger")
+                    connection.execute("RELEASE cursor_ledger")
             raise
         return result
 

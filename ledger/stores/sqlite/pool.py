@@ -8,25 +8,32 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
 from ledger.fields import kind
 from ledger.forks import ForkGuard
-from ledger.stores.sqlite import file
+from ledger.stores.sqlite import file, forking
 from ledger.stores.sqlite.borrowed import Borrowed
-from ledger.stores.sqlite.connections import Connections
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
+from ledger.verification import Log
 
 __all__ = ["Pool"]
 
 T = TypeVar("T")
+
+# So long a fork waits, twice at most, for other threads to end what they do here.
+FORK_WAITS_S = 1.0
 
 
 class Pool:
@@ -39,27 +46,37 @@ class Pool:
         self._guard = ForkGuard()
         self._closed = False
         self._idle: deque[SQLiteSession] = deque()
+        # All sessions that are open, so that none is taken along by a fork.
+        self._open: weakref.WeakSet[SQLiteSession] = weakref.WeakSet()
+        self._opening = threading.RLock()
+        # Events are written in Python, and an interrupt can leave their lock with nobody: so this
+        # one is not looked at but during a fork.
+        self._forking = False
+        self._not_forking = threading.Event()
+        self._stopped_for_fork = False
         # Writers of this process queue here rather than poll the lock of the file. What is in
         # memory has one connection, which readers queue for as well.
-        self._turn = threading.Lock()
+        self._turn = Turn(path)
         # Connections are opened later, too, perhaps when the process has gone to another folder.
-        self._file = path
+        self.file = path
         if path != file.MEMORY:
-            self._file = os.path.abspath(path)
+            self.file = os.path.abspath(path)
             file.prepare(path)
-        self._log = WriteAheadLog(self._file)
+            forking.refuse_inherited(self.file)
+            forking.watch(self)
+        self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
-        writer = self._open_writer()
+        writer = self._writer = self._open_writer()
         try:
             file.bring_up_to_date(writer.connection, path, busy_timeout_s)
         except BaseException:
-            writer.connection.close()
+            writer.close()
             raise
 
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
         if self._path == file.MEMORY:
-            return self._run_in_turn(work)
+            return self._in_turn(work)
         session = self._take()
         try:
             return work(session)
@@ -70,92 +87,102 @@ class Pool:
 
     def write(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self._run_in_turn(work, transact=True)
+        return self._in_turn(lambda session: self._transact(session, work))
 
     @contextmanager
-    def hold(self) -> Iterator[SQLiteSession]:
-        """Lend one session that sees one moment."""
-        memory = self._path == file.MEMORY
-        session = self._take_turn() if memory else self._take()
-        try:
-            session.connection.execute("BEGIN")
-            yield session
-        except sqlite3.Error as error:
-            raise translated(error, self._path) from error
-        finally:
-            if memory:
-                self._end_turn(session)
-            else:
-                self._give(session)
+    def hold(self) -> Iterator[Log]:
+        """Lend the whole log as of one moment."""
+        with self._turn_of_memory() if self._path == file.MEMORY else self._lent() as session:
+            try:
+                session.connection.execute("BEGIN")
+                with session.everything() as log:
+                    yield log
+            except sqlite3.Error as error:
+                raise translated(error, self._path) from error
 
-    def borrow(self, connection: object) -> Connections:
+    def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
         if not isinstance(connection, sqlite3.Connection):
             raise InvalidCursorError(
                 f"connection must be a sqlite3.Connection to {self._path}, not {kind(connection)}."
             )
-        return Borrowed(connection, self._file)
+        return Borrowed(connection, self.file)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
         self._closed = True
         if self._guard.forked():
             return  # A child must not close what its parent uses.
-        # Another thread may take the last one in between.
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().connection.close()
-        if self._turn.acquire(blocking=False):
-            if self._writer is not None:
-                self._writer.connection.close()
-                self._writer = None
-            self._turn.release()
+        me = get_ident()
+        if self._turn.owner == me:
+            self._close_idle(writer=False)  # In the middle of it; it ends in a moment.
+            return
+        try:
+            self._close_idle(writer=self._turn.take_if_free())
+        finally:
+            if self._turn.owner == me:
+                self._turn.owner = None
+                self._turn.wake()
 
     # --- the session that writes ---
 
-    def _take_turn(self) -> SQLiteSession:
-        self._guard.check()
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
-            raise LedgerBusyError(
-                f"{self._path} is being written to by another thread, longer than the busy "
-                "time-out. Nothing was appended; try again."
-            )
+    def _in_turn(self, work: Callable[[SQLiteSession], T]) -> T:
+        self._turn.refuse_within()
+        me = get_ident()
         try:
-            self._refuse_closed()
-            return self._writer or self._open_writer()
-        except BaseException:
-            self._turn.release()
-            raise
+            try:
+                return work(self._take_turn())
+            except sqlite3.Error as error:
+                raise translated(error, self._path) from error
+            finally:
+                self._tidy_up()
+        finally:
+            # No call comes before this, so nothing that a handler of signals raises does.
+            if self._turn.owner == me:
+                self._turn.owner = None
+                self._turn.wake()
+
+    @contextmanager
+    def _turn_of_memory(self) -> Iterator[SQLiteSession]:
+        self._turn.refuse_within()
+        me = get_ident()
+        try:
+            yield self._take_turn()
+        finally:
+            if self._turn.owner == me:
+                self._turn.owner = None
+                self._turn.wake()
+
+    def _take_turn(self) -> SQLiteSession:
+        """Take the turn; whoever asks for it ends it, if it is his by then."""
+        self._guard.check()
+        self._turn.take(self._busy_timeout_s)
+        self._refuse_closed()
+        if self._writer is None or not _rolled_back(self._writer):
+            self._writer = self._open_writer()
+        return self._writer
+
+    def _tidy_up(self) -> None:
+        """Leave no transaction open; what this is kept from doing, the next turn begins with."""
+        if self._turn.owner == get_ident():
+            if self._writer is not None and not _rolled_back(self._writer):
+                self._writer = None
+            if self._closed:
+                self._close_idle(writer=True)
+
+    def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
+        # If anything fails, the session is rolled back at the end of its turn.
+        self._heads.begin(session.begin())
+        result = work(session)
+        rows = session.commit()
+        self._heads.committed()
+        if self._log.grew(rows):
+            self._checkpoint(session.connection)
+        return result
 
     def _open_writer(self) -> SQLiteSession:
         self._heads = Heads()
-        self._writer = self._connect(self._heads)
-        return self._writer
-
-    def _end_turn(self, session: SQLiteSession) -> None:
-        if not _rolled_back(session):
-            self._writer = None
-        self._turn.release()
-        if self._closed:
-            self.close()
-
-    def _run_in_turn(self, work: Callable[[SQLiteSession], T], *, transact: bool = False) -> T:
-        session = self._take_turn()
-        try:
-            if not transact:
-                return work(session)
-            # If anything fails, the session is rolled back at the end of its turn.
-            self._heads.begin(session.begin())
-            result = work(session)
-            rows = session.commit()
-            self._heads.committed()
-            if self._log.grew(rows):
-                self._checkpoint(session.connection)
-            return result
-        except sqlite3.Error as error:
-            raise translated(error, self._path) from error
-        finally:
-            self._end_turn(session)
+        return self._connect(self._heads)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
@@ -169,9 +196,19 @@ class Pool:
 
     # --- those that read ---
 
+    @contextmanager
+    def _lent(self) -> Iterator[SQLiteSession]:
+        session = self._take()
+        try:
+            yield session
+        finally:
+            self._give(session)
+
     def _take(self) -> SQLiteSession:
         self._guard.check()
         self._refuse_closed()
+        if self._forking:
+            self._not_forking.wait()
         try:
             return self._idle.pop()
         except IndexError:
@@ -187,10 +224,49 @@ class Pool:
         if self._closed:
             raise StorageError(f"The ledger on {self._path} is closed; open it again.")
 
+    # --- around a fork, in the thread that forks ---
+
+    def before_fork(self) -> bool:
+        """Close all connections, and open none until `after_fork`; say whether none is open."""
+        self._not_forking.clear()
+        self._forking = True
+        if self._turn.owner != get_ident():
+            with suppress(LedgerBusyError):
+                self._turn.take(FORK_WAITS_S)
+                self._stopped_for_fork = True
+        until = time.monotonic() + FORK_WAITS_S
+        while True:
+            self._close_idle(writer=self._stopped_for_fork)
+            with self._opening:
+                in_use = [session for session in self._open if not session.closed]
+            if not in_use or time.monotonic() > until:
+                return not in_use
+            time.sleep(0.001)
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._forking = False
+        self._not_forking.set()
+        if self._stopped_for_fork:
+            self._stopped_for_fork = False
+            self._turn.owner = None
+            self._turn.wake()
+
+    # --- connections ---
+
+    def _close_idle(self, *, writer: bool) -> None:
+        # Another thread may take the last one in between.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+        if writer and self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
     def _connect(self, heads: Heads | None = None) -> SQLiteSession:
         try:
             connection = sqlite3.connect(
-                self._file,
+                self.file,
                 timeout=self._busy_timeout_s,
                 isolation_level=None,
                 check_same_thread=False,
@@ -208,7 +284,10 @@ class Pool:
         except sqlite3.Error as error:
             connection.close()
             raise translated(error, self._path) from error
-        return SQLiteSession(connection, heads)
+        session = SQLiteSession(connection, heads)
+        with self._opening:
+            self._open.add(session)
+        return session
 
 
 def _rolled_back(session: SQLiteSession) -> bool:
@@ -218,6 +297,6 @@ def _rolled_back(session: SQLiteSession) -> bool:
         try:
             session.connection.rollback()
         except sqlite3.Error:
-            session.connection.close()  # This rolls back as well.
+            session.close()  # This rolls back as well.
             return False
     return True

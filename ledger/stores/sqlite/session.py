@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import repeat
 
 import attrs
 
-from ledger import codec
+from ledger import codec, fields
 from ledger.chain import STATE, Head
-from ledger.codec import TAGS, Content, Row
+from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
-from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery
-from ledger.stores import Draft
+from ledger.errors import BrokenChainError
+from ledger.events import CursorReset, Entry, EntryQuery
+from ledger.stores import Draft, Horizon
+from ledger.stores.conditions import TAG_IDS, conditions
 from ledger.stores.sqlite.heads import Heads
 from ledger.verification import StoredHead
 
@@ -27,9 +30,6 @@ _ENTRY = """
     e.actor, e.metadata, t.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
     e.outcome, e.reason, e.message, e.occurred_at, e.digest
 """
-
-# As the schema has them in ledger_tags.
-TAG_IDS = {"cursor.advanced.v1": 1, "cursor.reset.v1": 2, "cursor.error.v1": 3}
 
 HEAD = f"""
 SELECT id, {_STATE} FROM ledger_cursors
@@ -50,9 +50,9 @@ UPDATE_HEAD = f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in S
 
 INSERT_EVENT = """
 INSERT INTO ledger_events (
-    cursor_id, version, epoch, recorded_at, actor, metadata, tag_id, previous_sequence, sequence,
-    delivery_id, delivered_at, outcome, reason, message, occurred_at, digest
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    position, cursor_id, version, epoch, recorded_at, actor, metadata, tag_id, previous_sequence,
+    sequence, delivery_id, delivered_at, outcome, reason, message, occurred_at, digest
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 CURSORS = f"""
@@ -69,6 +69,11 @@ LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 WHERE {{conditions}}
 ORDER BY {{order}} LIMIT ?
 """
+
+OF_KEY = (
+    "e.cursor_id = (SELECT id FROM ledger_cursors"
+    " WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?)"
+)
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
@@ -92,10 +97,16 @@ class SQLiteSession:
 
     def __init__(self, connection: sqlite3.Connection, heads: Heads | None = None) -> None:
         self.connection = connection
+        self.closed = False
         self._heads = heads
         # For all statements whose rows are fetched at once; to make one takes 0.5 µs.
         self._cursor = self._rows()
         self._changes = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.closed = True
+        self.connection.close()
 
     # --- a write transaction ---
 
@@ -111,15 +122,26 @@ class SQLiteSession:
         before, self._changes = self._changes, self.connection.total_changes
         return self._changes - before
 
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """Do nothing: whoever writes has the whole file to itself."""
+
+    def confirm(self) -> None:
+        """Do nothing: heads are read, or known to be unchanged, within the transaction."""
+
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
         if self._heads is not None and (head := self._heads.get(key)) is not None:
             return head
         place = (key.stream_name, key.subject_id, key.consumer_id)
-        rows = self._cursor.execute(HEAD, place).fetchall()
+        rows = self._row_of(key, HEAD, place)
         return Head.of(key, rows[0]) if rows else None
 
-    def append(self, drafts: Sequence[Draft], heads: Collection[Head]) -> None:
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],
+        positions: Sequence[int] | None = None,
+    ) -> None:
         """Store entries, in order, and the heads that their cursors have after them."""
         execute = self._cursor.execute
         ids = {}
@@ -133,11 +155,13 @@ class SQLiteSession:
                 execute(UPDATE_HEAD, (*head.state, head.cursor_id))
             if self._heads is not None:
                 self._heads.store(head)
-        if len(drafts) == 1:
-            execute(INSERT_EVENT, _event(ids, *drafts[0]))
+        if positions is None and len(drafts) == 1:
+            execute(INSERT_EVENT, _event(None, ids, *drafts[0]))
         else:
+            places = repeat(None) if positions is None else positions
             self._cursor.executemany(
-                INSERT_EVENT, [_event(ids, head, said) for head, said in drafts]
+                INSERT_EVENT,
+                [_event(place, ids, *draft) for place, draft in zip(places, drafts, strict=False)],
             )
 
     # --- reading, a page at a time ---
@@ -145,7 +169,7 @@ class SQLiteSession:
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Give the cursor of `key`; None if it has no entry."""
         place = (key.stream_name, key.subject_id, key.consumer_id)
-        rows = self._cursor.execute(CURSOR, place).fetchall()
+        rows = self._row_of(key, CURSOR, place)
         return codec.cursor(key, rows[0]) if rows else None
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
@@ -157,25 +181,34 @@ class SQLiteSession:
         found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
         return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
 
-    def last_position(self) -> int:
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled: to its end, for one writes after the other."""
+        last = self.select(LAST_POSITION)[0][0] or 0
+        return Horizon(position=last, last=last)
+
+    def until(self, query: EntryQuery) -> int:  # noqa: ARG002 - of the protocol
         """Give the position of the last entry; 0 if there is none."""
-        return self.select(LAST_POSITION)[0][0] or 0
+        return self.horizon().position
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
-        conditions, values = _conditions(query)
-        conditions.append("e.position <= ?")
+        asked, values = conditions(query)
+        if query.key is not None:
+            key = query.key
+            asked.append(OF_KEY)
+            values += (key.stream_name, key.subject_id, key.consumer_id)
+        asked.append("e.position <= ?")
         values.append(until)
         # One cursor's entries are found by version; those of many, and resets, by position.
         resets = query.kinds == (CursorReset,)
         by_version = query.key is not None and not resets
         order = "e.version" if by_version else "e.position"
         if after is not None:
-            conditions.append(f"{order} {'<' if query.newest_first else '>'} ?")
+            asked.append(f"{order} {'<' if query.newest_first else '>'} ?")
             values.append(after.version if by_version else after.position)
         statement = ENTRIES.format(
             index="INDEXED BY ledger_events_resets" if resets else "",
-            conditions=" AND ".join(conditions),
+            conditions=" AND ".join(asked),
             order=order + (" DESC" if query.newest_first else ""),
         )
         return [codec.entry(row) for row in self.select(statement, (*values, rows))]
@@ -183,11 +216,11 @@ class SQLiteSession:
     # --- the whole log, for a check, or to make the stored cursors anew ---
 
     @contextmanager
-    def suspicious(self) -> Iterator[None]:
+    def everything(self) -> Iterator[SQLiteSession]:
         """Read text that is no UTF-8 as well, so that a check can say where it is."""
         self.connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         try:
-            yield
+            yield self
         finally:
             self.connection.text_factory = str
 
@@ -205,6 +238,10 @@ class SQLiteSession:
         """Give (position, digest) of every entry, by position."""
         return self._rows().execute(DIGESTS)
 
+    def settled(self) -> int:
+        """Give the last position there can be: one writes after the other."""
+        return fields.SEQUENCE_MAX
+
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
         self._cursor.execute(UPDATE_HEAD, (*state, cursor_id))
@@ -215,6 +252,17 @@ class SQLiteSession:
         """Give all rows of a small result."""
         return self._cursor.execute(statement, values).fetchall()
 
+    def _row_of(self, key: CursorKey, statement: str, place: tuple[str, ...]) -> list[Row]:
+        try:
+            return self._cursor.execute(statement, place).fetchall()
+        except sqlite3.OperationalError as error:
+            # Raised by the driver itself, without a code of SQLite's.
+            if "decode" not in str(error):
+                raise
+            raise BrokenChainError(
+                str(key), "its stored cursor has text that is no UTF-8"
+            ) from None
+
     def _rows(self) -> sqlite3.Cursor:
         cursor = self.connection.cursor()
         # A caller's connection may make its rows into something else.
@@ -222,48 +270,8 @@ class SQLiteSession:
         return cursor
 
 
-def _event(ids: Mapping[CursorKey, int | None], head: Head, content: Content) -> Row:
+def _event(
+    position: int | None, ids: Mapping[CursorKey, int | None], head: Head, content: Content
+) -> Row:
     cursor_id = head.cursor_id or ids[head.cursor.key]
-    return (cursor_id, *content[3:8], TAG_IDS[content[8]], *content[9:], head.digest)
-
-
-def _conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
-    conditions: list[str] = []
-    values: list[object] = []
-
-    def where(condition: str, *bound: object) -> None:
-        conditions.append(condition)
-        values.extend(bound)
-
-    if query.key is not None:
-        key = query.key
-        where(
-            "e.cursor_id = (SELECT id FROM ledger_cursors"
-            " WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?)",
-            *(key.stream_name, key.subject_id, key.consumer_id),
-        )
-    for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
-        if value := getattr(query, column[2:]):
-            where(f"{column} = ?", value)
-    if ids := [str(TAG_IDS[TAGS[kind]]) for kind in query.kinds]:
-        # Spelled out, not bound, or SQLite cannot know that the index of resets will do.
-        where(f"e.tag_id IN ({', '.join(ids)})" if ids[1:] else f"e.tag_id = {ids[0]}")
-    bounds = (
-        ("e.recorded_at >= ?", query.recorded_from and codec.micros(query.recorded_from)),
-        ("e.recorded_at <= ?", query.recorded_until and codec.micros(query.recorded_until)),
-        ("e.position >= ?", query.position_from),
-        ("e.position <= ?", query.position_until),
-        ("e.version >= ?", query.version_from),
-        ("e.version <= ?", query.version_until),
-    )
-    for condition, bound in bounds:
-        if bound is not None:
-            where(condition, bound)
-    if query.covering is not None:
-        where(
-            "(min(e.previous_sequence, e.sequence) < ?"
-            " AND ? <= max(e.previous_sequence, e.sequence)"
-            f" OR e.tag_id = {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence = ?)",
-            *(query.covering,) * 3,
-        )
-    return conditions, values
+    return (position, cursor_id, *content[3:8], TAG_IDS[content[8]], *content[9:], head.digest)

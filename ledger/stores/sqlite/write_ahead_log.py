@@ -27,6 +27,7 @@ PAGES_A_COMMIT = 3
 ROWS_A_PAGE = 12
 PAGE_BYTES = 4_096
 
+HOLDER_WAITS_MS = 100
 DRAIN_S = 0.005
 DRAIN_ROUNDS_MAX = 20
 
@@ -39,7 +40,8 @@ class WriteAheadLog:
     modes FULL, RESTART and TRUNCATE, no reader is waited for while it reads on and on.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, busy_timeout_s: float) -> None:
+        self._busy_timeout_ms = int(busy_timeout_s * 1_000)
         self._ours = RESET_RACE and path != MEMORY
         self._pages = 0
         # What others left in it counts too, or many short-lived processes would never copy it.
@@ -61,12 +63,17 @@ class WriteAheadLog:
         # A log that is copied whole is begun anew by the next commit, unless somebody reads in it;
         # then the next checkpoint finds it longer. One that is not is tried again soon.
         again = PAGES_MAX - PAGES_AGAIN
-        holder.execute("BEGIN IMMEDIATE")
+        # The caller's own commit is done. He need not wait long for this.
+        wait_ms = min(self._busy_timeout_ms, HOLDER_WAITS_MS)
+        holder.execute(f"PRAGMA busy_timeout = {wait_ms}")
         try:
+            holder.execute("BEGIN IMMEDIATE")
             again = 0 if _copied(copier) else again
         finally:
-            holder.execute("ROLLBACK")
             self._pages = again
+            if holder.in_transaction:
+                holder.execute("ROLLBACK")
+            holder.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
 
 def _copied(connection: sqlite3.Connection) -> bool:

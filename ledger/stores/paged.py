@@ -1,0 +1,147 @@
+"""A Store over the connections of one database: long readings are made page by page.
+
+Between two pages no connection is held, and no transaction is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol, TypeVar
+
+import attrs
+
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.events import Entry, EntryQuery
+from ledger.repair import Repairable
+from ledger.stores import Horizon, Transaction
+from ledger.verification import Log
+
+__all__ = ["Connections", "PagedStore", "Session"]
+
+T = TypeVar("T")
+
+# So many rows are held at a time; the first page is short, for callers that want just a few.
+PAGE_ROWS_FIRST = 64
+PAGE_ROWS_MAX = 1_024
+
+
+class Session(Protocol):
+    """What is read over one connection, at most a page at a time."""
+
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+
+    def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
+        """Give the cursors that come next after `after`, at most `rows`."""
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled, for what is read behind this."""
+
+    def until(self, query: EntryQuery) -> int:
+        """Give the position up to which nothing that `query` chooses can be missed any more."""
+
+    def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
+        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+
+
+class Connections(Protocol):
+    """Lends sessions, and runs transactions; on connections of its own, or on a caller's."""
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work`, which only reads."""
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction; if it raises, nothing has happened."""
+
+    def hold(self) -> AbstractContextManager[Log]:
+        """Lend the whole log as of one moment."""
+
+    def borrow(self, connection: object) -> Connections:
+        """Lend the caller's own connection instead."""
+
+    def close(self) -> None:
+        """Lend no more."""
+
+
+@attrs.frozen
+class PagedStore:
+    """A Store, whatever the database."""
+
+    connections: Connections
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
+        return self.connections.write(work)
+
+    def repair(self, work: Callable[[Repairable], T]) -> T:
+        """Run `work`, which writes stored cursors anew, in one transaction."""
+
+        def on_everything(transaction: Transaction) -> T:
+            with transaction.everything() as log:
+                return work(log)
+
+        return self.connections.write(on_everything)
+
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+        return self.connections.read(lambda session: session.cursor(key))
+
+    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
+        """Give cursors by stream, subject and consumer, in code-point order."""
+        last: Cursor | None = None
+        for rows in _page_sizes(query.limit):
+            after = last.key if last else None
+            page = self.connections.read(partial(_cursors, query, after, rows))
+            yield from page
+            if len(page) < rows:
+                return
+            last = page[-1]
+
+    def entries(self, query: EntryQuery) -> Iterator[Entry]:
+        """Give entries by position, up to the last one that was settled when this began."""
+        until = self.connections.read(lambda session: session.until(query))
+        last: Entry | None = None
+        for rows in _page_sizes(query.limit):
+            page = self.connections.read(partial(_entries, query, last, until, rows))
+            yield from page
+            if len(page) < rows:
+                return
+            last = page[-1]
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled."""
+        return self.connections.read(lambda session: session.horizon())
+
+    def snapshot(self) -> AbstractContextManager[Log]:
+        """Hold the log still for a check."""
+        return self.connections.hold()
+
+    def using(self, connection: object) -> PagedStore:
+        """Give the same log inside the transaction of a caller's connection."""
+        return PagedStore(self.connections.borrow(connection))
+
+    def close(self) -> None:
+        """Close the connections; later calls are refused."""
+        self.connections.close()
+
+
+def _cursors(
+    query: CursorQuery, after: CursorKey | None, rows: int, session: Session
+) -> list[Cursor]:
+    return session.cursors(query, after, rows)
+
+
+def _entries(
+    query: EntryQuery, after: Entry | None, until: int, rows: int, session: Session
+) -> list[Entry]:
+    return session.entries(query, after, until, rows)
+
+
+def _page_sizes(limit: int) -> Iterator[int]:
+    """Give the sizes of pages to ask for, `limit` rows in all; without end if `limit` is 0."""
+    asked, rows = 0, PAGE_ROWS_FIRST
+    while not limit or asked < limit:
+        yield min(rows, limit - asked) if limit else rows
+        asked, rows = asked + rows, min(rows * 4, PAGE_ROWS_MAX)

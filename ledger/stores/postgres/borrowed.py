@@ -1,0 +1,134 @@
+"""A connection that a caller lends, and the transaction that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.fields import kind
+from ledger.stores import Transaction
+from ledger.stores.postgres import migrations
+from ledger.stores.postgres.errors import translated
+from ledger.stores.postgres.session import PostgresSession
+from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.transactions import Held
+from ledger.verification import Log
+
+__all__ = ["Borrowed"]
+
+T = TypeVar("T")
+
+TRIES_MAX = 5
+
+
+class Borrowed:
+    """A caller's connection: everything happens in the transaction that it is in."""
+
+    def __init__(self, connection: object, *, schema: str, place: str, ledger_id: str) -> None:
+        if isinstance(connection, psycopg.AsyncConnection):
+            raise InvalidCursorError(
+                "the connection is asynchronous, and the ledger would block its loop. Lend a "
+                "psycopg.Connection, in a thread: await asyncio.to_thread(work, connection)."
+            )
+        if not isinstance(connection, psycopg.Connection):
+            raise InvalidCursorError(
+                f"connection must be a psycopg.Connection to {place}, not {kind(connection)}."
+            )
+        self._place = place
+        self._session = PostgresSession(connection, statements(schema), lent=True)
+        self._check(connection, schema, ledger_id)
+
+    def read(self, work: Callable[[PostgresSession], T]) -> T:
+        """Run `work`, which sees what the caller's transaction has done so far."""
+        self._refuse_failed()
+        try:
+            return work(self._session)
+        except psycopg.Error as error:
+            raise translated(error, self._place) from error
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
+        self._refuse_failed()
+        connection = self._session.connection
+        status = connection.info.transaction_status
+        if status == TransactionStatus.IDLE and connection.autocommit:
+            raise StorageError(
+                "the connection is in autocommit mode and in no transaction, so there is nothing "
+                "to be part of. Begin one: with connection.transaction(): …"
+            )
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self._savepoint():
+                    transaction = Held(self._session)
+                    result = work(transaction)
+                    transaction.send(None)
+                    return result
+            except psycopg.Error as error:
+                # Another has made the same cursor just now: it is seen from here on.
+                if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
+                    continue
+                raise translated(error, self._place) from error
+
+    def hold(self) -> AbstractContextManager[Log]:
+        """Refuse: a caller's transaction does not hold the log still."""
+        raise InvalidCursorError(
+            "verify and checkpoint need a moment of their own; call them on the ledger itself, "
+            "not on the one inside your transaction."
+        )
+
+    def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
+        """Refuse: this one is lent already."""
+        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
+
+    def close(self) -> None:
+        """Leave the connection to its owner."""
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        # Not connection.transaction(): where none is open, that would commit at its end.
+        execute = self._session.execute
+        try:
+            execute(b"SAVEPOINT cursor_ledger")
+            yield
+            execute(b"RELEASE cursor_ledger")
+        except BaseException:
+            with suppress(psycopg.Error):
+                execute(b"ROLLBACK TO cursor_ledger")
+                execute(b"RELEASE cursor_ledger")
+            raise
+
+    def _refuse_failed(self) -> None:
+        if self._session.connection.info.transaction_status == TransactionStatus.INERROR:
+            raise StorageError(
+                "the transaction of the connection has failed before; roll it back, and run it "
+                "again."
+            )
+
+    def _check(self, connection: psycopg.Connection[Any], schema: str, ledger_id: str) -> None:
+        self._refuse_failed()
+        idle = connection.info.transaction_status == TransactionStatus.IDLE
+        try:
+            if migrations.pending(connection, schema):
+                raise SchemaVersionError(
+                    f"the connection's database has no ledger in its schema {schema}; lend one to "
+                    f"{self._place}."
+                )
+            if migrations.ledger_id(connection, schema) != ledger_id:
+                raise InvalidCursorError(
+                    f"the connection is to another ledger than {self._place}; lend it one to the "
+                    "same database."
+                )
+        except psycopg.Error as error:
+            raise translated(error, self._place) from error
+        finally:
+            # To look is no reason to leave a transaction open.
+            if idle and not connection.autocommit:
+                with suppress(psycopg.Error):
+                    connection.rollback()

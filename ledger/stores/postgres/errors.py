@@ -1,0 +1,67 @@
+"""What PostgreSQL reports, in the ledger's words. At this edge all psycopg errors end."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from ledger import fields
+from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
+
+__all__ = ["is_lost", "is_race", "translated"]
+
+_BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+_SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
+    ((errors.DiskFull,), "has no room to grow. Nothing was appended; make room and try again"),
+    (
+        (errors.InsufficientPrivilege,),
+        "refused, for this user may not do that; docs/postgresql.md has the role that may",
+    ),
+    (
+        (errors.ReadOnlySqlTransaction,),
+        "can only be read from, for it is a standby, or set so; see target_session_attrs",
+    ),
+    ((errors.TooManyConnections,), "has no connection left; lower pool_max_size, or try again"),
+    ((errors.QueryCanceled,), "cancelled the statement; nothing was appended"),
+)
+# The server was stopped, has crashed, or is about to be ready.
+_GONE = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+
+
+def is_lost(error: psycopg.Error, connection: psycopg.Connection[object] | None) -> bool:
+    """Say whether the connection is gone, and with it perhaps the answer to what was sent."""
+    if isinstance(error, _GONE) or (connection is not None and connection.closed):
+        return True
+    return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+
+
+def is_race(error: psycopg.Error) -> bool:
+    """Say whether the same again may succeed: others made the cursor, or went the other way."""
+    return isinstance(
+        error, errors.UniqueViolation | errors.DeadlockDetected | errors.SerializationFailure
+    )
+
+
+def translated(error: psycopg.Error, place: str) -> StorageError:
+    """Give the error of ours for one of PostgreSQL's at `place`, which names the database."""
+    message = _message(error)
+    if isinstance(error, _BUSY):
+        return LedgerBusyError(
+            f"{place} is held by another transaction, longer than the busy time-out, or was "
+            f"changed by it ({message}). Nothing was appended; roll back and try again."
+        )
+    if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
+        return SchemaVersionError(
+            f"{place} has no ledger in it ({message}). "
+            "Open it once with ledger.open(…) to make one."
+        )
+    for kinds, sentence in _SENTENCES:
+        if isinstance(error, kinds):
+            return StorageError(f"{place} {sentence} ({message}).")
+    return StorageError(f"{place} could not do it: {message}.")
+
+
+def _message(error: psycopg.Error) -> str:
+    """Give what the server said, on one line; a URL in it loses its password."""
+    said = error.diag.message_primary or str(error) or type(error).__name__
+    return fields.message(" ".join(said.split()), "message").rstrip(".")

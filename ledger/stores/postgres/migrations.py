@@ -1,0 +1,101 @@
+"""The versions of the schema on PostgreSQL, and how a database gets to the newest."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from ledger.errors import SchemaVersionError, StorageError
+
+__all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]
+
+SCHEMAS = ("0001_ledger",)
+"""The migrations, in order. One that was released never changes."""
+
+_APPLIED = """
+CREATE TABLE IF NOT EXISTS ledger_migrations (
+    name       text        NOT NULL PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+# All ledgers of a database share this lock, for the moment in which they are made.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('cursor-ledger'), hashtext('migrations'))"
+
+
+def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """Give the migrations that are yet to be applied. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed the tables.
+    """
+    rows = connection.cursor(row_factory=tuple_row)
+    known = rows.execute(
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s"
+        " AND tablename = 'ledger_migrations'",
+        (schema,),
+    ).fetchone()
+    applied = set()
+    if known:
+        table = sql.Identifier(schema, "ledger_migrations")
+        named = rows.execute(sql.SQL("SELECT name FROM {}").format(table))
+        applied = {row[0] for row in named.fetchall()}
+    if newer := sorted(applied.difference(SCHEMAS)):
+        raise SchemaVersionError(
+            f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
+            "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
+        )
+    return [name for name in SCHEMAS if name not in applied]
+
+
+def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
+    """Give what tells this ledger from all others."""
+    table = sql.Identifier(schema, "ledger_identity")
+    rows = connection.cursor(row_factory=tuple_row)
+    rows.execute(sql.SQL("SELECT id::text FROM {}").format(table))
+    return str(rows.fetchall()[0][0])
+
+
+def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: str) -> None:
+    """Make the tables, or bring them up to date, in one transaction; else only look at them.
+
+    Raises SchemaVersionError before anything is changed, StorageError.
+    """
+    [(encoding, standby)] = connection.execute(
+        "SELECT current_setting('server_encoding'), pg_is_in_recovery()"
+    ).fetchall()
+    if encoding != "UTF8":
+        raise StorageError(
+            f"{place} keeps its text in {encoding}, which cannot hold every key; make a database "
+            "with ENCODING 'UTF8'."
+        )
+    if standby:
+        raise StorageError(
+            f"{place} is a standby. It cannot be written to, nor be asked who is still writing, so "
+            "that a reader could miss an entry. Name the primary, or all hosts and "
+            "target_session_attrs=read-write."
+        )
+    if not pending(connection, schema):
+        return
+    with connection.transaction():
+        # Of several processes one makes the tables, and the others find them made.
+        connection.execute(_LOCK)
+        names = pending(connection, schema)
+        if not names:
+            return
+        there = connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (schema,)
+        ).fetchone()
+        if not there:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        connection.execute(
+            sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(sql.Identifier(schema))
+        )
+        connection.execute(_APPLIED)
+        for name in names:
+            script = files(__package__).joinpath(f"schema/{name}.sql").read_bytes()
+            connection.execute(script)
+            connection.execute("INSERT INTO ledger_migrations (name) VALUES (%s)", (name,))

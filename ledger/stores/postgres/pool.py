@@ -1,0 +1,291 @@
+"""Connections of our own: opened as they are wanted, and again after the server was gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, TypeVar
+
+import attrs
+import psycopg
+import psycopg_pool
+
+from ledger.chain import Head
+from ledger.cursor import CursorKey
+from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
+from ledger.forks import ForkGuard
+from ledger.stores import Transaction
+from ledger.stores.postgres import migrations
+from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.borrowed import Borrowed
+from ledger.stores.postgres.errors import is_lost, is_race, translated
+from ledger.stores.postgres.session import (
+    PostgresLog,
+    PostgresSession,
+    cursor_id,
+    send_all_numbers_alike,
+)
+from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.transactions import COPY_ROWS_MIN, Held, Remembered, UnsureError
+from ledger.verification import Log
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+
+Connection = psycopg.Connection[Any]
+
+HEADS_MAX = 4_096
+RETRY_S = 0.05
+
+
+@attrs.frozen
+class Sent:
+    """A transaction that was sent, whose answer was lost; and what its work gave."""
+
+    transaction: Remembered | Held
+    result: Any
+
+
+class Pool:
+    """Connections of our own to one server, or to several of which one can be written to."""
+
+    def __init__(self, address: Address, *, durability: str, busy_timeout_s: float) -> None:
+        self._address = address
+        self._place = address.place
+        self._durability = durability
+        self._busy_timeout_s = busy_timeout_s
+        self._guard = ForkGuard()
+        self._sql = statements(address.schema)
+        self._known: dict[CursorKey, Head] = {}
+        self._closed = False
+        options = {
+            "autocommit": True,
+            "fallback_application_name": "cursor-ledger",
+        }
+        try:
+            # First by hand, for the pool would go on trying whatever is wrong.
+            with psycopg.connect(address.conninfo, **options) as connection:  # type: ignore[arg-type]
+                self._configure(connection)
+                migrations.bring_up_to_date(connection, address.schema, self._place)
+                self._ledger_id = migrations.ledger_id(connection, address.schema)
+        except psycopg.Error as error:
+            raise translated(error, self._place) from error
+        self._pool = psycopg_pool.ConnectionPool(
+            address.conninfo,
+            kwargs=options,
+            min_size=address.pool_min_size,
+            max_size=address.pool_max_size,
+            configure=self._configure,
+            open=True,
+            name="cursor-ledger",
+        )
+
+    def read(self, work: Callable[[PostgresSession], T]) -> T:
+        """Run `work`, which only reads; again if the connection was lost."""
+        until = time.monotonic() + self._busy_timeout_s
+        while True:
+            with self._lend(until) as connection:
+                try:
+                    return work(PostgresSession(connection, self._sql))
+                except psycopg.Error as error:
+                    self._go_on_or_raise(error, connection, until)
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
+
+        What others were in the way of is run again, until the busy time-out.
+        """
+        until = time.monotonic() + self._busy_timeout_s
+        lost: list[Sent] = []
+        remembered = True
+        while True:
+            with self._lend(until, lost) as connection:
+                session = PostgresSession(connection, self._sql)
+                sent: list[Sent] = []
+                try:
+                    if remembered:
+                        remembered = False
+                        with suppress(UnsureError):
+                            return self._by_what_is_remembered(session, work, sent)
+                        sent.clear()
+                    return self._under_locks(session, work, sent, lost)
+                except psycopg.Error as error:
+                    if sent:
+                        for head in getattr(sent[0].transaction, "heads", ()):
+                            self._known.pop(head.cursor.key, None)
+                    if is_lost(error, connection):
+                        lost += sent
+                    self._go_on_or_raise(error, connection, until, lost)
+                finally:
+                    _rolled_back(connection)
+
+    @contextmanager
+    def hold(self) -> Iterator[Log]:
+        """Lend the whole log as of one moment."""
+        until = time.monotonic() + self._busy_timeout_s
+        with self._lend(until) as connection:
+            session = PostgresSession(connection, self._sql)
+            try:
+                settled = session.horizon().position
+                # Behind the horizon: all that is settled by it can be seen from this moment.
+                session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield PostgresLog(session, settled)
+            except psycopg.Error as error:
+                raise translated(error, self._place) from error
+            finally:
+                _rolled_back(connection)
+
+    def borrow(self, connection: object) -> Borrowed:
+        """Lend the caller's own connection to the same database instead."""
+        return Borrowed(
+            connection,
+            schema=self._address.schema,
+            place=self._place,
+            ledger_id=self._ledger_id,
+        )
+
+    def close(self) -> None:
+        """Close the connections; what is in use is closed when it is given back."""
+        self._closed = True
+        if not self._guard.forked():
+            self._pool.close()
+
+    # --- transactions ---
+
+    def _by_what_is_remembered(
+        self, session: PostgresSession, work: Callable[[Transaction], T], sent: list[Sent]
+    ) -> T:
+        transaction = Remembered(self._known)
+        result = work(transaction)
+        if transaction.drafts:
+            head = transaction.drafts[0][0]
+            sent.append(Sent(transaction, result))
+            try:
+                transaction.send(session)
+            except UnsureError:
+                self._known.pop(head.cursor.key, None)
+                raise
+            self._known[head.cursor.key] = head
+        return result
+
+    def _under_locks(
+        self,
+        session: PostgresSession,
+        work: Callable[[Transaction], T],
+        sent: list[Sent],
+        lost: list[Sent],
+    ) -> T:
+        transaction = Held(session)
+        session.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+        for earlier in lost:
+            if self._happened(session, earlier):
+                return earlier.result  # type: ignore[no-any-return]
+        result = work(transaction)
+        sent.append(Sent(transaction, result))
+        few = len(transaction.drafts) < COPY_ROWS_MIN and psycopg.Pipeline.is_supported()
+        with session.connection.pipeline() if few else nullcontext() as pipeline:
+            try:
+                transaction.send(pipeline)
+                committed = session.execute(b"COMMIT")
+            except psycopg.Error:
+                if pipeline is not None:
+                    with suppress(psycopg.Error):
+                        pipeline.sync()  # Or psycopg would log what is raised here.
+                raise
+        if committed.statusmessage != "COMMIT":
+            raise StorageError(f"{self._place} has rolled back instead of committing.")
+        self._remember(transaction)
+        return result
+
+    def _happened(self, session: PostgresSession, earlier: Sent) -> bool:
+        """Say whether a transaction was committed whose answer was lost.
+
+        Under the locks that it had, for it may not have ended yet. It cannot begin any more: it
+        was sent on the condition of a head, or behind its locks.
+        """
+        head, _ = earlier.transaction.drafts[0]
+        Held(session).hold([head.cursor.key])
+        values = (cursor_id(head.cursor.key), head.cursor.version, head.digest)
+        return session.execute(self._sql.happened, values).fetchone() is not None
+
+    def _remember(self, transaction: Held) -> None:
+        if len(self._known) > HEADS_MAX:
+            self._known.clear()
+        for head in transaction.heads:
+            key = head.cursor.key
+            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key))
+
+    # --- connections ---
+
+    @contextmanager
+    def _lend(self, until: float, lost: list[Sent] | None = None) -> Iterator[Connection]:
+        self._guard.check()
+        if self._closed:
+            raise StorageError(f"The ledger on {self._place} is closed; open it again.")
+        try:
+            connection = self._pool.getconn(max(0.01, until - time.monotonic()))
+        except psycopg_pool.PoolTimeout as error:
+            raise self._out_of_time(error, lost) from error
+        except psycopg_pool.PoolClosed:
+            raise StorageError(f"The ledger on {self._place} is closed; open it again.") from None
+        except psycopg.Error as error:
+            raise translated(error, self._place) from error
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _out_of_time(self, error: Exception, lost: list[Sent] | None) -> StorageError:
+        if lost:
+            key = lost[0].transaction.drafts[0][0].cursor.key
+            return UnknownOutcomeError(
+                f"{self._place} was lost in the middle of a commit, and did not come back within "
+                f"the busy time-out. Whether the entry was appended is not known: look at {key} "
+                "before you ask for it again."
+            )
+        return LedgerBusyError(
+            f"{self._place} had no connection to give within the busy time-out: the server cannot "
+            f"be reached, or all {self._address.pool_max_size} are in use. Nothing was appended; "
+            f"try again. ({error})"
+        )
+
+    def _go_on_or_raise(
+        self,
+        error: psycopg.Error,
+        connection: Connection,
+        until: float,
+        lost: list[Sent] | None = None,
+    ) -> None:
+        """Return if the same is worth another try, and there is time for it."""
+        if is_lost(error, connection):
+            connection.close()
+            if time.monotonic() < until:
+                time.sleep(RETRY_S)
+                return
+            raise self._out_of_time(error, lost) from error
+        if is_race(error) and time.monotonic() < until:
+            return
+        raise translated(error, self._place) from error
+
+    def _configure(self, connection: Connection) -> None:
+        send_all_numbers_alike(connection)
+        milliseconds = int(self._busy_timeout_s * 1_000) or 1
+        connection.execute(f"SET lock_timeout = {milliseconds}".encode())
+        connection.execute(b"SET default_transaction_isolation = 'read committed'")
+        # What is durable by the server's settings, and perhaps on its standbys, stays so.
+        if self._durability == "normal":
+            connection.execute(b"SET synchronous_commit = off")
+        else:
+            connection.execute(
+                b"SELECT set_config('synchronous_commit', 'on', false)"
+                b" WHERE current_setting('synchronous_commit') = 'off'"
+            )
+
+
+def _rolled_back(connection: Connection) -> None:
+    """End what was not committed. If that fails, the pool throws the connection away."""
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            connection.execute(b"ROLLBACK")

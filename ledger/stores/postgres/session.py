@@ -1,0 +1,190 @@
+"""What is read over one PostgreSQL connection, the ledger's own or a caller's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg.types.numeric import Int8Dumper
+
+from ledger import codec
+from ledger.codec import Row
+from ledger.cursor import Cursor, CursorKey, CursorQuery
+from ledger.errors import InvalidCursorError, StorageError
+from ledger.events import CursorReset, Entry, EntryQuery
+from ledger.stores import Horizon, Waiting
+from ledger.stores.conditions import conditions
+from ledger.stores.postgres.statements import Statements
+from ledger.verification import StoredHead
+
+__all__ = ["PostgresLog", "PostgresSession", "cursor_id", "same", "send_all_numbers_alike"]
+
+ITERATED_ROWS = 2_000
+
+_names = count(1)
+
+
+@lru_cache(maxsize=8_192)
+def cursor_id(key: CursorKey) -> int:
+    """Give the number that all rows of `key` are found by: 64 bits of its SHA-256."""
+    said = codec.dumps([key.consumer_id, key.stream_name, key.subject_id])
+    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], signed=True)
+
+
+class PostgresSession:
+    """One connection, and what the ledger reads over it."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], sql: Statements, *, lent: bool = False
+    ) -> None:
+        self.connection = connection
+        self.sql = sql
+        self._lent = lent
+
+    def rows(self) -> psycopg.Cursor[Row]:
+        """Give a cursor for statements of ours, whatever the connection makes of its rows."""
+        cursor = self.connection.cursor(row_factory=tuple_row)
+        if self._lent:
+            send_all_numbers_alike(cursor)
+        return cursor
+
+    def execute(self, statement: bytes, values: Sequence[object] = ()) -> psycopg.Cursor[Row]:
+        """Run a statement; its rows are in the cursor that this gives."""
+        return self.rows().execute(statement, values)
+
+    # --- a page at a time ---
+
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+        row = self.execute(self.sql.cursor, (cursor_id(key),)).fetchone()
+        return None if row is None else codec.cursor(same(key, row), row[3:])
+
+    def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
+        """Give the cursors that come next after `after`, at most `rows`."""
+        place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
+        parts = ("consumer_id", "stream_name", "subject_id")
+        chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
+        conditions = "".join(f" AND {part} = %s" for part in chosen)
+        statement = self.sql.cursors.replace("<conditions>", conditions).encode()
+        half = (*place, *chosen.values(), rows)
+        found = self.execute(statement, (*half, *half, rows)).fetchall()
+        return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
+
+    def until(self, query: EntryQuery) -> int:
+        """Give the position up to which nothing can be missed any more.
+
+        The entries of one cursor are appended one after the other, under its lock, so of those
+        all that can be seen are settled.
+        """
+        if query.key is not None:
+            rows = self.execute(self.sql.last_of_cursor, (cursor_id(query.key),)).fetchall()
+            return int(rows[0][0] or 0)
+        return self.horizon().position
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled, for what is read behind this."""
+        found = self.execute(self.sql.horizon)
+        [(last, isolation)] = found.fetchall()
+        if isolation != "read committed" and self.connection.info.transaction_status:
+            raise InvalidCursorError(
+                f"the connection is at {isolation.upper()}, where entries that commit late would "
+                "be missed. Read the log at READ COMMITTED."
+            )
+        found.nextset()
+        position = last
+        waiting = []
+        for low, pid, application, since in found.fetchall():
+            # The lock's name has 31 bits of the position that was the last when it was taken.
+            behind = (last - low) & 0x7FFFFFFF
+            if behind < 1 << 30:
+                position = min(position, last - behind)
+                waiting.append(
+                    Waiting(
+                        process=pid,
+                        application=application or "",
+                        since=None if since is None else codec.instant(since),
+                    )
+                )
+        return Horizon(position=position, last=last, waiting=tuple(waiting))
+
+    def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
+        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        asked, values = conditions(query)
+        asked.append("e.position <= ?")
+        values.append(until)
+        # One cursor's entries are found by version; those of many, and resets, by position.
+        by_version = query.key is not None and query.kinds != (CursorReset,)
+        order = "e.version" if by_version else "e.position"
+        if query.key is not None:
+            asked.append("e.cursor_id = ?")
+            values.append(cursor_id(query.key))
+        if after is not None:
+            asked.append(f"{order} {'<' if query.newest_first else '>'} ?")
+            values.append(after.version if by_version else after.position)
+        statement = self.sql.entries.replace(
+            "<conditions>", " AND ".join(asked).replace("?", "%s")
+        ).replace("<order>", order + (" DESC" if query.newest_first else ""))
+        found = self.execute(statement.encode(), (*values, rows))
+        return [codec.entry(row) for row in found.fetchall()]
+
+
+class PostgresLog:
+    """The whole log as of one moment; in a transaction that holds it still."""
+
+    def __init__(self, session: PostgresSession, settled: int) -> None:
+        self._session = session
+        self._settled = settled
+
+    def heads(self) -> Iterator[StoredHead]:
+        """Give every stored cursor, by id."""
+        for row in self._iterate(self._session.sql.heads_by_id):
+            yield row[0], "/".join(part for part in row[1:4] if part), row[4:]
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Give (cursor id, row) of every entry, by cursor id and then version."""
+        for row in self._iterate(self._session.sql.rows_by_cursor):
+            yield row[0], row[1:]
+
+    def digests(self) -> Iterator[tuple[int, bytes]]:
+        """Give (position, digest) of every entry, by position."""
+        for row in self._iterate(self._session.sql.digests):
+            yield row[0], row[1]
+
+    def settled(self) -> int:
+        """Give the position up to which nothing can come any more that is not there."""
+        return self._settled
+
+    def restore(self, cursor_id: int, state: Row) -> None:
+        """Store `state` as the state of that cursor."""
+        self._session.execute(self._session.sql.restore, (*state, cursor_id))
+
+    def _iterate(self, statement: bytes, values: Sequence[object] = ()) -> Iterator[Row]:
+        connection = self._session.connection
+        name = f"cursor_ledger_{next(_names)}"
+        with connection.cursor(name=name, row_factory=tuple_row) as cursor:
+            cursor.itersize = ITERATED_ROWS
+            cursor.execute(statement, values)
+            yield from cursor
+
+
+def send_all_numbers_alike(context: psycopg.abc.AdaptContext) -> None:
+    """Send every number as a bigint.
+
+    By itself psycopg takes the smallest type that holds it, and the server would have to prepare a
+    statement for each combination of them.
+    """
+    context.adapters.register_dumper(int, Int8Dumper)
+
+
+def same(key: CursorKey, row: Row) -> CursorKey:
+    """Give `key` if the row is of this one, and not of another with the same number."""
+    if row[:3] != (key.consumer_id, key.stream_name, key.subject_id):
+        raise StorageError(
+            f"{key} cannot be kept beside {'/'.join(row[:3])}: their SHA-256 begin alike."
+        )
+    return key

@@ -1,0 +1,177 @@
+"""What a piece of work asks of its transaction: by what is remembered, or under the rows' locks.
+
+Neither stores anything while the work goes on. What it appended is kept, and sent when it is done:
+in one statement, or a few in one round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import attrs
+import psycopg
+
+from ledger.chain import Head
+from ledger.codec import Row
+from ledger.cursor import CursorKey
+from ledger.repair import Repairable
+from ledger.stores import Draft
+from ledger.stores.conditions import TAG_IDS
+from ledger.stores.postgres.session import PostgresLog, PostgresSession, cursor_id, same
+from ledger.stores.postgres.statements import EVENT
+
+__all__ = ["Held", "Remembered", "UnsureError"]
+
+# From so many on, COPY is faster than arrays.
+COPY_ROWS_MIN = 32
+
+
+class UnsureError(Exception):
+    """What is remembered does not do: the same again, under the locks."""
+
+
+@attrs.define
+class Remembered:
+    """A transaction of one advance, judged by the head that the last one left.
+
+    It is stored on the condition that the chain still ends there. Anything else is unsure.
+    """
+
+    known: Mapping[CursorKey, Head]
+    drafts: Sequence[Draft] = ()
+
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """See that there is one request, and that its head is remembered."""
+        [*asked] = keys
+        if len(asked) != 1 or asked[0] not in self.known:
+            raise UnsureError
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give the head that is remembered."""
+        return self.known[key]
+
+    def confirm(self) -> None:
+        """Refuse nothing by a head that may have moved on."""
+        raise UnsureError
+
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],  # noqa: ARG002 - the draft has it
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        """Keep what is to be stored."""
+        if positions is not None:
+            raise UnsureError
+        self.drafts = drafts
+
+    def everything(self) -> AbstractContextManager[Repairable]:
+        """Give nothing, for it is not remembered."""
+        raise UnsureError
+
+    def send(self, session: PostgresSession) -> None:
+        """Store it, and commit."""
+        [(head, content)] = self.drafts
+        before = self.known[head.cursor.key]
+        values = (
+            *head.state,
+            *(before.cursor_id, before.cursor.version, before.digest),
+            *event(head, content),
+        )
+        if session.execute(session.sql.move, values).rowcount != 1:
+            raise UnsureError
+
+
+@attrs.define
+class Held:
+    """A transaction that has the rows of its cursors locked."""
+
+    session: PostgresSession
+    drafts: Sequence[Draft] = ()
+    heads: Collection[Head] = ()
+    _positions: Sequence[int] | None = None
+    _rows: dict[int, Row] = attrs.field(factory=dict)
+
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """Lock the rows of `keys` that there are, all at once."""
+        ids = [cursor_id(key) for key in set(keys)]
+        found = self.session.execute(self.session.sql.hold, (ids,))
+        self._rows = {row[0]: row for row in found.fetchall()}
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give where the chain of `key` ends; None if it has no entry."""
+        row = self._rows.get(cursor_id(key))
+        return None if row is None else Head.of(same(key, row[1:]), (row[0], *row[4:]))
+
+    def confirm(self) -> None:
+        """It is as it is: nobody else can change it."""
+
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        """Keep what is to be stored."""
+        self.drafts, self.heads, self._positions = drafts, heads, positions
+
+    @contextmanager
+    def everything(self) -> Iterator[Repairable]:
+        """Keep all writers out, and give the whole log."""
+        self.session.execute(self.session.sql.exclude_writers)
+        yield PostgresLog(self.session, self.session.horizon().last)
+
+    def send(self, pipeline: psycopg.Pipeline | None) -> None:
+        """Store it; the caller commits."""
+        if not self.drafts:
+            return
+        session, sql = self.session, self.session.sql
+        new = [head for head in self.heads if head.cursor_id is None]
+        old = [head for head in self.heads if head.cursor_id is not None]
+        if self._positions is None:
+            session.execute(sql.gate)
+        else:
+            session.execute(sql.place_next, (self._positions[-1],))
+        if new:
+            rows = []
+            for head in new:
+                key = head.cursor.key
+                place = (key.consumer_id, key.stream_name, key.subject_id)
+                rows.append((cursor_id(key), *place, *head.state))
+            session.execute(sql.insert_heads, columns(rows))
+        if old:
+            session.execute(sql.update_heads, columns([(h.cursor_id, *h.state) for h in old]))
+        rows = [event(head, content) for head, content in self.drafts]
+        if self._positions is not None:
+            rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
+            self._copy(sql.copy_placed_events, rows)
+        elif pipeline is None and len(rows) >= COPY_ROWS_MIN:
+            self._copy(sql.copy_events, rows)
+        else:
+            session.execute(sql.insert_events, columns(rows))
+
+    def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
+        with self.session.rows().copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def columns(rows: Sequence[Row]) -> list[list[object]]:
+    """Turn rows into columns, each of which is sent as an array."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def event(head: Head, content: Row) -> Row:
+    """Give the row of an event, in the order of `EVENT`."""
+    number = head.cursor_id
+    return (
+        cursor_id(head.cursor.key) if number is None else number,
+        *content[3:8],
+        TAG_IDS[content[8]],
+        *content[9:],
+        head.digest,
+    )
+
+
+assert len(EVENT) == 16  # noqa: S101 - what is here in the order of there

