@@ -22,6 +22,7 @@ from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.rules import fold
 from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
+from ledger.stores import Horizon, Waiting
 from ledger.verification import Fault, Verification
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "ErrorRecorded",
     "Event",
     "Fault",
+    "Horizon",
     "InvalidCursorError",
     "Ledger",
     "LedgerBusyError",
@@ -57,6 +59,7 @@ __all__ = [
     "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",
+    "Waiting",
     "fold",
     "open",
 ]

@@ -168,6 +168,7 @@ class AsyncLedger:
     cursors = _iterating(Ledger.cursors)
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
+    horizon = _in_thread(Ledger.horizon)
     verify = _in_thread(Ledger.verify)
     checkpoint = _in_thread(Ledger.checkpoint)
     rebuild = _in_thread(Ledger.rebuild)

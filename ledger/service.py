@@ -20,7 +20,7 @@ from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, 
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Store, sqlite
+from ledger.stores import Horizon, Store, sqlite
 from ledger.verification import Verification
 from ledger.writer import Writer
 
@@ -116,12 +116,21 @@ class Ledger:
         return self._store.entries(EntryQuery(key=CursorKey.check(key)))
 
     def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
-        """Give the entries that `query` chooses, lazily, by position.
+        """Give the entries that `query` chooses, lazily, by position, as far as the log is settled.
 
-        Those appended after the first one was asked for are left out. Raises BrokenChainError at an
-        entry that cannot be read.
+        Those appended after the first one was asked for are left out. On PostgreSQL so are those
+        behind which a transaction may still append something: see `horizon`. Raises
+        BrokenChainError at an entry that cannot be read.
         """
         return self._store.entries(_chosen(query, EntryQuery))
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled, and which transactions readers wait for.
+
+        Up to its `position` nothing can come any more that is not there, so whoever follows the log
+        by position misses nothing. On SQLite that is always the end of the log.
+        """
+        return self._store.horizon()
 
     # --- writing ---
 
