@@ -51,7 +51,7 @@ def distribution_binaries() -> Path | None:
 class Server:
     """One PostgreSQL server, in a folder of its own. As root it runs as nobody, for it must."""
 
-    def __init__(self, binaries: Path, *, settings: Sequence[str] = ()) -> None:
+    def __init__(self, binaries: Path, *, settings: Sequence[str] = (), port: int = 0) -> None:
         self.binaries = binaries
         self.folder = Path(tempfile.mkdtemp(prefix="cursor-ledger-"))
         self.folder.chmod(0o711)
@@ -62,7 +62,8 @@ class Server:
             self.user = pwd.getpwnam("nobody")
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
             self.port = free.getsockname()[1]
         atexit.register(self.remove)
 
@@ -123,9 +124,9 @@ class Server:
     def promote(self) -> None:
         self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
 
-    def standby(self) -> Server:
-        """Give a standby of this server, which is to be synchronous."""
-        other = Server(self.binaries, settings=self.settings)
+    def standby(self, port: int = 0) -> Server:
+        """Give a standby of this server, at `port` if one is given."""
+        other = Server(self.binaries, settings=self.settings, port=port)
         other.run(
             "pg_basebackup",
             *("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"),
@@ -136,6 +137,10 @@ class Server:
     def query(self, statement: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def remove(self) -> None:
         if (self.data / "postmaster.pid").exists():
