@@ -1,11 +1,13 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
 from ledger.chain import Checkpoint
+from ledger.copying import Copied
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import (
     ActorRequiredError,
     BrokenChainError,
     CursorNotFoundError,
+    DivergedError,
     InvalidCursorError,
     LedgerBusyError,
     LedgerError,
@@ -30,12 +32,14 @@ __all__ = [
     "AdvanceCursor",
     "BrokenChainError",
     "Checkpoint",
+    "Copied",
     "Cursor",
     "CursorAdvanced",
     "CursorKey",
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "DivergedError",
     "Entry",
     "EntryQuery",
     "ErrorRecorded",

@@ -172,6 +172,7 @@ class AsyncLedger:
     verify = _in_thread(Ledger.verify)
     checkpoint = _in_thread(Ledger.checkpoint)
     rebuild = _in_thread(Ledger.rebuild)
+    copy_to = _in_thread(Ledger.copy_to)
 
     async def close(self) -> None:
         """Close the ledger, once all that was asked for is answered."""

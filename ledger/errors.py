@@ -16,6 +16,7 @@ __all__ = [
     "ActorRequiredError",
     "BrokenChainError",
     "CursorNotFoundError",
+    "DivergedError",
     "InvalidCursorError",
     "LedgerBusyError",
     "LedgerError",
@@ -138,6 +139,10 @@ class BrokenChainError(LedgerError):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.fault}. Run verify() to see every fault."
+
+
+class DivergedError(LedgerError):
+    """Two logs that should be the same are not, so that one cannot be brought on to the other."""
 
 
 class StorageError(LedgerError):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar, get_args
 
 import attrs
 
-from ledger import chain, fields, repair, verification
+from ledger import chain, copying, fields, repair, verification
 from ledger.appender import Appender, Committer
 from ledger.chain import Checkpoint
 from ledger.commit import Answer, Group
+from ledger.copying import Copied
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
@@ -332,6 +333,19 @@ class Ledger:
         many entries were read.
         """
         return self._store.repair(lambda log: repair.rebuild(log, progress=progress))
+
+    def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
+        """Append to `target` what it lacks of this ledger, with the same positions and digests.
+
+        What `target` has must be the beginning of this one; so a copy that was interrupted goes on
+        where it was. In the end all of both is compared. `progress` is told now and then how many
+        entries were copied.
+
+        Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
+        """
+        if not isinstance(target, Ledger):
+            raise InvalidCursorError(f"target must be a Ledger, not {fields.kind(target)}.")
+        return copying.copy(self._store, target._store, progress=progress)
 
     # --- life ---
 

@@ -11,12 +11,13 @@ import click
 
 from ledger.cli import reading, writing
 from ledger.cli.bulk import append
+from ledger.cli.copying import copy
 from ledger.cli.parameters import DEFAULT_DB, Commands, Target
 from ledger.service import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]
 
-commands: tuple[click.Command, ...] = (*writing.commands, append, *reading.commands)
+commands: tuple[click.Command, ...] = (*writing.commands, append, *reading.commands, copy)
 
 
 def program(commands: Iterable[click.Command]) -> click.Group:
@@ -36,7 +37,7 @@ def program(commands: Iterable[click.Command]) -> click.Group:
         show_default=True,
         show_envvar=True,
         metavar="TARGET",
-        help="The ledger: the path of its file.",
+        help="The ledger: the path of its file, or a postgresql:// URL.",
     )
     @click.option(
         "--actor",

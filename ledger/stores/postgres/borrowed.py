@@ -68,7 +68,7 @@ class Borrowed:
                 with self._savepoint():
                     transaction = Held(self._session)
                     result = work(transaction)
-                    transaction.send(None)
+                    transaction.send()
                     return result
             except psycopg.Error as error:
                 # Another has made the same cursor just now: it is seen from here on.

@@ -27,7 +27,7 @@ from ledger.stores.postgres.session import (
     send_all_numbers_alike,
 )
 from ledger.stores.postgres.statements import statements
-from ledger.stores.postgres.transactions import COPY_ROWS_MIN, Held, Remembered, UnsureError
+from ledger.stores.postgres.transactions import Held, Remembered, UnsureError
 from ledger.verification import Log
 
 __all__ = ["Pool"]
@@ -184,10 +184,10 @@ class Pool:
                 return earlier.result  # type: ignore[no-any-return]
         result = work(transaction)
         sent.append(Sent(transaction, result))
-        few = len(transaction.drafts) < COPY_ROWS_MIN and psycopg.Pipeline.is_supported()
-        with session.connection.pipeline() if few else nullcontext() as pipeline:
+        apart = transaction.is_large or not psycopg.Pipeline.is_supported()
+        with nullcontext() if apart else session.connection.pipeline() as pipeline:
             try:
-                transaction.send(pipeline)
+                transaction.send()
                 committed = session.execute(b"COMMIT")
             except psycopg.Error:
                 if pipeline is not None:

@@ -59,6 +59,7 @@ class Statements:
     entries: str
     horizon: bytes
     last_of_cursor: bytes
+    last_position: bytes
     heads_by_id: bytes
     rows_by_cursor: bytes
     digests: bytes
@@ -180,6 +181,7 @@ def statements(schema: str) -> Statements:
         last_of_cursor=f"""
             SELECT max(position) FROM {s}.ledger_events WHERE cursor_id = %s
         """.encode(),
+        last_position=f"SELECT max(position) FROM {s}.ledger_events".encode(),
         heads_by_id=f"""
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
             ORDER BY id

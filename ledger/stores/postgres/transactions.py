@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import attrs
-import psycopg
 
 from ledger.chain import Head
 from ledger.codec import Row
@@ -120,9 +119,15 @@ class Held:
     def everything(self) -> Iterator[Repairable]:
         """Keep all writers out, and give the whole log."""
         self.session.execute(self.session.sql.exclude_writers)
-        yield PostgresLog(self.session, self.session.horizon().last)
+        last = self.session.execute(self.session.sql.last_position).fetchall()[0][0]
+        yield PostgresLog(self.session, last or 0)
 
-    def send(self, pipeline: psycopg.Pipeline | None) -> None:
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent by COPY, which cannot be in one round trip with all else."""
+        return len(self.drafts) >= COPY_ROWS_MIN or self._positions is not None
+
+    def send(self) -> None:
         """Store it; the caller commits."""
         if not self.drafts:
             return
@@ -146,7 +151,7 @@ class Held:
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
             self._copy(sql.copy_placed_events, rows)
-        elif pipeline is None and len(rows) >= COPY_ROWS_MIN:
+        elif self.is_large:
             self._copy(sql.copy_events, rows)
         else:
             session.execute(sql.insert_events, columns(rows))

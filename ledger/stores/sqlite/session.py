@@ -10,7 +10,7 @@ from itertools import repeat
 
 import attrs
 
-from ledger import codec, fields
+from ledger import codec
 from ledger.chain import STATE, Head
 from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
@@ -239,8 +239,8 @@ class SQLiteSession:
         return self._rows().execute(DIGESTS)
 
     def settled(self) -> int:
-        """Give the last position there can be: one writes after the other."""
-        return fields.SEQUENCE_MAX
+        """Give the last position: one writes after the other."""
+        return self.horizon().position
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""

@@ -1,0 +1,50 @@
+"""The command that moves a ledger to another database."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import click
+
+from ledger.cli.output import Progress
+from ledger.cli.parameters import Target, pass_target
+from ledger.codec import unstructure
+
+__all__ = ["copy"]
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@click.argument("into", metavar="TARGET")
+@pass_target
+def copy(target: Target, source: str, into: str) -> None:
+    """Copy the ledger SOURCE to TARGET, which is made if it is not there.
+
+    Each is the path of a file or a postgresql:// URL. The entries keep their positions, times and
+    digests; in the end all of both is compared, and the checkpoint that they share is printed.
+    Interrupted, it goes on where it was when it is run again. A TARGET that has anything else than
+    the beginning of SOURCE is refused, and left as it is.
+    """
+    progress = Progress()
+    with (
+        attrs.evolve(target, path=source).open() as from_book,
+        attrs.evolve(target, path=into).open(make=True) as to_book,
+    ):
+        try:
+            copied = from_book.copy_to(
+                to_book, progress=lambda done: progress.say(f"{done:,} entries copied")
+            )
+        except KeyboardInterrupt:
+            progress.clear()
+            click.echo("stopped; run it again, and it goes on where it was", err=True)
+            raise
+        finally:
+            progress.clear()
+    click.echo(json.dumps(unstructure(copied.checkpoint)))
+    noun = "entry" if copied.entries == 1 else "entries"
+    click.echo(
+        f"{copied.entries:,} {noun} copied; both have {copied.checkpoint.entries:,}, with the "
+        "same digests",
+        err=True,
+    )
