@@ -57,13 +57,15 @@ def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None
     return Copied(entries=copied, checkpoint=whole)
 
 
-def _checkpoint(store: Store, entries: int | None = None) -> Checkpoint:
+def _checkpoint(store: Store) -> Checkpoint:
     with store.snapshot() as log:
-        return chain.checkpoint(settled(log), entries=entries)
+        return chain.checkpoint(settled(log))
 
 
 def _compare(source: Store, there: Checkpoint) -> None:
-    if _checkpoint(source, there.entries) != there:
+    with source.snapshot() as log:
+        beginning = chain.checkpoint(log.digests(), entries=there.entries)
+    if beginning != there:
         raise DivergedError(
             f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "
             "of the source: one of them was written to in the meantime, or edited. Copy to an "

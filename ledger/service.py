@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, get_args
 
 import attrs
@@ -21,7 +21,7 @@ from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, 
 from ledger.events import Entry, EntryQuery
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Horizon, Store, sqlite
+from ledger.stores import Horizon, sqlite
 from ledger.verification import Verification
 from ledger.writer import Writer
 
@@ -66,12 +66,12 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
     path = _path(target)
-    postgres = path.startswith(_POSTGRES)
-    opened = _postgres() if postgres else sqlite.open_store
+    apart = is_postgres(path)
+    opened = postgres().open_store if apart else sqlite.open_store
     store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
     committer = Committer(store, actor, clock)
     # On PostgreSQL those who write at the same time are no hindrance to each other.
-    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=postgres))
+    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=apart))
 
 
 class Ledger:
@@ -410,7 +410,7 @@ def _path(target: object) -> str:
         raise InvalidCursorError("target must be a path of text, not of bytes.")
     if not path.strip() or "\0" in path:
         raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
-    if path.startswith(_POSTGRES):
+    if is_postgres(path):
         return path
     if "://" in path or path.startswith("file:"):
         raise InvalidCursorError(
@@ -419,11 +419,17 @@ def _path(target: object) -> str:
     return path
 
 
-_POSTGRES = ("postgresql://", "postgres://")
+def is_postgres(target: str) -> bool:
+    """Say whether `target` is the URL of a PostgreSQL database."""
+    return target.startswith(("postgresql://", "postgres://"))
 
 
-def _postgres() -> Callable[..., Store]:
-    # Imported where it is wanted: the driver is an extra, and takes 100 ms.
+def postgres() -> ModuleType:
+    """Give the store on PostgreSQL, whose driver is an extra.
+
+    Raises StorageError if that is not installed.
+    """
+    # Imported where it is wanted, for it takes 100 ms.
     try:
         from ledger.stores import postgres
     except ImportError as error:
@@ -431,7 +437,7 @@ def _postgres() -> Callable[..., Store]:
             "Ledgers on PostgreSQL need the driver psycopg and its pool: "
             f"pip install 'cursor-ledger[postgres]' ({error})."
         ) from error
-    return postgres.open_store
+    return postgres
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

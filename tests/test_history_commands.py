@@ -6,10 +6,8 @@ import json
 import os
 import pty
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ import ledger
 from ledger import CursorKey
 
 __all__ = ["run"]  # The fixture.
+
+BOTH = True
 
 ROOT = ("--actor", "ines")
 
@@ -217,9 +217,9 @@ def test_metadata_stands_beside_the_detail(full: Run) -> None:
     assert "lost [ticket=OPS-9]" in full("resets", "--table").stdout
 
 
-def test_a_streak_says_how_long_it_was(path: Path, full: Run) -> None:
+def test_a_streak_says_how_long_it_was(target: str, full: Run) -> None:
     clock = Clock()
-    with ledger.open(path, actor="x", clock=clock) as book:
+    with ledger.open(target, actor="x", clock=clock) as book:
         for _ in range(3):
             book.record_error(CursorKey("slow", "orders"), "HTTP 503")
             clock.tick(2 * 3_600 + 5 * 60)
@@ -235,7 +235,7 @@ def test_tail_shows_the_last_entries(full: Run) -> None:
     assert lines[2].split("  ")[1:] == ["3", "webhooks/orders", "error", "HTTP 503", "ops@desk"]
 
 
-def test_tail_follows_until_it_is_interrupted(full: Run, path: Path) -> None:
+def test_tail_follows_until_it_is_interrupted(full: Run, target: str) -> None:
     with subprocess.Popen(
         [COMMAND, "tail", "-f", "-n", "1", "--stream", "orders"],
         stdout=subprocess.PIPE,
@@ -244,7 +244,7 @@ def test_tail_follows_until_it_is_interrupted(full: Run, path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["position"] == 4
-        with ledger.open(path, actor="web-1") as book:
+        with ledger.open(target, actor="web-1") as book:
             book.advance(CursorKey("mailer", "invoices"), to=1)
             book.advance(CursorKey("mailer", "orders"), to=9)
         assert json.loads(process.stdout.readline())["position"] == 6
@@ -302,16 +302,3 @@ def test_without_its_extra_a_timeline_says_what_to_install(full: Run) -> None:
     assert done.returncode == 1
     assert "pip install 'cursor-ledger[timeline]'" in done.stderr
     assert full("list").exit_code == 0
-
-
-def test_stored_cursors_are_repaired(full: Run, path: Path) -> None:
-    with closing(sqlite3.connect(path)) as raw:
-        raw.execute("UPDATE ledger_cursors SET last_sequence = 99 WHERE consumer_id = 'mailer'")
-        raw.commit()
-    assert full("verify").exit_code == 5
-    repaired = full("verify", "--repair")
-    assert repaired.exit_code == 0
-    assert "repaired: mailer/orders" in repaired.stderr
-    assert "last_sequence is 99, by its entries 7" in repaired.stderr
-    assert "1 stored cursor of 2 made anew" in repaired.stderr
-    assert last(full, "mailer", "orders")["last_sequence"] == 7

@@ -23,6 +23,8 @@ from ledger import codec
 from ledger.codec import visible
 from ledger.cursor import Cursor
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.service import Ledger
+from ledger.stores import Waiting
 
 __all__ = [
     "CURSORS",
@@ -33,9 +35,11 @@ __all__ = [
     "Progress",
     "colour",
     "form_options",
+    "say_whom_it_waits_for",
     "show",
     "show_one",
     "show_time",
+    "waited_for",
     "with_metadata",
 ]
 
@@ -104,6 +108,24 @@ def show_one(value: object, columns: list[Column], form: Form | None) -> None:
         click.echo(_json(value))
     else:
         show([value], columns, form)
+
+
+def waited_for(waiting: Waiting) -> str:
+    """Name a transaction that readers wait for."""
+    since = "" if waiting.since is None else f" since {show_time(waiting.since)}"
+    return f"{visible(waiting.application) or 'a transaction'}, process {waiting.process}{since}"
+
+
+def say_whom_it_waits_for(book: Ledger) -> None:
+    """Say, beside the entries that are shown, that there are more, and what they wait for."""
+    horizon = book.horizon()
+    if horizon.waiting and horizon.position < horizon.last:
+        names = "; ".join(map(waited_for, horizon.waiting))
+        click.echo(
+            f"settled up to position {horizon.position:,} of {horizon.last:,}; what is behind "
+            f"waits for the end of {names}",
+            err=True,
+        )
 
 
 def colour(text: str, name: str) -> str:

@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem
 import ledger
 from ledger import codec, errors
 from ledger.cursor import CursorKey, CursorQuery
-from ledger.service import Ledger
+from ledger.service import Ledger, is_postgres, postgres
 
 __all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
@@ -59,22 +59,34 @@ class Target:
             raise errors.InvalidCursorError(
                 "--actor is blank; name who acts, or leave it out for user@host."
             )
-        in_memory_or_url = self.path == ":memory:" or "://" in self.path
-        if not make and not in_memory_or_url and not Path(self.path).exists():
-            raise errors.StorageError(
-                f"{self.path} does not exist. Name a ledger with --db, or CURSOR_LEDGER_DB; "
-                "the first advance makes one."
-            )
-        if not make and not in_memory_or_url and _has_no_ledger(self.path):
-            raise errors.StorageError(
-                f"{self.path} holds no ledger; it was left as it is. Name one with --db, or "
-                "CURSOR_LEDGER_DB; the first advance makes one."
-            )
+        if not make and self.path != ":memory:":
+            self._look_for_a_ledger()
         return ledger.open(
             self.path,
             actor=acts or default_actor(),
             busy_timeout_s=self.busy_timeout_s,
         )
+
+    def _look_for_a_ledger(self) -> None:
+        if is_postgres(self.path):
+            there, place = postgres().look(self.path)
+            if not there:
+                raise _holds(place)
+        elif "://" not in self.path:
+            if not Path(self.path).exists():
+                raise errors.StorageError(
+                    f"{self.path} does not exist. Name a ledger with --db, or CURSOR_LEDGER_DB; "
+                    "the first advance makes one."
+                )
+            if _has_no_ledger(self.path):
+                raise _holds(self.path)
+
+
+def _holds(place: str) -> errors.StorageError:
+    return errors.StorageError(
+        f"{place} holds no ledger; it was left as it is. Name one with --db, or "
+        "CURSOR_LEDGER_DB; the first advance makes one."
+    )
 
 
 def _has_no_ledger(path: str) -> bool:

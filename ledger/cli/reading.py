@@ -18,8 +18,10 @@ from ledger.cli.output import (
     Form,
     Progress,
     form_options,
+    say_whom_it_waits_for,
     show,
     show_one,
+    waited_for,
 )
 from ledger.cli.parameters import (
     EXIT_NOT_VERIFIED,
@@ -100,6 +102,20 @@ def entries(
     query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
         show(book.entries(query), ENTRIES, form)
+        say_whom_it_waits_for(book)
+
+
+@click.command()
+@form_options
+@pass_target
+def status(target: Target, form: Form | None) -> None:
+    """Show how far the log is settled, and which transactions its readers wait for.
+
+    Behind a transaction that has yet to commit, entries are not shown before it ends, so that
+    whoever follows the log misses none of them. That is so on PostgreSQL only.
+    """
+    with target.open() as book:
+        show_one(book.horizon(), _HORIZON, form)
 
 
 @click.command()
@@ -157,7 +173,13 @@ def checkpoint(target: Target) -> None:
         click.echo(json.dumps(unstructure(book.checkpoint())))
 
 
-commands = [show_cursor, list_cursors, history, entries, verify, checkpoint]
+commands = [show_cursor, list_cursors, history, entries, status, verify, checkpoint]
+
+_HORIZON = [
+    Column("settled", lambda horizon: str(horizon.position)),
+    Column("last", lambda horizon: str(horizon.last)),
+    Column("waiting for", lambda horizon: "; ".join(map(waited_for, horizon.waiting))),
+]
 
 _FAULTS = [
     Column("fault", lambda fault: fault.kind),

@@ -19,6 +19,7 @@ from ledger.cli.output import (
     Progress,
     colour,
     form_options,
+    say_whom_it_waits_for,
     show,
     show_one,
     show_time,
@@ -58,6 +59,7 @@ def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given
         last = list(book.entries(last_ones)) if lines else []
         for entry in reversed(last):
             _show_line(entry, to_read=to_read)
+        say_whom_it_waits_for(book)
         if follow:
             for entry in follow_log(book, query, after=until):
                 _show_line(entry, to_read=to_read)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from ledger.stores.paged import PagedStore
+from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.errors import translated
 from ledger.stores.postgres.pool import Pool
 
-__all__ = ["open_store"]
+__all__ = ["look", "open_store"]
 
 
 def open_store(url: str, *, durability: str, busy_timeout_s: float) -> PagedStore:
@@ -17,3 +21,17 @@ def open_store(url: str, *, durability: str, busy_timeout_s: float) -> PagedStor
     return PagedStore(
         Pool(Address.parse(url), durability=durability, busy_timeout_s=busy_timeout_s)
     )
+
+
+def look(url: str) -> tuple[bool, str]:
+    """Say whether there is a ledger at `url`, and what that place is called; make nothing.
+
+    Raises InvalidCursorError, StorageError, SchemaVersionError.
+    """
+    address = Address.parse(url)
+    try:
+        with psycopg.connect(address.conninfo, autocommit=True) as connection:
+            there = migrations.pending(connection, address.schema) != list(migrations.SCHEMAS)
+    except psycopg.Error as error:
+        raise translated(error, address.place) from error
+    return there, address.place

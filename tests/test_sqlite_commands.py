@@ -1,0 +1,76 @@
+"""Commands on a file: held, without a ledger, edited."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_cli import OWNER, Run, records, run
+from test_history_commands import full, last
+
+__all__ = ["full", "run"]  # The fixtures.
+
+
+def test_a_held_database_is_busy_and_says_to_try_again(run: Run, path: Path) -> None:
+    run("advance", *OWNER, "--to", 5)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    busy = run("--busy-timeout", 0, "advance", *OWNER, "--to", 6)
+    holder.close()
+    assert busy.exit_code == 75
+    assert "try again" in busy.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["verify"], ["reset", *OWNER, "--to", "1", "--reason", "x"]]
+)
+def test_a_command_that_reads_leaves_a_database_without_a_ledger_as_it_is(
+    run: Run, path: Path, command: list[str]
+) -> None:
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TABLE users (name TEXT)")
+    raw.commit()
+    raw.close()
+    before = path.read_bytes()
+    refused = run(*command)
+    assert refused.exit_code == 1
+    assert "holds no ledger" in refused.stderr
+    assert path.read_bytes() == before
+
+
+def test_verify_lists_every_fault_and_fails(run: Run, path: Path) -> None:
+    for sequence in (1, 2, 3):
+        run("advance", *OWNER, "--to", sequence)
+    kept = run("checkpoint").stdout
+    path.with_name("kept.json").write_text(kept)
+    assert records(run("verify", "--against", path.with_name("kept.json")))[0]["ok"]
+    raw = sqlite3.connect(path)
+    raw.execute("DROP TRIGGER ledger_events_refuse_update")
+    raw.execute("UPDATE ledger_events SET actor = 'nobody' WHERE position IN (1, 3)")
+    raw.commit()
+    raw.close()
+    found = run("verify")
+    assert found.exit_code == 5
+    [report] = records(found)
+    assert [(fault["kind"], fault["position"]) for fault in report["faults"]] == [
+        ("edited", 1),
+        ("edited", 3),
+    ]
+    table = run("verify", "--table")
+    assert table.exit_code == 5
+    assert "2 faults in 3 entries of 1 cursor" in table.stderr
+
+
+def test_stored_cursors_are_repaired(full: Run, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE ledger_cursors SET last_sequence = 99 WHERE consumer_id = 'mailer'")
+        raw.commit()
+    assert full("verify").exit_code == 5
+    repaired = full("verify", "--repair")
+    assert repaired.exit_code == 0
+    assert "repaired: mailer/orders" in repaired.stderr
+    assert "last_sequence is 99, by its entries 7" in repaired.stderr
+    assert "1 stored cursor of 2 made anew" in repaired.stderr
+    assert last(full, "mailer", "orders")["last_sequence"] == 7
