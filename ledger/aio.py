@@ -1,7 +1,7 @@
 """The ledger for asyncio: `ledger.aio.open` gives an `AsyncLedger`.
 
 A skin over the same engine. What is written joins the transactions of all other callers; what is
-read is read in threads.
+read is read in threads. Nothing in here belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
+from contextvars import copy_context
 from functools import partial, wraps
 from itertools import islice
+from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import attrs
 
 from ledger import service
-from ledger.errors import StorageError
+from ledger.errors import LedgerError, StorageError
 from ledger.forks import ForkGuard
 from ledger.service import Ledger
 
@@ -50,6 +52,7 @@ def _appending(
 ) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
     @wraps(method)
     async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self._check()
         # Through this appender a method gives the future of what it says it gives.
         return await _settled(cast("Future[R]", method(self._submitting, *args, **kwargs)))
 
@@ -82,20 +85,30 @@ def _delivering(
     @wraps(method)
     @asynccontextmanager
     async def deliver(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        manager = method(self._ledger, *args, **kwargs)
+        asked: list[Future[Any]] = []
+        book = self._ledger.through(partial(_Submitting, heard=asked.append))
+        manager = method(book, *args, **kwargs)
         cursor = await self._run(manager.__enter__)
+
+        async def leave(error: Exception | None) -> None:
+            self._check()
+            # This only asks, so it need not queue for a thread behind those who read at length.
+            if error is None:
+                manager.__exit__(None, None, None)
+            else:
+                manager.__exit__(type(error), error, error.__traceback__)
+            for future in asked:
+                await _settled(future)
+
         try:
             yield cursor
         except Exception as error:
             try:
-                recorded = self._start(manager.__exit__, type(error), error, error.__traceback__)
-            except StorageError as closed:
-                # As a delivery of a Ledger has it, where the error cannot be recorded.
-                error.add_note(f"cursor-ledger could not record this error: {closed}")
-            else:
-                await _settled(recorded)
+                await leave(error)
+            except LedgerError as unrecorded:
+                error.add_note(f"cursor-ledger could not record this error: {unrecorded}")
             raise
-        await _settled(self._start(manager.__exit__, None, None, None))
+        await leave(None)
 
     return deliver
 
@@ -105,9 +118,13 @@ class _Submitting:
     """An Appender that gives the future of the answer in the place of the answer."""
 
     appender: Appender
+    heard: Callable[[Future[Any]], object] = lambda _: None
+    """Hears of each future, for callers who do not get the answer."""
 
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return cast("R", self.submit(groups, conclude, room=False))
+        future = self.submit(groups, conclude, room=False)
+        self.heard(future)
+        return cast("R", future)
 
     def submit(
         self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
@@ -125,13 +142,49 @@ async def _settled(future: Future[R]) -> R:
         return await asyncio.shield(answer)
     except asyncio.CancelledError:
         if not future.cancel():
-            # It is cancelled for good, however often; but not before the outcome is settled.
+            # However often this is cancelled: some frameworks do so until the task has ended.
             while not answer.done():
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([answer])
             if not answer.cancelled():
                 answer.exception()  # Nobody else will ask for it.
         raise
+
+
+def _answer(future: Future[R], work: Callable[[], R]) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
+            future.set_exception(error)
+
+
+def _in_own_thread(work: Callable[[], R]) -> Future[R]:
+    future: Future[R] = Future()
+    try:
+        Thread(target=_answer, args=(future, work), name="cursor-ledger asyncio").start()
+    except RuntimeError as error:
+        raise _no_thread(error) from error
+    return future
+
+
+def _close_unwanted(opening: Future[Ledger]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _page(rows: Iterator[R]) -> tuple[list[R], Exception | None]:
+    """Give what comes next, and what was raised in the place of more."""
+    page: list[R] = []
+    try:
+        page.extend(islice(rows, PAGE_ROWS))
+    except Exception as failure:  # noqa: BLE001 - raised where it would have been read
+        return page, failure
+    return page, None
+
+
+def _no_thread(error: RuntimeError) -> StorageError:
+    return StorageError(f"No thread could be started: {error}. Nothing was done; try again.")
 
 
 # --- the ledger ---
@@ -142,15 +195,16 @@ class AsyncLedger:
 
     If a call that appends is cancelled, it is withdrawn if its transaction has not begun, or else
     waited for: once the await has ended, the outcome is settled, and `get` tells it. A call that
-    was cancelled may so have been appended; one that raised anything else was not.
+    was cancelled may so have been appended; one that raised anything else was not. Any other call
+    that is cancelled is withdrawn, or comes to its end by itself.
     """
 
     def __init__(self, ledger: Ledger) -> None:
+        self._guard = ForkGuard()
+        self._closed = False
         self._ledger = ledger
         self._submitting = ledger.through(_Submitting)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="cursor-ledger reader")
-        self._guard = ForkGuard()
-        self._closed = False
 
     advance = _appending(Ledger.advance)
     reset = _appending(Ledger.reset)
@@ -175,18 +229,15 @@ class AsyncLedger:
     copy_to = _in_thread(Ledger.copy_to)
 
     async def close(self) -> None:
-        """Close the ledger, once all that was asked for is answered."""
-        self._closed = True
-        if self._guard.forked():
-            return  # The threads are the parent's.
-        # In a thread, for this waits: first for what is being read, then for what is appended.
-        await asyncio.to_thread(self._close)
+        """Close the ledger, once all that was asked for is answered. Closing twice is fine.
 
-    def _close(self) -> None:
-        try:
-            self._threads.shutdown()
-        finally:
-            self._ledger.close()
+        If this is cancelled, the ledger is closed all the same, by itself; to wait for that, close
+        it again.
+        """
+        if self._guard.forked():
+            return  # A child has not inherited the threads.
+        self._closed = True
+        await asyncio.shield(asyncio.wrap_future(_in_own_thread(self._finish)))
 
     async def __aenter__(self) -> Self:
         """Give the ledger itself."""
@@ -205,30 +256,37 @@ class AsyncLedger:
         return await asyncio.wrap_future(self._start(work, *args, **kwargs))
 
     def _start(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        self._check()
+        future: Future[R] = Future()
+        run = partial(copy_context().run, work, *args, **kwargs)
+        try:
+            self._threads.submit(_answer, future, run)
+        except RuntimeError as error:
+            # It may be queued all the same, and one of the threads that there are begin with it.
+            if future.cancel():
+                self._check()  # Another thread may have closed this in between.
+                raise _no_thread(error) from error
+        return future
+
+    def _check(self) -> None:
         self._guard.check()
         if self._closed:
             raise StorageError("This ledger is closed; open it again.")
-        future: Future[R] = Future()
 
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work(*args, **kwargs))
-                except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-                    future.set_exception(error)
-
-        try:
-            self._threads.submit(run)
-        except RuntimeError as error:
-            # It is queued by then, and another thread would do it, of which nobody were told.
-            future.cancel()
-            raise StorageError(f"No thread could be started to do it in: {error}.") from error
-        return future
+    def _finish(self) -> None:
+        # What is read needs the ledger to be open.
+        self._threads.shutdown()
+        self._ledger.close()
 
     async def _pages(self, rows: Iterator[R]) -> AsyncIterator[R]:
-        while page := await self._run(lambda: list(islice(rows, PAGE_ROWS))):
+        more = True
+        while more:
+            page, failure = await self._run(_page, rows)
             for row in page:
                 yield row
+            if failure is not None:
+                raise failure
+            more = len(page) == PAGE_ROWS
 
 
 class _Opening:
@@ -239,7 +297,12 @@ class _Opening:
         self._ledger: AsyncLedger | None = None
 
     async def _open(self) -> AsyncLedger:
-        self._ledger = AsyncLedger(await asyncio.to_thread(self._opened))
+        opening = _in_own_thread(self._opened)
+        try:
+            self._ledger = AsyncLedger(await asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
         return self._ledger
 
     def __await__(self) -> Generator[Any, None, AsyncLedger]:
