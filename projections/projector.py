@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -21,6 +22,11 @@ from ledger import (
 )
 from ledger.stores.sqlite.errors import translated
 from projections.cursors import last_position
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection: TypeAlias = sqlite3.Connection | psycopg.Connection[Any]
 
 __all__ = ["CHECKPOINTS", "Projector", "follow"]
 
@@ -70,7 +76,8 @@ class Projector:
     """Keeps a view caught up with the log: your tables, made from its entries.
 
     `apply` is given entries by position, and writes what they mean into your tables over
-    `connection`, which is to the ledger's own database, in the transaction that is open. Each batch
+    `connection`, which is to the ledger's own database (a `sqlite3.Connection`, or a
+    `psycopg.Connection` at READ COMMITTED), in the transaction that is open. Each batch
     and the projector's checkpoint are committed together, so that whenever the process is killed,
     the view has every entry up to its checkpoint, once. The checkpoint is a cursor of the ledger
     itself: `key` gives it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
@@ -84,7 +91,7 @@ class Projector:
 
     book: Ledger
     name: str
-    connection: sqlite3.Connection
+    connection: Connection
     apply: Callable[[Entry], object]
     batch_entries: int = BATCH_ENTRIES
 
@@ -145,7 +152,7 @@ class Projector:
     def _apply_batch(self) -> tuple[int, bool]:
         """Apply the next entries in one transaction; give how many, and whether there are more."""
         book = self.book.using(self.connection)
-        with _transaction(self.connection):
+        with _transaction(self.connection, self.name):
             start = _position(book, self.key)
             applied = 0
             position = start
@@ -163,13 +170,42 @@ class Projector:
             return applied, applied == self.batch_entries
 
 
+def _transaction(connection: Connection, name: str) -> AbstractContextManager[object]:
+    if isinstance(connection, sqlite3.Connection):
+        return _in_file(connection)
+    return _on_server(connection, name)
+
+
+_IN_USE = (
+    "the projector's connection is in a transaction already. End it, or give the projector a "
+    "connection of its own."
+)
+
+
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]:
+    import psycopg
+
+    from ledger.stores.postgres.errors import translated
+
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        raise StorageError(_IN_USE)
+    try:
+        with connection.transaction():
+            # The checkpoint that is read in here must still be the last when it is moved on.
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('cursor-ledger projector'), hashtext(%s))",
+                (name,),
+            )
+            yield
+    except psycopg.Error as error:
+        raise translated(error, "the projector's database") from error
+
+
+@contextmanager
+def _in_file(connection: sqlite3.Connection) -> Iterator[None]:
     if _is_open(connection):
-        raise StorageError(
-            "the projector's connection is in a transaction already. End it, or give the projector "
-            "a connection of its own: sqlite3.connect(path, isolation_level=None)."
-        )
+        raise StorageError(_IN_USE)
     # Immediate: the checkpoint that is read in here must still be the last when it is moved on.
     _execute(connection, "BEGIN IMMEDIATE")
     try:

@@ -31,6 +31,7 @@ from ledger import (
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.pool import Pool
 from ledger.stores.postgres.session import cursor_id
+from projections import Projector
 
 
 @pytest.fixture(scope="module", params=[kind for kind in kinds() if kind != "sqlite"])
@@ -598,3 +599,55 @@ def test_an_outcome_that_cannot_be_found_out_is_said_to_be_unknown(
                 book.advance(ORDERS, to=2)
         own_server.start()
         assert book.get(ORDERS).version == 2
+
+
+# --- a view in the same database ---
+
+
+def test_a_projector_applies_each_entry_once_beside_those_who_commit_late(target: str) -> None:
+    with (
+        ledger.open(target, actor="tester", durability="normal") as book,
+        connect(target) as own,
+        connect(target) as second,
+    ):
+        own.execute("CREATE TABLE view (position bigint PRIMARY KEY, sequence bigint)")
+
+        def applying(connection: psycopg.Connection[Any]) -> Projector:
+            def apply(entry: ledger.Entry) -> None:
+                connection.execute(
+                    "INSERT INTO view VALUES (%s, %s)", (entry.position, entry.version)
+                )
+
+            return Projector(
+                book=book, name="view", connection=connection, apply=apply, batch_entries=7
+            )
+
+        projectors = [applying(own), applying(second)]
+        chance = random.Random(3)
+        callers = [connect(target, autocommit=False) for _ in range(4)]
+        lent = [book.using(caller) for caller in callers]
+        for step in range(300):
+            nth = chance.randrange(4)
+            if chance.random() < 0.6:
+                lent[nth].advance(CursorKey(f"caller-{nth}", "orders"), to=step + 1)
+            else:
+                callers[nth].commit() if chance.random() < 0.8 else callers[nth].rollback()
+            if step % 10 == 0:
+                both = [threading.Thread(target=projector.catch_up) for projector in projectors]
+                for thread in both:
+                    thread.start()
+                for thread in both:
+                    thread.join()
+        for caller in callers:
+            caller.commit()
+            caller.close()
+        projectors[0].catch_up()
+        there = own.execute(
+            "SELECT e.position FROM ledger_events e JOIN ledger_cursors c ON c.id = e.cursor_id"
+            " WHERE c.stream_name = 'orders' ORDER BY 1"
+        ).fetchall()
+        assert own.execute("SELECT position FROM view ORDER BY 1").fetchall() == there
+        assert len(there) > 100
+        book.advance(JOBS, to=1)
+        with own.transaction(), pytest.raises(StorageError, match="in a transaction already"):
+            projectors[0].catch_up()
