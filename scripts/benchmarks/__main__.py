@@ -21,10 +21,19 @@ def main() -> int:
     size.add_argument("--quick", action="store_true", help="less than a minute, and less to trust")
     size.add_argument("--smoke", action="store_true", help="only see whether everything runs")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write JSON, plot and page")
+    parser.add_argument(
+        "--postgres",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="measure on PostgreSQL instead, on a server of its own if none is named",
+    )
     options = parser.parse_args()
+    if options.postgres is not None:
+        return on_postgres(options.postgres, sizes_of(options))
     if options.output and not options.output.is_dir():
         parser.error(f"{options.output} is no folder")
-    sizes = QUICK if options.quick else SMOKE if options.smoke else FULL
+    sizes = sizes_of(options)
     begun = time.monotonic()
     results = []
     for nth, case in enumerate(cases := list(all_cases(sizes)), start=1):
@@ -37,6 +46,22 @@ def main() -> int:
     print(report.table(results))
     if options.output:
         report.write(options.output, results, where)
+    return 0
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    return QUICK if options.quick else SMOKE if options.smoke else FULL
+
+
+def on_postgres(url: str, sizes: Sizes) -> int:
+    # Imported here, for the driver is an extra.
+    from server import a_server, server_cases, version
+
+    with a_server(url) as target:
+        results = [result for case in server_cases(target, sizes) for result in case()]
+        where = report.machine() | {"postgresql": version(target)}
+    print(", ".join(f"{name} {value}" for name, value in where.items()) + "\n")
+    print(report.table(results))
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ledger
 
-__all__ = ["Bare"]
+__all__ = ["ACTOR", "Bare", "entry"]
 
 ACTOR = "bench@here"
 
@@ -64,7 +64,7 @@ class Bare:
         if head is None:
             execute(MAKE_HEAD, key)
             head = execute(HEAD, (stream_name, subject_id, consumer_id)).fetchone()
-        row, digest = _entry(key, head, sequence, delivery_id, now)
+        row, digest = entry(key, head, sequence, delivery_id, now)
         cursor_id, _, version, epoch, _ = head
         move = (sequence, delivery_id, now, now, version + 1, epoch, now, digest, cursor_id)
         execute(MOVE_HEAD, move)
@@ -84,7 +84,7 @@ class Bare:
         rows = []
         delivery_id = ""
         for sequence, delivery_id in advances:
-            row, digest = _entry(key, head, sequence, delivery_id, now)
+            row, digest = entry(key, head, sequence, delivery_id, now)
             rows.append(row)
             head = (head[0], sequence, head[2] + 1, head[3], digest)
         cursor_id, sequence, version, epoch, digest = head
@@ -109,7 +109,7 @@ class Bare:
         self.connection.close()
 
 
-def _entry(
+def entry(
     key: Key, head: tuple[int, int, int, int, bytes], sequence: int, delivery_id: str, now: int
 ) -> tuple[tuple[object, ...], bytes]:
     cursor_id, previous, version, epoch, previous_digest = head

@@ -40,7 +40,10 @@ class Borrowed:
                 f"connection must be a psycopg.Connection to {place}, not {kind(connection)}."
             )
         self._place = place
-        self._session = PostgresSession(connection, statements(schema), lent=True)
+        try:
+            self._session = PostgresSession(connection, statements(schema), lent=True)
+        except psycopg.Error as error:
+            raise translated(error, place) from error
         self._check(connection, schema, ledger_id)
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:

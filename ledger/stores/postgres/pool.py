@@ -60,6 +60,7 @@ class Pool:
         self._sql = statements(address.schema)
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
+        self._sessions: dict[Connection, PostgresSession] = {}
         options = {
             "autocommit": True,
             "fallback_application_name": "cursor-ledger",
@@ -88,7 +89,7 @@ class Pool:
         while True:
             with self._lend(until) as connection:
                 try:
-                    return work(PostgresSession(connection, self._sql))
+                    return work(self._session(connection))
                 except psycopg.Error as error:
                     self._go_on_or_raise(error, connection, until)
 
@@ -102,7 +103,7 @@ class Pool:
         remembered = True
         while True:
             with self._lend(until, lost) as connection:
-                session = PostgresSession(connection, self._sql)
+                session = self._session(connection)
                 sent: list[Sent] = []
                 try:
                     if remembered:
@@ -126,7 +127,7 @@ class Pool:
         """Lend the whole log as of one moment."""
         until = time.monotonic() + self._busy_timeout_s
         with self._lend(until) as connection:
-            session = PostgresSession(connection, self._sql)
+            session = self._session(connection)
             try:
                 settled = session.horizon().position
                 # Behind the horizon: all that is settled by it can be seen from this moment.
@@ -218,6 +219,15 @@ class Pool:
             self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key))
 
     # --- connections ---
+
+    def _session(self, connection: Connection) -> PostgresSession:
+        session = self._sessions.get(connection)
+        if session is None:
+            # It takes the place of one that is gone.
+            for other in [other for other in list(self._sessions) if other.closed]:
+                self._sessions.pop(other, None)
+            session = self._sessions[connection] = PostgresSession(connection, self._sql)
+        return session
 
     @contextmanager
     def _lend(self, until: float, lost: list[Sent] | None = None) -> Iterator[Connection]:
