@@ -10,9 +10,11 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import new_target
 
 import ledger
 import projections
@@ -55,10 +57,11 @@ def sessions(document: Path) -> list[tuple[str, str]]:
     return found
 
 
-def on_a_terminal(script: str, folder: Path) -> str:
+def on_a_terminal(script: str, folder: Path, more: dict[str, str]) -> str:
     """Run a shell script as a reader would, on a terminal; give what it shows."""
     environment = {
         **os.environ,
+        **more,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "NO_COLOR": "1",
         "TERM": "dumb",
@@ -85,21 +88,35 @@ def on_a_terminal(script: str, folder: Path) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
+@pytest.fixture
+def database(document: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give what a document about PostgreSQL calls $DATABASE_URL."""
+    if "DATABASE_URL" not in document.read_text("utf-8"):
+        yield {}
+        return
+    with new_target("postgres", tmp_path / "unused.db") as url:
+        yield {"DATABASE_URL": url}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_commands_in_a_document_print_what_it_says(document: Path, tmp_path: Path) -> None:
+def test_the_commands_in_a_document_print_what_it_says(
+    document: Path, tmp_path: Path, database: dict[str, str]
+) -> None:
     steps = sessions(document)
     mark = "-- next --"
     script = "\n".join(f"{command}\necho '{mark}'" for command, _ in steps)
-    shown = on_a_terminal(script, tmp_path).split(f"{mark}\n") if steps else []
+    shown = on_a_terminal(script, tmp_path, database).split(f"{mark}\n") if steps else []
     told = [output for _, output in steps]
     assert [settled(text) for text in shown[:-1]] == [settled(text) for text in told]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_python_in_a_document_prints_what_it_says(
-    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name, value in database.items():
+        monkeypatch.setenv(name, value)
     said = io.StringIO()
     names: dict[str, object] = {"__name__": "__main__"}
     for code in blocks(document, "python"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -651,3 +652,59 @@ def test_a_projector_applies_each_entry_once_beside_those_who_commit_late(target
         book.advance(JOBS, to=1)
         with own.transaction(), pytest.raises(StorageError, match="in a transaction already"):
             projectors[0].catch_up()
+
+
+def test_the_documented_role_may_append_and_read_and_no_more(kind: str) -> None:
+    if ELSEWHERE:
+        pytest.skip("no role is made on a server of somebody else")
+    page = (Path(__file__).parents[1] / "docs/postgresql.md").read_text("utf-8")
+    [granting] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    schema, role = "deliveries", "dispatcher"
+    base = server(kind)
+    owned = with_schema(base, schema)
+    as_role = owned.replace("postgres@", f"{role}@", 1)
+    try:
+        with ledger.open(owned, actor="owner") as book:
+            book.advance(ORDERS, to=1)
+        with connect(base) as raw:
+            raw.execute(granting.encode())
+        with ledger.open(as_role, actor="dispatcher") as book:
+            book.advance(ORDERS, to=2)
+            book.append([AdvanceCursor(CursorKey(f"c{n}", "orders"), 1) for n in range(50)])
+            book.reset(JOBS, to=3, reason="x")
+            assert book.record_error(JOBS, "boom").version == 2
+            assert book.verify().ok
+            assert len(list(book.entries())) == 54
+            assert book.horizon().waiting == ()
+            with pytest.raises(StorageError, match="may not do that"):
+                book.rebuild()
+        forbidden = [
+            "UPDATE ledger_events SET actor = 'me'",
+            "DELETE FROM ledger_events",
+            "DELETE FROM ledger_events_0",
+            "UPDATE ledger_events_0 SET actor = 'me'",
+            "TRUNCATE ledger_events",
+            "DELETE FROM ledger_cursors",
+            "UPDATE ledger_cursors SET consumer_id = 'me'",
+            "UPDATE ledger_cursors SET id = 1",
+            "TRUNCATE ledger_cursors",
+            "DROP TABLE ledger_events",
+            "ALTER TABLE ledger_events DISABLE TRIGGER ALL",
+            "SET session_replication_role = replica",
+            "DROP TRIGGER ledger_events_refuse_change ON ledger_events",
+            "SELECT setval('ledger_positions', 1)",
+            "ALTER SEQUENCE ledger_positions RESTART",
+            "INSERT INTO ledger_tags VALUES (4, 'mine')",
+            "INSERT INTO ledger_migrations (name) VALUES ('mine')",
+            "CREATE TABLE mine (n integer)",
+            "CREATE OR REPLACE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS ''",
+            "DROP SCHEMA deliveries CASCADE",
+        ]
+        with connect(as_role) as raw:
+            for statement in forbidden:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    raw.execute(statement.encode())
+    finally:
+        with connect(base) as raw:
+            raw.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+            raw.execute(f"DROP ROLE IF EXISTS {role}".encode())
