@@ -708,3 +708,24 @@ def test_the_documented_role_may_append_and_read_and_no_more(kind: str) -> None:
         with connect(base) as raw:
             raw.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
             raw.execute(f"DROP ROLE IF EXISTS {role}".encode())
+
+
+def test_an_outcome_that_somebody_keeps_locked_is_unknown_too(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger.open(target, actor="tester", busy_timeout_s=0.3) as book:
+        book.advance(ORDERS, to=1)
+        with connect(target, autocommit=False) as holder, monkeypatch.context() as patched:
+            Cut(patched, before=True)
+            going = Pool._go_on_or_raise
+
+            def hold(*args: Any) -> None:
+                # As the lost one may hold it still.
+                holder.execute("SELECT 1 FROM ledger_cursors FOR UPDATE")
+                patched.setattr(Pool, "_go_on_or_raise", going)
+                going(*args)
+
+            patched.setattr(Pool, "_go_on_or_raise", hold)
+            with pytest.raises(UnknownOutcomeError, match="look at webhooks/orders"):
+                book.advance(ORDERS, to=2)
+        assert book.advance(ORDERS, to=2).version == 2

@@ -249,16 +249,19 @@ class Pool:
 
     def _out_of_time(self, error: Exception, lost: list[Sent] | None) -> StorageError:
         if lost:
-            key = lost[0].transaction.drafts[0][0].cursor.key
-            return UnknownOutcomeError(
-                f"{self._place} was lost in the middle of a commit, and did not come back within "
-                f"the busy time-out. Whether the entry was appended is not known: look at {key} "
-                "before you ask for it again."
-            )
+            return self._unknown(lost)
         return LedgerBusyError(
             f"{self._place} had no connection to give within the busy time-out: the server cannot "
             f"be reached, or all {self._address.pool_max_size} are in use. Nothing was appended; "
             f"try again. ({error})"
+        )
+
+    def _unknown(self, lost: list[Sent]) -> UnknownOutcomeError:
+        key = lost[0].transaction.drafts[0][0].cursor.key
+        return UnknownOutcomeError(
+            f"{self._place} was lost in the middle of a commit, and could not be asked for its "
+            "outcome within the busy time-out. Whether the entry was appended is not known: look "
+            f"at {key} before you ask for it again."
         )
 
     def _go_on_or_raise(
@@ -277,6 +280,8 @@ class Pool:
             raise self._out_of_time(error, lost) from error
         if is_race(error) and time.monotonic() < until:
             return
+        if lost:
+            raise self._unknown(lost) from error
         raise translated(error, self._place) from error
 
     def _configure(self, connection: Connection) -> None:
