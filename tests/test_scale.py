@@ -109,7 +109,7 @@ def steps(book: Ledger, work: Callable[[], object]) -> int:
     """Give how many steps SQLite takes for `work`, in hundreds: reading a row takes several."""
     # So that there is a connection that reads, beside the one that writes.
     list(book.cursors(ledger.CursorQuery(limit=1)))
-    pool = book._store._connections  # type: ignore[attr-defined]
+    pool = book._store.connections  # type: ignore[attr-defined]
     sessions = [*pool._idle, pool._writer]
     taken = 0
 

@@ -61,8 +61,9 @@ class Turn:
 
     def wake(self) -> None:
         """Let the next one have it."""
-        with self._lock:
-            if self._waiting:
+        # Who comes behind this look finds it free by himself.
+        if self._waiting:
+            with self._lock:
                 self._free.notify_all()
 
     def _wait(self, until: float) -> None:
