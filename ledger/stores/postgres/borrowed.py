@@ -69,7 +69,7 @@ class Borrowed:
             tries += 1
             try:
                 with self._savepoint():
-                    transaction = Held(self._session)
+                    transaction = Held(self._session, begun=True)
                     result = work(transaction)
                     transaction.send()
                     return result

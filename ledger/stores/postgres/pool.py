@@ -110,12 +110,11 @@ class Pool:
                         remembered = False
                         with suppress(UnsureError):
                             return self._by_what_is_remembered(session, work, sent)
+                        self._forget(sent)
                         sent.clear()
                     return self._under_locks(session, work, sent, lost)
                 except psycopg.Error as error:
-                    if sent:
-                        for head in getattr(sent[0].transaction, "heads", ()):
-                            self._known.pop(head.cursor.key, None)
+                    self._forget(sent)
                     if is_lost(error, connection):
                         lost += sent
                     self._go_on_or_raise(error, connection, until, lost)
@@ -161,14 +160,9 @@ class Pool:
         transaction = Remembered(self._known)
         result = work(transaction)
         if transaction.drafts:
-            head = transaction.drafts[0][0]
             sent.append(Sent(transaction, result))
-            try:
-                transaction.send(session)
-            except UnsureError:
-                self._known.pop(head.cursor.key, None)
-                raise
-            self._known[head.cursor.key] = head
+            transaction.send(session)
+            self._remember(transaction)
         return result
 
     def _under_locks(
@@ -178,23 +172,18 @@ class Pool:
         sent: list[Sent],
         lost: list[Sent],
     ) -> T:
-        transaction = Held(session)
-        session.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+        transaction = Held(session, begun=False)
         for earlier in lost:
+            transaction.begin()
             if self._happened(session, earlier):
                 return earlier.result  # type: ignore[no-any-return]
         result = work(transaction)
+        if not transaction.drafts and not transaction.begun:
+            return result
         sent.append(Sent(transaction, result))
-        apart = transaction.is_large or not psycopg.Pipeline.is_supported()
-        with nullcontext() if apart else session.connection.pipeline() as pipeline:
-            try:
-                transaction.send()
-                committed = session.execute(b"COMMIT")
-            except psycopg.Error:
-                if pipeline is not None:
-                    with suppress(psycopg.Error):
-                        pipeline.sync()  # Or psycopg would log what is raised here.
-                raise
+        with nullcontext() if transaction.is_large else session.in_one_round_trip():
+            transaction.send()
+            committed = session.execute(b"COMMIT")
         if committed.statusmessage != "COMMIT":
             raise StorageError(f"{self._place} has rolled back instead of committing.")
         self._remember(transaction)
@@ -207,11 +196,16 @@ class Pool:
         was sent on the condition of a head, or behind its locks.
         """
         head, _ = earlier.transaction.drafts[0]
-        Held(session).hold([head.cursor.key])
+        Held(session, begun=True).hold([head.cursor.key])
         values = (cursor_id(head.cursor.key), head.cursor.version, head.digest)
         return session.execute(self._sql.happened, values).fetchone() is not None
 
-    def _remember(self, transaction: Held) -> None:
+    def _forget(self, sent: list[Sent]) -> None:
+        for each in sent:
+            for head in each.transaction.heads:
+                self._known.pop(head.cursor.key, None)
+
+    def _remember(self, transaction: Remembered | Held) -> None:
         if len(self._known) > HEADS_MAX:
             self._known.clear()
         for head in transaction.heads:

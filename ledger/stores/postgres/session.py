@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -60,6 +61,20 @@ class PostgresSession:
         # In a pipeline, each has to wait for its answer on a cursor of its own.
         cursor = self.rows() if self.connection.pgconn.pipeline_status else self._cursor
         return cursor.execute(statement, values)
+
+    @contextmanager
+    def in_one_round_trip(self) -> Iterator[None]:
+        """Send what is run in here together, and then wait for the answers."""
+        if not psycopg.Pipeline.is_supported():
+            yield
+            return
+        with self.connection.pipeline() as pipeline:
+            try:
+                yield
+            except psycopg.Error:
+                with suppress(psycopg.Error):
+                    pipeline.sync()  # Or psycopg would log what is raised here.
+                raise
 
     # --- a page at a time ---
 

@@ -30,6 +30,8 @@ EVENT = (
 )
 """The columns of an event that a writer gives, with their types."""
 
+_KNOWN = [("id", "bigint"), ("version", "bigint"), ("digest", "bytea")]
+
 _STATE_TYPES = {
     "last_delivery_id": "text",
     "last_error": "text",
@@ -45,6 +47,7 @@ class Statements:
     hold: bytes
     gate: bytes
     move: bytes
+    move_many: bytes
     insert_heads: bytes
     update_heads: bytes
     insert_events: bytes
@@ -114,6 +117,21 @@ def statements(schema: str) -> Statements:
             )
             INSERT INTO {s}.ledger_events ({event})
             SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved
+        """.encode(),
+        # The same for a few entries, which may be of several cursors: all of them, or none.
+        move_many=f"""
+            WITH held AS MATERIALIZED (
+                SELECT c.id FROM {s}.ledger_cursors AS c
+                JOIN {unnested(_KNOWN, "k")} USING (id, version, digest)
+                ORDER BY c.id FOR UPDATE OF c
+            ), moved AS (
+                UPDATE {s}.ledger_cursors AS c
+                SET {", ".join(f"{name} = n.{name}" for name in STATE)}
+                FROM {unnested([("id", "bigint"), *state_types], "n")}
+                WHERE c.id = n.id AND (SELECT count(*) FROM held) = %s RETURNING {gate}
+            )
+            INSERT INTO {s}.ledger_events ({event})
+            SELECT * FROM {unnested(list(EVENT), "n")} WHERE (SELECT count(*) FROM moved) = %s
         """.encode(),
         insert_heads=f"""
             INSERT INTO {s}.ledger_cursors (id, consumer_id, stream_name, subject_id, {state})

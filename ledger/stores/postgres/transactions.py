@@ -32,23 +32,28 @@ class UnsureError(Exception):
 
 @attrs.define
 class Remembered:
-    """A transaction of one advance, judged by the head that the last one left.
+    """A transaction of a few advances, judged by the heads that the last ones left.
 
-    It is stored on the condition that the chain still ends there. Anything else is unsure.
+    They are stored on the condition that the chains still end there. Anything else is unsure.
     """
 
     known: Mapping[CursorKey, Head]
     drafts: Sequence[Draft] = ()
+    heads: Collection[Head] = ()
+    _before: dict[CursorKey, Head] = attrs.field(factory=dict)
 
     def hold(self, keys: Iterable[CursorKey]) -> None:
-        """See that there is one request, and that its head is remembered."""
-        [*asked] = keys
-        if len(asked) != 1 or asked[0] not in self.known:
-            raise UnsureError
+        """See that there are a few requests, and that their heads are remembered."""
+        # Held here as they are now: other threads go on remembering.
+        for count, key in enumerate(keys, 1):
+            head = self.known.get(key)
+            if head is None or count >= COPY_ROWS_MIN:
+                raise UnsureError
+            self._before[key] = head
 
     def head(self, key: CursorKey) -> Head | None:
         """Give the head that is remembered."""
-        return self.known[key]
+        return self._before[key]
 
     def confirm(self) -> None:
         """Refuse nothing by a head that may have moved on."""
@@ -57,28 +62,34 @@ class Remembered:
     def append(
         self,
         drafts: Sequence[Draft],
-        heads: Collection[Head],  # noqa: ARG002 - the draft has it
+        heads: Collection[Head],
         positions: Sequence[int] | None = None,
     ) -> None:
         """Keep what is to be stored."""
         if positions is not None:
             raise UnsureError
-        self.drafts = drafts
+        self.drafts, self.heads = drafts, list(heads)
 
     def everything(self) -> AbstractContextManager[Repairable]:
         """Give nothing, for it is not remembered."""
         raise UnsureError
 
     def send(self, session: PostgresSession) -> None:
-        """Store it, and commit."""
-        [(head, content)] = self.drafts
-        before = self.known[head.cursor.key]
-        values = (
-            *head.state,
-            *(before.cursor_id, before.cursor.version, before.digest),
-            *event(head, content),
-        )
-        if session.execute(session.sql.move, values).rowcount != 1:
+        """Store it, and commit, in one round trip."""
+        before = [self._before[head.cursor.key] for head in self.heads]
+        known = [(head.cursor_id, head.cursor.version, head.digest) for head in before]
+        events = [event(head, content) for head, content in self.drafts]
+        values: tuple[object, ...]
+        if len(events) == 1:
+            [head] = self.heads
+            statement, values = session.sql.move, (*head.state, *known[0], *events[0])
+        else:
+            states = [(head.cursor_id, *head.state) for head in self.heads]
+            statement = session.sql.move_many
+            values = (
+                *columns(known), *columns(states), len(known), *columns(events), len(known)
+            )  # fmt: skip
+        if session.execute(statement, values).rowcount != len(events):
             raise UnsureError
 
 
@@ -87,15 +98,27 @@ class Held:
     """A transaction that has the rows of its cursors locked."""
 
     session: PostgresSession
+    begun: bool
     drafts: Sequence[Draft] = ()
     heads: Collection[Head] = ()
     _positions: Sequence[int] | None = None
     _rows: dict[int, Row] = attrs.field(factory=dict)
 
+    def begin(self) -> None:
+        """Begin it, unless it is begun."""
+        if not self.begun:
+            self.session.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+            self.begun = True
+
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Lock the rows of `keys` that there are, all at once."""
         ids = [cursor_id(key) for key in set(keys)]
-        found = self.session.execute(self.session.sql.hold, (ids,))
+        if self.begun:
+            found = self.session.execute(self.session.sql.hold, (ids,))
+        else:
+            with self.session.in_one_round_trip():
+                self.begin()
+                found = self.session.execute(self.session.sql.hold, (ids,))
         self._rows = {row[0]: row for row in found.fetchall()}
 
     def head(self, key: CursorKey) -> Head | None:
@@ -118,6 +141,7 @@ class Held:
     @contextmanager
     def everything(self) -> Iterator[Repairable]:
         """Keep all writers out, and give the whole log."""
+        self.begin()
         self.session.execute(self.session.sql.exclude_writers)
         last = self.session.execute(self.session.sql.last_position).fetchall()[0][0]
         yield PostgresLog(self.session, last or 0)
