@@ -532,7 +532,7 @@ class Cut:
 
         def executed(cursor: psycopg.Cursor[Any], statement: Any, *args: Any, **more: Any) -> Any:
             last = isinstance(statement, bytes) and (
-                statement == b"COMMIT" or b"WITH moved" in statement
+                statement == b"COMMIT" or b"), moved AS" in statement or b"WITH moved" in statement
             )
             if not (last and cut.left):
                 return execute(cursor, statement, *args, **more)
