@@ -29,9 +29,16 @@ from ledger import (
     StorageError,
     UnknownOutcomeError,
 )
+from ledger.commit import commit
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.pool import Pool
-from ledger.stores.postgres.session import cursor_id
+from ledger.stores.postgres.session import (
+    PostgresSession,
+    cursor_id,
+    send_all_numbers_alike,
+)
+from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.transactions import Remembered
 from projections import Projector
 
 
@@ -729,3 +736,31 @@ def test_an_outcome_that_somebody_keeps_locked_is_unknown_too(
             with pytest.raises(UnknownOutcomeError, match="look at webhooks/orders"):
                 book.advance(ORDERS, to=2)
         assert book.advance(ORDERS, to=2).version == 2
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_one_round_trip_holds_the_gate_as_well(target: str, book: Ledger, requests: int) -> None:
+    book.advance(ORDERS, to=1)
+    known = book._store.connections._known  # type: ignore[attr-defined]
+    with connect(target, autocommit=False) as late:
+        send_all_numbers_alike(late)
+        transaction = Remembered(known)
+        groups = [[AdvanceCursor(ORDERS, 1 + n)] for n in range(1, requests + 1)]
+        commit(transaction, groups, actor="late", clock=Clock())
+        transaction.send(PostgresSession(late, statements(Address.parse(target).schema)))
+        book.advance(JOBS, to=1)
+        assert list(book.entries(EntryQuery(stream_name=JOBS.stream_name))) == []
+        assert book.horizon().position == 1
+        late.commit()
+    assert [entry.position for entry in book.entries()] == list(range(1, requests + 3))
+    assert book.verify().ok
+
+
+def test_the_very_first_entry_may_be_the_one_that_is_late(target: str, book: Ledger) -> None:
+    assert (book.horizon().position, book.horizon().last) == (0, 0)
+    with connect(target, autocommit=False) as late:
+        book.using(late).advance(JOBS, to=1)
+        book.advance(ORDERS, to=1)
+        assert list(book.entries()) == []
+        late.commit()
+    assert [entry.key for entry in book.entries()] == [JOBS, ORDERS]
