@@ -113,7 +113,7 @@ def test_an_entry_that_was_edited_is_not_copied(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "source.db", isolation_level=None)) as raw:
         raw.execute("DROP TRIGGER ledger_events_refuse_update")
-        raw.execute("UPDATE ledger_events SET sequence = 999 WHERE position = 1500")
+        raw.execute("UPDATE ledger_events SET actor = 'nobody' WHERE position = 1500")
     with pytest.raises(BrokenChainError, match="position 1500"):
         file.copy_to(other)
     assert len(list(other.entries())) == 1_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -764,3 +765,16 @@ def test_the_very_first_entry_may_be_the_one_that_is_late(target: str, book: Led
         assert list(book.entries()) == []
         late.commit()
     assert [entry.key for entry in book.entries()] == [JOBS, ORDERS]
+
+
+def test_a_server_that_never_answers_is_not_waited_for_for_ever() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x"
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="timeout"):
+            ledger.open(url + "?connect_timeout=2")
+        assert time.monotonic() - began < 8
+        assert Address.parse(url).connect_timeout_s == 10
+        assert Address.parse(url + "?connect_timeout=2").connect_timeout_s is None

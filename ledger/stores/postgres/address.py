@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -17,6 +18,9 @@ __all__ = ["Address"]
 SCHEMA_BYTES_MAX = 63
 POOL_MAX = 1_000
 
+# By itself a connection waits for over two minutes.
+CONNECT_TIMEOUT_S = 10
+
 # libpq does not know these; all others are left to it.
 _OURS = ("schema", "pool_min_size", "pool_max_size")
 
@@ -26,6 +30,8 @@ class Address:
     """A URL taken apart. What is shown of it has neither user nor password."""
 
     conninfo: str = attrs.field(repr=False)
+    connect_timeout_s: int | None
+    """How long a server is waited for; None where libpq is told otherwise."""
     schema: str
     pool_min_size: int
     pool_max_size: int
@@ -65,6 +71,11 @@ class Address:
         pool_min_size = _size(ours, "pool_min_size", least=0, default=1)
         return cls(
             conninfo=conninfo,
+            connect_timeout_s=(
+                None
+                if known.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT")
+                else CONNECT_TIMEOUT_S
+            ),
             schema=schema,
             pool_min_size=pool_min_size,
             pool_max_size=_size(

@@ -61,13 +61,15 @@ class Pool:
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
-        options = {
+        options: dict[str, Any] = {
             "autocommit": True,
             "fallback_application_name": "cursor-ledger",
         }
+        if address.connect_timeout_s is not None:
+            options["connect_timeout"] = address.connect_timeout_s
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
-            with psycopg.connect(address.conninfo, **options) as connection:  # type: ignore[arg-type]
+            with psycopg.connect(address.conninfo, **options) as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
                 self._ledger_id = migrations.ledger_id(connection, address.schema)
