@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from conftest import JOBS, ORDERS, Clock
 from psycopg import sql
-from servers import ELSEWHERE, Server, kinds, server, wheel_binaries, with_schema
+from servers import ELSEWHERE, Server, drop, kinds, server, wheel_binaries, with_schema
 
 import ledger
 from ledger import (
@@ -778,3 +778,55 @@ def test_a_server_that_never_answers_is_not_waited_for_for_ever() -> None:
         assert time.monotonic() - began < 8
         assert Address.parse(url).connect_timeout_s == 10
         assert Address.parse(url + "?connect_timeout=2").connect_timeout_s is None
+
+
+def test_a_caller_whose_new_cursor_was_made_by_another_goes_on_in_its_transaction(
+    target: str, book: Ledger
+) -> None:
+    with connect(target, autocommit=False) as first, connect(target, autocommit=False) as second:
+        second.execute("CREATE TABLE mine (n integer)")
+        second.commit()
+        second.execute("INSERT INTO mine VALUES (1)")
+        book.using(first).advance(ORDERS, to=1)
+        versions: list[int] = []
+        lent = book.using(second)
+        waiting = threading.Thread(
+            target=lambda: versions.append(lent.advance(ORDERS, to=2).version)
+        )
+        waiting.start()
+        time.sleep(0.2)
+        first.commit()
+        waiting.join(10)
+        assert versions == [2]
+        assert second.execute("SELECT count(*) FROM mine").fetchone() == (1,)
+        second.commit()
+    assert book.verify().ok
+
+
+def test_a_copy_keeps_the_positions_that_were_left_out(
+    target: str, book: Ledger, tmp_path: Path
+) -> None:
+    for to in range(1, 6):
+        book.advance(ORDERS, to=to)
+        with connect(target, autocommit=False) as caller:
+            book.using(caller).advance(JOBS, to=1)
+            caller.rollback()
+    positions = [entry.position for entry in book.entries()]
+    assert positions == [1, 3, 5, 7, 9]
+    with (
+        ledger.open(tmp_path / "copy.db", actor="tester") as file,
+        ledger.open(target + "_again", actor="tester") as again,
+    ):
+        book.copy_to(file)
+        file.copy_to(again)
+        assert [entry.position for entry in file.entries()] == positions
+        assert list(again.entries()) == list(book.entries())
+        assert again.checkpoint() == file.checkpoint() == book.checkpoint()
+        # What comes next, comes behind.
+        again.advance(JOBS, to=1)
+        file.advance(JOBS, to=1)
+        assert [next(x.entries(EntryQuery(newest_first=True))).position for x in (again, file)] == [
+            10,
+            10,
+        ]
+    drop(Address.parse(target).conninfo, Address.parse(target).schema + "_again")
