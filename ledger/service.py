@@ -294,7 +294,8 @@ class Ledger:
 
         What is appended through it is part of the caller's transaction: it is committed, or rolled
         back, with the rest, by the caller. If no transaction is open, one is begun as the driver
-        would; a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`.
+        would; a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`,
+        or on PostgreSQL a `psycopg.Connection`.
 
         Raises InvalidCursorError, StorageError.
         """

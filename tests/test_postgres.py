@@ -282,6 +282,21 @@ def test_a_transaction_that_has_failed_is_said_to_have(target: str, book: Ledger
         assert lent.advance(ORDERS, to=1).version == 1
 
 
+def test_a_connection_in_pipeline_mode_is_refused(target: str, book: Ledger) -> None:
+    with connect(target, autocommit=False) as caller:
+        lent = book.using(caller)
+        with caller.pipeline():
+            with pytest.raises(StorageError, match="pipeline"):
+                book.using(caller)
+            with pytest.raises(StorageError, match="pipeline"):
+                lent.advance(ORDERS, to=1)
+            with pytest.raises(StorageError, match="pipeline"):
+                list(lent.entries())
+        lent.advance(ORDERS, to=1)
+        caller.commit()
+    assert book.get(ORDERS).version == 1
+
+
 def test_a_log_is_not_read_at_a_level_that_would_miss_something(target: str, book: Ledger) -> None:
     book.advance(ORDERS, to=1)
     with connect(target, autocommit=False) as caller:

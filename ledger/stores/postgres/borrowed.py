@@ -48,7 +48,7 @@ class Borrowed:
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which sees what the caller's transaction has done so far."""
-        self._refuse_failed()
+        self._refuse_unfit()
         try:
             return work(self._session)
         except psycopg.Error as error:
@@ -56,7 +56,7 @@ class Borrowed:
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
-        self._refuse_failed()
+        self._refuse_unfit()
         connection = self._session.connection
         status = connection.info.transaction_status
         if status == TransactionStatus.IDLE and connection.autocommit:
@@ -107,15 +107,21 @@ class Borrowed:
                 execute(b"RELEASE cursor_ledger")
             raise
 
-    def _refuse_failed(self) -> None:
-        if self._session.connection.info.transaction_status == TransactionStatus.INERROR:
+    def _refuse_unfit(self) -> None:
+        connection = self._session.connection
+        if connection.info.transaction_status == TransactionStatus.INERROR:
             raise StorageError(
                 "the transaction of the connection has failed before; roll it back, and run it "
                 "again."
             )
+        if connection.info.pipeline_status:
+            raise StorageError(
+                "the connection is in pipeline mode, where what fails is known too late to be "
+                "undone by itself. Do it before or after the block of the pipeline."
+            )
 
     def _check(self, connection: psycopg.Connection[Any], schema: str, ledger_id: str) -> None:
-        self._refuse_failed()
+        self._refuse_unfit()
         idle = connection.info.transaction_status == TransactionStatus.IDLE
         try:
             if migrations.pending(connection, schema):

@@ -212,7 +212,9 @@ class Pool:
             self._known.clear()
         for head in transaction.heads:
             key = head.cursor.key
-            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key))
+            if head.cursor_id is None:
+                head = attrs.evolve(head, cursor_id=cursor_id(key))
+            self._known[key] = head
 
     # --- connections ---
 
@@ -297,6 +299,6 @@ class Pool:
 
 def _rolled_back(connection: Connection) -> None:
     """End what was not committed. If that fails, the pool throws the connection away."""
-    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+    if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         with suppress(psycopg.Error):
             connection.execute(b"ROLLBACK")
