@@ -212,9 +212,8 @@ class Pool:
             self._known.clear()
         for head in transaction.heads:
             key = head.cursor.key
-            if head.cursor_id is None:
-                head = attrs.evolve(head, cursor_id=cursor_id(key))
-            self._known[key] = head
+            is_new = head.cursor_id is None
+            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key)) if is_new else head
 
     # --- connections ---
 
