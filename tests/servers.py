@@ -159,7 +159,8 @@ def server(kind: str) -> str:
         return ELSEWHERE
     binaries = wheel_binaries() if kind == "postgres" else distribution_binaries()
     assert binaries
-    return Server(binaries, settings=["fsync=off", "max_connections=200"]).make().url
+    settings = ["fsync=off", "max_connections=200", "max_prepared_transactions=4"]
+    return Server(binaries, settings=settings).make().url
 
 
 def kinds() -> list[str]:

@@ -30,6 +30,7 @@ from ledger import (
     StorageError,
     UnknownOutcomeError,
 )
+from ledger.cli.output import waited_for
 from ledger.commit import commit
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.pool import Pool
@@ -105,6 +106,56 @@ def test_a_savepoint_that_is_rolled_back_takes_no_lock_along(target: str, book: 
         book.advance(ORDERS, to=1)
         assert list(book.entries()) == []
         caller.commit()
+    assert [entry.key for entry in book.entries()] == [JOBS, ORDERS]
+
+
+def test_a_caller_sees_in_the_log_what_it_has_appended(target: str, book: Ledger) -> None:
+    with connect(target, autocommit=False) as caller, connect(target, autocommit=False) as other:
+        lent = book.using(caller)
+        lent.advance(ORDERS, to=1)
+        book.advance(JOBS, to=1)
+        lent.advance(ORDERS, to=2)
+        assert [entry.position for entry in lent.entries()] == [1, 2, 3]
+        assert lent.horizon().waiting == ()
+        # But no more than others if others may yet come in between.
+        book.using(other).advance(CursorKey("other", "orders"), to=1)
+        lent.advance(ORDERS, to=3)
+        assert [entry.position for entry in lent.entries()] == [1, 2, 3]
+        assert list(book.entries()) == []
+
+
+def test_a_caller_who_appends_many_times_takes_one_lock(target: str, book: Ledger) -> None:
+    with connect(target, autocommit=False) as caller:
+        for turn in range(2):
+            lent = book.using(caller)
+            for to in range(1, 101):
+                lent.advance(ORDERS, to=turn * 100 + to)
+            held = caller.execute(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            ).fetchone()
+            assert held == (1,)
+            assert len(book.horizon().waiting) == 1
+            caller.commit()
+    assert book.get(ORDERS).version == 200
+
+
+def test_a_prepared_transaction_is_waited_for_as_well(target: str, book: Ledger) -> None:
+    with connect(target, autocommit=False) as caller:
+        if caller.execute("SHOW max_prepared_transactions").fetchone() == ("0",):
+            pytest.skip("the server has prepared transactions switched off")
+        name = f"cursor-ledger {Address.parse(target).schema}"
+        book.using(caller).advance(JOBS, to=1)
+        caller.execute(f"PREPARE TRANSACTION '{name}'")
+    try:
+        book.advance(ORDERS, to=1)
+        assert list(book.entries()) == []
+        [waiting] = book.horizon().waiting
+        assert (waiting.process, waiting.since) == (None, None)
+        assert waited_for(waiting) == "a prepared transaction"
+    finally:
+        with connect(target) as caller:
+            caller.execute(f"COMMIT PREPARED '{name}'")
     assert [entry.key for entry in book.entries()] == [JOBS, ORDERS]
 
 

@@ -112,6 +112,8 @@ def show_one(value: object, columns: list[Column], form: Form | None) -> None:
 
 def waited_for(waiting: Waiting) -> str:
     """Name a transaction that readers wait for."""
+    if waiting.process is None:
+        return "a prepared transaction"
     since = "" if waiting.since is None else f" since {show_time(waiting.since)}"
     return f"{visible(waiting.application) or 'a transaction'}, process {waiting.process}{since}"
 

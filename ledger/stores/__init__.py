@@ -30,7 +30,7 @@ Draft: TypeAlias = tuple[Head, Content]
 class Waiting:
     """A transaction that may still append something before what others have appended.
 
-    `process` is the number of its process on the server, if that is known.
+    `process` is the number of its process on the server; None if it is prepared, and has none.
     """
 
     process: int | None

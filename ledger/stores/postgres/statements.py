@@ -95,6 +95,9 @@ def statements(schema: str) -> Statements:
     # last before. See `horizon`.
     gate_class = f"({positions}::regclass::oid::bigint & 2147483647)::int"
     gate = f"pg_advisory_xact_lock_shared({gate_class}, ({last} & 2147483647)::int)"
+    # Once in a transaction, or one that appends thousands of times would fill the lock table of
+    # the server. What says so is undone by the same ROLLBACK TO that releases the lock.
+    gated = f"'cursor_ledger.gate_' || {positions}::regclass::oid"
 
     def unnested(columns: list[tuple[str, str]], alias: str) -> str:
         arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
@@ -107,7 +110,10 @@ def statements(schema: str) -> Statements:
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         """.encode(),
-        gate=f"SELECT {gate}".encode(),
+        gate=f"""
+            SELECT set_config({gated}, 'held' || {gate}::text, true)
+            WHERE coalesce(current_setting({gated}, true), '') = ''
+        """.encode(),
         # An advance in one round trip: only if the chain still ends where it did, the cursor is
         # moved, the gate held, and then the position drawn.
         move=f"""
@@ -186,7 +192,8 @@ def statements(schema: str) -> Statements:
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
         # The last position first: who draws one after that held the gate before, and is found
-        # among the locks, unless he has ended and can be seen by what is read behind this.
+        # among the locks, unless he has ended and can be seen by what is read behind this. So can
+        # what this very transaction has appended.
         horizon=f"""
             SELECT {last}, current_setting('transaction_isolation');
             SELECT l.objid::bigint, a.pid, a.application_name,
@@ -194,7 +201,7 @@ def statements(schema: str) -> Statements:
             FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
             WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.mode = 'ShareLock' AND l.granted
                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND l.classid::bigint = {gate_class}
+                AND l.classid::bigint = {gate_class} AND l.pid IS DISTINCT FROM pg_backend_pid()
         """.encode(),
         last_of_cursor=f"""
             SELECT max(position) FROM {s}.ledger_events WHERE cursor_id = %s
