@@ -333,6 +333,19 @@ def test_a_transaction_that_has_failed_is_said_to_have(target: str, book: Ledger
         assert lent.advance(ORDERS, to=1).version == 1
 
 
+def test_a_pooler_that_gives_each_transaction_another_session_is_named(
+    target: str, book: Ledger
+) -> None:
+    with connect(target, autocommit=False) as caller:
+        lent = book.using(caller)
+        for to in range(1, 11):
+            lent.advance(ORDERS, to=to)
+        # As it looks from another session: what this one has prepared is not there.
+        caller.execute("DO 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'")
+        with pytest.raises(StorageError, match="pool_mode = session"):
+            lent.advance(ORDERS, to=11)
+
+
 def test_a_connection_in_pipeline_mode_is_refused(target: str, book: Ledger) -> None:
     with connect(target, autocommit=False) as caller:
         lent = book.using(caller)

@@ -23,6 +23,14 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     ),
     ((errors.TooManyConnections,), "has no connection left; lower pool_max_size, or try again"),
     ((errors.QueryCanceled,), "cancelled the statement; nothing was appended"),
+    (
+        (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement),
+        (
+            "has forgotten a prepared statement, so there seems to be a pooler in between that "
+            "gives each transaction another session. The ledger needs a session to itself: "
+            "pool_mode = session in PgBouncer"
+        ),
+    ),
 )
 # The server was stopped, has crashed, or is about to be ready.
 _GONE = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
