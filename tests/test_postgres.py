@@ -40,7 +40,7 @@ from ledger.stores.postgres.session import (
     send_all_numbers_alike,
 )
 from ledger.stores.postgres.statements import statements
-from ledger.stores.postgres.transactions import Remembered
+from ledger.stores.postgres.transactions import Held, Remembered
 from projections import Projector
 
 
@@ -880,6 +880,25 @@ def test_a_caller_whose_new_cursor_was_made_by_another_goes_on_in_its_transactio
         assert second.execute("SELECT count(*) FROM mine").fetchone() == (1,)
         second.commit()
     assert book.verify().ok
+
+
+def test_nothing_counts_as_settled_before_a_copy_is_committed(
+    book: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    send = Held.send
+
+    def look_in_between(transaction: Held) -> None:
+        send(transaction)
+        seen.append(book.horizon())
+
+    monkeypatch.setattr(Held, "send", look_in_between)
+    with ledger.open(tmp_path / "source.db", actor="tester") as source:
+        source.append([AdvanceCursor(ORDERS, to) for to in range(1, 11)])
+        source.copy_to(book)
+    [horizon] = seen
+    assert (horizon.position, horizon.last) == (0, 10)
+    assert book.horizon().position == 10
 
 
 def test_a_copy_keeps_the_positions_that_were_left_out(

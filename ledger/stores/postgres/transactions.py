@@ -158,10 +158,7 @@ class Held:
         session, sql = self.session, self.session.sql
         new = [head for head in self.heads if head.cursor_id is None]
         old = [head for head in self.heads if head.cursor_id is not None]
-        if self._positions is None:
-            session.execute(sql.gate)
-        else:
-            session.execute(sql.place_next, (self._positions[-1],))
+        session.execute(sql.gate)
         if new:
             rows = []
             for head in new:
@@ -175,6 +172,8 @@ class Held:
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
             self._copy(sql.copy_placed_events, rows)
+            # At the end, for it is not undone with the rest.
+            session.execute(sql.place_next, (self._positions[-1],))
         elif self.is_large:
             self._copy(sql.copy_events, rows)
         else:
