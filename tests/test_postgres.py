@@ -605,8 +605,42 @@ def test_a_server_that_does_not_come_back_is_said_to_be_gone(own_server: Server)
         own_server.stop("immediate")
         with pytest.raises(StorageError):
             book.get(ORDERS)
-        with pytest.raises(StorageError):
-            book.advance(ORDERS, to=2)
+        for _ in range(6):
+            with pytest.raises(StorageError):
+                book.advance(ORDERS, to=2)
+        # And when it is back, the next call finds it, however long it was gone.
+        own_server.start()
+        assert book.advance(ORDERS, to=2).version == 2
+
+
+def test_a_loss_that_is_noticed_late_is_still_made_good(target: str) -> None:
+    with (
+        ledger.open(target + "&application_name=late", actor="tester", busy_timeout_s=1) as book,
+        connect(target) as raw,
+    ):
+        book.advance(ORDERS, to=1)
+        raw.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END'"
+        )
+        raw.execute(
+            "CREATE TRIGGER slow BEFORE INSERT ON ledger_events"
+            " FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+        # By then the call has been on its way for longer than its time-out.
+        killing = threading.Timer(
+            1.2,
+            lambda: raw.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'late'"
+            ),
+        )
+        killing.start()
+        began = time.monotonic()
+        assert book.advance(ORDERS, to=2).version == 2
+        assert time.monotonic() - began > 2.5
+        killing.join()
+        assert [entry.version for entry in book.history(ORDERS)] == [1, 2]
 
 
 class Cut:
@@ -855,8 +889,8 @@ def test_a_server_that_never_answers_is_not_waited_for_for_ever() -> None:
         with pytest.raises(StorageError, match="timeout"):
             ledger.open(url + "?connect_timeout=2")
         assert time.monotonic() - began < 8
-        assert Address.parse(url).connect_timeout_s == 10
-        assert Address.parse(url + "?connect_timeout=2").connect_timeout_s is None
+        assert Address.parse(url).options["connect_timeout"] == 10
+        assert "connect_timeout" not in Address.parse(url + "?connect_timeout=2").options
 
 
 def test_a_caller_whose_new_cursor_was_made_by_another_goes_on_in_its_transaction(

@@ -30,9 +30,7 @@ def look(url: str) -> tuple[bool, str]:
     """
     address = Address.parse(url)
     try:
-        with psycopg.connect(
-            address.conninfo, autocommit=True, connect_timeout=address.connect_timeout_s
-        ) as connection:
+        with address.connect() as connection:
             there = migrations.pending(connection, address.schema) != list(migrations.SCHEMAS)
     except psycopg.Error as error:
         raise translated(error, address.place) from error

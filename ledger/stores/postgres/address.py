@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import attrs
-from psycopg import ProgrammingError
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger import fields
@@ -18,8 +19,15 @@ __all__ = ["Address"]
 SCHEMA_BYTES_MAX = 63
 POOL_MAX = 1_000
 
-# By itself a connection waits for over two minutes.
-CONNECT_TIMEOUT_S = 10
+# By itself libpq waits over two minutes for a server that does not answer, and a quarter of an hour
+# or more for one that has gone without a word. A service is left to its file.
+DEFAULTS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 # libpq does not know these; all others are left to it.
 _OURS = ("schema", "pool_min_size", "pool_max_size")
@@ -30,12 +38,16 @@ class Address:
     """A URL taken apart. What is shown of it has neither user nor password."""
 
     conninfo: str = attrs.field(repr=False)
-    connect_timeout_s: int | None
-    """How long a server is waited for; None where libpq is told otherwise."""
+    options: Mapping[str, Any] = attrs.field(repr=False)
+    """What psycopg is told beside."""
     schema: str
     pool_min_size: int
     pool_max_size: int
     place: str
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Connect once. What psycopg raises is raised."""
+        return psycopg.connect(self.conninfo, **self.options)
 
     @classmethod
     def parse(cls, url: str) -> Address:
@@ -58,7 +70,7 @@ class Address:
         conninfo = front + (question + "&".join(theirs) if any(theirs) else "")
         try:
             known = conninfo_to_dict(conninfo)
-        except ProgrammingError:
+        except psycopg.ProgrammingError:
             raise InvalidCursorError(
                 "the URL of the database cannot be read. It goes postgresql://user@host:port/name"
                 "?schema=…, where special characters are written as %40 and so on."
@@ -71,11 +83,11 @@ class Address:
         pool_min_size = _size(ours, "pool_min_size", least=0, default=1)
         return cls(
             conninfo=conninfo,
-            connect_timeout_s=(
-                None
-                if known.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT")
-                else CONNECT_TIMEOUT_S
-            ),
+            options={
+                "autocommit": True,
+                "fallback_application_name": "cursor-ledger",
+                **_defaults(known),
+            },
             schema=schema,
             pool_min_size=pool_min_size,
             pool_max_size=_size(
@@ -83,6 +95,13 @@ class Address:
             ),
             place=_place(known, schema),
         )
+
+
+def _defaults(known: Mapping[str, object]) -> dict[str, int]:
+    if "service" in known or "PGSERVICE" in os.environ:
+        return {}
+    said = {*known, *(["connect_timeout"] if "PGCONNECT_TIMEOUT" in os.environ else [])}
+    return {name: value for name, value in DEFAULTS.items() if name not in said}
 
 
 def _size(ours: dict[str, str], name: str, *, least: int, default: int) -> int:

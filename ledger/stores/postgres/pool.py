@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
@@ -38,14 +38,40 @@ Connection = psycopg.Connection[Any]
 
 HEADS_MAX = 4_096
 RETRY_S = 0.05
+CONNECT_EVERY_S = 1.0
 
 
 @attrs.frozen
 class Sent:
-    """A transaction that was sent, whose answer was lost; and what its work gave."""
+    """A transaction that was sent; and what its work gave."""
 
     transaction: Remembered | Held
     result: Any
+
+
+class Attempt:
+    """One call: how long it may be tried, and what it has sent whose answer was lost."""
+
+    def __init__(self, busy_timeout_s: float) -> None:
+        self._busy_timeout_s = busy_timeout_s
+        self._until = time.monotonic() + busy_timeout_s
+        self._has_lost = False
+        self.lost: list[Sent] = []
+
+    @property
+    def left_s(self) -> float:
+        """So many seconds are left; below 0, none."""
+        return self._until - time.monotonic()
+
+    def lose(self, sent: Sequence[Sent]) -> None:
+        """The connection is gone, and with it perhaps the answer to what was sent.
+
+        The first time, the call is given its whole time once more: to notice may have taken it.
+        """
+        self.lost += sent
+        if not self._has_lost:
+            self._has_lost = True
+            self._until = time.monotonic() + self._busy_timeout_s
 
 
 class Pool:
@@ -61,15 +87,9 @@ class Pool:
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
-        options: dict[str, Any] = {
-            "autocommit": True,
-            "fallback_application_name": "cursor-ledger",
-        }
-        if address.connect_timeout_s is not None:
-            options["connect_timeout"] = address.connect_timeout_s
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
-            with psycopg.connect(address.conninfo, **options) as connection:
+            with address.connect() as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
                 self._ledger_id = migrations.ledger_id(connection, address.schema)
@@ -77,34 +97,35 @@ class Pool:
             raise translated(error, self._place) from error
         self._pool = psycopg_pool.ConnectionPool(
             address.conninfo,
-            kwargs=options,
+            kwargs=dict(address.options),
             min_size=address.pool_min_size,
             max_size=address.pool_max_size,
             configure=self._configure,
             open=True,
             name="cursor-ledger",
+            # It would wait longer and longer between its attempts, up to minutes behind an outage.
+            reconnect_timeout=0,
         )
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        until = time.monotonic() + self._busy_timeout_s
+        attempt = Attempt(self._busy_timeout_s)
         while True:
-            with self._lend(until) as connection:
+            with self._lend(attempt) as connection:
                 try:
                     return work(self._session(connection))
                 except psycopg.Error as error:
-                    self._go_on_or_raise(error, connection, until)
+                    self._go_on_or_raise(error, connection, attempt)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
         What others were in the way of is run again, until the busy time-out.
         """
-        until = time.monotonic() + self._busy_timeout_s
-        lost: list[Sent] = []
+        attempt = Attempt(self._busy_timeout_s)
         remembered = True
         while True:
-            with self._lend(until, lost) as connection:
+            with self._lend(attempt) as connection:
                 session = self._session(connection)
                 sent: list[Sent] = []
                 try:
@@ -114,20 +135,17 @@ class Pool:
                             return self._by_what_is_remembered(session, work, sent)
                         self._forget(sent)
                         sent.clear()
-                    return self._under_locks(session, work, sent, lost)
+                    return self._under_locks(session, work, sent, attempt.lost)
                 except psycopg.Error as error:
                     self._forget(sent)
-                    if is_lost(error, connection):
-                        lost += sent
-                    self._go_on_or_raise(error, connection, until, lost)
+                    self._go_on_or_raise(error, connection, attempt, sent)
                 finally:
                     _rolled_back(connection)
 
     @contextmanager
     def hold(self) -> Iterator[Log]:
         """Lend the whole log as of one moment."""
-        until = time.monotonic() + self._busy_timeout_s
-        with self._lend(until) as connection:
+        with self._lend(Attempt(self._busy_timeout_s)) as connection:
             session = self._session(connection)
             try:
                 settled = session.horizon().position
@@ -227,26 +245,34 @@ class Pool:
         return session
 
     @contextmanager
-    def _lend(self, until: float, lost: list[Sent] | None = None) -> Iterator[Connection]:
+    def _lend(self, attempt: Attempt) -> Iterator[Connection]:
         self._guard.check()
         if self._closed:
             raise StorageError(f"The ledger on {self._place} is closed; open it again.")
-        try:
-            connection = self._pool.getconn(max(0.01, until - time.monotonic()))
-        except psycopg_pool.PoolTimeout as error:
-            raise self._out_of_time(error, lost) from error
-        except psycopg_pool.PoolClosed:
-            raise StorageError(f"The ledger on {self._place} is closed; open it again.") from None
-        except psycopg.Error as error:
-            raise translated(error, self._place) from error
+        connection = self._take(attempt)
         try:
             yield connection
         finally:
             self._pool.putconn(connection)
 
-    def _out_of_time(self, error: Exception, lost: list[Sent] | None) -> StorageError:
-        if lost:
-            return self._unknown(lost)
+    def _take(self, attempt: Attempt) -> Connection:
+        while True:
+            try:
+                # Asked anew now and then, the pool tries anew to connect.
+                return self._pool.getconn(min(CONNECT_EVERY_S, max(0.01, attempt.left_s)))
+            except psycopg_pool.PoolTimeout as error:
+                if attempt.left_s <= 0:
+                    raise self._out_of_time(error, attempt) from error
+            except psycopg_pool.PoolClosed:
+                raise StorageError(
+                    f"The ledger on {self._place} is closed; open it again."
+                ) from None
+            except psycopg.Error as error:
+                raise translated(error, self._place) from error
+
+    def _out_of_time(self, error: Exception, attempt: Attempt) -> StorageError:
+        if attempt.lost:
+            return self._unknown(attempt.lost)
         return LedgerBusyError(
             f"{self._place} had no connection to give within the busy time-out: the server cannot "
             f"be reached, or all {self._address.pool_max_size} are in use. Nothing was appended; "
@@ -265,20 +291,21 @@ class Pool:
         self,
         error: psycopg.Error,
         connection: Connection,
-        until: float,
-        lost: list[Sent] | None = None,
+        attempt: Attempt,
+        sent: Sequence[Sent] = (),
     ) -> None:
         """Return if the same is worth another try, and there is time for it."""
         if is_lost(error, connection):
+            attempt.lose(sent)
             connection.close()
-            if time.monotonic() < until:
+            if attempt.left_s > 0:
                 time.sleep(RETRY_S)
                 return
-            raise self._out_of_time(error, lost) from error
-        if is_race(error) and time.monotonic() < until:
+            raise self._out_of_time(error, attempt) from error
+        if is_race(error) and attempt.left_s > 0:
             return
-        if lost:
-            raise self._unknown(lost) from error
+        if attempt.lost:
+            raise self._unknown(attempt.lost) from error
         raise translated(error, self._place) from error
 
     def _configure(self, connection: Connection) -> None:
