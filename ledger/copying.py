@@ -68,8 +68,8 @@ def _compare(source: Store, there: Checkpoint) -> None:
     if beginning != there:
         raise DivergedError(
             f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "
-            "of the source: one of them was written to in the meantime, or edited. Copy to an "
-            "empty target."
+            "of the source: it is another ledger, or one of them was written to in the meantime, "
+            "or edited. Copy to an empty target."
         )
 
 

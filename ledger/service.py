@@ -413,9 +413,12 @@ def _path(target: object) -> str:
         raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
     if is_postgres(path):
         return path
-    if "://" in path or path.startswith("file:"):
+    scheme, url, _ = path.partition("://")
+    if url or path.startswith("file:"):
+        # Not all of it, for there may be a password in it.
         raise InvalidCursorError(
-            f"target must be the plain path of a file, or a postgresql:// URL, not {path!r:.80}."
+            "target must be the plain path of a file, or a postgresql:// URL, not one of "
+            f"{scheme.partition(':')[0]!r:.80}."
         )
     return path
 

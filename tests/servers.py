@@ -17,7 +17,8 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -172,6 +173,21 @@ def kinds() -> list[str]:
 
 def fresh_schema() -> str:
     return f"t_{os.getpid()}_{next(_numbers)}"
+
+
+@contextmanager
+def own_database(kind: str) -> Iterator[str]:
+    """Give the URL of a database that is there for this, and goes with it."""
+    name = fresh_schema()
+    url = server(kind)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    _, question, query = path.partition("?")
+    yield f"{scheme}://{authority}/{name}{question}{query}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def with_schema(url: str, schema: str, **more: object) -> str:

@@ -126,7 +126,11 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["--db", "no/such/folder/x.db", "advance", *OWNER, "--to", "1"], 1, "does not exist"),
         (["--db", "absent.db", "list"], 1, "does not exist"),
         (["--db", "postgresql://me:geheim@nowhere.invalid/x", "list"], 1, "could not do it"),
-        (["--db", "", "list"], 2, "must be a path"),
+        (["--db", "", "list"], 2, "--db must be a path"),
+        (["--db", ":memory:", "advance", *OWNER, "--to", "1"], 2, "would be gone"),
+        (["--db", "mysql://me:geheim@h/x", "list"], 2, "not one of 'mysql'"),
+        (["copy", "absent.db", "other.db"], 1, "absent.db does not exist. SOURCE must be"),
+        (["copy", "", "absent.db"], 2, "SOURCE must be a path"),
         (["--actor", "a" * 513, "list"], 2, "--actor has 513 characters; at most 512"),
         (["--actor", " ", "list"], 2, "--actor is blank"),
         (["advance", *OWNER, "--to", "9", "--actor", ""], 2, "--actor is blank"),
@@ -141,9 +145,18 @@ def test_bad_input_is_refused_with_its_exit_code_and_changes_nothing(
     refused = run(*arguments)
     assert refused.exit_code == code, refused.output
     assert said in refused.stderr
+    assert "geheim" not in refused.stderr
     assert refused.stdout == ""
     assert [entry["position"] for entry in records(run("entries"))] == [1]
     assert not Path("absent.db").exists()
+
+
+def test_wide_characters_stay_in_line(run: Run) -> None:
+    run("advance", "Zoë", "注文", "--to", 5)
+    run("advance", "b", "orders", "--to", 5)
+    [_, _, plain, wide] = run("list", "--table").stdout.splitlines()
+    # Each takes two columns, so there are as many characters less before what comes behind.
+    assert wide.index("5") == plain.index("5") - len("注文")
 
 
 def test_nothing_is_coloured_as_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,7 @@ def test_the_command_copies_and_says_what_both_have(
         other.advance(JOBS, to=2)
     refused = CliRunner().invoke(main, ["copy", source, target])
     assert refused.exit_code == 3
+    assert "it is another ledger, or" in refused.stderr
     assert "Copy to an empty target" in refused.stderr
     missing = CliRunner().invoke(main, ["copy", str(tmp_path / "absent.db"), target])
     assert missing.exit_code == 1

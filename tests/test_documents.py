@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import new_target
+from servers import own_database
 
 import ledger
 import projections
@@ -89,12 +89,12 @@ def on_a_terminal(script: str, folder: Path, more: dict[str, str]) -> str:
 
 
 @pytest.fixture
-def database(document: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+def database(document: Path) -> Iterator[dict[str, str]]:
     """Give what a document about PostgreSQL calls $DATABASE_URL."""
     if "DATABASE_URL" not in document.read_text("utf-8"):
         yield {}
         return
-    with new_target("postgres", tmp_path / "unused.db") as url:
+    with own_database("postgres") as url:
         yield {"DATABASE_URL": url}
 
 

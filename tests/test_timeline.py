@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import ORDERS, Clock
 from hypothesis import given, settings
 from test_projections import histories, written
@@ -16,6 +17,9 @@ from test_projections import histories, written
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, Ledger
 from projections import MarkKind, Timeline, charts, draw, draw_on_terminal, timeline
+from projections.cli import main
+
+CURSOR = ("webhooks", "orders", "customer-7")
 
 
 @pytest.fixture
@@ -175,3 +179,9 @@ def test_without_its_libraries_a_drawing_says_what_to_install(
         draw(life, tmp_path / "life.html")
     with pytest.raises(charts.ChartLibraryMissingError, match=r"cursor-ledger\[timeline\]"):
         draw_on_terminal(life, width=60, height=12)
+    with ledger.open(tmp_path / "book.db", actor="tester") as book:
+        book.advance(ORDERS, to=1)
+    command = ["--db", str(tmp_path / "book.db"), "timeline", *CURSOR, "--table"]
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("cursor-ledger: plotext is not installed")

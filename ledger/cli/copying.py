@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import attrs
 import click
 
 from ledger.cli.output import Progress
 from ledger.cli.parameters import Target, pass_target
-from ledger.codec import unstructure
+from ledger.codec import dumps, unstructure
 
 __all__ = ["copy"]
 
@@ -28,8 +26,8 @@ def copy(target: Target, source: str, into: str) -> None:
     """
     progress = Progress()
     with (
-        attrs.evolve(target, path=source).open() as from_book,
-        attrs.evolve(target, path=into).open(make=True) as to_book,
+        attrs.evolve(target, path=source, name="SOURCE").open() as from_book,
+        attrs.evolve(target, path=into, name="TARGET").open(make=True) as to_book,
     ):
         try:
             copied = from_book.copy_to(
@@ -41,7 +39,7 @@ def copy(target: Target, source: str, into: str) -> None:
             raise
         finally:
             progress.clear()
-    click.echo(json.dumps(unstructure(copied.checkpoint)))
+    click.echo(dumps(unstructure(copied.checkpoint)))
     noun = "entry" if copied.entries == 1 else "entries"
     click.echo(
         f"{copied.entries:,} {noun} copied; both have {copied.checkpoint.entries:,}, with the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
+import re
 import socket
 import sqlite3
 import sys
@@ -51,6 +52,8 @@ class Target:
     path: str
     actor: str | None
     busy_timeout_s: float
+    # Where it was typed.
+    name: str = "--db"
 
     def open(self, *, actor: str | None = None, make: bool = False) -> Ledger:
         """Open it; only a command that writes makes one where there is none."""
@@ -59,34 +62,44 @@ class Target:
             raise errors.InvalidCursorError(
                 "--actor is blank; name who acts, or leave it out for user@host."
             )
-        if not make and self.path != ":memory:":
+        if self.path == ":memory:":
+            raise errors.InvalidCursorError(
+                f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
+                "would be gone with the command."
+            )
+        if not make:
             self._look_for_a_ledger()
-        return ledger.open(
-            self.path,
-            actor=acts or default_actor(),
-            busy_timeout_s=self.busy_timeout_s,
-        )
+        try:
+            return ledger.open(
+                self.path,
+                actor=acts or default_actor(),
+                busy_timeout_s=self.busy_timeout_s,
+            )
+        except errors.InvalidCursorError as error:
+            raise errors.InvalidCursorError(
+                re.sub("^target ", f"{self.name} ", str(error))
+            ) from error
 
     def _look_for_a_ledger(self) -> None:
         if is_postgres(self.path):
             there, place = postgres().look(self.path)
             if not there:
-                raise _holds(place)
+                raise self._holds_none(place)
         elif "://" not in self.path:
             if not Path(self.path).exists():
-                raise errors.StorageError(
-                    f"{self.path} does not exist. Name a ledger with --db, or CURSOR_LEDGER_DB; "
-                    "the first advance makes one."
-                )
+                raise errors.StorageError(f"{self.path} does not exist. {self._advice()}")
             if _has_no_ledger(self.path):
-                raise _holds(self.path)
+                raise self._holds_none(self.path)
 
+    def _holds_none(self, place: str) -> errors.StorageError:
+        return errors.StorageError(
+            f"{place} holds no ledger; it was left as it is. {self._advice()}"
+        )
 
-def _holds(place: str) -> errors.StorageError:
-    return errors.StorageError(
-        f"{place} holds no ledger; it was left as it is. Name one with --db, or "
-        "CURSOR_LEDGER_DB; the first advance makes one."
-    )
+    def _advice(self) -> str:
+        if self.name != "--db":
+            return f"{self.name} must be a ledger."
+        return "Name a ledger with --db, or CURSOR_LEDGER_DB; the first advance makes one."
 
 
 def _has_no_ledger(path: str) -> bool:

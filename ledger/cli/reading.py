@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any, BinaryIO
 
@@ -30,7 +29,7 @@ from ledger.cli.parameters import (
     key,
     pass_target,
 )
-from ledger.codec import loads, unstructure, visible
+from ledger.codec import dumps, loads, unstructure, visible
 from ledger.cursor import CursorQuery
 from ledger.errors import InvalidCursorError
 from ledger.events import EntryQuery
@@ -152,7 +151,7 @@ def verify(
         found = book.verify(kept, progress=lambda done: progress.say(f"{done:,} entries checked"))
     progress.clear()
     if form in (Form.JSON, Form.JSONL) or (form is None and not sys.stdout.isatty()):
-        click.echo(json.dumps({"ok": found.ok, **unstructure(found)}))
+        click.echo(dumps({"ok": found.ok, **unstructure(found)}))
     elif found.faults:
         show(found.faults, _FAULTS, form)
     if not found.ok:
@@ -170,7 +169,7 @@ def verify(
 def checkpoint(target: Target) -> None:
     """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
     with target.open() as book:
-        click.echo(json.dumps(unstructure(book.checkpoint())))
+        click.echo(dumps(unstructure(book.checkpoint())))
 
 
 commands = [show_cursor, list_cursors, history, entries, status, verify, checkpoint]

@@ -24,7 +24,7 @@ from ledger.cli.output import (
     show_one,
     show_time,
 )
-from ledger.cli.parameters import Target, cursor_arguments, key, pass_target
+from ledger.cli.parameters import EXIT_FAILED, Target, cursor_arguments, key, pass_target
 from ledger.codec import visible
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cli.choosing import watched
@@ -105,7 +105,8 @@ def timeline(
         else:
             show_one(life, [], form)
     except ChartLibraryMissingError as error:
-        raise click.ClickException(str(error)) from None
+        click.echo(f"cursor-ledger: {error}", err=True)
+        click.get_current_context().exit(EXIT_FAILED)
 
 
 commands = [tail, timeline]
@@ -126,8 +127,9 @@ _IN_KEY = ("consumer", "stream", "subject")
 
 def _show_life(life: Timeline) -> None:
     width, _ = shutil.get_terminal_size()
+    drawn = draw_on_terminal(life, width=min(max(width, 40), 120), height=ROWS)
     click.echo(f"{visible(str(life.key))}, {life.entries:,} entries")
-    click.echo(draw_on_terminal(life, width=min(max(width, 40), 120), height=ROWS))
+    click.echo(drawn)
     click.echo("R reset, E errors, J jump")
     show(life.marks, _MARKS, Form.TABLE)
     if life.left_out:

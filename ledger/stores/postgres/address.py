@@ -32,6 +32,12 @@ DEFAULTS = {
 # libpq does not know these; all others are left to it.
 _OURS = ("schema", "pool_min_size", "pool_max_size")
 
+_UNREADABLE = (
+    "the URL of the database cannot be read. It goes postgresql://user@host:port/name?schema=…; "
+    "special characters in it are written as %40 (for @) and so on, and behind the ? may stand "
+    "what libpq knows, and schema, pool_min_size and pool_max_size."
+)
+
 
 @attrs.frozen(kw_only=True)
 class Address:
@@ -71,10 +77,11 @@ class Address:
         try:
             known = conninfo_to_dict(conninfo)
         except psycopg.ProgrammingError:
-            raise InvalidCursorError(
-                "the URL of the database cannot be read. It goes postgresql://user@host:port/name"
-                "?schema=…, where special characters are written as %40 and so on."
-            ) from None
+            raise InvalidCursorError(_UNREADABLE) from None
+        authority, _, name = front.partition("://")[2].partition("/")
+        if authority.count("@") > 1 or "@" in name:
+            # The end of a password, most likely, which would be taken for a host, or for the name.
+            raise InvalidCursorError(_UNREADABLE)
         schema = ours.get("schema", "public")
         # PostgreSQL would cut it off silently.
         too_long = len(schema.encode(errors="replace")) > SCHEMA_BYTES_MAX

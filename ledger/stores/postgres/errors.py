@@ -56,7 +56,8 @@ def translated(error: psycopg.Error, place: str) -> StorageError:
     if isinstance(error, _BUSY):
         return LedgerBusyError(
             f"{place} is held by another transaction, longer than the busy time-out, or was "
-            f"changed by it ({message}). Nothing was appended; roll back and try again."
+            f"changed by it ({message}). Nothing was appended; try again, in a transaction of your "
+            "own after rolling it back."
         )
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
         return SchemaVersionError(
@@ -72,4 +73,5 @@ def translated(error: psycopg.Error, place: str) -> StorageError:
 def _message(error: psycopg.Error) -> str:
     """Give what the server said, on one line; a URL in it loses its password."""
     said = error.diag.message_primary or str(error) or type(error).__name__
-    return fields.message(" ".join(said.split()), "message").rstrip(".")
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    return fields.message("; ".join(filter(None, lines)), "message").rstrip(".?")
