@@ -51,12 +51,17 @@ def book(target: str, clock: Clock) -> Iterator[Ledger]:
         yield book
 
 
-# --- the contract: modules with BOTH = True are run on every database ---
+# --- modules with BOTH = True, the contract, are run on every database, and those with
+# --- POSTGRES = True on all but SQLite ---
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if getattr(metafunc.module, "BOTH", False) and "kind" in metafunc.fixturenames:
+    if "kind" not in metafunc.fixturenames:
+        return
+    if getattr(metafunc.module, "BOTH", False):
         metafunc.parametrize("kind", kinds(), indirect=True, scope="session")
+    elif getattr(metafunc.module, "POSTGRES", False):
+        metafunc.parametrize("kind", kinds()[1:], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
+
+from ledger.stores.postgres.address import Address
 
 ELSEWHERE = os.environ.get("CURSOR_LEDGER_TEST_POSTGRES", "")
 
@@ -200,3 +203,13 @@ def with_schema(url: str, schema: str, **more: object) -> str:
 def drop(url: str, schema: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
+
+
+def connect(target: str, **options: Any) -> psycopg.Connection[Any]:
+    """Connect by other means to the database of `target`, with its schema in the path."""
+    address = Address.parse(target)
+    return psycopg.connect(
+        address.conninfo,
+        options=f"-c search_path={address.schema}",
+        **{"autocommit": True, **options},
+    )

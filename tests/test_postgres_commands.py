@@ -9,18 +9,15 @@ from typing import Any
 
 import pytest
 from conftest import JOBS
-from servers import kinds
+from servers import connect
 from test_cli import COMMAND, OWNER, Run, records, run
-from test_postgres import connect
 
 import ledger
 
 __all__ = ["run"]  # The fixture.
 
 
-@pytest.fixture(scope="module", params=[kind for kind in kinds() if kind != "sqlite"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+POSTGRES = True
 
 
 @pytest.mark.parametrize(
