@@ -258,8 +258,9 @@ class Pool:
     def _take(self, attempt: Attempt) -> Connection:
         while True:
             try:
-                # Asked anew now and then, the pool tries anew to connect.
-                return self._pool.getconn(min(CONNECT_EVERY_S, max(0.01, attempt.left_s)))
+                # Asked anew, the pool tries anew to connect; which is not to wait for others, and
+                # is given a moment whatever the time-out.
+                return self._pool.getconn(CONNECT_EVERY_S)
             except psycopg_pool.PoolTimeout as error:
                 if attempt.left_s <= 0:
                     raise self._out_of_time(error, attempt) from error
