@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from ledger.commit import Answer, Group, commit
+from ledger.commit import Answer, Group, commit, commit_free
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.stores import Store, Transaction
 
@@ -58,16 +58,32 @@ class Committer:
 
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append `groups`, and give what `conclude` makes of the answers."""
+        return self._write(
+            lambda transaction: conclude(
+                commit(transaction, groups, actor=self.actor, clock=self.clock)
+            )
+        )
+
+    def append_free(self, calls: Sequence[Sequence[Group]]) -> list[list[Answer] | None]:
+        """Append many calls in one transaction, but those that would have to wait: see commit.py.
+
+        Raises LedgerBusyError, StorageError; nothing was appended then.
+        """
+        return self._write(
+            lambda transaction: commit_free(transaction, calls, actor=self.actor, clock=self.clock)
+        )
+
+    def _write(self, work: Callable[[Transaction], R]) -> R:
         decided = False
 
-        def work(transaction: Transaction) -> R:
+        def noting(transaction: Transaction) -> R:
             nonlocal decided
-            result = conclude(commit(transaction, groups, actor=self.actor, clock=self.clock))
+            result = work(transaction)
             decided = True
             return result
 
         try:
-            return self.store.write(work)
+            return self.store.write(noting)
         except LedgerError:
             raise
         except BaseException as interrupt:

@@ -68,13 +68,15 @@ class Slot(Generic[R]):
         return self._unanswered.acquire(timeout=timeout_s)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Call(Generic[R]):
     """Groups that are to be appended in one transaction, and what is made of their answers."""
 
     groups: Sequence[Group]
     conclude: Callable[[list[Answer]], R]
     promise: Promise[R]
+    put_off_until: float | None = attrs.field(default=None)
+    """How long it is tried again, by the monotonic clock; None as long as it need not be."""
 
     @property
     def size(self) -> int:
@@ -83,6 +85,8 @@ class Call(Generic[R]):
 
     def begin(self) -> bool:
         """Begin with it, unless it was cancelled, or its owner has answered it himself."""
+        if self.put_off_until is not None:
+            return True  # It was begun with before.
         try:
             return self.promise.set_running_or_notify_cancel()
         except RuntimeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias
 
 from ledger import chain, codec, fields, rules
@@ -14,7 +15,7 @@ from ledger.errors import LedgerError
 from ledger.requests import Request
 from ledger.stores import Draft, Transaction
 
-__all__ = ["Answer", "Group", "commit"]
+__all__ = ["Answer", "Group", "commit", "commit_free"]
 
 Group: TypeAlias = Sequence[Request]
 """Requests that are appended together or not at all."""
@@ -35,10 +36,49 @@ def commit(
     A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
     on. `actor` stands in where a request names none.
     """
+    transaction.hold(request.key for group in groups for request in group)
+    return _append(transaction, groups, actor, clock)
+
+
+def commit_free(
+    transaction: Transaction,
+    calls: Sequence[Sequence[Group]],
+    *,
+    actor: str,
+    clock: Callable[[], datetime],
+) -> list[list[Answer] | None]:
+    """Append what `calls` ask for, each of them groups, but wait for no cursor that others hold.
+
+    A call that wants one is left out, and has None for its answers; so are those behind it that
+    want one of its cursors, so that what is asked of a cursor is appended in that order.
+    """
+    held = set(
+        transaction.hold_free(request.key for call in calls for group in call for request in group)
+    )
+    free = [_is_free(call, held) for call in calls] if held else [True] * len(calls)
+    groups = [group for call, goes in zip(calls, free, strict=True) if goes for group in call]
+    answers = iter(_append(transaction, groups, actor, clock))
+    return [
+        list(islice(answers, len(call))) if goes else None
+        for call, goes in zip(calls, free, strict=True)
+    ]
+
+
+def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
+    """Say whether none of the cursors of `call` is held; if one is, hold all of them."""
+    keys = {request.key for group in call for request in group}
+    if held.isdisjoint(keys):
+        return True
+    held |= keys
+    return False
+
+
+def _append(
+    transaction: Transaction, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+) -> list[Answer]:
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
     answers: list[Answer] = []
-    transaction.hold(request.key for group in groups for request in group)
     for group in groups:
         before: list[tuple[CursorKey, Head | None]] = []
         cursors: list[Cursor] = []

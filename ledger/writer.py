@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -37,6 +38,9 @@ QUEUE_LENGTH_MAX = 2_048
 # Then the thread ends, until it is wanted again. It is no daemon, so that a program which ends
 # without closing its ledger loses nothing, and it is what such a program may have to wait for.
 IDLE_S = 0.2
+
+# So often a call is tried again whose cursors were held by somebody else.
+TRY_AGAIN_S = 0.02
 
 
 @cache
@@ -289,6 +293,7 @@ class Writer:
                 if not self._queue:
                     self._thread = None
                     return []
+                self._pause_before_trying_again()
                 if batch := self._take_batch():
                     self._committing = get_ident()
                     return batch
@@ -304,16 +309,24 @@ class Writer:
         """Serve what is queued, in a callback, in the middle of telling callers."""
         while True:
             with self._lock:
+                self._pause_before_trying_again()
                 batch = self._take_batch()
             if not batch:
                 return
             self._answer(batch)
 
+    def _pause_before_trying_again(self) -> None:
+        """Let a moment pass if all that is queued was put off; what is, is in front."""
+        if self._queue and self._queue[-1].put_off_until is not None:
+            self._wanted.wait(TRY_AGAIN_S)
+
     def _take_batch(self) -> list[Call[Any]]:
         batch: list[Call[Any]] = []
         room = self._batch_size_max
         while self._queue:
-            size = self._queue[0].size
+            first = self._queue[0]
+            # Those that were put off leave the others their room.
+            size = first.size if first.put_off_until is None else 0
             if batch and size > room:
                 break
             call = self._queue.popleft()
@@ -325,26 +338,50 @@ class Writer:
         return batch
 
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
-        groups = [group for call in batch for group in call.groups]
         failure: BaseException | None = None
-        answers: list[Answer] = []
+        answers: list[list[Answer] | None] = [None] * len(batch)
         self._telling = False
         try:
-            answers = self._committer.append(groups, list)
+            answers = self._committer.append_free([call.groups for call in batch])
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             failure = error
+        else:
+            if None in answers:
+                failure = LedgerBusyError(
+                    "The cursor is held by another transaction, longer than the busy time-out. "
+                    "Nothing was appended; try again."
+                )
+                batch, answers = self._put_off(batch, answers)
         self._telling = True
-        start = 0
-        for call in batch:
-            end = start + len(call.groups)
+        for call, its in zip(batch, answers, strict=True):
             try:
-                if failure is None:
-                    call.answer(answers[start:end])
-                else:
+                if its is not None:
+                    call.answer(its)
+                elif failure is not None:
                     call.promise.set_exception(_own(failure))
             except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
                 _report()
-            start = end
+
+    def _put_off(
+        self, batch: Sequence[Call[Any]], answers: Sequence[list[Answer] | None]
+    ) -> tuple[Sequence[Call[Any]], list[list[Answer] | None]]:
+        """Queue again, in front, what has no answer and has time left; give the others.
+
+        Before anybody is told anything, for he may ask for more, which has to stand behind.
+        """
+        now = time.monotonic()
+        told: list[tuple[Call[Any], list[Answer] | None]] = []
+        again = []
+        for call, its in zip(batch, answers, strict=True):
+            if its is None and call.put_off_until is None:
+                call.put_off_until = now + self._busy_timeout_s
+            if its is None and call.put_off_until is not None and now < call.put_off_until:
+                again.append(call)
+            else:
+                told.append((call, its))
+        with self._lock:
+            self._queue.extendleft(reversed(again))
+        return [call for call, _ in told], [its for _, its in told]
 
 
 def _own(error: BaseException) -> BaseException:

@@ -178,6 +178,95 @@ def test_a_busy_cursor_is_said_to_be_and_the_others_go_on(target: str) -> None:
         assert book.advance(ORDERS, to=2).version == 2
 
 
+def test_what_is_submitted_to_a_cursor_that_is_held_holds_up_no_other(
+    target: str, book: Ledger
+) -> None:
+    for key in (ORDERS, JOBS):
+        book.advance(key, to=1)
+    with connect(target, autocommit=False) as caller:
+        book.using(caller).advance(ORDERS, to=2)
+        waiting, others = [], []
+        for to in range(3, 103):
+            waiting.append(book.submit(AdvanceCursor(ORDERS, to)))
+            others.append(book.submit(AdvanceCursor(JOBS, to)))
+        assert [future.result(5).last_sequence for future in others] == list(range(3, 103))
+        # Others who wait for their answer go on as well.
+        assert book.advance(JOBS, to=103).version == 102
+        assert not any(future.done() for future in waiting)
+        caller.commit()
+        assert [future.result(5).version for future in waiting] == list(range(3, 103))
+    assert book.verify().ok
+
+
+def test_what_is_submitted_to_a_cursor_that_stays_held_is_busy_in_the_end(target: str) -> None:
+    with (
+        ledger.open(target, actor="tester", busy_timeout_s=0.5) as book,
+        connect(target, autocommit=False) as caller,
+    ):
+        for key in (ORDERS, JOBS):
+            book.advance(key, to=1)
+        book.using(caller).advance(ORDERS, to=2)
+        # One alone, whose head is remembered; and a few.
+        alone = book.submit(AdvanceCursor(ORDERS, 3))
+        with pytest.raises(LedgerBusyError, match="held by another transaction"):
+            alone.result(5)
+        few = [book.submit(AdvanceCursor(ORDERS, to)) for to in range(4, 8)]
+        assert book.submit(AdvanceCursor(JOBS, 2)).result(5).version == 2
+        late = book.submit(AdvanceCursor(ORDERS, 9))
+        book.close()
+        for future in (*few, late):
+            assert isinstance(future.exception(0), LedgerBusyError)
+    with ledger.open(target) as book:
+        assert book.get(ORDERS).last_sequence == 2
+
+
+def test_a_call_that_waits_for_one_of_its_cursors_keeps_its_place_at_the_others(
+    target: str,
+) -> None:
+    async def everything() -> None:
+        async with ledger.aio.open(target, actor="tester") as book:
+            for key in (ORDERS, JOBS):
+                await book.advance(key, to=1)
+            with connect(target, autocommit=False) as caller, ledger.open(target) as other:
+                other.using(caller).advance(ORDERS, to=2)
+                both = asyncio.create_task(
+                    book.append([AdvanceCursor(ORDERS, 3), AdvanceCursor(JOBS, 3)])
+                )
+                await asyncio.sleep(0.1)
+                behind = asyncio.create_task(book.advance(JOBS, to=4))
+                free = await book.advance(CursorKey("free", "orders"), to=1)
+                assert free.version == 1
+                await asyncio.sleep(0.1)
+                assert not both.done()
+                assert not behind.done()
+                caller.commit()
+            assert [cursor.version for cursor in await both] == [3, 2]
+            assert (await behind).version == 3
+
+    asyncio.run(everything())
+
+
+def test_a_callback_that_asks_for_more_stands_behind_those_that_were_put_off(
+    target: str, book: Ledger
+) -> None:
+    for key in (ORDERS, JOBS):
+        book.advance(key, to=1)
+    with connect(target, autocommit=False) as caller:
+        book.using(caller).advance(ORDERS, to=2)
+        waiting = [book.submit(AdvanceCursor(ORDERS, 3))]
+        told = book.submit(AdvanceCursor(JOBS, 2))
+        asked = threading.Event()
+
+        def ask(_: object) -> None:
+            waiting.append(book.submit(AdvanceCursor(ORDERS, 4)))
+            asked.set()
+
+        told.add_done_callback(ask)
+        assert asked.wait(5)
+        caller.commit()
+        assert [future.result(5).version for future in waiting] == [3, 4]
+
+
 def test_coroutines_share_transactions_on_a_server_too(target: str) -> None:
     async def confirm(book: AsyncLedger, nth: int) -> int:
         cursor = await book.advance(CursorKey(f"c{nth % 10}", "orders"), to=nth + 1)

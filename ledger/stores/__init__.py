@@ -57,6 +57,9 @@ class Transaction(Protocol):
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Hold the cursors of `keys`, all at once; heads are asked for of these only."""
 
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """Hold those that nobody else holds, and do not wait; give the others."""
+
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
 

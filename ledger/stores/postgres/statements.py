@@ -45,6 +45,8 @@ class Statements:
 
     # As bytes: psycopg takes text only if it is written out where it is run.
     hold: bytes
+    hold_free: bytes
+    there: bytes
     gate: bytes
     move: bytes
     move_many: bytes
@@ -110,6 +112,11 @@ def statements(schema: str) -> Statements:
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         """.encode(),
+        hold_free=f"""
+            SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
+            WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED
+        """.encode(),
+        there=f"SELECT id FROM {s}.ledger_cursors WHERE id = ANY(%s)".encode(),
         gate=f"""
             SELECT set_config({gated}, 'held' || {gate}::text, true)
             WHERE coalesce(current_setting({gated}, true), '') = ''
@@ -124,12 +131,13 @@ def statements(schema: str) -> Statements:
             INSERT INTO {s}.ledger_events ({event})
             SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved
         """.encode(),
-        # The same for a few entries, which may be of several cursors: all of them, or none.
+        # The same for a few entries, which may be of several cursors: all of them, or none. It
+        # waits for nobody.
         move_many=f"""
             WITH held AS MATERIALIZED (
                 SELECT c.id FROM {s}.ledger_cursors AS c
                 JOIN {unnested(_KNOWN, "k")} USING (id, version, digest)
-                ORDER BY c.id FOR UPDATE OF c
+                FOR UPDATE OF c SKIP LOCKED
             ), moved AS (
                 UPDATE {s}.ledger_cursors AS c
                 SET {", ".join(f"{name} = n.{name}" for name in STATE)}

@@ -7,7 +7,7 @@ in one statement, or a few in one round trip.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import attrs
 
@@ -41,6 +41,7 @@ class Remembered:
     drafts: Sequence[Draft] = ()
     heads: Collection[Head] = ()
     _before: dict[CursorKey, Head] = attrs.field(factory=dict)
+    _waits: bool = True
 
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """See that there are a few requests, and that their heads are remembered."""
@@ -50,6 +51,12 @@ class Remembered:
             if head is None or count >= COPY_ROWS_MIN:
                 raise UnsureError
             self._before[key] = head
+
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """See to the same; whether somebody else holds one shows when it is sent."""
+        self.hold(keys)
+        self._waits = False
+        return ()
 
     def head(self, key: CursorKey) -> Head | None:
         """Give the head that is remembered."""
@@ -80,7 +87,7 @@ class Remembered:
         known = [(head.cursor_id, head.cursor.version, head.digest) for head in before]
         events = [event(head, content) for head, content in self.drafts]
         values: tuple[object, ...]
-        if len(events) == 1:
+        if len(events) == 1 and self._waits:
             [head] = self.heads
             statement, values = session.sql.move, (*head.state, *known[0], *events[0])
         else:
@@ -120,6 +127,17 @@ class Held:
                 self.begin()
                 found = self.session.execute(self.session.sql.hold, (ids,))
         self._rows = {row[0]: row for row in found.fetchall()}
+
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """Lock the rows of `keys` that nobody else has locked; give the others."""
+        wanted = {cursor_id(key): key for key in keys}
+        session, ids = self.session, list(wanted)
+        with nullcontext() if self.begun else session.in_one_round_trip():
+            self.begin()
+            found = session.rows().execute(session.sql.hold_free, (ids,))
+            there = session.rows().execute(session.sql.there, (ids,))
+        self._rows = {row[0]: row for row in found.fetchall()}
+        return [wanted[row[0]] for row in there.fetchall() if row[0] not in self._rows]
 
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""

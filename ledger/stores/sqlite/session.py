@@ -125,6 +125,10 @@ class SQLiteSession:
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Do nothing: whoever writes has the whole file to itself."""
 
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:  # noqa: ARG002
+        """Give none: nobody else holds one."""
+        return ()
+
     def confirm(self) -> None:
         """Do nothing: heads are read, or known to be unchanged, within the transaction."""
 
