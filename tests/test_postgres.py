@@ -185,16 +185,15 @@ def test_what_is_submitted_to_a_cursor_that_is_held_holds_up_no_other(
         book.advance(key, to=1)
     with connect(target, autocommit=False) as caller:
         book.using(caller).advance(ORDERS, to=2)
-        waiting, others = [], []
-        for to in range(3, 103):
-            waiting.append(book.submit(AdvanceCursor(ORDERS, to)))
-            others.append(book.submit(AdvanceCursor(JOBS, to)))
-        assert [future.result(5).last_sequence for future in others] == list(range(3, 103))
+        # More than a transaction takes.
+        waiting = [book.submit(AdvanceCursor(ORDERS, to)) for to in range(3, 603)]
+        others = [book.submit(AdvanceCursor(JOBS, to)) for to in range(2, 102)]
+        assert [future.result(5).version for future in others] == list(range(2, 102))
         # Others who wait for their answer go on as well.
         assert book.advance(JOBS, to=103).version == 102
         assert not any(future.done() for future in waiting)
         caller.commit()
-        assert [future.result(5).version for future in waiting] == list(range(3, 103))
+        assert [future.result(5).version for future in waiting] == list(range(3, 603))
     assert book.verify().ok
 
 
