@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from ledger.commit import Answer, Group
 
-__all__ = ["Call", "Promise", "Slot"]
+__all__ = ["Call", "Promise", "Queue", "Slot"]
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -100,3 +101,43 @@ class Call(Generic[R]):
             self.promise.set_exception(error)
         else:
             self.promise.set_result(result)
+
+
+class Queue:
+    """Calls in the order in which they came; in front, those that were put off."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call[Any]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def put(self, call: Call[Any]) -> None:
+        """Queue a call, behind all others."""
+        self._calls.append(call)
+
+    def put_back(self, calls: Sequence[Call[Any]]) -> None:
+        """Queue calls again, in front of all others."""
+        self._calls.extendleft(reversed(calls))
+
+    @property
+    def has_only_put_off(self) -> bool:
+        """Whether there are calls, and all of them were tried before."""
+        return bool(self._calls) and self._calls[-1].put_off_until is not None
+
+    def take(self, size_max: int) -> list[Call[Any]]:
+        """Take calls with so many requests at most, or one that has more; and begin with them."""
+        taken: list[Call[Any]] = []
+        room = size_max
+        while self._calls:
+            first = self._calls[0]
+            # Those that were put off leave the others their room.
+            size = first.size if first.put_off_until is None else 0
+            if taken and size > room:
+                break
+            call = self._calls.popleft()
+            # From here on it cannot be cancelled.
+            if call.begin():
+                taken.append(call)
+                room -= size
+        return taken

@@ -10,14 +10,13 @@ import copy
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.appender import Committer, may_be_committed
-from ledger.calls import Call, Slot
+from ledger.calls import Call, Queue, Slot
 from ledger.commit import Answer, Group
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
@@ -84,7 +83,7 @@ class Writer:
         self._lock = threading.RLock()
         self._wanted = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
-        self._queue: deque[Call[Any]] = deque()
+        self._queue = Queue()
         self._closed = False
         # The thread that serves the queue, while it commits; and callers who commit alone.
         self._thread: threading.Thread | None = None
@@ -179,7 +178,7 @@ class Writer:
     def _enqueue(self, call: Call[Any]) -> bool:
         """Queue a call; say whether its caller has to serve the queue, for no thread can be had."""
         here = self._thread is None and not self._started()
-        self._queue.append(call)
+        self._queue.put(call)
         if self._is_free():
             self._wanted.notify()
         return here
@@ -293,7 +292,6 @@ class Writer:
                 if not self._queue:
                     self._thread = None
                     return []
-                self._pause_before_trying_again()
                 if batch := self._take_batch():
                     self._committing = get_ident()
                     return batch
@@ -309,79 +307,56 @@ class Writer:
         """Serve what is queued, in a callback, in the middle of telling callers."""
         while True:
             with self._lock:
-                self._pause_before_trying_again()
                 batch = self._take_batch()
             if not batch:
                 return
             self._answer(batch)
 
-    def _pause_before_trying_again(self) -> None:
-        """Let a moment pass if all that is queued was put off; what is, is in front."""
-        if self._queue and self._queue[-1].put_off_until is not None:
-            self._wanted.wait(TRY_AGAIN_S)
-
     def _take_batch(self) -> list[Call[Any]]:
-        batch: list[Call[Any]] = []
-        room = self._batch_size_max
-        while self._queue:
-            first = self._queue[0]
-            # Those that were put off leave the others their room.
-            size = first.size if first.put_off_until is None else 0
-            if batch and size > room:
-                break
-            call = self._queue.popleft()
-            # From here on it cannot be cancelled.
-            if call.begin():
-                batch.append(call)
-                room -= size
+        if self._queue.has_only_put_off:
+            self._wanted.wait(TRY_AGAIN_S)
+        batch = self._queue.take(self._batch_size_max)
         self._progress.notify_all()
         return batch
 
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
-        failure: BaseException | None = None
-        answers: list[list[Answer] | None] = [None] * len(batch)
+        answers: Sequence[list[Answer] | BaseException | None]
         self._telling = False
         try:
             answers = self._committer.append_free([call.groups for call in batch])
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
-            failure = error
-        else:
-            if None in answers:
-                failure = LedgerBusyError(
-                    "The cursor is held by another transaction, longer than the busy time-out. "
-                    "Nothing was appended; try again."
-                )
-                batch, answers = self._put_off(batch, answers)
-        self._telling = True
+            answers = [error] * len(batch)
+        told, again = [], []
         for call, its in zip(batch, answers, strict=True):
-            try:
-                if its is not None:
-                    call.answer(its)
-                elif failure is not None:
-                    call.promise.set_exception(_own(failure))
-            except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
-                _report()
-
-    def _put_off(
-        self, batch: Sequence[Call[Any]], answers: Sequence[list[Answer] | None]
-    ) -> tuple[Sequence[Call[Any]], list[list[Answer] | None]]:
-        """Queue again, in front, what has no answer and has time left; give the others.
-
-        Before anybody is told anything, for he may ask for more, which has to stand behind.
-        """
-        now = time.monotonic()
-        told: list[tuple[Call[Any], list[Answer] | None]] = []
-        again = []
-        for call, its in zip(batch, answers, strict=True):
-            if its is None and call.put_off_until is None:
-                call.put_off_until = now + self._busy_timeout_s
-            if its is None and call.put_off_until is not None and now < call.put_off_until:
+            if its is None and self._may_be_put_off(call):
                 again.append(call)
             else:
                 told.append((call, its))
-        with self._lock:
-            self._queue.extendleft(reversed(again))
-        return [call for call, _ in told], [its for _, its in told]
+        if again:
+            # Before anybody is told: he may ask for more, and that has to stand behind.
+            with self._lock:
+                self._queue.put_back(again)
+        self._telling = True
+        for call, its in told:
+            try:
+                if isinstance(its, list):
+                    call.answer(its)
+                else:
+                    call.promise.set_exception(_own(its or LedgerBusyError(_HELD)))
+            except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
+                _report()
+
+    def _may_be_put_off(self, call: Call[Any]) -> bool:
+        now = time.monotonic()
+        if call.put_off_until is None:
+            call.put_off_until = now + self._busy_timeout_s
+        return now < call.put_off_until
+
+
+_HELD = (
+    "The cursor is held by another transaction, longer than the busy time-out. Nothing was "
+    "appended; try again."
+)
 
 
 def _own(error: BaseException) -> BaseException:

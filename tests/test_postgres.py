@@ -50,6 +50,22 @@ def test_two_transactions_that_make_the_same_cursor_do_so_once(target: str, book
     assert [entry.version for entry in book.history(ORDERS)] == [1, 2]
 
 
+def test_what_was_skipped_behind_a_lost_race_is_not_taken_for_prepared(target: str) -> None:
+    with (
+        ledger.open(target, actor="tester") as book,
+        connect(target, autocommit=False) as caller,
+    ):
+        for n in range(1, 13):
+            key = CursorKey(f"c{n}", "orders")
+            book.using(caller).advance(key, to=1)
+            # It waits behind the caller, who has made the cursor, and finds that out in the middle
+            # of all that it has sent.
+            racing = book.submit(AdvanceCursor(key, 2))
+            time.sleep(0.05)
+            caller.commit()
+            assert racing.result(5).version == 2
+
+
 def test_batches_of_many_that_want_the_same_cursors_do_not_block_each_other(target: str) -> None:
     keys = [CursorKey(f"c{n}", "orders") for n in range(40)]
     with ledger.open(target, actor="tester", durability="normal") as book:

@@ -97,7 +97,9 @@ class Pool:
             raise translated(error, self._place) from error
         self._pool = psycopg_pool.ConnectionPool(
             address.conninfo,
-            kwargs=dict(address.options),
+            # Prepared at once: what would be prepared later, in the middle of a pipeline that has
+            # failed by then, psycopg 3.3 takes for prepared although it was skipped.
+            kwargs={**address.options, "prepare_threshold": 0},
             min_size=address.pool_min_size,
             max_size=address.pool_max_size,
             configure=self._configure,

@@ -107,7 +107,8 @@ class PostgresSession:
 
     def horizon(self) -> Horizon:
         """Give how far the log is settled, for what is read behind this."""
-        found = self.execute(self.sql.horizon)
+        # Two statements, which cannot be prepared as one.
+        found = self._cursor.execute(self.sql.horizon, (), prepare=False)
         [(last, isolation)] = found.fetchall()
         if isolation != "read committed" and self.connection.info.transaction_status:
             raise InvalidCursorError(
