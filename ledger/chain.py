@@ -17,8 +17,9 @@ from ledger import codec, fields
 from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey
 from ledger.errors import BrokenChainError, InvalidCursorError
+from ledger.values import maker
 
-__all__ = ["GENESIS", "STATE", "Checkpoint", "Head", "checkpoint", "digest"]
+__all__ = ["GENESIS", "STATE", "Checkpoint", "Head", "checkpoint", "digest", "make_head"]
 
 GENESIS = bytes(32)
 """What stands before the first entry of a chain."""
@@ -35,7 +36,7 @@ def digest(previous: bytes, content: Content | Row) -> bytes:
 _METADATA = 8
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Head:
     """Where a cursor's chain ends: its state, and the time and digest of its last entry.
 
@@ -56,7 +57,12 @@ class Head:
         cursor_id, recorded_at, last_digest = row[0], row[-2], row[-1]
         if (type(cursor_id), type(recorded_at), type(last_digest)) != (int, int, bytes):
             raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
-        return cls(cursor_id, codec.cursor(key, row[1:-2]), recorded_at, last_digest)
+        return cls(
+            cursor_id=cursor_id,
+            cursor=codec.cursor(key, row[1:-2]),
+            recorded_at=recorded_at,
+            digest=last_digest,
+        )
 
     @property
     def state(self) -> Row:
@@ -74,6 +80,9 @@ class Head:
             self.recorded_at,
             self.digest,
         )
+
+
+make_head = maker(Head)
 
 
 STATE = (

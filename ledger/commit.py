@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from ledger import chain, codec, fields, rules
-from ledger.chain import GENESIS, Head
+from ledger.chain import GENESIS, Head, make_head
 from ledger.codec import Content
 from ledger.cursor import Cursor, CursorKey
 from ledger.errors import LedgerError
@@ -121,7 +121,13 @@ def _entry(head: Head | None, request: Request, actor: str, now: datetime) -> tu
         request.metadata,
         event,
     )
-    return Head(cursor_id, cursor, recorded_at, chain.digest(digest, content)), content
+    head = make_head(
+        cursor_id=cursor_id,
+        cursor=cursor,
+        recorded_at=recorded_at,
+        digest=chain.digest(digest, content),
+    )
+    return head, content
 
 
 def _undo(

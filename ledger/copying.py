@@ -8,7 +8,7 @@ from itertools import islice
 import attrs
 
 from ledger import chain, codec, rules
-from ledger.chain import GENESIS, Checkpoint, Head
+from ledger.chain import GENESIS, Checkpoint, Head, make_head
 from ledger.cursor import CursorKey
 from ledger.errors import BrokenChainError, DivergedError
 from ledger.events import Entry, EntryQuery
@@ -103,7 +103,10 @@ def _replay(transaction: Transaction, entries: Sequence[Entry], after: int) -> N
                     "its digest does not fit what it says, so it is not copied",
                 )
             cursor = rules.replay(before.cursor if before else None, entry)
-            head = Head(before.cursor_id if before else None, cursor, recorded_at, digest)
+            cursor_id = before.cursor_id if before else None
+            head = make_head(
+                cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=digest
+            )
             heads[entry.key] = head
             drafts.append((head, content))
         transaction.append(drafts, heads.values(), [entry.position for entry in entries])

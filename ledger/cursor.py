@@ -9,8 +9,9 @@ import attrs
 
 from ledger import fields
 from ledger.errors import InvalidCursorError
+from ledger.values import maker
 
-__all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome"]
+__all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome", "make_cursor"]
 
 
 @attrs.frozen(order=True, cache_hash=True)
@@ -49,7 +50,7 @@ class CursorKey:
         return "/".join(part for part in parts if part)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Cursor:
     """Where one consumer stands: the fold of its entries.
 
@@ -67,6 +68,9 @@ class Cursor:
     updated_at: datetime
     version: int
     epoch: int
+
+
+make_cursor = maker(Cursor)
 
 
 class Outcome(StrEnum):

@@ -11,6 +11,7 @@ import attrs
 from ledger import fields
 from ledger.cursor import CursorKey, Outcome
 from ledger.errors import InvalidCursorError
+from ledger.values import maker
 
 __all__ = [
     "CursorAdvanced",
@@ -19,10 +20,12 @@ __all__ = [
     "EntryQuery",
     "ErrorRecorded",
     "Event",
+    "make_advanced",
+    "make_entry",
 ]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorAdvanced:
     """The consumer confirmed everything after `previous_sequence`, up to `sequence`."""
 
@@ -34,7 +37,10 @@ class CursorAdvanced:
     occurred_at: datetime
 
 
-@attrs.frozen(kw_only=True)
+make_advanced = maker(CursorAdvanced)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorReset:
     """Somebody moved the cursor from `previous_sequence` to `sequence`, for `reason`."""
 
@@ -46,7 +52,7 @@ class CursorReset:
     occurred_at: datetime
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class ErrorRecorded:
     """A delivery failed; the cursor stayed where it was."""
 
@@ -57,7 +63,7 @@ class ErrorRecorded:
 Event = CursorAdvanced | CursorReset | ErrorRecorded
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
     """One line of the log.
 
@@ -76,6 +82,9 @@ class Entry:
     metadata: Mapping[str, str] = attrs.field(hash=False)
     event: Event
     digest: bytes = attrs.field(repr=bytes.hex)
+
+
+make_entry = maker(Entry)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import attrs
 
-from ledger.cursor import Cursor, CursorKey
+from ledger.cursor import Cursor, CursorKey, make_cursor
 from ledger.errors import (
     ActorRequiredError,
     BrokenChainError,
@@ -20,7 +20,14 @@ from ledger.errors import (
     StaleEpochError,
     VersionConflictError,
 )
-from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.events import (
+    CursorAdvanced,
+    CursorReset,
+    Entry,
+    ErrorRecorded,
+    Event,
+    make_advanced,
+)
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 
 __all__ = ["adopt", "decide", "evolve", "fold", "objection", "replay"]
@@ -45,7 +52,7 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
                 raise StaleEpochError(cursor, request)
             if cursor and _moves_back(cursor, request.last_sequence, request.delivery_id):
                 raise NonMonotonicCursorError(cursor, request)
-            return CursorAdvanced(
+            return make_advanced(
                 previous_sequence=sequence,
                 sequence=request.last_sequence,
                 delivery_id=request.delivery_id,
@@ -80,7 +87,7 @@ def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
             if cursor and event.sequence == cursor.last_sequence:
                 # A confirmation repeated: the first one says when it was delivered.
                 delivered_at = cursor.last_delivered_at or delivered_at
-            return Cursor(
+            return make_cursor(
                 key=key,
                 last_sequence=event.sequence,
                 last_delivery_id=event.delivery_id,
@@ -91,7 +98,7 @@ def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
                 epoch=epoch,
             )
         case CursorReset():
-            return Cursor(
+            return make_cursor(
                 key=key,
                 last_sequence=event.sequence,
                 last_delivery_id=event.delivery_id,
@@ -102,7 +109,7 @@ def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
                 epoch=epoch + 1,
             )
         case ErrorRecorded():
-            return Cursor(
+            return make_cursor(
                 key=key,
                 last_sequence=cursor.last_sequence if cursor else 0,
                 last_delivery_id=cursor.last_delivery_id if cursor else "",

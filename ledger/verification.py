@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol, TypeAlias
@@ -232,31 +232,42 @@ class Chain:
             cursor_id=None, cursor=self.cursor, recorded_at=self.recorded_at, digest=self.digest
         ).state
 
-    def follow(self, row: Row) -> Iterator[Fault]:
+    def follow(self, row: Row) -> Sequence[Fault]:
         """Check the next entry; what is wrong with it is not held against the ones after it."""
+        faults: list[Fault] = []
         known, self.known = self.known, True
         position, version, recorded_at = row[0], row[_VERSION], row[_RECORDED_AT]
         if version != self.version + 1:
             known = False
-            yield self._fault(row, "missing", f"version {version} follows version {self.version}")
+            detail = f"version {version} follows version {self.version}"
+            faults.append(self._fault(row, "missing", detail))
         else:
             # The digest of an entry behind a hole cannot be known: it covers the one before.
-            yield from self._check_digest(row)
+            try:
+                fits = digest(self.digest, row[1:-1]) == row[-1]
+            except (TypeError, ValueError) as error:
+                faults.append(self._fault(row, "unreadable", f"it has no digest: {error}"))
+            else:
+                if not fits:
+                    detail = "its digest does not fit what it says"
+                    faults.append(self._fault(row, "edited", detail))
         if position <= self.position:
             detail = f"it stands before position {self.position}, which it follows by its version"
-            yield self._fault(row, "order", detail)
+            faults.append(self._fault(row, "order", detail))
         try:
             entry = codec.entry(row)
         except BrokenChainError as error:
-            yield self._fault(row, "unreadable", error.fault)
+            faults.append(self._fault(row, "unreadable", error.fault))
         else:
             if recorded_at < self.recorded_at:
-                yield self._fault(row, "order", "it was recorded before the entry that it follows")
+                detail = "it was recorded before the entry that it follows"
+                faults.append(self._fault(row, "order", detail))
             if known and (objection := rules.objection(self.cursor, entry)):
-                yield self._fault(row, "law", objection)
+                faults.append(self._fault(row, "law", objection))
             self.cursor = rules.adopt(self.cursor, entry)
             self.recorded_at = recorded_at
         self.version, self.position, self.digest = version, position, row[-1]
+        return faults
 
     def compare(self, state: Row) -> Fault | None:
         """Compare the stored state with the fold of the entries that were followed."""
@@ -279,15 +290,6 @@ class Chain:
             version=self.version,
             detail="the stored cursor is not what its entries make it: " + "; ".join(differing),
         )
-
-    def _check_digest(self, row: Row) -> Iterator[Fault]:
-        try:
-            expected = digest(self.digest, row[1:-1])
-        except (TypeError, ValueError) as error:
-            yield self._fault(row, "unreadable", f"it has no digest: {error}")
-        else:
-            if expected != row[-1]:
-                yield self._fault(row, "edited", "its digest does not fit what it says")
 
     def _fault(self, row: Row, kind: str, detail: str) -> Fault:
         self.sound = self.known = False

@@ -36,7 +36,7 @@ KEYS = [ORDERS, JOBS, CursorKey("webhooks", "jobs"), CursorKey("mailer", "orders
 def log(book: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A hundred entries of every kind, read in pages of three and more."""
     monkeypatch.setattr(paged, "PAGE_ROWS_FIRST", 3)
-    monkeypatch.setattr(paged, "PAGE_ROWS_MAX", 7)
+    monkeypatch.setattr(book._store, "page_rows_max", 7)
     at = dict.fromkeys(KEYS, 0)
     for n in range(100):
         key = KEYS[n * n % 7 % len(KEYS)]
@@ -126,7 +126,7 @@ def test_cursors_come_by_stream_subject_and_consumer_in_code_point_order(
     book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paged, "PAGE_ROWS_FIRST", 2)
-    monkeypatch.setattr(paged, "PAGE_ROWS_MAX", 3)
+    monkeypatch.setattr(book._store, "page_rows_max", 3)
     # By UTF-16, as some sort, the last two would change places; by a locale, most of them.
     names = ["B", "Z", "a", "z", "Ä", "é", "\uffee", "\U0001f600"]
     keys = [CursorKey(c, s, j) for c in names[:3] for s in names for j in ["", *names[-2:]]]

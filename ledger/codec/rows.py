@@ -9,9 +9,17 @@ from typing import Any, TypeAlias, assert_never
 
 from ledger import fields
 from ledger.codec.text import dumps, instant, loads, micros
-from ledger.cursor import Cursor, CursorKey, Outcome
+from ledger.cursor import Cursor, CursorKey, Outcome, make_cursor
 from ledger.errors import BrokenChainError
-from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.events import (
+    CursorAdvanced,
+    CursorReset,
+    Entry,
+    ErrorRecorded,
+    Event,
+    make_advanced,
+    make_entry,
+)
 
 __all__ = ["TAGS", "Content", "Row", "content", "cursor", "entry"]
 
@@ -128,12 +136,12 @@ def entry(row: Row) -> Entry:
         occurred = recorded if occurred_at == recorded_at else instant(occurred_at)
         event: Event
         if tag == TAGS[CursorAdvanced]:
-            event = CursorAdvanced(
+            event = make_advanced(
                 previous_sequence=previous_sequence,
                 sequence=sequence,
                 delivery_id=delivery_id,
                 delivered_at=occurred if delivered_at == occurred_at else instant(delivered_at),
-                outcome=Outcome(outcome),
+                outcome=_OUTCOMES[outcome],
                 occurred_at=occurred,
             )
         elif tag == TAGS[CursorReset]:
@@ -147,7 +155,7 @@ def entry(row: Row) -> Entry:
             )
         else:
             event = ErrorRecorded(message=message, occurred_at=occurred)
-        return Entry(
+        return make_entry(
             position=position,
             key=_key(consumer_id, stream_name, subject_id),
             version=version,
@@ -158,6 +166,10 @@ def entry(row: Row) -> Entry:
             event=event,
             digest=digest,
         )
+    except KeyError:
+        raise BrokenChainError(
+            f"position {position}", f"it cannot be read: {outcome!r:.80} is no outcome"
+        ) from None
     except (ValueError, OverflowError) as error:
         raise BrokenChainError(f"position {position}", f"it cannot be read: {error}") from None
 
@@ -177,7 +189,7 @@ def cursor(key: CursorKey, row: Row) -> Cursor:
             delivered = None if delivered_at is None else instant(delivered_at)
     except OverflowError as error:
         raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
-    return Cursor(
+    return make_cursor(
         key=key,
         last_sequence=last_sequence,
         last_delivery_id=last_delivery_id,
@@ -192,6 +204,8 @@ def cursor(key: CursorKey, row: Row) -> Cursor:
 _CURSOR_SHAPES = {
     (int, str, delivered_at, str, int, int, int) for delivered_at in (int, type(None))
 }
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 _TAG = 9
 

@@ -22,9 +22,8 @@ __all__ = ["Connections", "PagedStore", "Session"]
 
 T = TypeVar("T")
 
-# So many rows are held at a time; the first page is short, for callers that want just a few.
+# The first page is short, for callers that want just a few.
 PAGE_ROWS_FIRST = 64
-PAGE_ROWS_MAX = 1_024
 
 
 class Session(Protocol):
@@ -65,11 +64,13 @@ class Connections(Protocol):
         """Lend no more."""
 
 
-@attrs.frozen
+@attrs.define
 class PagedStore:
     """A Store, whatever the database."""
 
     connections: Connections
+    page_rows_max: int
+    """So many rows are held at a time."""
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
@@ -91,7 +92,7 @@ class PagedStore:
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
         """Give cursors by stream, subject and consumer, in code-point order."""
         last: Cursor | None = None
-        for rows in _page_sizes(query.limit):
+        for rows in self._page_sizes(query.limit):
             after = last.key if last else None
             page = self.connections.read(partial(_cursors, query, after, rows))
             yield from page
@@ -103,7 +104,7 @@ class PagedStore:
         """Give entries by position, up to the last one that was settled when this began."""
         until = self.connections.read(lambda session: session.until(query))
         last: Entry | None = None
-        for rows in _page_sizes(query.limit):
+        for rows in self._page_sizes(query.limit):
             page = self.connections.read(partial(_entries, query, last, until, rows))
             yield from page
             if len(page) < rows:
@@ -120,11 +121,18 @@ class PagedStore:
 
     def using(self, connection: object) -> PagedStore:
         """Give the same log inside the transaction of a caller's connection."""
-        return PagedStore(self.connections.borrow(connection))
+        return attrs.evolve(self, connections=self.connections.borrow(connection))
 
     def close(self) -> None:
         """Close the connections; later calls are refused."""
         self.connections.close()
+
+    def _page_sizes(self, limit: int) -> Iterator[int]:
+        """Give the sizes of pages to ask for, `limit` rows in all; without end if it is 0."""
+        asked, rows = 0, PAGE_ROWS_FIRST
+        while not limit or asked < limit:
+            yield min(rows, limit - asked) if limit else rows
+            asked, rows = asked + rows, min(rows * 4, self.page_rows_max)
 
 
 def _cursors(
@@ -137,11 +145,3 @@ def _entries(
     query: EntryQuery, after: Entry | None, until: int, rows: int, session: Session
 ) -> list[Entry]:
     return session.entries(query, after, until, rows)
-
-
-def _page_sizes(limit: int) -> Iterator[int]:
-    """Give the sizes of pages to ask for, `limit` rows in all; without end if `limit` is 0."""
-    asked, rows = 0, PAGE_ROWS_FIRST
-    while not limit or asked < limit:
-        yield min(rows, limit - asked) if limit else rows
-        asked, rows = asked + rows, min(rows * 4, PAGE_ROWS_MAX)

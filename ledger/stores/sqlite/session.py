@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import repeat
 
 import attrs
@@ -222,7 +221,7 @@ class SQLiteSession:
     @contextmanager
     def everything(self) -> Iterator[SQLiteSession]:
         """Read text that is no UTF-8 as well, so that a check can say where it is."""
-        self.connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        self.connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         try:
             yield self
         finally:
