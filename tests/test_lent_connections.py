@@ -185,6 +185,31 @@ def test_a_connection_is_used_whatever_its_rows_look_like_and_left_as_it_was(
         assert not connection.in_transaction
 
 
+def test_a_connection_is_used_whatever_it_converts(
+    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for declared in ("INTEGER", "TEXT", "BLOB"):
+        monkeypatch.setitem(sqlite3.converters, declared, lambda value: b"!" + value)
+    kinds = sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES
+    with closing(sqlite3.connect(path, detect_types=kinds)) as connection:
+        read = connection.execute("SELECT name FROM _sqlite_migrations").fetchone()
+        assert read == (b"!0001_ledger",)
+        for _ in range(2):
+            with connection:
+                lent = book.using(connection)
+                at = lent.advance(ORDERS, to=book.verify().entries + 1, delivery_id="msg").version
+                lent.record_error(ORDERS, "refused")
+                lent.reset(ORDERS, to=0, reason="again", actor="ines", metadata={"a": "b"})
+                lent.append([AdvanceCursor(JOBS, 9 * at + n) for n in range(9)])
+            assert lent.get(ORDERS) == book.get(ORDERS)
+            assert list(lent.entries()) == list(book.entries())
+            assert list(lent.cursors()) == list(book.cursors())
+            assert lent.verify() == book.verify()
+            assert lent.checkpoint() == book.checkpoint()
+    assert book.verify().ok
+    assert book.verify().entries == 2 * 12
+
+
 def test_what_cannot_be_lent_is_refused(book: Ledger, connect: Connect, tmp_path: Path) -> None:
     blunt = connect()
     blunt.text_factory = bytes

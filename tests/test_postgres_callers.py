@@ -11,14 +11,18 @@ import psycopg
 import pytest
 from conftest import JOBS, ORDERS
 from psycopg import sql
-from servers import connect
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from servers import connect, own_database
 
 import ledger
 import ledger.aio
 from ledger import (
     AdvanceCursor,
+    CursorKey,
     InvalidCursorError,
     Ledger,
+    RecordError,
     SchemaVersionError,
     StorageError,
 )
@@ -174,3 +178,79 @@ def test_a_connection_in_pipeline_mode_is_refused(target: str, book: Ledger) -> 
         lent.advance(ORDERS, to=1)
         caller.commit()
     assert book.get(ORDERS).version == 1
+
+
+class Shouting(Loader):
+    """Reads whatever it is as something else."""
+
+    def load(self, data: Buffer) -> str:
+        return f"{bytes(data)!r}!"
+
+
+def test_a_connection_is_used_whatever_it_makes_of_cursors_and_types(
+    target: str, book: Ledger
+) -> None:
+    with connect(target, autocommit=False) as caller:
+        caller.row_factory = psycopg.rows.dict_row
+        for name in ("int8", "text", "bytea"):
+            caller.adapters.register_loader(name, Shouting)
+        for factory in (psycopg.ClientCursor, psycopg.RawCursor, psycopg.Cursor):
+            caller.cursor_factory = factory
+            lent = book.using(caller)
+            at = lent.advance(ORDERS, to=1000 if book.verify().entries == 0 else 2000).version
+            more = [AdvanceCursor(JOBS, 50 * at + n, delivery_id=r"a\'b%s") for n in range(50)]
+            lent.append(more)
+            lent.record_error(ORDERS, r"100%% \ of 'them'")
+            assert lent.get(ORDERS).version == at + 1
+            assert len(list(lent.entries())) == len(list(lent.history(JOBS))) + at + 1
+            caller.commit()
+        assert (caller.row_factory, caller.cursor_factory) == (psycopg.rows.dict_row, factory)
+    assert book.verify().ok
+    assert book.verify().entries == 3 * 52
+
+
+def test_settings_under_which_values_would_arrive_changed_are_refused(
+    target: str, book: Ledger
+) -> None:
+    with connect(target, autocommit=False) as caller:
+        lent = book.using(caller)
+        for setting in ("standard_conforming_strings = off", "client_encoding = 'LATIN1'"):
+            caller.execute(f"SET {setting}".encode())
+            said = f"SET {setting.split()[0]} = '"
+            with pytest.raises(StorageError, match=said):
+                lent.advance(ORDERS, to=1)
+            with pytest.raises(StorageError, match=said):
+                lent.get(ORDERS)
+            with pytest.raises(StorageError, match=said):
+                book.using(caller)
+            caller.rollback()
+        caller.execute("SET array_nulls = off")
+        with pytest.raises(StorageError, match="SET array_nulls = 'on'"):
+            book.using(caller)
+        caller.rollback()
+        lent.append([AdvanceCursor(ORDERS, 1), RecordError(ORDERS, "refused")])
+        caller.commit()
+    assert book.verify().ok
+
+
+def test_a_database_that_is_set_for_programs_of_long_ago_makes_no_difference(kind: str) -> None:
+    with own_database(kind) as url:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in (
+                "standard_conforming_strings = off",
+                "array_nulls = off",
+                "client_encoding = 'LATIN1'",
+                "bytea_output = 'escape'",
+                "default_transaction_isolation = 'serializable'",
+                "search_path = ''",
+            ):
+                connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
+        with ledger.open(url, actor="Ж") as book:
+            key = CursorKey("日本", r"a\'b")
+            book.advance(key, to=1, delivery_id=r"\x41", metadata={"a": r"\b"})
+            book.record_error(key, r"NULL \ {}")
+            book.append([AdvanceCursor(key, n) for n in range(2, 9)])
+            book.append([AdvanceCursor(key, n, delivery_id=r"\N") for n in range(10, 90)])
+            assert book.verify().ok
+            assert [entry.version for entry in book.history(key)] == list(range(1, 90))

@@ -29,7 +29,7 @@ from ledger.commit import commit
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.session import (
     PostgresSession,
-    send_all_numbers_alike,
+    settle_types,
 )
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held, Remembered
@@ -67,7 +67,7 @@ def test_one_round_trip_holds_the_gate_as_well(target: str, book: Ledger, reques
     book.advance(ORDERS, to=1)
     known = book._store.connections._known  # type: ignore[attr-defined]
     with connect(target, autocommit=False) as late:
-        send_all_numbers_alike(late)
+        settle_types(late)
         transaction = Remembered(known)
         groups = [[AdvanceCursor(ORDERS, 1 + n)] for n in range(1, requests + 1)]
         commit(transaction, groups, actor="late", clock=Clock())

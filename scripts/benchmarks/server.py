@@ -17,7 +17,7 @@ from measure import Result, compared
 
 import ledger
 from ledger import AdvanceCursor, CursorKey
-from ledger.stores.postgres.session import cursor_id, send_all_numbers_alike
+from ledger.stores.postgres.session import cursor_id, settle_types
 from ledger.stores.postgres.statements import statements
 
 __all__ = ["a_server", "server_cases", "version"]
@@ -71,7 +71,7 @@ class BareServer:
 
     def __init__(self, target: str, key: CursorKey) -> None:
         self.connection = psycopg.connect(target.rpartition("schema=")[0][:-1], autocommit=True)
-        send_all_numbers_alike(self.connection)
+        settle_types(self.connection)
         self.sql = statements(SCHEMA)
         self.key = (key.consumer_id, key.stream_name, key.subject_id)
         self.id = cursor_id(key)

@@ -93,6 +93,7 @@ class Address:
             options={
                 "autocommit": True,
                 "fallback_application_name": "cursor-ledger",
+                "client_encoding": "UTF8",
                 **_defaults(known),
             },
             schema=schema,

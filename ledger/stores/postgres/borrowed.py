@@ -10,8 +10,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.fields import kind
 from ledger.stores import Transaction
+from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.errors import translated
 from ledger.stores.postgres.session import PostgresSession
@@ -19,11 +19,16 @@ from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held
 from ledger.verification import Log
 
-__all__ = ["Borrowed"]
+__all__ = ["NULLS", "STRINGS", "Borrowed"]
 
 T = TypeVar("T")
 
 TRIES_MAX = 5
+
+# Where one of them is off, as for programs of long ago, bytes that psycopg escapes, or a NULL among
+# the values of an array, arrive as something else; and would stay so in the log.
+STRINGS = "standard_conforming_strings"
+NULLS = "array_nulls"
 
 
 class Borrowed:
@@ -36,9 +41,7 @@ class Borrowed:
                 "psycopg.Connection, in a thread: await asyncio.to_thread(work, connection)."
             )
         if not isinstance(connection, psycopg.Connection):
-            raise InvalidCursorError(
-                f"connection must be a psycopg.Connection to {place}, not {kind(connection)}."
-            )
+            raise not_to_be_lent(connection, "psycopg.Connection", place)
         self._place = place
         try:
             self._session = PostgresSession(connection, statements(schema), lent=True)
@@ -119,6 +122,16 @@ class Borrowed:
                 "the connection is in pipeline mode, where what fails is known too late to be "
                 "undone by itself. Do it before or after the block of the pipeline."
             )
+        if not connection.closed:
+            for name, needed in (("client_encoding", "UTF8"), (STRINGS, "on")):
+                self._refuse_unless(name, connection.info.parameter_status(name), needed)
+
+    def _refuse_unless(self, name: str, value: object, needed: str) -> None:
+        if value != needed:
+            raise StorageError(
+                f"the connection has {name} = {value}, with which not every value would arrive as "
+                f"it is. Before you lend it: SET {name} = '{needed}'."
+            )
 
     def _check(self, connection: psycopg.Connection[Any], schema: str, ledger_id: str) -> None:
         self._refuse_unfit()
@@ -134,6 +147,8 @@ class Borrowed:
                     f"the connection is to another ledger than {self._place}; lend it one to the "
                     "same database."
                 )
+            found = self._session.execute(b"SELECT current_setting(%s)", (NULLS,)).fetchall()
+            self._refuse_unless(NULLS, found[0][0], "on")
         except psycopg.Error as error:
             raise translated(error, self._place) from error
         finally:

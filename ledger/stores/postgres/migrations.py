@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from ledger.errors import SchemaVersionError, StorageError
+from ledger.stores.postgres.session import plain_cursor
 
 __all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]
 
@@ -32,7 +32,7 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
 
     Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
-    rows = connection.cursor(row_factory=tuple_row)
+    rows = plain_cursor(connection)
     known = rows.execute(
         "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s"
         " AND tablename = 'ledger_migrations'",
@@ -54,7 +54,7 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
 def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
     """Give what tells this ledger from all others."""
     table = sql.Identifier(schema, "ledger_identity")
-    rows = connection.cursor(row_factory=tuple_row)
+    rows = plain_cursor(connection)
     rows.execute(sql.SQL("SELECT id::text FROM {}").format(table))
     return str(rows.fetchall()[0][0])
 

@@ -18,13 +18,13 @@ from ledger.forks import ForkGuard
 from ledger.stores import Transaction
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.borrowed import Borrowed
+from ledger.stores.postgres.borrowed import NULLS, STRINGS, Borrowed
 from ledger.stores.postgres.errors import is_lost, is_race, translated
 from ledger.stores.postgres.session import (
     PostgresLog,
     PostgresSession,
     cursor_id,
-    send_all_numbers_alike,
+    settle_types,
 )
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held, Remembered, UnsureError
@@ -312,18 +312,19 @@ class Pool:
         raise translated(error, self._place) from error
 
     def _configure(self, connection: Connection) -> None:
-        send_all_numbers_alike(connection)
-        milliseconds = int(self._busy_timeout_s * 1_000) or 1
-        connection.execute(f"SET lock_timeout = {milliseconds}".encode())
-        connection.execute(b"SET default_transaction_isolation = 'read committed'")
-        # What is durable by the server's settings, and perhaps on its standbys, stays so.
-        if self._durability == "normal":
-            connection.execute(b"SET synchronous_commit = off")
-        else:
-            connection.execute(
-                b"SELECT set_config('synchronous_commit', 'on', false)"
-                b" WHERE current_setting('synchronous_commit') = 'off'"
-            )
+        settle_types(connection)
+        settings = [
+            f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",
+            "SET default_transaction_isolation = 'read committed'",
+            # A database may have them otherwise, for programs of long ago: see borrowed.py.
+            *(f"SET {name} = on" for name in (STRINGS, NULLS)),
+            # What is durable by the server's settings, and perhaps on its standbys, stays so.
+            "SET synchronous_commit = off"
+            if self._durability == "normal"
+            else "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'",
+        ]
+        connection.execute("; ".join(settings).encode(), prepare=False)
 
 
 def _rolled_back(connection: Connection) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
-from psycopg.types.numeric import Int8Dumper
+from psycopg.types.numeric import Int8Dumper, IntLoader
+from psycopg.types.string import ByteaLoader, TextLoader
 
 from ledger import codec
 from ledger.codec import Row
@@ -23,7 +24,7 @@ from ledger.stores.conditions import conditions
 from ledger.stores.postgres.statements import Statements
 from ledger.verification import StoredHead
 
-__all__ = ["PostgresLog", "PostgresSession", "cursor_id", "same", "send_all_numbers_alike"]
+__all__ = ["PostgresLog", "PostgresSession", "cursor_id", "plain_cursor", "same", "settle_types"]
 
 ITERATED_ROWS = 2_000
 
@@ -50,11 +51,10 @@ class PostgresSession:
         self._cursor = self.rows()
 
     def rows(self) -> psycopg.Cursor[Row]:
-        """Give a cursor for statements of ours, whatever the connection makes of its rows."""
-        cursor = self.connection.cursor(row_factory=tuple_row)
+        """Give a cursor for statements of ours, whatever a caller's connection makes of its own."""
         if self._lent:
-            send_all_numbers_alike(cursor)
-        return cursor
+            return plain_cursor(self.connection)
+        return self.connection.cursor(row_factory=tuple_row)
 
     def execute(self, statement: bytes, values: Sequence[object] = ()) -> psycopg.Cursor[Row]:
         """Run a statement; its rows are in the cursor that this gives, until the next one."""
@@ -192,13 +192,24 @@ class PostgresLog:
             yield from cursor
 
 
-def send_all_numbers_alike(context: psycopg.abc.AdaptContext) -> None:
-    """Send every number as a bigint.
+def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
+    """Give a cursor as psycopg makes them, whatever the connection was told to make of its own."""
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    settle_types(cursor)
+    return cursor
 
-    By itself psycopg takes the smallest type that holds it, and the server would have to prepare a
-    statement for each combination of them.
+
+def settle_types(context: psycopg.abc.AdaptContext) -> None:
+    """Send every number as a bigint, and read each type as what it is.
+
+    By itself psycopg takes the smallest type that holds a number, and the server would have to
+    prepare a statement for each combination of them. A caller may have had it read types otherwise.
     """
-    context.adapters.register_dumper(int, Int8Dumper)
+    adapters = context.adapters
+    adapters.register_dumper(int, Int8Dumper)
+    adapters.register_loader("int8", IntLoader)
+    adapters.register_loader("text", TextLoader)
+    adapters.register_loader("bytea", ByteaLoader)
 
 
 def same(key: CursorKey, row: Row) -> CursorKey:

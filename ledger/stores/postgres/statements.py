@@ -204,7 +204,7 @@ def statements(schema: str) -> Statements:
         # what this very transaction has appended.
         horizon=f"""
             SELECT {last}, current_setting('transaction_isolation');
-            SELECT l.objid::bigint, a.pid, a.application_name,
+            SELECT l.objid::bigint, a.pid::bigint, a.application_name,
                 (extract(epoch FROM a.xact_start) * 1000000)::bigint
             FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
             WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.mode = 'ShareLock' AND l.granted

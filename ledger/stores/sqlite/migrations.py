@@ -29,7 +29,10 @@ def pending(connection: sqlite3.Connection) -> bool:
     ).fetchone()
     applied = set()
     if known:
-        named = rows.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
+        # As an expression, which none of a caller's converters is for.
+        named = rows.execute(
+            "SELECT +name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,)
+        )
         applied = {row[0] for row in named.fetchall()}
     if newer := sorted(map(str, applied.difference(SCHEMAS))):
         raise SchemaVersionError(

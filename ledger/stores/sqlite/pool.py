@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import TypeVar
 
-from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
-from ledger.fields import kind
+from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
+from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import file, forking
 from ledger.stores.sqlite.borrowed import Borrowed
 from ledger.stores.sqlite.errors import translated
@@ -103,9 +103,7 @@ class Pool:
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
         if not isinstance(connection, sqlite3.Connection):
-            raise InvalidCursorError(
-                f"connection must be a sqlite3.Connection to {self._path}, not {kind(connection)}."
-            )
+            raise not_to_be_lent(connection, "sqlite3.Connection", self._path)
         return Borrowed(connection, self.file)
 
     def close(self) -> None:

@@ -22,26 +22,35 @@ from ledger.verification import StoredHead
 
 __all__ = ["SQLiteSession"]
 
-_STATE = ", ".join(STATE)
-_CURSOR = ", ".join(STATE[:-2])
-_ENTRY = """
-    e.position, c.consumer_id, c.stream_name, c.subject_id, e.version, e.epoch, e.recorded_at,
-    e.actor, e.metadata, t.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
-    e.outcome, e.reason, e.message, e.occurred_at, e.digest
-"""
+
+def _plain(columns: Iterable[str]) -> str:
+    """Name columns so that a caller's connection gives them as they are.
+
+    What its converters are for, it tells by the declared type, which an expression has none of.
+    """
+    return ", ".join(f"+{name}" for name in columns)
+
+
+_KEY = ("consumer_id", "stream_name", "subject_id")
+_ENTRY = (
+    "e.position", "c.consumer_id", "c.stream_name", "c.subject_id", "e.version", "e.epoch",
+    "e.recorded_at", "e.actor", "e.metadata", "t.tag", "e.previous_sequence", "e.sequence",
+    "e.delivery_id", "e.delivered_at", "e.outcome", "e.reason", "e.message", "e.occurred_at",
+    "e.digest",
+)  # fmt: skip
 
 HEAD = f"""
-SELECT id, {_STATE} FROM ledger_cursors
+SELECT {_plain(("id", *STATE))} FROM ledger_cursors
 WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
 """
 
 CURSOR = f"""
-SELECT {_CURSOR} FROM ledger_cursors
+SELECT {_plain(STATE[:-2])} FROM ledger_cursors
 WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
 """
 
 INSERT_HEAD = f"""
-INSERT INTO ledger_cursors (consumer_id, stream_name, subject_id, {_STATE})
+INSERT INTO ledger_cursors ({", ".join((*_KEY, *STATE))})
 VALUES (?, ?, ?, {", ".join("?" * len(STATE))})
 """
 
@@ -55,14 +64,14 @@ INSERT INTO ledger_events (
 """
 
 CURSORS = f"""
-SELECT consumer_id, stream_name, subject_id, {_CURSOR} FROM ledger_cursors
+SELECT {_plain((*_KEY, *STATE[:-2]))} FROM ledger_cursors
 WHERE (stream_name, subject_id, consumer_id) > (?, ?, ?) {{conditions}}
 ORDER BY stream_name, subject_id, consumer_id LIMIT ?
 """
 
 # CROSS JOIN keeps the order of the loops: entries outside, in the order in which they are wanted.
 ENTRIES = f"""
-SELECT {_ENTRY} FROM ledger_events AS e {{index}}
+SELECT {_plain(_ENTRY)} FROM ledger_events AS e {{index}}
 CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 WHERE {{conditions}}
@@ -76,19 +85,17 @@ OF_KEY = (
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
-HEADS_BY_ID = (
-    f"SELECT id, consumer_id, stream_name, subject_id, {_STATE} FROM ledger_cursors ORDER BY id"
-)
+HEADS_BY_ID = f"SELECT {_plain(('id', *_KEY, *STATE))} FROM ledger_cursors ORDER BY id"
 
 ROWS_BY_CURSOR = f"""
-SELECT e.cursor_id, {_ENTRY} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
+SELECT {_plain(("e.cursor_id", *_ENTRY))} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
 LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 ORDER BY e.cursor_id, e.version
 """
 
 # A digest that was replaced by something else is covered as the bytes that it has.
-DIGESTS = "SELECT position, CAST(digest AS BLOB) FROM ledger_events NOT INDEXED ORDER BY position"
+DIGESTS = "SELECT +position, CAST(digest AS BLOB) FROM ledger_events NOT INDEXED ORDER BY position"
 
 
 class SQLiteSession:
@@ -178,8 +185,7 @@ class SQLiteSession:
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Give the cursors that come next after `after`, at most `rows`."""
         place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
-        parts = ("consumer_id", "stream_name", "subject_id")
-        chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
+        chosen = {part: getattr(query, part) for part in _KEY if getattr(query, part)}
         conditions = "".join(f" AND {part} = ?" for part in chosen)
         found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
         return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
