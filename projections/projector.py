@@ -187,13 +187,14 @@ def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]
     import psycopg
 
     from ledger.stores.postgres.errors import translated
+    from ledger.stores.postgres.session import plain_cursor
 
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise StorageError(_IN_USE)
     try:
         with connection.transaction():
             # The checkpoint that is read in here must still be the last when it is moved on.
-            connection.execute(
+            plain_cursor(connection).execute(
                 "SELECT pg_advisory_xact_lock(hashtext('cursor-ledger projector'), hashtext(%s))",
                 (name,),
             )

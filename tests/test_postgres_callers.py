@@ -109,6 +109,9 @@ def test_connections_that_cannot_be_lent_are_refused_with_what_to_do(
         book.using(caller).get(ORDERS)
     with pytest.raises(InvalidCursorError, match=r"psycopg\.Connection"):
         book.using(path)
+    stranger = type("connection", (), {"__module__": "psycopg2.extensions"})()
+    with pytest.raises(InvalidCursorError, match=r"psycopg2\.extensions.*postgresql\+psycopg://"):
+        book.using(stranger)
     elsewhere = target + "_other"
     with ledger.open(elsewhere) as other, connect(target) as caller:
         own = other.using(caller)
