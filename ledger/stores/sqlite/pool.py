@@ -279,12 +279,14 @@ class Pool:
             connection.execute(f"PRAGMA checkpoint_fullfsync = {int(full)}")
             connection.execute("PRAGMA recursive_triggers = ON")
             self._log.configure(connection)
-        except sqlite3.Error as error:
+            session = SQLiteSession(connection, heads)
+            with self._opening:
+                self._open.add(session)
+        except BaseException as error:
             connection.close()
-            raise translated(error, self._path) from error
-        session = SQLiteSession(connection, heads)
-        with self._opening:
-            self._open.add(session)
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self._path) from error
+            raise
         return session
 
 
