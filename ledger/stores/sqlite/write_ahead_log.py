@@ -23,6 +23,7 @@ RESET_RACE = (
 # a commit takes about 3 pages, and a page about 12 rows more.
 PAGES_MAX = 1_000
 PAGES_AGAIN = 100
+PAGES_LONG = 2 * PAGES_MAX
 PAGES_A_COMMIT = 3
 ROWS_A_PAGE = 12
 PAGE_BYTES = 4_096
@@ -60,15 +61,18 @@ class WriteAheadLog:
 
     def checkpoint(self, holder: sqlite3.Connection, copier: sqlite3.Connection) -> None:
         """Copy the log into the database by `copier`, while `holder` keeps all writers out."""
-        # A log that is copied whole is begun anew by the next commit, unless somebody reads in it;
-        # then the next checkpoint finds it longer. One that is not is tried again soon.
-        again = PAGES_MAX - PAGES_AGAIN
+        soon = PAGES_MAX - PAGES_AGAIN
+        again = soon
         # The caller's own commit is done. He need not wait long for this.
         wait_ms = min(self._busy_timeout_ms, HOLDER_WAITS_MS)
         holder.execute(f"PRAGMA busy_timeout = {wait_ms}")
         try:
             holder.execute("BEGIN IMMEDIATE")
-            again = 0 if _copied(copier) else again
+            pages, whole = _copied(copier)
+            # A log that is copied whole is begun anew by the next commit, unless somebody reads in
+            # it. One that has grown long may have somebody again: whether it is short by now is
+            # looked at soon, as is one that is not whole.
+            again = 0 if whole and pages <= PAGES_LONG else min(pages, soon)
         finally:
             self._pages = again
             if holder.in_transaction:
@@ -76,19 +80,21 @@ class WriteAheadLog:
             holder.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
 
-def _copied(connection: sqlite3.Connection) -> bool:
-    """Copy the write-ahead log into the database, as far as its readers let; say if it was whole.
+def _copied(connection: sqlite3.Connection) -> tuple[int, bool]:
+    """Copy the write-ahead log into the database, as far as its readers let.
+
+    Gives how many pages the log has, and whether all of them are copied.
 
     The caller sees to it that nobody commits in the meantime.
     """
-    whole = drained = False
+    pages, whole, drained = 0, False, False
     for _ in range(DRAIN_ROUNDS_MAX):
         _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         whole = copied == pages
-        if pages <= 2 * PAGES_MAX or drained:
+        if pages <= PAGES_LONG or drained:
             break
         # Its readers have put it off for long. Those in the log go in a moment; those who come
         # after all of it is copied read the database itself.
         drained = whole
         time.sleep(DRAIN_S)
-    return whole
+    return pages, whole
