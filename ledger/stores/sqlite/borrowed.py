@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.following import Log
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.session import SQLiteSession
-from ledger.verification import Log
 
 __all__ = ["Borrowed"]
 

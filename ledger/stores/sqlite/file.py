@@ -9,12 +9,15 @@ import threading
 import time
 
 from ledger.errors import StorageError
-from ledger.stores.sqlite import migrations
+from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
 
 __all__ = ["MEMORY", "bring_up_to_date", "prepare"]
 
 MEMORY = ":memory:"
+
+# After so many steps of SQLite's machine, some milliseconds, the time is looked at.
+PROGRESS_STEPS = 100_000
 
 # Closing any handle of a file drops all locks that this process has on it (fcntl(2)), so no other
 # thread may open the new file before its first handle, which makes it private, is closed.
@@ -52,7 +55,10 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
     """
+    until = time.monotonic() + structure.TIME_MAX_S
+    connection.set_progress_handler(lambda: time.monotonic() > until, PROGRESS_STEPS)
     try:
+        structure.refuse_strange(connection, path)
         fresh = migrations.pending(connection)
         if path != MEMORY:
             _write_ahead(connection, path, busy_timeout_s)
@@ -60,6 +66,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
             migrations.migrate(connection)
     except sqlite3.Error as error:
         raise translated(error, path) from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
