@@ -207,9 +207,7 @@ class _Order:
             return
         if then - now > CLOCK_SLACK // timedelta(microseconds=1):
             ago = timedelta(seconds=(then - now) // 1_000_000)
-            detail = (
-                f"it was recorded {ago} earlier than position {before[0]}, which it stands behind"
-            )
+            detail = f"it was recorded {ago} before position {before[0]}, behind which it stands"
             self.anomalies.append(Anomaly(position=position, detail=detail))
 
 

@@ -78,8 +78,10 @@ def test_verify_says_what_it_covered(run: Run, path: Path) -> None:
         f"{rest}: kept, 2 entries",
         f"{rest} line 3: kept, 3 entries",
         f"{first}: kept, 1 entry",
-        "1 entry newer than every checkpoint: only the database vouches for them. "
-        "Keep a checkpoint elsewhere.",
+        (
+            "1 entry newer than every checkpoint: only the database vouches for them. "
+            "Keep a checkpoint elsewhere."
+        ),
     ]
     [report] = records(run("verify", "--jsonl", *files))
     assert (report["unvouched"], report["unsettled"]) == (1, 0)

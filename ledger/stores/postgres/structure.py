@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg import sql
 
 from ledger.codec import Row
 from ledger.findings import Fault, FaultKind
@@ -103,6 +104,21 @@ _INDEXES = (
 )
 
 
+_AMCHECK = b"""
+SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'bt_index_check' AND p.pronargs = 2
+WHERE e.extname = 'amcheck' AND has_function_privilege(p.oid, 'EXECUTE')
+    AND has_schema_privilege(n.oid, 'USAGE')
+"""
+
+_BTREES = f"""
+WITH {_OURS}
+SELECT c.oid::bigint, c.relname FROM ours AS o JOIN pg_index AS i ON i.indrelid = o.oid
+JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
+WHERE c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname
+"""
+
+
 def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, str]:
     """Return the definitions of all that is ours, and of all that stands on our tables."""
     found = connection.execute(_DEFINITIONS.encode(), {"schema": schema, "names": _NAMES})
@@ -133,8 +149,10 @@ def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
     s = '"' + schema.replace('"', '""') + '"'
 
     def select(statement: str) -> list[Row]:
-        # All that begins like this in the statements below are our tables.
-        return connection.execute(statement.replace("ledger_", f"{s}.ledger_").encode()).fetchall()
+        # All that begins like this in the statements below are our tables. Not prepared, or the
+        # plan would be that of other settings.
+        named = statement.replace("ledger_", f"{s}.ledger_").encode()
+        return connection.execute(named, prepare=False).fetchall()
 
     yield from wrong_tags(select("SELECT id, tag FROM ledger_tags"))
     yield from misplaced_tags(
@@ -143,10 +161,11 @@ def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
     yield from _positions_beyond(select)
     yield from _twins(select)
     yield from _gaps_in_indexes(connection, select)
+    yield from _by_amcheck(connection, schema)
 
 
 def _plain(definition: str) -> str:
-    """Fold white space, and leave out what versions of the server write differently."""
+    """Fold white space, which versions of the server lay out differently."""
     return " ".join(definition.split())
 
 
@@ -187,3 +206,24 @@ def _gaps_in_indexes(connection: psycopg.Connection[Any], select: Select) -> Ite
             if there != led_to:
                 detail = f"it leads to {led_to:,} rows, but {table} has {there:,}"
                 yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)
+
+
+def _by_amcheck(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
+    """Compare each index with its table row by row, where the extension amcheck may be used.
+
+    https://www.postgresql.org/docs/current/amcheck.html
+    """
+    found = connection.execute(_AMCHECK).fetchall()
+    if not found:
+        return
+    names = {"schema": schema, "names": _NAMES}
+    for number, index in connection.execute(_BTREES.encode(), names).fetchall():
+        try:
+            with connection.transaction():
+                check = sql.SQL("SELECT {}(%s::oid, true)").format(
+                    sql.Identifier(found[0][0], "bt_index_check")
+                )
+                connection.execute(check, (number,), prepare=False)
+        except (psycopg.errors.InternalError, psycopg.errors.OperationalError) as error:
+            detail = f"amcheck: {error.diag.message_primary}"
+            yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)
