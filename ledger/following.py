@@ -14,7 +14,6 @@ from ledger.chain import GENESIS, STATE, Head, digest
 from ledger.codec import Row
 from ledger.cursor import Cursor
 from ledger.errors import BrokenChainError
-from ledger.events import Entry
 from ledger.findings import Fault, FaultKind
 
 __all__ = ["FAULTS_MAX", "PROGRESS_ENTRIES", "Chain", "Log", "StoredHead", "paired"]
@@ -113,52 +112,52 @@ class Chain:
         """Check the next entry; what is wrong with it is not held against the ones after it."""
         known = self.known and row[_VERSION] == self.version + 1
         self.known = True
-        faults = [*self._check_link(row), *self._check_position(row)]
+        faults: list[Fault] = []
+        if fault := self._check_link(row):
+            faults.append(fault)
+        if fault := self._check_position(row):
+            faults.append(fault)
         try:
             entry = codec.entry(row)
         except BrokenChainError as error:
             faults.append(self._fault(row, FaultKind.UNREADABLE, error.fault))
         else:
-            faults += self._check_event(row, entry, known=known)
+            recorded_at = row[_RECORDED_AT]
+            if self.recorded_at is not None and recorded_at < self.recorded_at:
+                detail = "it was recorded before the entry that it follows"
+                faults.append(self._fault(row, FaultKind.ORDER, detail))
+            if known and (objection := rules.objection(self.cursor, entry)):
+                faults.append(self._fault(row, FaultKind.LAW, objection))
+            self.cursor = rules.adopt(self.cursor, entry)
+            self.recorded_at = recorded_at
         version, last_digest = row[_VERSION], row[-1]
         # A version or a digest of another type is a fault by now; the count goes on without it.
         self.version = version if type(version) is int else self.version + 1
         self.digest = last_digest if type(last_digest) is bytes else b""
         return faults
 
-    def _check_link(self, row: Row) -> Iterator[Fault]:
+    def _check_link(self, row: Row) -> Fault | None:
         if row[_VERSION] != self.version + 1:
+            # Its digest cannot be known: it covers the one before the hole.
             detail = f"version {_shown(row[_VERSION])} follows version {self.version}"
-            yield self._fault(row, FaultKind.MISSING, detail)
-            return  # Its digest cannot be known: it covers the one before the hole.
+            return self._fault(row, FaultKind.MISSING, detail)
         try:
-            fits = digest(self.digest, row[1:-1]) == row[-1]
+            if digest(self.digest, row[1:-1]) == row[-1]:
+                return None
         except (TypeError, ValueError) as error:
-            yield self._fault(row, FaultKind.UNREADABLE, f"it has no digest: {error}")
-            return
-        if not fits:
-            yield self._fault(row, FaultKind.EDITED, "its digest does not fit what it says")
+            return self._fault(row, FaultKind.UNREADABLE, f"it has no digest: {error}")
+        return self._fault(row, FaultKind.EDITED, "its digest does not fit what it says")
 
-    def _check_position(self, row: Row) -> Iterator[Fault]:
-        position = row[0]
+    def _check_position(self, row: Row) -> Fault | None:
+        position, before = row[0], self.position
         if type(position) is not int:
             # The table is not as it was made, which its definition says.
-            yield self._fault(row, FaultKind.UNREADABLE, f"its position is {_shown(position)}")
-            return
-        if position <= self.position:
-            detail = f"it stands before position {self.position}, which it follows by its version"
-            yield self._fault(row, FaultKind.ORDER, detail)
+            return self._fault(row, FaultKind.UNREADABLE, f"its position is {_shown(position)}")
         self.position = position
-
-    def _check_event(self, row: Row, entry: Entry, *, known: bool) -> Iterator[Fault]:
-        recorded_at = row[_RECORDED_AT]
-        if self.recorded_at is not None and recorded_at < self.recorded_at:
-            detail = "it was recorded before the entry that it follows"
-            yield self._fault(row, FaultKind.ORDER, detail)
-        if known and (objection := rules.objection(self.cursor, entry)):
-            yield self._fault(row, FaultKind.LAW, objection)
-        self.cursor = rules.adopt(self.cursor, entry)
-        self.recorded_at = recorded_at
+        if position > before:
+            return None
+        detail = f"it stands before position {before}, which it follows by its version"
+        return self._fault(row, FaultKind.ORDER, detail)
 
     def compare(self, state: Row) -> Fault | None:
         """Compare the stored state with the fold of the entries that were followed."""

