@@ -39,8 +39,9 @@ def tamper(full: Ledger, path: Path) -> Tamper:
 
     def tamper(*statements: str, values: tuple[object, ...] = ()) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-            for trigger in ("update", "delete", "replace"):
-                raw.execute(f"DROP TRIGGER IF EXISTS ledger_events_refuse_{trigger}")
+            triggers = raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            for (trigger,) in triggers.fetchall():
+                raw.execute(f"DROP TRIGGER {trigger}")
             for statement in statements:
                 raw.execute(statement, values)
 

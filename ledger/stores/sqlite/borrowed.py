@@ -80,7 +80,7 @@ class Borrowed:
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "
                 f"{self._path}; lend it a connection to the same file."
             )
-        if migrations.pending(session.connection):
+        if not migrations.holds_a_ledger(session.connection):
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:

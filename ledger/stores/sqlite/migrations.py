@@ -7,18 +7,26 @@ from collections.abc import Iterator
 
 from ledger.errors import SchemaVersionError
 
-__all__ = ["SCHEMAS", "migrate", "pending"]
+__all__ = ["SCHEMAS", "holds_a_ledger", "migrate", "pending"]
 
-SCHEMAS = ("0001_ledger",)
+SCHEMAS = ("0001_ledger", "0002_cursors_stay")
 """The migrations, in order. One that was released never changes."""
 
 _SET = "cursor-ledger"
 
 
-def pending(connection: sqlite3.Connection) -> bool:
-    """Say whether the tables are yet to be made, or to be brought up to date. Reads only.
+def holds_a_ledger(connection: sqlite3.Connection) -> bool:
+    """Say whether the tables are there; later migrations may be pending. Reads only.
 
     Raises SchemaVersionError if a newer version of this package has changed them.
+    """
+    return SCHEMAS[0] not in pending(connection)
+
+
+def pending(connection: sqlite3.Connection) -> list[str]:
+    """Give the migrations that are yet to be applied, in order. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
     # By plain SQL: importing sqlite-utils takes longer than opening the ledger. On a cursor of its
     # own, for a caller's connection may make its rows into something else.
@@ -39,7 +47,7 @@ def pending(connection: sqlite3.Connection) -> bool:
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
         )
-    return applied != set(SCHEMAS)
+    return [name for name in SCHEMAS if name not in applied]
 
 
 def migrate(connection: sqlite3.Connection) -> None:

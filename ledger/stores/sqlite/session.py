@@ -49,9 +49,17 @@ SELECT {_plain(STATE[:-2])} FROM ledger_cursors
 WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
 """
 
+# An id that entries name is not given again, even if its cursor was lost.
+NEXT_ID = """
+SELECT 1 + max(
+    coalesce((SELECT max(id) FROM ledger_cursors), 0),
+    coalesce((SELECT max(cursor_id) FROM ledger_events), 0)
+)
+"""
+
 INSERT_HEAD = f"""
-INSERT INTO ledger_cursors ({", ".join((*_KEY, *STATE))})
-VALUES (?, ?, ?, {", ".join("?" * len(STATE))})
+INSERT INTO ledger_cursors (id, {", ".join((*_KEY, *STATE))})
+VALUES (({NEXT_ID}), ?, ?, ?, {", ".join("?" * len(STATE))})
 """
 
 UPDATE_HEAD = f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in STATE)} WHERE id = ?"
