@@ -13,7 +13,7 @@ from ledger import codec
 from ledger.chain import STATE, Head
 from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
-from ledger.errors import BrokenChainError
+from ledger.errors import BrokenChainError, StorageError
 from ledger.events import CursorReset, Entry, EntryQuery
 from ledger.stores import Draft, Horizon
 from ledger.stores.conditions import TAG_IDS, conditions
@@ -160,27 +160,34 @@ class SQLiteSession:
         heads: Collection[Head],
         positions: Sequence[int] | None = None,
     ) -> None:
-        """Store entries, in order, and the heads that their cursors have after them."""
-        execute = self._cursor.execute
+        """Store entries, in order, and the heads that their cursors have after them.
+
+        Raises StorageError if the database does not keep each of them.
+        """
+        cursor = self._cursor
+        execute = cursor.execute
         ids = {}
         for head in heads:
             if head.cursor_id is None:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
                 ids[key] = execute(INSERT_HEAD, (*place, *head.state)).lastrowid
+                _check_kept(cursor.rowcount, 1, "ledger_cursors")
                 head = attrs.evolve(head, cursor_id=ids[key])  # noqa: PLW2901 - now it is stored
             else:
                 execute(UPDATE_HEAD, (*head.state, head.cursor_id))
+                _check_kept(cursor.rowcount, 1, "ledger_cursors")
             if self._heads is not None:
                 self._heads.store(head)
         if positions is None and len(drafts) == 1:
             execute(INSERT_EVENT, _event(None, ids, *drafts[0]))
         else:
             places = repeat(None) if positions is None else positions
-            self._cursor.executemany(
+            cursor.executemany(
                 INSERT_EVENT,
                 [_event(place, ids, *draft) for place, draft in zip(places, drafts, strict=False)],
             )
+        _check_kept(cursor.rowcount, len(drafts), "ledger_events")
 
     # --- reading, a page at a time ---
 
@@ -262,6 +269,7 @@ class SQLiteSession:
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
         self._cursor.execute(UPDATE_HEAD, (*state, cursor_id))
+        _check_kept(self._cursor.rowcount, 1, "ledger_cursors")
 
     # --- statements ---
 
@@ -285,6 +293,16 @@ class SQLiteSession:
         # A caller's connection may make its rows into something else.
         cursor.row_factory = None
         return cursor
+
+
+def _check_kept(kept: int, given: int, table: str) -> None:
+    if kept != given:
+        # RAISE(IGNORE) makes a row disappear without an error.
+        raise StorageError(
+            f"{table} kept {kept} of {given} rows that were to be stored: a trigger that is not "
+            "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
+            "See the triggers: SELECT name, sql FROM sqlite_master WHERE type = 'trigger'."
+        )
 
 
 def _event(
