@@ -24,6 +24,7 @@ from ledger.stores.sqlite.borrowed import Borrowed
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 from ledger.verification import Log
@@ -172,7 +173,11 @@ class Pool:
         # If anything fails, the session is rolled back at the end of its turn.
         self._heads.begin(session.begin())
         result = work(session)
-        rows = session.commit()
+        try:
+            rows = session.commit()
+        except sqlite3.Error as error:
+            take_back(session.connection, self._path, error)
+            raise
         self._heads.committed()
         if self._log.grew(rows):
             self._checkpoint(session.connection)
