@@ -12,7 +12,7 @@ from ledger.errors import StorageError
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 
-__all__ = ["MEMORY", "bring_up_to_date", "prepare"]
+__all__ = ["MEMORY", "bring_up_to_date", "prepare", "sync_folder"]
 
 MEMORY = ":memory:"
 
@@ -82,3 +82,25 @@ def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: floa
             f"{path} lies where SQLite cannot keep a write-ahead log (a network share, perhaps), "
             "so what it acknowledges would not be safe. Put it on a local disk."
         )
+
+
+def sync_folder(file: str, path: str) -> None:
+    """See to it that the names of the database and its log survive a power loss.
+
+    SQLite asks for that as well, but goes on if it fails.
+
+    Raises StorageError.
+    """
+    folder = os.path.dirname(file)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(
+            f"{path} would not be safe from a power loss, for its folder {folder} cannot be "
+            f"flushed to the disk: {error.strerror or error}. Give this user permission to read "
+            'the folder, or open the ledger with durability="normal".'
+        ) from error

@@ -26,6 +26,7 @@ from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.session import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.turn import Turn
+from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 from ledger.verification import Log
 
@@ -65,14 +66,10 @@ class Pool:
             file.prepare(path)
             forking.refuse_inherited(self.file)
             forking.watch(self)
+        self._watch = Watch(self.file, path)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
-        writer = self._writer = self._open_writer()
-        try:
-            file.bring_up_to_date(writer.connection, path, busy_timeout_s)
-        except BaseException:
-            writer.close()
-            raise
+        self._writer = self._open_writer()
 
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
@@ -105,7 +102,7 @@ class Pool:
         """Lend the caller's own connection to the same file instead."""
         if not isinstance(connection, sqlite3.Connection):
             raise not_to_be_lent(connection, "sqlite3.Connection", self._path)
-        return Borrowed(connection, self.file)
+        return Borrowed(connection, self.file, self._watch)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
@@ -157,7 +154,9 @@ class Pool:
         self._guard.check()
         self._turn.take(self._busy_timeout_s)
         self._refuse_closed()
-        if self._writer is None or not _rolled_back(self._writer):
+        if self._writer is not None and not _rolled_back(self._writer):
+            self._let_go_of_writer()
+        if self._writer is None:
             self._writer = self._open_writer()
         return self._writer
 
@@ -165,13 +164,15 @@ class Pool:
         """Leave no transaction open; what this is kept from doing, the next turn begins with."""
         if self._turn.owner == get_ident():
             if self._writer is not None and not _rolled_back(self._writer):
-                self._writer = None
+                self._let_go_of_writer()
             if self._closed:
                 self._close_idle(writer=True)
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
         self._heads.begin(session.begin())
+        # Nobody writes but this one, so what is there now is what it will be appended to.
+        self._watch.check()
         result = work(session)
         try:
             rows = session.commit()
@@ -185,7 +186,21 @@ class Pool:
 
     def _open_writer(self) -> SQLiteSession:
         self._heads = Heads()
-        return self._connect(self._heads)
+        writer = self._connect(self._heads)
+        try:
+            file.bring_up_to_date(writer.connection, self._path, self._busy_timeout_s)
+            if self._path != file.MEMORY:
+                if self._durability == "full":
+                    file.sync_folder(self.file, self._path)
+                self._watch.know_companions()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def _let_go_of_writer(self) -> None:
+        self._watch.forget_companions()
+        self._writer = None
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
@@ -212,6 +227,7 @@ class Pool:
         self._refuse_closed()
         if self._forking:
             self._not_forking.wait()
+        self._watch.check_now_and_then()
         try:
             return self._idle.pop()
         except IndexError:
@@ -264,7 +280,7 @@ class Pool:
                 self._idle.pop().close()
         if writer and self._writer is not None:
             self._writer.close()
-            self._writer = None
+            self._let_go_of_writer()
 
     def _connect(self, heads: Heads | None = None) -> SQLiteSession:
         try:
@@ -284,6 +300,8 @@ class Pool:
             connection.execute(f"PRAGMA checkpoint_fullfsync = {int(full)}")
             connection.execute("PRAGMA recursive_triggers = ON")
             self._log.configure(connection)
+            # It was opened by its name; by now that may be another file's.
+            self._watch.check_at_once()
             session = SQLiteSession(connection, heads)
             with self._opening:
                 self._open.add(session)
