@@ -21,8 +21,10 @@ MEMORY = ":memory:"
 _creating = threading.Lock()
 
 
-def prepare(path: str) -> None:
+def prepare(path: str) -> bool:
     """See that `path` can hold a ledger; if it is not there, make it, for this user alone.
+
+    Gives whether it was made.
 
     Raises StorageError, and leaves what is there as it is.
     """
@@ -30,6 +32,7 @@ def prepare(path: str) -> None:
         with _creating:
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                return True
             except FileExistsError:
                 if os.path.isdir(path):
                     inside = os.path.join(path, "cursors.db")
@@ -38,6 +41,7 @@ def prepare(path: str) -> None:
                     ) from None
                 if not stat.S_ISREG(os.stat(path).st_mode):
                     raise StorageError(f"{path} is not a regular file.") from None
+                return False
     except FileNotFoundError:
         folder = os.path.dirname(path)
         raise StorageError(
@@ -48,7 +52,7 @@ def prepare(path: str) -> None:
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
-    """Make the tables if they are not there, and turn on the write-ahead log.
+    """Make the tables if they are not there, and begin a write-ahead log.
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
     """
@@ -58,6 +62,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
             _write_ahead(connection, path, busy_timeout_s)
         if fresh:
             migrations.migrate(connection)
+        # From the first look at a table on, the log and its index are there.
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise translated(error, path) from error
 
@@ -65,8 +71,6 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
 def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
-    if not os.access(path, os.W_OK):
-        return  # It can still be read; a write says what is wrong.
     deadline = time.monotonic() + busy_timeout_s
     mode = ""
     while not mode:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
 from ledger.stores.lending import not_to_be_lent
-from ledger.stores.sqlite import file, forking
+from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.borrowed import Borrowed
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.heads import Heads
@@ -61,15 +61,24 @@ class Pool:
         self._turn = Turn(path)
         # Connections are opened later, too, perhaps when the process has gone to another folder.
         self.file = path
+        made = True
         if path != file.MEMORY:
             self.file = os.path.abspath(path)
-            file.prepare(path)
+            made = file.prepare(path)
             forking.refuse_inherited(self.file)
             forking.watch(self)
         self._watch = Watch(self.file, path)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
-        self._writer = self._open_writer()
+        # How to open those that read. As long as nothing is written, nothing is changed either.
+        self._way = connecting.READ_WRITE
+        if made or not self._holds_a_ledger():
+            self._writer = self._open_writer()
+
+    @property
+    def immutable(self) -> bool:
+        """Say whether the file is read as one that nobody writes to."""
+        return self._way == connecting.IMMUTABLE
 
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
@@ -97,6 +106,7 @@ class Pool:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
+            self._watch.check_now_and_then()
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
@@ -185,9 +195,16 @@ class Pool:
         return result
 
     def _open_writer(self) -> SQLiteSession:
+        if self._path != file.MEMORY and not connecting.may_write(self.file):
+            raise StorageError(
+                f"{self._path}, or the folder that it is in, cannot be written to by this user; "
+                "nothing was appended. Give it permission, or copy the ledger to a place where it "
+                "has it."
+            )
         self._heads = Heads()
-        writer = self._connect(self._heads)
+        writer = self._for_writing()
         try:
+            writer.remember(self._heads)
             file.bring_up_to_date(writer.connection, self._path, self._busy_timeout_s)
             if self._path != file.MEMORY:
                 if self._durability == "full":
@@ -196,6 +213,18 @@ class Pool:
         except BaseException:
             writer.close()
             raise
+        return writer
+
+    def _for_writing(self) -> SQLiteSession:
+        """Give a session that may write, and open only such ones from now on."""
+        if self._way == connecting.READ_WRITE:
+            with suppress(IndexError):
+                return self._idle.pop()
+        writer = self._connect(connecting.READ_WRITE)
+        if self._way != connecting.READ_WRITE:
+            self._way = connecting.READ_WRITE
+            self._watch.rely_on_no_change(rely=False)
+            self._close_idle(writer=False)
         return writer
 
     def _let_go_of_writer(self) -> None:
@@ -214,6 +243,15 @@ class Pool:
 
     # --- those that read ---
 
+    def _holds_a_ledger(self) -> bool:
+        """Open one in the way that changes nothing, and say whether there is a ledger to read."""
+        connection, self._way, found = connecting.connect_to_read(
+            self.file, self._path, self._busy_timeout_s
+        )
+        self._watch.rely_on_no_change(rely=self.immutable)
+        self._idle.append(self._session(connection, self._way))
+        return found
+
     @contextmanager
     def _lent(self) -> Iterator[SQLiteSession]:
         session = self._take()
@@ -231,10 +269,12 @@ class Pool:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            return self._connect(self._way)
 
     def _give(self, session: SQLiteSession) -> None:
-        if _rolled_back(session):
+        if session.reads_only and self._way == connecting.READ_WRITE:
+            session.close()  # It was opened before the first write.
+        elif _rolled_back(session):
             self._idle.append(session)
         if self._closed:
             self.close()
@@ -282,16 +322,14 @@ class Pool:
             self._writer.close()
             self._let_go_of_writer()
 
-    def _connect(self, heads: Heads | None = None) -> SQLiteSession:
+    def _connect(self, way: str) -> SQLiteSession:
         try:
-            connection = sqlite3.connect(
-                self.file,
-                timeout=self._busy_timeout_s,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            connection = connecting.connect(self.file, way, self._busy_timeout_s)
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
+        return self._session(connection, way)
+
+    def _session(self, connection: sqlite3.Connection, way: str) -> SQLiteSession:
         try:
             full = self._durability == "full"
             connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -302,7 +340,7 @@ class Pool:
             self._log.configure(connection)
             # It was opened by its name; by now that may be another file's.
             self._watch.check_at_once()
-            session = SQLiteSession(connection, heads)
+            session = SQLiteSession(connection, reads_only=way != connecting.READ_WRITE)
             with self._opening:
                 self._open.add(session)
         except BaseException as error:

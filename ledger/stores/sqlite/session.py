@@ -109,10 +109,11 @@ DIGESTS = "SELECT +position, CAST(digest AS BLOB) FROM ledger_events NOT INDEXED
 class SQLiteSession:
     """One connection, and the statements of the ledger on it."""
 
-    def __init__(self, connection: sqlite3.Connection, heads: Heads | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, reads_only: bool = False) -> None:
         self.connection = connection
+        self.reads_only = reads_only
         self.closed = False
-        self._heads = heads
+        self._heads: Heads | None = None
         # For all statements whose rows are fetched at once; to make one takes 0.5 µs.
         self._cursor = self._rows()
         self._changes = 0
@@ -121,6 +122,10 @@ class SQLiteSession:
         """Close the connection."""
         self.closed = True
         self.connection.close()
+
+    def remember(self, heads: Heads) -> None:
+        """Read no head that is in `heads`, and keep there those that are stored."""
+        self._heads = heads
 
     # --- a write transaction ---
 

@@ -29,22 +29,25 @@ class Watch:
         self._file = file
         self._path = path
         self._identity = None if file == MEMORY else _identity(file)
-        self._companions: dict[str, tuple[int, int] | None] = {}
+        self._companions: dict[str, tuple[int, int]] = {}
         # What nobody writes to, it is relied on, does not change.
         self._unchanging: tuple[int, int] | None = None
         self._look_again_at = 0.0
 
     def know_companions(self) -> None:
         """Take the companions that are there now for the ones that the writer has open."""
-        self._companions = {self._file + end: _identity(self._file + end) for end in _COMPANIONS}
+        self._companions = {}
+        for end in _COMPANIONS:
+            if identity := _identity(self._file + end):
+                self._companions[self._file + end] = identity
 
     def forget_companions(self) -> None:
         """Let them come and go, now that no connection writes."""
         self._companions = {}
 
-    def rely_on_no_change(self) -> None:
-        """From now on also refuse a file that somebody writes to."""
-        self._unchanging = _content(self._file)
+    def rely_on_no_change(self, *, rely: bool) -> None:
+        """Also refuse a file that somebody writes to from now on."""
+        self._unchanging = _content(self._file) if rely else None
 
     def check(self) -> None:
         """Refuse to go on if the file is not there any more, or another one is.
