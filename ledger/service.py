@@ -46,7 +46,9 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
 ) -> Ledger:
     """Open the ledger at `target`: a path, `":memory:"`, or a `postgresql://` URL.
 
-    A file, or tables, that are not there are made. A URL is read by libpq; in its query, `schema`,
+    A file, or tables, that are not there are made. A file that holds a ledger is not changed before
+    something is appended, and one that this user may not write to can be read: see
+    `Ledger.immutable`. A URL is read by libpq; in its query, `schema`,
     `pool_min_size` and `pool_max_size` are the ledger's own.
 
     `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
@@ -92,6 +94,15 @@ class Ledger:
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Give the same ledger, but with another way to append; `ledger.aio` is made so."""
         return Ledger(self._committer, wrap(self._appender))
+
+    @property
+    def immutable(self) -> bool:
+        """Whether this user may only read the file, and it was opened as one that stays as it is.
+
+        SQLite then takes no locks, and writes nothing beside the file either. If somebody else
+        writes to it all the same, a later call raises StorageError.
+        """
+        return self._store.immutable
 
     # --- reading ---
 

@@ -7,10 +7,8 @@ import getpass
 import os
 import re
 import socket
-import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import ledger
 from ledger import codec, errors
 from ledger.cursor import CursorKey, CursorQuery
 from ledger.service import Ledger, is_postgres, postgres
+from ledger.stores import sqlite
 
 __all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
@@ -55,8 +54,11 @@ class Target:
     # Where it was typed.
     name: str = "--db"
 
-    def open(self, *, actor: str | None = None, make: bool = False) -> Ledger:
-        """Open it; only a command that writes makes one where there is none."""
+    def open(self, *, actor: str | None = None, make: bool = False, quiet: bool = False) -> Ledger:
+        """Open it; only a command that writes makes one where there is none.
+
+        Unless it is to be `quiet`, say if it is read as a file that nobody writes to.
+        """
         acts = self.actor if actor is None else actor
         if acts is not None and not acts.strip():
             raise errors.InvalidCursorError(
@@ -70,7 +72,7 @@ class Target:
         if not make:
             self._look_for_a_ledger()
         try:
-            return ledger.open(
+            book = ledger.open(
                 self.path,
                 actor=acts or default_actor(),
                 busy_timeout_s=self.busy_timeout_s,
@@ -79,6 +81,13 @@ class Target:
             raise errors.InvalidCursorError(
                 re.sub("^target ", f"{self.name} ", str(error))
             ) from error
+        if book.immutable and not quiet:
+            click.echo(
+                f"{self.path} is read as a file that nobody writes to, without locks, for this "
+                "user may not write to it or its folder.",
+                err=True,
+            )
+        return book
 
     def _look_for_a_ledger(self) -> None:
         if is_postgres(self.path):
@@ -105,11 +114,8 @@ class Target:
 def _has_no_ledger(path: str) -> bool:
     """Say whether this is a database without our tables; if it is none, opening it says why."""
     try:
-        uri = Path(path).absolute().as_uri() + "?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            names = "SELECT 1 FROM sqlite_master WHERE name = 'ledger_events'"
-            return connection.execute(names).fetchone() is None
-    except sqlite3.Error:
+        return not sqlite.look(path)
+    except errors.StorageError:
         return False
 
 
@@ -213,7 +219,7 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
             stream_name=given.get("stream") or "" if part == "subject_id" else "",
         )
         try:
-            with target.open() as book:
+            with target.open(quiet=True) as book:
                 names = {getattr(cursor.key, part) for cursor in book.cursors(query)}
         except errors.LedgerError:
             return []

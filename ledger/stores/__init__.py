@@ -102,7 +102,9 @@ class Reader(Protocol):
 
 
 class Store(Reader, Protocol):
-    """A Reader that can also be written to."""
+    """A Reader that can also be written to, unless it is `immutable`."""
+
+    immutable: bool
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.

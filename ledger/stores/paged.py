@@ -71,6 +71,8 @@ class PagedStore:
     connections: Connections
     page_rows_max: int
     """So many rows are held at a time."""
+    immutable: bool = False
+    """Whether a file was opened as one that nobody writes to."""
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from ledger.stores.paged import PagedStore
+from ledger.stores.sqlite.connecting import connect_to_read
 from ledger.stores.sqlite.pool import Pool
 
-__all__ = ["open_store"]
+__all__ = ["look", "open_store"]
 
 # To ask for a page takes little; one of 1,024 rows no longer fits the processor's cache, and each
 # of its rows takes 1 µs more.
 PAGE_ROWS_MAX = 128
+
+LOOK_BUSY_TIMEOUT_S = 5.0
 
 
 def open_store(path: str, *, durability: str = "full", busy_timeout_s: float = 10.0) -> PagedStore:
@@ -18,4 +23,14 @@ def open_store(path: str, *, durability: str = "full", busy_timeout_s: float = 1
     Raises StorageError, SchemaVersionError, LedgerBusyError.
     """
     pool = Pool(path, durability=durability, busy_timeout_s=busy_timeout_s)
-    return PagedStore(pool, PAGE_ROWS_MAX)
+    return PagedStore(pool, PAGE_ROWS_MAX, immutable=pool.immutable)
+
+
+def look(path: str) -> bool:
+    """Say whether there is a ledger in the file at `path`, and change nothing.
+
+    Raises StorageError, SchemaVersionError.
+    """
+    connection, _, found = connect_to_read(os.path.abspath(path), path, LOOK_BUSY_TIMEOUT_S)
+    connection.close()
+    return found

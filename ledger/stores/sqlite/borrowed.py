@@ -13,6 +13,7 @@ from ledger.following import Log
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.watching import Watch
 
 __all__ = ["Borrowed"]
 
@@ -22,13 +23,14 @@ T = TypeVar("T")
 class Borrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
-    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str, watch: Watch) -> None:
         if connection.text_factory is not str:
             raise InvalidCursorError(
                 "the connection has a text_factory of its own, through which the ledger cannot "
                 "read; lend one without."
             )
         self._path = path
+        self._watch = watch
         try:
             self._session = SQLiteSession(connection)
         except sqlite3.Error as error:
@@ -80,7 +82,7 @@ class Borrowed:
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "
                 f"{self._path}; lend it a connection to the same file."
             )
-        if migrations.pending(session.connection):
+        if not migrations.holds_a_ledger(session.connection):
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
@@ -101,6 +103,7 @@ class Borrowed:
                 connection.execute("BEGIN IMMEDIATE")
             connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)
+            self._watch.check()
             result = work(session)
             connection.execute("RELEASE cursor_ledger")
         except BaseException:

@@ -12,7 +12,7 @@ from ledger.errors import StorageError
 from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
 
-__all__ = ["MEMORY", "bring_up_to_date", "prepare"]
+__all__ = ["MEMORY", "bring_up_to_date", "prepare", "sync_folder"]
 
 MEMORY = ":memory:"
 
@@ -24,8 +24,10 @@ PROGRESS_STEPS = 100_000
 _creating = threading.Lock()
 
 
-def prepare(path: str) -> None:
+def prepare(path: str) -> bool:
     """See that `path` can hold a ledger; if it is not there, make it, for this user alone.
+
+    Gives whether it was made.
 
     Raises StorageError, and leaves what is there as it is.
     """
@@ -33,6 +35,7 @@ def prepare(path: str) -> None:
         with _creating:
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                return True
             except FileExistsError:
                 if os.path.isdir(path):
                     inside = os.path.join(path, "cursors.db")
@@ -41,6 +44,7 @@ def prepare(path: str) -> None:
                     ) from None
                 if not stat.S_ISREG(os.stat(path).st_mode):
                     raise StorageError(f"{path} is not a regular file.") from None
+                return False
     except FileNotFoundError:
         folder = os.path.dirname(path)
         raise StorageError(
@@ -51,7 +55,7 @@ def prepare(path: str) -> None:
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
-    """Make the tables if they are not there, and turn on the write-ahead log.
+    """Make the tables if they are not there, and begin a write-ahead log.
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
     """
@@ -64,6 +68,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
             _write_ahead(connection, path, busy_timeout_s)
         if fresh:
             migrations.migrate(connection)
+        # From the first look at a table on, the log and its index are there.
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise translated(error, path) from error
     finally:
@@ -73,8 +79,6 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
 def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
-    if not os.access(path, os.W_OK):
-        return  # It can still be read; a write says what is wrong.
     deadline = time.monotonic() + busy_timeout_s
     mode = ""
     while not mode:
@@ -90,3 +94,25 @@ def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: floa
             f"{path} lies where SQLite cannot keep a write-ahead log (a network share, perhaps), "
             "so what it acknowledges would not be safe. Put it on a local disk."
         )
+
+
+def sync_folder(file: str, path: str) -> None:
+    """See to it that the names of the database and its log survive a power loss.
+
+    SQLite asks for that as well, but goes on if it fails.
+
+    Raises StorageError.
+    """
+    folder = os.path.dirname(file)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(
+            f"{path} would not be safe from a power loss, for its folder {folder} cannot be "
+            f"flushed to the disk: {error.strerror or error}. Give this user permission to read "
+            'the folder, or open the ledger with durability="normal".'
+        ) from error

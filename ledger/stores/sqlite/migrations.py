@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 
 from ledger.errors import SchemaVersionError
 
-__all__ = ["SCHEMAS", "applied", "make", "migrate", "pending"]
+__all__ = ["SCHEMAS", "applied", "holds_a_ledger", "make", "migrate", "pending"]
 
-SCHEMAS = ("0001_ledger",)
+SCHEMAS = ("0001_ledger", "0002_cursors_stay")
 """The migrations, in order. One that was released never changes."""
 
 _SET = "cursor-ledger"
@@ -31,10 +31,18 @@ def applied(connection: sqlite3.Connection) -> set[str]:
     return {str(row[0]) for row in named.fetchall()}
 
 
-def pending(connection: sqlite3.Connection) -> bool:
-    """Say whether the tables are yet to be made, or to be brought up to date. Reads only.
+def holds_a_ledger(connection: sqlite3.Connection) -> bool:
+    """Say whether the tables are there; later migrations may be pending. Reads only.
 
     Raises SchemaVersionError if a newer version of this package has changed them.
+    """
+    return SCHEMAS[0] not in pending(connection)
+
+
+def pending(connection: sqlite3.Connection) -> list[str]:
+    """Return the migrations that are yet to be applied, in order. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
     names = applied(connection)
     if newer := sorted(names.difference(SCHEMAS)):
@@ -42,7 +50,7 @@ def pending(connection: sqlite3.Connection) -> bool:
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
         )
-    return names != set(SCHEMAS)
+    return [name for name in SCHEMAS if name not in names]
 
 
 def make(connection: sqlite3.Connection, names: Collection[str]) -> None:

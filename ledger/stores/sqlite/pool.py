@@ -20,12 +20,14 @@ from ledger.errors import LedgerBusyError, StorageError
 from ledger.following import Log
 from ledger.forks import ForkGuard
 from ledger.stores.lending import not_to_be_lent
-from ledger.stores.sqlite import file, forking
+from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.borrowed import Borrowed
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.turn import Turn
+from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 
 __all__ = ["Pool"]
@@ -59,19 +61,24 @@ class Pool:
         self._turn = Turn(path)
         # Connections are opened later, too, perhaps when the process has gone to another folder.
         self.file = path
+        made = True
         if path != file.MEMORY:
             self.file = os.path.abspath(path)
-            file.prepare(path)
+            made = file.prepare(path)
             forking.refuse_inherited(self.file)
             forking.watch(self)
+        self._watch = Watch(self.file, path)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
-        writer = self._writer = self._open_writer()
-        try:
-            file.bring_up_to_date(writer.connection, path, busy_timeout_s)
-        except BaseException:
-            writer.close()
-            raise
+        # How to open those that read. As long as nothing is written, nothing is changed either.
+        self._way = connecting.READ_WRITE
+        if made or not self._holds_a_ledger():
+            self._writer = self._open_writer()
+
+    @property
+    def immutable(self) -> bool:
+        """Say whether the file is read as one that nobody writes to."""
+        return self._way == connecting.IMMUTABLE
 
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
@@ -99,12 +106,13 @@ class Pool:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
+            self._watch.check_now_and_then()
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
         if not isinstance(connection, sqlite3.Connection):
             raise not_to_be_lent(connection, "sqlite3.Connection", self._path)
-        return Borrowed(connection, self.file)
+        return Borrowed(connection, self.file, self._watch)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
@@ -156,7 +164,9 @@ class Pool:
         self._guard.check()
         self._turn.take(self._busy_timeout_s)
         self._refuse_closed()
-        if self._writer is None or not _rolled_back(self._writer):
+        if self._writer is not None and not _rolled_back(self._writer):
+            self._let_go_of_writer()
+        if self._writer is None:
             self._writer = self._open_writer()
         return self._writer
 
@@ -164,23 +174,62 @@ class Pool:
         """Leave no transaction open; what this is kept from doing, the next turn begins with."""
         if self._turn.owner == get_ident():
             if self._writer is not None and not _rolled_back(self._writer):
-                self._writer = None
+                self._let_go_of_writer()
             if self._closed:
                 self._close_idle(writer=True)
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
         self._heads.begin(session.begin())
+        # Nobody writes but this one, so what is there now is what it will be appended to.
+        self._watch.check()
         result = work(session)
-        rows = session.commit()
+        try:
+            rows = session.commit()
+        except sqlite3.Error as error:
+            take_back(session.connection, self._path, error)
+            raise
         self._heads.committed()
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
 
     def _open_writer(self) -> SQLiteSession:
+        if self._path != file.MEMORY and not connecting.may_write(self.file):
+            raise StorageError(
+                f"{self._path}, or the folder that it is in, cannot be written to by this user; "
+                "nothing was appended. Give it permission, or copy the ledger to a place where it "
+                "has it."
+            )
         self._heads = Heads()
-        return self._connect(self._heads)
+        writer = self._for_writing()
+        try:
+            writer.remember(self._heads)
+            file.bring_up_to_date(writer.connection, self._path, self._busy_timeout_s)
+            if self._path != file.MEMORY:
+                if self._durability == "full":
+                    file.sync_folder(self.file, self._path)
+                self._watch.know_companions()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def _for_writing(self) -> SQLiteSession:
+        """Give a session that may write, and open only such ones from now on."""
+        if self._way == connecting.READ_WRITE:
+            with suppress(IndexError):
+                return self._idle.pop()
+        writer = self._connect(connecting.READ_WRITE)
+        if self._way != connecting.READ_WRITE:
+            self._way = connecting.READ_WRITE
+            self._watch.rely_on_no_change(rely=False)
+            self._close_idle(writer=False)
+        return writer
+
+    def _let_go_of_writer(self) -> None:
+        self._watch.forget_companions()
+        self._writer = None
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
@@ -193,6 +242,15 @@ class Pool:
                 self._give(other)
 
     # --- those that read ---
+
+    def _holds_a_ledger(self) -> bool:
+        """Open one in the way that changes nothing, and say whether there is a ledger to read."""
+        connection, self._way, found = connecting.connect_to_read(
+            self.file, self._path, self._busy_timeout_s
+        )
+        self._watch.rely_on_no_change(rely=self.immutable)
+        self._idle.append(self._session(connection, self._way))
+        return found
 
     @contextmanager
     def _lent(self) -> Iterator[SQLiteSession]:
@@ -207,13 +265,16 @@ class Pool:
         self._refuse_closed()
         if self._forking:
             self._not_forking.wait()
+        self._watch.check_now_and_then()
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            return self._connect(self._way)
 
     def _give(self, session: SQLiteSession) -> None:
-        if _rolled_back(session):
+        if session.reads_only and self._way == connecting.READ_WRITE:
+            session.close()  # It was opened before the first write.
+        elif _rolled_back(session):
             self._idle.append(session)
         if self._closed:
             self.close()
@@ -259,18 +320,16 @@ class Pool:
                 self._idle.pop().close()
         if writer and self._writer is not None:
             self._writer.close()
-            self._writer = None
+            self._let_go_of_writer()
 
-    def _connect(self, heads: Heads | None = None) -> SQLiteSession:
+    def _connect(self, way: str) -> SQLiteSession:
         try:
-            connection = sqlite3.connect(
-                self.file,
-                timeout=self._busy_timeout_s,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            connection = connecting.connect(self.file, way, self._busy_timeout_s)
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
+        return self._session(connection, way)
+
+    def _session(self, connection: sqlite3.Connection, way: str) -> SQLiteSession:
         try:
             full = self._durability == "full"
             connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -279,7 +338,9 @@ class Pool:
             connection.execute(f"PRAGMA checkpoint_fullfsync = {int(full)}")
             connection.execute("PRAGMA recursive_triggers = ON")
             self._log.configure(connection)
-            session = SQLiteSession(connection, heads)
+            # It was opened by its name; by now that may be another file's.
+            self._watch.check_at_once()
+            session = SQLiteSession(connection, reads_only=way != connecting.READ_WRITE)
             with self._opening:
                 self._open.add(session)
         except BaseException as error:

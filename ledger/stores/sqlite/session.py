@@ -13,7 +13,7 @@ from ledger import codec
 from ledger.chain import STATE, Head
 from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
-from ledger.errors import BrokenChainError
+from ledger.errors import BrokenChainError, StorageError
 from ledger.events import CursorReset, Entry, EntryQuery
 from ledger.findings import Fault
 from ledger.following import StoredHead
@@ -51,9 +51,17 @@ SELECT {_plain(STATE[:-2])} FROM ledger_cursors
 WHERE stream_name = ? AND subject_id = ? AND consumer_id = ?
 """
 
+# An id that entries name is not given again, even if its cursor was lost.
+NEXT_ID = """
+SELECT 1 + max(
+    coalesce((SELECT max(id) FROM ledger_cursors), 0),
+    coalesce((SELECT max(cursor_id) FROM ledger_events), 0)
+)
+"""
+
 INSERT_HEAD = f"""
-INSERT INTO ledger_cursors ({", ".join((*_KEY, *STATE))})
-VALUES (?, ?, ?, {", ".join("?" * len(STATE))})
+INSERT INTO ledger_cursors (id, {", ".join((*_KEY, *STATE))})
+VALUES (({NEXT_ID}), ?, ?, ?, {", ".join("?" * len(STATE))})
 """
 
 UPDATE_HEAD = f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in STATE)} WHERE id = ?"
@@ -106,10 +114,11 @@ FROM ledger_events NOT INDEXED ORDER BY position
 class SQLiteSession:
     """One connection, and the statements of the ledger on it."""
 
-    def __init__(self, connection: sqlite3.Connection, heads: Heads | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, reads_only: bool = False) -> None:
         self.connection = connection
+        self.reads_only = reads_only
         self.closed = False
-        self._heads = heads
+        self._heads: Heads | None = None
         # For all statements whose rows are fetched at once; to make one takes 0.5 µs.
         self._cursor = self._rows()
         self._changes = 0
@@ -118,6 +127,10 @@ class SQLiteSession:
         """Close the connection."""
         self.closed = True
         self.connection.close()
+
+    def remember(self, heads: Heads) -> None:
+        """Read no head that is in `heads`, and keep there those that are stored."""
+        self._heads = heads
 
     # --- a write transaction ---
 
@@ -157,27 +170,34 @@ class SQLiteSession:
         heads: Collection[Head],
         positions: Sequence[int] | None = None,
     ) -> None:
-        """Store entries, in order, and the heads that their cursors have after them."""
-        execute = self._cursor.execute
+        """Store entries, in order, and the heads that their cursors have after them.
+
+        Raises StorageError if the database does not keep each of them.
+        """
+        cursor = self._cursor
+        execute = cursor.execute
         ids = {}
         for head in heads:
             if head.cursor_id is None:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
                 ids[key] = execute(INSERT_HEAD, (*place, *head.state)).lastrowid
+                _check_kept(cursor.rowcount, 1, "ledger_cursors")
                 head = attrs.evolve(head, cursor_id=ids[key])  # noqa: PLW2901 - now it is stored
             else:
                 execute(UPDATE_HEAD, (*head.state, head.cursor_id))
+                _check_kept(cursor.rowcount, 1, "ledger_cursors")
             if self._heads is not None:
                 self._heads.store(head)
         if positions is None and len(drafts) == 1:
             execute(INSERT_EVENT, _event(None, ids, *drafts[0]))
         else:
             places = repeat(None) if positions is None else positions
-            self._cursor.executemany(
+            cursor.executemany(
                 INSERT_EVENT,
                 [_event(place, ids, *draft) for place, draft in zip(places, drafts, strict=False)],
             )
+        _check_kept(cursor.rowcount, len(drafts), "ledger_events")
 
     # --- reading, a page at a time ---
 
@@ -269,6 +289,7 @@ class SQLiteSession:
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
         self._cursor.execute(UPDATE_HEAD, (*state, cursor_id))
+        _check_kept(self._cursor.rowcount, 1, "ledger_cursors")
 
     # --- statements ---
 
@@ -305,6 +326,16 @@ def _damage() -> Iterator[None]:
         if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) and not missing:
             raise
         raise BrokenChainError("the database", f"it cannot be read to its end: {error}") from None
+
+
+def _check_kept(kept: int, given: int, table: str) -> None:
+    if kept != given:
+        # RAISE(IGNORE) makes a row disappear without an error.
+        raise StorageError(
+            f"{table} kept {kept} of {given} rows that were to be stored: a trigger that is not "
+            "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
+            "See the triggers: SELECT name, sql FROM sqlite_master WHERE type = 'trigger'."
+        )
 
 
 def _event(

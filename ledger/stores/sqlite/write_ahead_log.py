@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ledger.stores.sqlite.file import MEMORY
@@ -31,6 +33,10 @@ PAGE_BYTES = 4_096
 HOLDER_WAITS_MS = 100
 DRAIN_S = 0.005
 DRAIN_ROUNDS_MAX = 20
+# A drain that a held snapshot made fruitless is tried again after so many times as long as it took;
+# each one that is fruitless again doubles that, so often at most.
+DRAIN_PAUSES = 10
+DRAIN_DOUBLINGS_MAX = 4
 
 
 class WriteAheadLog:
@@ -41,9 +47,14 @@ class WriteAheadLog:
     modes FULL, RESTART and TRUNCATE, no reader is waited for while it reads on and on.
     """
 
-    def __init__(self, path: str, busy_timeout_s: float) -> None:
+    def __init__(
+        self, path: str, busy_timeout_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._busy_timeout_ms = int(busy_timeout_s * 1_000)
         self._ours = RESET_RACE and path != MEMORY
+        self._clock = clock
+        self._fruitless = 0
+        self._drain_again_at = -math.inf
         self._pages = 0
         # What others left in it counts too, or many short-lived processes would never copy it.
         with suppress(OSError):
@@ -69,6 +80,8 @@ class WriteAheadLog:
         try:
             holder.execute("BEGIN IMMEDIATE")
             pages, whole = _copied(copier)
+            if pages > PAGES_LONG and self._clock() >= self._drain_again_at:
+                whole = self._drain(copier, whole=whole)
             # A log that is copied whole is begun anew by the next commit, unless somebody reads in
             # it. One that has grown long may have somebody again: whether it is short by now is
             # looked at soon, as is one that is not whole.
@@ -79,6 +92,30 @@ class WriteAheadLog:
                 holder.execute("ROLLBACK")
             holder.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
+    def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
+        """Copy on and on, for a moment, until those who read in the log have left it.
+
+        Gives whether all of it is copied.
+
+        They have put it off for long. Most of them go in a moment, and those who come after all of
+        it is copied read the database itself. But somebody may hold a snapshot, and nobody can
+        write in the meantime.
+        """
+        began = self._clock()
+        for _ in range(DRAIN_ROUNDS_MAX - 1):
+            time.sleep(DRAIN_S)
+            drained, (_, whole) = whole, _copied(copier)
+            if drained:
+                break
+        if whole:
+            self._fruitless = 0
+        else:
+            now = self._clock()
+            pause = DRAIN_PAUSES * (now - began) * 2 ** min(self._fruitless, DRAIN_DOUBLINGS_MAX)
+            self._fruitless += 1
+            self._drain_again_at = now + pause
+        return whole
+
 
 def _copied(connection: sqlite3.Connection) -> tuple[int, bool]:
     """Copy the write-ahead log into the database, as far as its readers let.
@@ -87,14 +124,5 @@ def _copied(connection: sqlite3.Connection) -> tuple[int, bool]:
 
     The caller sees to it that nobody commits in the meantime.
     """
-    pages, whole, drained = 0, False, False
-    for _ in range(DRAIN_ROUNDS_MAX):
-        _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        whole = copied == pages
-        if pages <= PAGES_LONG or drained:
-            break
-        # Its readers have put it off for long. Those in the log go in a moment; those who come
-        # after all of it is copied read the database itself.
-        drained = whole
-        time.sleep(DRAIN_S)
-    return pages, whole
+    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return pages, copied == pages
