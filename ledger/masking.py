@@ -21,7 +21,7 @@ from ledger.named_values import NAME_LITERALS, is_random, named_values
 __all__ = ["MASK", "RULES", "Rule", "masked"]
 
 MASK = "***"
-WINDOW = 8_192
+WINDOW = 6_144
 """Characters of a text that are looked at."""
 MARGIN = 2_048
 """Characters at the end of a longer text that only show how what is before them goes on."""
@@ -269,6 +269,16 @@ def _commands(text: str, low: str) -> Iterator[tuple[int, int]]:
                     yield match.span(match.lastindex or 0)
 
 
+_GO = re.compile(r"""(?<![^\s"'])[^\s"':@]++:([^\s"']+)@(?:tcp|unix)\(""")
+_ORACLE = re.compile(r""":thin:[^\s/@"']{1,64}+/([^\s@"']{1,256}+)@""")
+
+
+def _data_sources(text: str, low: str) -> Iterator[tuple[int, int]]:
+    for pattern in (_GO, _ORACLE):
+        for match in pattern.finditer(low):
+            yield match.span(1)
+
+
 # A token with a well-known beginning: what it must be made of, and how long it is at least.
 _PREFIXES = r"""(?<![A-Za-z0-9])(?:
     gh[pousr]_[A-Za-z0-9]{20,}+ | github_pat_\w{20,}+
@@ -375,11 +385,7 @@ RULES: tuple[Rule, ...] = (
         "data source names",
         "user:password@tcp(host) of Go, user/password@ of Oracle",
         ("@tcp(", "@unix(", ":thin:"),
-        _in(
-            r"""(?<![\w.-])[\w.-]{1,64}+:([^\s"'@]{1,256}+)@(?:tcp|unix)\(
-            | :thin:[^\s/@"']{1,64}+/([^\s@"']{1,256}+)@""",
-            low=True,
-        ),
+        _data_sources,
     ),
     Rule(
         "query strings",

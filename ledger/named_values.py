@@ -14,6 +14,13 @@ from functools import lru_cache
 __all__ = ["NAME_LITERALS", "Kind", "is_random", "kind_of", "named_values"]
 
 
+LOOKS_MAX = 256
+"""Names of secrets that are looked at. A text with more is hostile; all behind them is masked."""
+
+_SHORT = 512
+"""Characters of a value that are looked at to tell whether it is a secret."""
+
+
 class Kind(Enum):
     """What a name says about its value."""
 
@@ -109,7 +116,8 @@ _WORD = re.compile(
         )++""",
     re.VERBOSE,
 )
-_LINE = re.compile(r"(?:[^\r\n\\]|\\(?!r?\\n|n|r))*+")
+_LINE = re.compile(r"(?:[^\r\n\\]++|\\(?!r?\\n|n|r))*+")
+_CREDENTIAL = re.compile(r"[^\s\"'<>]*+")
 _PART = re.compile(r"""[^;\r\n"']*+""")
 _SCHEME = re.compile(r"([a-z][\w-]{0,40})(?:\s{1,8}|%20)(?=\S)")
 _ONE_WORD = frozenset("bearer|basic|negotiate|ntlm|token|apikey|api-key|key|jwt|kerberos".split("|"))
@@ -119,6 +127,7 @@ _CODE = re.compile(
 )
 _PLAIN_NUMBER = re.compile(r"[\d.,_]{1,6}(?:ms|s|kb|mb|%)?$")
 _RUN = re.compile(r"[a-z0-9]{16}")
+_DIGIT = re.compile("[0-9]")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN = re.compile(r"[\W_]+")
@@ -130,16 +139,21 @@ def named_values(text: str, low: str) -> Iterator[tuple[int, int]]:
 
     `low` is `text` in lower case, and as long.
     """
-    done = 0
+    ends = _Ends(low)
+    done = looks = 0
     for match in _PAIR.finditer(low):
         start, after = match.span(1)
         if start < done or not _CORE.search(low, start, after):
             continue
+        looks += 1
+        if looks > LOOKS_MAX:
+            yield start, len(text)
+            return
         kind = kind_of(text[max(start, after - 128) : after])
         kind = _in_its_place(low, start, after, kind)
         if kind is None:
             continue
-        found = _value(text, low, match, kind)
+        found = _value(text, low, match, kind, ends)
         if found and found[0] < found[1]:
             done = found[1]
             yield found
@@ -147,12 +161,36 @@ def named_values(text: str, low: str) -> Iterator[tuple[int, int]]:
         done = 0
         for match in pattern.finditer(low):
             name = match[1] if pattern is _OPTION else "password"
-            if match.start() < done or kind_of(name) not in {Kind.SECRET, Kind.TOKEN}:
+            if match.start() < done or not _CORE.search(name):
                 continue
-            begin, end = _quoted(low, match.end()) or _word(low, match.end())
-            done = end
-            if low[begin:end] not in _STATUS and not _is_no_secret(low[begin:end], name):
+            looks += 1
+            if looks > LOOKS_MAX:
+                yield match.end(), len(text)
+                return
+            if kind_of(name[-128:]) not in {Kind.SECRET, Kind.TOKEN}:
+                continue
+            begin = match.end()
+            begin, end = _quoted(low, begin) or (begin, ends.of(_WORD, begin))
+            value = low[begin : min(end, begin + _SHORT)]
+            if value not in _STATUS and not _is_no_secret(value, name):
+                done = end
                 yield begin, end
+
+
+class _Ends:
+    """Where words and lines end; what begins within the last one is not walked again."""
+
+    def __init__(self, low: str) -> None:
+        self.low = low
+        self.last: dict[re.Pattern[str], tuple[int, int]] = {}
+
+    def of(self, pattern: re.Pattern[str], begin: int) -> int:
+        start, end = self.last.get(pattern, (0, 0))
+        if not start <= begin < end:
+            match = pattern.match(self.low, begin)
+            end = match.end() if match else begin
+            self.last[pattern] = begin, end
+        return end
 
 
 @lru_cache(maxsize=512)
@@ -183,14 +221,17 @@ def kind_of(name: str) -> Kind | None:
 
 def is_random(value: str) -> bool:
     """Say whether `value` looks as if a machine had drawn it, and is no UUID."""
-    low = value.lower()
-    if len(low) < 16 or _UUID.match(low) or low.isdigit():
+    value = value[:96]
+    if len(value) < 16 or value.isdigit():
         return False
-    run = _RUN.search(low)
-    digits = sum(letter.isdigit() for letter in low[:256])
-    if run:
-        return digits > 0 and digits < min(len(low), 256)
-    return len(low) >= 24 and digits >= 3 and value != low and value != value.upper() and " " not in low
+    low = value.lower()
+    digits = len(_DIGIT.findall(low))
+    if not digits or _UUID.match(low):
+        return False
+    if _RUN.search(low):
+        return True
+    mixed = value != low and value != value.upper()
+    return len(low) >= 24 and digits >= 3 and mixed and " " not in low
 
 
 def _in_its_place(low: str, start: int, after: int, kind: Kind | None) -> Kind | None:
@@ -215,7 +256,9 @@ def _in_its_place(low: str, start: int, after: int, kind: Kind | None) -> Kind |
     return kind
 
 
-def _value(text: str, low: str, match: re.Match[str], kind: Kind) -> tuple[int, int] | None:
+def _value(
+    text: str, low: str, match: re.Match[str], kind: Kind, ends: _Ends
+) -> tuple[int, int] | None:
     name_start, name_end = match.span(1)
     begin = match.end()
     name, between = low[name_start:name_end], low[name_end:begin]
@@ -225,11 +268,11 @@ def _value(text: str, low: str, match: re.Match[str], kind: Kind) -> tuple[int, 
             return None
         end = low.find("<", begin)
         end = len(low) if end < 0 else end
-        return None if _is_no_secret(low[begin:end], name) else (begin, end)
+        return None if _is_no_secret(low[begin : min(end, begin + _SHORT)], name) else (begin, end)
     if "," in between and low[name_start - 1 : name_start] not in {"'", '"'}:
         return None
     if kind is Kind.HEADER:
-        return _header(low, match)
+        return _header(low, match, ends)
     quoted = _quoted(low, begin)
     colon = ":" in between or "：" in between
     bare = '"' not in between and "'" not in between
@@ -243,18 +286,18 @@ def _value(text: str, low: str, match: re.Match[str], kind: Kind) -> tuple[int, 
     elif low.startswith("{", begin):
         return None
     elif _after_semicolon(low, name_start) and not colon:
-        end = _PART.match(low, begin).end()  # type: ignore[union-attr]
+        end = ends.of(_PART, begin)
     else:
-        begin, end = _word(low, begin)
-        if colon and bare and low[begin:end].strip(".,;:!?()'\"") in _STATUS:
+        end = ends.of(_WORD, begin)
+        if colon and bare and low[begin : min(end, begin + 40)].strip(".,;:!?()'\"") in _STATUS:
             return None
         # On a line that begins with its name, as in YAML, the value goes on to the end of it.
         if colon and bare and kind is not Kind.RANDOM and _begins_line(low, name_start):
-            stop = _LINE.match(low, begin).end()  # type: ignore[union-attr]
-            ends = [at for sign in (", ", "; ") if (at := low.find(sign, end, stop)) >= 0]
-            if low[end : end + 2] not in {", ", "; "}:
-                end = min([stop, *ends])
-    value = text[begin:end]
+            stop = ends.of(_LINE, begin)
+            signs = [at for sign in (", ", "; ") if (at := low.find(sign, end, stop)) >= 0]
+            end = min([stop, *signs])
+    # Whatever is longer is neither a placeholder nor prose.
+    value = text[begin : min(end, begin + _SHORT)]
     if kind is Kind.RANDOM:
         return (begin, end) if is_random(value.strip("\"'")) else None
     if kind is Kind.TOKEN and colon and bare and not quoted and _is_prose(value):
@@ -262,7 +305,7 @@ def _value(text: str, low: str, match: re.Match[str], kind: Kind) -> tuple[int, 
     return None if _is_no_secret(value.lower(), name) else (begin, end)
 
 
-def _header(low: str, match: re.Match[str]) -> tuple[int, int] | None:
+def _header(low: str, match: re.Match[str], ends: _Ends) -> tuple[int, int] | None:
     """Find what of an Authorization or a cookie is the secret; the scheme may stay."""
     start, begin = match.start(1), match.end()
     quote = low[start - 1 : start]
@@ -276,11 +319,11 @@ def _header(low: str, match: re.Match[str]) -> tuple[int, int] | None:
         end = low.find("]" if low[begin] == "[" else "}", begin)
         return (begin, len(low) if end < 0 else end + 1)
     else:
-        end = _LINE.match(low, begin).end()  # type: ignore[union-attr]
+        end = ends.of(_LINE, begin)
         if around and (closing := low.find(quote, begin, end)) >= 0:
             end = closing
         inner = begin
-    said = low[inner:end].strip(" \t\"'\\.,;:!?()")
+    said = low[inner : min(end, inner + _SHORT)].strip(" \t\"'\\.,;:!?()")
     first = said.split(" ", 1)[0]
     if said.strip("*…") in {"", ",", *_ONE_WORD} or first.strip(".,;:!?") in _STATUS:
         return None
@@ -288,15 +331,15 @@ def _header(low: str, match: re.Match[str]) -> tuple[int, int] | None:
     if scheme and scheme.end() < end and "cookie" not in match[1]:
         begin = scheme.end()
         if not quoted and scheme[1] in _ONE_WORD:
-            one = re.compile(r"[^\s\"'<>]++").match(low, begin)
-            stop = one.end() if one else end
+            stop = ends.of(_CREDENTIAL, begin)
             if '="' not in low[begin : stop + 1]:
                 end = min(end, stop)
                 while end > begin and low[end - 1] in ",;).]}":
                     end -= 1
         elif quoted:
-            end = max(begin, inner + len(low[inner:end].rstrip("\"'\\")))
-        if low[begin:end].strip("*…\"' ,") == "":
+            while end > begin and low[end - 1] in "\"'\\":
+                end -= 1
+        if low[begin : min(end, begin + _SHORT)].strip("*…\"' ,") == "":
             return None
     return begin, end
 
@@ -323,11 +366,6 @@ def _quoted(low: str, begin: int) -> tuple[int, int] | None:
         ends = [end for sign in _CURLY[first] if (end := low.find(sign, at + 1)) >= 0]
         return begin, min(ends) + 1 if ends else len(low)
     return None
-
-
-def _word(low: str, begin: int) -> tuple[int, int]:
-    match = _WORD.match(low, begin)
-    return begin, match.end() if match else begin
 
 
 def _after_semicolon(low: str, start: int) -> bool:
