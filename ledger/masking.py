@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from ledger.named_values import NAME_LITERALS, is_random, named_values
+from ledger.named_values import NAME_LITERALS, named_values
 
 __all__ = ["MASK", "RULES", "Rule", "masked"]
 
@@ -294,7 +294,6 @@ _PREFIXES = r"""(?<![A-Za-z0-9])(?:
   | hf_[A-Za-z0-9]{20,}+ | api_org_[A-Za-z0-9]{20,}+
   | do[opr]_v1_[a-f0-9]{32,}+ | shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{24,}+
   | sq0[a-z]{3}-[\w-]{20,}+ | EAAA[\w-]{50,}+ | EAA[MC][A-Za-z0-9]{60,}+
-  | [MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}+
   | hv[sbr]\.[\w-]{20,}+ | dapi[a-f0-9]{32} | dp\.(?:pt|st|ct|sa)\.[\w.-]{20,}+ | glsa_\w{20,}+
   | glc_[A-Za-z0-9+/=]{20,}+ | lin_api_[A-Za-z0-9]{20,}+ | ntn_[A-Za-z0-9]{20,}+
   | secret_[A-Za-z0-9]{40,}+ | sntry[su]_[\w+/=-]{20,}+ | NRAK-[A-Z0-9]{20,}+ | PMAK-[\w-]{20,}+
@@ -386,16 +385,6 @@ RULES: tuple[Rule, ...] = (
         "user:password@tcp(host) of Go, user/password@ of Oracle",
         ("@tcp(", "@unix(", ":thin:"),
         _data_sources,
-    ),
-    Rule(
-        "query strings",
-        "signatures and credentials in query strings and cloud headers",
-        ("credential=", "signature=", "sig=", "googleaccessid"),
-        _in(
-            r"(?:credential|signature|[?&;]sig|googleaccessid)=([^\s&\"'<>,;)\]}]{6,}+)",
-            low=True,
-            when=lambda value: is_random(value) or "%" in value,
-        ),
     ),
     Rule(
         "command lines",

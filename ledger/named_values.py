@@ -36,7 +36,7 @@ class Kind(Enum):
 # A name that has none of these in it names no secret.
 NAME_LITERALS = tuple(
     "pass|pwd|pw|secret|token|credential|key|jwt|sig|auth|cookie|session|sessid|sid|code|assertion|"
-    "saml|contraseña|kennwort|mot_de_passe|identified by".split("|")
+    "saml|bearer|csrf|contraseña|kennwort|mot_de_passe|identified by".split("|")
 )
 _CORE = re.compile("|".join(NAME_LITERALS))
 
@@ -44,11 +44,11 @@ _CORE = re.compile("|".join(NAME_LITERALS))
 _SECRETS = tuple(
     "password|passwords|passwd|passphrase|passcode|passwort|kennwort|contraseña|pwd|secret|secrets|"
     "apikey|accesskey|secretkey|privatekey|authkey|accountkey|sharedkey|signingkey|encryptionkey|"
-    "masterkey|sharedaccesssignature|jwt|dbpass|userpass|smtppass".split("|")
+    "masterkey|passkey|sshkey|basicauth|sharedaccesssignature|jwt|dbpass|userpass|smtppass".split("|")
 )
 _TOKENS = ("token", "credential", "credentials")
 _RANDOM = frozenset(
-    "sig|signature|key|code|auth|session|sessionid|jsessionid|phpsessid|sid|ticket|assertion".split(
+    "sig|signature|csrf|key|code|auth|session|sessionid|jsessionid|phpsessid|sid|ticket|assertion".split(
         "|"
     )
 )
@@ -88,18 +88,30 @@ _STATUS = frozenset(
 _PAIR = re.compile(
     r"""(?<![\w.-])([\w.-]++)                            # the name
         (?:
-          (?:\\{0,8}["'`”’»]|\]|%5d){0,2}\s{0,8}(?:=>|:=|==?|:|：|＝|%3d|%3a)  # name: "name" = user[name]=
-        | \\{0,8}["'],\s{0,8}(?=b?\\{0,8}["'])             # ("name", "value")
+          (?:\\{0,8}["'`”’»]|\]|%5d|%22|&quot;){0,2}\s{0,8}\\?(?:=>|:=|==?|:|：|＝|%3d|%3a)  # name: "name" = user[name]=
+        | \\{0,8}["'],\s{0,8}(?=b?\\{0,8}["'])(?!["']value["'])  # ("name", "value")
         | ["']\s{1,8}value\s{0,8}=                         # name="password" value="…"
         | "\s{0,8}?\r?\n\r?\n                              # a form in parts
-        | (?<=[\w.-])>                                      # <name>value</name>
-        )[^\S\n]{0,64}(?:[|>][+-]?[^\S\n]{0,8}\n\s{1,64})?  # the block of YAML
+        )[^\S\n]{0,64}
+        (?:[|>][+-]?[^\S\n]{0,8}\n\s{1,64}|(?<=:)\n[ ]{2,64}(?![\w.-]{1,64}:))?  # the block of YAML
     """,
     re.VERBOSE,
 )
-# --password x, and the option -H is no name. A value never begins with a dash here.
+# Names whose values stand elsewhere than behind a separator. Each name is the first group.
 _OPTION = re.compile(r"(?<![\w-])--?([\w-]++)[^\S\n]{1,8}(?=[^\s=:|-])")
-_LOGIN = re.compile(r"""\b(?:password|passwd|identified by)[^\S\n]{1,8}(?=['"])|\blogin\s{1,8}\S{1,256}\s{1,8}password\s{1,8}(?=\S)""")
+_TAG = re.compile(
+    r"""<(?:[\w.-]{1,32}:)?(?:(?:entry|property|string|item|param|add)\s[^<>]{0,64}?(?:name|key)=["'])?
+    ([\w.-]{1,128}+)(?:[\s"'][^<>]{0,256})?>(?=[^<])""",
+    re.VERBOSE,
+)
+_NAME_VALUE = re.compile(
+    r"""\b(?:name|key)[\\"']{0,4}\s{0,8}[:=]\s{0,8}[\\"']{0,4}([\w.-]{1,128}+)[\\"']{0,4}
+    \s{0,8},?\s{0,64}[\\"']{0,4}value[\\"']{0,4}\s{0,8}[:=]\s{0,8}(?=\S)""",
+    re.VERBOSE,
+)
+_STATEMENT = re.compile(r"""\b(password|passwd|identified by)[^\S\n]{1,8}(?=['"])""")
+_LOGIN = re.compile(r"\blogin\s{1,8}\S{1,256}\s{1,8}(password)\s{1,8}(?=\S)")
+_BESIDE = re.compile(r"(?<![\w.-])([\w.-]++)[ ]{1,4}(?=[\w+/=~-]{16})")
 _ESCAPED_QUOTE = re.compile(r"""\\{1,8}["']""")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _SINGLE = re.compile(r"""'(?:[^'\\]|\\.|''(?=[^\s,;)}\]]))*+'?""", re.DOTALL)
@@ -157,22 +169,29 @@ def named_values(text: str, low: str) -> Iterator[tuple[int, int]]:
         if found and found[0] < found[1]:
             done = found[1]
             yield found
-    for pattern in (_OPTION, _LOGIN):
+    for pattern in (_OPTION, _TAG, _NAME_VALUE, _STATEMENT, _LOGIN, _BESIDE):
         done = 0
         for match in pattern.finditer(low):
-            name = match[1] if pattern is _OPTION else "password"
-            if match.start() < done or not _CORE.search(name):
+            name = text[match.start(1) : match.end(1)][-128:]
+            name = "password" if name.lower() == "identified by" else name
+            if match.start() < done or not _CORE.search(name.lower()):
                 continue
             looks += 1
             if looks > LOOKS_MAX:
                 yield match.end(), len(text)
                 return
-            if kind_of(name[-128:]) not in {Kind.SECRET, Kind.TOKEN}:
+            if kind_of(name) not in {Kind.SECRET, Kind.TOKEN}:
                 continue
             begin = match.end()
-            begin, end = _quoted(low, begin) or (begin, ends.of(_WORD, begin))
-            value = low[begin : min(end, begin + _SHORT)]
-            if value not in _STATUS and not _is_no_secret(value, name):
+            if pattern is _TAG:
+                end = low.find("<", begin)
+                end = len(low) if end < 0 else end
+            else:
+                begin, end = _quoted(low, begin) or (begin, ends.of(_WORD, begin))
+            value = text[begin : min(end, begin + _SHORT)]
+            if pattern is _BESIDE and not is_random(value):
+                continue
+            if value.lower() not in _STATUS and not _is_no_secret(value.lower(), name.lower()):
                 done = end
                 yield begin, end
 
@@ -199,6 +218,8 @@ def kind_of(name: str) -> Kind | None:
     words = [word for word in _BETWEEN.split(_HUMP.sub("_", name).lower()) if word]
     bare = [word.rstrip("0123456789") or word for word in words if not word.isdigit()]
     joined = "".join(bare)
+    if joined.endswith("basicauth"):
+        return Kind.TOKEN
     if joined.endswith(("authorization", "cookie")):
         return Kind.HEADER
     if joined.endswith(
@@ -212,7 +233,7 @@ def kind_of(name: str) -> Kind | None:
             return Kind.SECRET
         if word.endswith(_TOKENS) and before not in _HARMLESS_TOKENS:
             return Kind.TOKEN
-    if joined in {"pass", "pw"}:
+    if joined in {"pass", "pw", "bearer"}:
         return Kind.TOKEN
     if bare[-1] in _RANDOM and (len(bare) == 1 or bare[-1] not in {"key", "code"}):
         return Kind.RANDOM
@@ -262,13 +283,6 @@ def _value(
     name_start, name_end = match.span(1)
     begin = match.end()
     name, between = low[name_start:name_end], low[name_end:begin]
-    if ">" in between and "=" not in between and ":" not in between:
-        # <name>value</name>; without the < it is a comparison.
-        if not re.search(r"<[\w.-]{0,32}:?$", low[max(0, name_start - 34) : name_start]):
-            return None
-        end = low.find("<", begin)
-        end = len(low) if end < 0 else end
-        return None if _is_no_secret(low[begin : min(end, begin + _SHORT)], name) else (begin, end)
     if "," in between and low[name_start - 1 : name_start] not in {"'", '"'}:
         return None
     if kind is Kind.HEADER:
@@ -278,6 +292,8 @@ def _value(
     bare = '"' not in between and "'" not in between
     if quoted:
         begin, end = quoted
+        if "," in between and low.startswith((":", " :"), end):
+            return None
     elif low.startswith(("[", "("), begin):
         end = low.find("]" if low[begin] == "[" else ")", begin)
         if end < 0 or end - begin < 4:
