@@ -145,13 +145,18 @@ HEADERS: list[Secret] = [
     (f'{{"headers":{{"authorization":"Basic {BASIC}"}}}}', [BASIC]),
     (f"Headers([(b'Authorization', b'Bearer {LONG}'), (b'host', b'x')])", [LONG]),
     (f"[('authorization', 'Basic {BASIC}'), ('accept', '*/*')]", [BASIC]),
-    (f'Authorization: Digest username="ines", realm="x", nonce="{P}", response="{LONG}"', [P, LONG]),
+    (
+        f'Authorization: Digest username="ines", realm="x", nonce="{P}", response="{LONG}"',
+        [P, LONG],
+    ),
     (f"Authorization: Negotiate YII{LONG}==", [LONG]),
     (f"WWW: Negotiate YII{LONG}== was refused", [LONG]),
     (f"Authorization: NTLM TlRMTVNTUAAB{LONG}", [LONG]),
     (
-        f"Authorization: AWS4-HMAC-SHA256 Credential={AWS_ID}/20260505/eu-west-1/s3/aws4_request, "
-        f"SignedHeaders=host;x-amz-date, Signature={of((64, HEX))}",
+        (
+            f"Authorization: AWS4-HMAC-SHA256 Credential={AWS_ID}/20260505/eu-west-1/s3/aws4, "
+            f"SignedHeaders=host;x-amz-date, Signature={of((64, HEX))}"
+        ),
         [AWS_ID, of((64, HEX))],
     ),
     (f"Authorization: AWS {AWS_ID}:{of((28, ALNUM))}", [AWS_ID, of((28, ALNUM))]),
@@ -163,7 +168,7 @@ HEADERS: list[Secret] = [
     (f'Authorization: Token token="{P}"', [P]),
     (f"Authorization: GenieKey {P}-abc", [P]),
     (f'Authorization: OAuth oauth_consumer_key="{P}", oauth_signature="{LONG}"', [P, LONG]),
-    (f"Authorization: Hawk id=\"x\", mac=\"{LONG}\"", [LONG]),
+    (f'Authorization: Hawk id="x", mac="{LONG}"', [LONG]),
     (f"Proxy-Authorization: Basic {BASIC}", [BASIC]),
     (f"proxy-authorization: Bearer {P}, then 407", [P]),
     (f"Cookie: sessionid={P}; csrftoken={LONG}", [P, LONG]),
@@ -235,8 +240,10 @@ URLS: list[Secret] = [
     (f"/api?token={P}", [P]),
     (f"/api?client_id=7&client_secret={P}&x=1", [P]),
     (
-        f"https://b.s3.example.com/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={AWS_ID}%2F2026"
-        f"&X-Amz-Signature={of((62, HEX))}&X-Amz-Security-Token={LONG}",
+        (
+            f"https://b.s3.example.com/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={AWS_ID}"
+            f"%2F2026&X-Amz-Signature={of((62, HEX))}&X-Amz-Security-Token={LONG}"
+        ),
         [AWS_ID, of((62, HEX)), LONG],
     ),
     (
@@ -244,7 +251,7 @@ URLS: list[Secret] = [
         [of((40, ALNUM))],
     ),
     (
-        f"https://storage.example.com/x?X-Goog-Credential=a%40b.iam&X-Goog-Signature={of((128, HEX))}",
+        f"https://s.example.com/x?X-Goog-Credential=a%40b.iam&X-Goog-Signature={of((128, HEX))}",
         [of((128, HEX))],
     ),
     (f"https://d1.example.net/p?Expires=1&Signature={LONG}~&Key-Pair-Id=x", [LONG]),
@@ -253,7 +260,10 @@ URLS: list[Secret] = [
         f"404 https://discord.com/api/webhooks/1234567890/{of((68, WORD))}: Unknown Webhook",
         [of((68, WORD))],
     ),
-    (f"https://acme.webhook.office.com/webhookb2/{of((36, HEX))}@x/IncomingWebhook/y", [of((36, HEX))]),
+    (
+        f"https://acme.webhook.office.com/webhookb2/{of((36, HEX))}@x/IncomingWebhook/y",
+        [of((36, HEX))],
+    ),
     (f"POST https://api.telegram.org/bot{TOKENS['telegram']}/sendMessage", [TOKENS["telegram"]]),
     (f"https://hooks.zapier.com/hooks/catch/123/{of((7, ALNUM))}/", [of((7, ALNUM))]),
     (f"url=https%3A%2F%2Fx%2F%3Fpassword%3D{P}", [P]),
@@ -321,7 +331,10 @@ NAMED: list[Secret] = [
         f"Endpoint=sb://x.example.net/;SharedAccessKeyName=Root;SharedAccessKey={of((43, ALNUM))}=",
         [of((43, ALNUM))],
     ),
-    (f"BlobEndpoint=https://x/;SharedAccessSignature=sv=2022&sig={of((44, ALNUM))}", [of((44, ALNUM))]),
+    (
+        f"BlobEndpoint=https://x/;SharedAccessSignature=sv=2022&sig={of((44, ALNUM))}",
+        [of((44, ALNUM))],
+    ),
     (f"SharedAccessSignature sr=x&sig={of((46, ALNUM))}&se=1&skn=Root", [of((46, ALNUM))]),
     (f"host=db password={P} user=x", [P]),
     (f"host=db password='{PHRASE}' user=x", ["correct", "horse", "battery"]),
@@ -381,14 +394,17 @@ NAMED: list[Secret] = [
     (f"пароль password=пар{P}", [P]),
     (f'DETAIL: Failing row contains (7, ines, token="{P}").', [P]),
     (f'connection to server failed: FATAL: bad option "password={P}"', [P]),
-    (f"botocore: Credentials(access_key={AWS_ID}, secret_key={AWS_SECRET}, token=None)", [AWS_SECRET]),
+    (
+        f"botocore: Credentials(access_key={AWS_ID}, secret_key={AWS_SECRET}, token=None)",
+        [AWS_SECRET],
+    ),
     (f"psycopg.OperationalError: host=db user=app password={P} dbname=x", [P]),
     (f"level=error msg=login user=ines password={P} took=3ms", [P]),
     (f'level=error msg="login failed" secret="{PHRASE}"', ["correct", "horse", "battery"]),
     (f"msg=failed\ttoken={P}\tuser=ines", [P]),
     (f"PASSWORD\t=\t{P}", [P]),
     (f"{{password: {P}, user: ines}}", [P]),
-    (f"{{:password=>\"{P}\"}}", [P]),
+    (f'{{:password=>"{P}"}}', [P]),
     (f"$password = '{P}';", [P]),
     (f"$config['password'] = '{P}';", [P]),
     (f'config["api_key"] = "{P}"', [P]),
