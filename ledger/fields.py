@@ -140,22 +140,23 @@ def metadata(value: object) -> dict[str, str]:
 
 
 def message(value: object, name: str) -> str:
-    """Give an error message that may be kept for ever: secrets masked, cut to 2,048 characters.
+    """Return an error message with its secrets masked, cut to 2,048 characters.
 
     It comes from the outside world, often while something is on fire, so what cannot be stored in
-    it is replaced with U+FFFD rather than refused.
+    it is replaced with U+FFFD rather than refused. What is recognised: `ledger.masking`.
     """
     if not isinstance(value, str):
         raise InvalidCursorError(f"{name} must be text, not {kind(value)}.")
-    trimmed = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value).strip()
+    trimmed = value.strip()
     if not trimmed:
         raise InvalidCursorError(f"{name} is required, and must not be blank.")
-    # Masked before it is cut: half a secret is not recognised as one.
-    for pattern, mask in _SECRETS:
-        trimmed = re.sub(pattern, mask, trimmed, flags=re.IGNORECASE)
-    if len(trimmed) > MESSAGE_LENGTH_MAX:
-        trimmed = trimmed[: MESSAGE_LENGTH_MAX - 1].rstrip() + "…"
-    return trimmed
+    # Imported with the first error: its patterns take some milliseconds to make.
+    from ledger import masking
+
+    kept = trimmed[: masking.WINDOW + 1]
+    if "\0" in kept if kept.isascii() else _UNSTORABLE.search(kept):
+        kept = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", kept)
+    return masking.masked(kept, MESSAGE_LENGTH_MAX)
 
 
 def utc_now() -> datetime:
@@ -168,27 +169,6 @@ set_field = object.__setattr__
 
 # NUL ends a text for some databases; a lone surrogate has no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-# Their repeats are bounded, so that a hostile message costs time in proportion to its length.
-_NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|credentials?)"
-# They are compiled when the first error is recorded, not at the import.
-_SECRETS = (
-    # scheme://user:password@host; the password goes on to the last @ of the host part
-    (r"(://[^\s/@:]{0,256}:)[^\s/]{1,1024}(?=@)", r"\1***"),
-    # Bearer …, wherever it was quoted; Authorization: Basic …
-    (
-        r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}",
-        r"\1***",
-    ),
-    # password=…, "client_secret": "…", api-key: …; also in JSON that was quoted in JSON
-    (
-        (
-            rf"""(\b[\w-]{{0,64}}?{_NAME}[\w-]{{0,64}}(?:\\{{0,4}}["'])?\s{{0,8}}[=:]\s{{0,8}})"""
-            r"""(\\{1,4}"[^"\\]{1,4096}\\{1,4}"|"[^"]{1,4096}"|'[^']{1,4096}'|(?!\*\*\*)[^\s"'&,;)}\]]{1,4096})"""
-        ),
-        r"\1***",
-    ),
-)
 
 
 def kind(value: object) -> str:
