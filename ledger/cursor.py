@@ -9,11 +9,12 @@ import attrs
 
 from ledger import fields
 from ledger.errors import InvalidCursorError
-from ledger.values import maker
+from ledger.values import maker, once, sealed
 
 __all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome", "make_cursor"]
 
 
+@sealed
 @attrs.frozen(order=True, cache_hash=True)
 class CursorKey:
     """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
@@ -28,6 +29,8 @@ class CursorKey:
     stream_name: str
     subject_id: str = ""
 
+    __attrs_pre_init__ = once("consumer_id")
+
     def __attrs_post_init__(self) -> None:
         fields.set_field(self, "consumer_id", fields.required(self.consumer_id, "consumer_id"))
         fields.set_field(self, "stream_name", fields.required(self.stream_name, "stream_name"))
@@ -39,17 +42,21 @@ class CursorKey:
 
         Raises InvalidCursorError.
         """
+        if type(key) is cls:
+            return key
         if not isinstance(key, cls):
             raise InvalidCursorError(
                 f'key must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").'
             )
-        return key
+        # What a subclass adds, or says otherwise, is left behind.
+        return cls(key.consumer_id, key.stream_name, key.subject_id)
 
     def __str__(self) -> str:
         parts = (self.consumer_id, self.stream_name, self.subject_id)
         return "/".join(part for part in parts if part)
 
 
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Cursor:
     """Where one consumer stands: the fold of its entries.
@@ -68,6 +75,8 @@ class Cursor:
     updated_at: datetime
     version: int
     epoch: int
+
+    __attrs_pre_init__ = once("key")
 
 
 make_cursor = maker(Cursor)
@@ -89,13 +98,14 @@ class Outcome(StrEnum):
         if type(value) is cls:
             return value
         try:
-            return cls(str(value))
+            return cls(fields.exact(value, "outcome"))
         except ValueError:
             raise InvalidCursorError(
-                f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
+                f"outcome must be one of {', '.join(cls)}, not {fields.shown(value)}."
             ) from None
 
 
+@sealed
 @attrs.frozen(kw_only=True)
 class CursorQuery:
     """Chooses cursors: an empty part matches all; `limit` 0 or less means no limit.
@@ -107,6 +117,8 @@ class CursorQuery:
     stream_name: str = ""
     subject_id: str = ""
     limit: int = 0
+
+    __attrs_pre_init__ = once("consumer_id")
 
     def __attrs_post_init__(self) -> None:
         fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))

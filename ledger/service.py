@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
@@ -19,6 +19,7 @@ from ledger.copying import Copied
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
+from ledger.pairs import EMPTY
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Horizon, sqlite
@@ -164,7 +165,7 @@ class Ledger:
             actor=actor,
             epoch=epoch,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -195,7 +196,7 @@ class Ledger:
             now=now,
             actor=actor,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -219,7 +220,7 @@ class Ledger:
             now=now,
             actor=actor,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -275,7 +276,7 @@ class Ledger:
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         cursor = self._store.cursor(advance.key)
         try:
@@ -455,14 +456,19 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
 def _checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(requests, Iterable):
         raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
-    checked = list(requests)
-    for request in checked:
-        if not isinstance(request, _REQUESTS):
-            known = ", ".join(kind.__name__ for kind in _REQUESTS)
-            raise InvalidCursorError(
-                f"a request must be one of {known}, not {fields.kind(request)}."
-            )
-    return checked
+    return [_request(request) for request in requests]
+
+
+def _request(request: object) -> Request:
+    if type(request) in _REQUESTS and type(cast("Request", request).key) is CursorKey:
+        return cast("Request", request)
+    for kind in _REQUESTS:
+        if isinstance(request, kind):
+            # What a subclass adds, or says otherwise, is left behind.
+            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
+            return cast("Request", kind(**given))
+    known = ", ".join(kind.__name__ for kind in _REQUESTS)
+    raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
 
 
 _REQUESTS = get_args(Request)
