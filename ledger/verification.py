@@ -257,7 +257,7 @@ class Chain:
         try:
             entry = codec.entry(row)
         except BrokenChainError as error:
-            faults.append(self._fault(row, "unreadable", error.fault))
+            faults.append(self._fault(row, "unreadable", error.fault or str(error)))
         else:
             if recorded_at < self.recorded_at:
                 detail = "it was recorded before the entry that it follows"

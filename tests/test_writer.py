@@ -159,6 +159,7 @@ def test_callers_who_wait_share_a_transaction_and_are_answered_each(
         assert fine.result().last_sequence == 6
         with pytest.raises(NonMonotonicCursorError) as caught:
             stale.result()
+        assert caught.value.current
         assert caught.value.current.last_sequence == 6
         with pytest.raises(NonMonotonicCursorError):
             whole.result()
