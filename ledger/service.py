@@ -53,11 +53,12 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
     With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
     last commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
-    is how long a call waits for other writers before it raises LedgerBusyError.
+    is how long a call waits for other writers, all in all, before it raises LedgerBusyError; where
+    it appends in several transactions, as `copy_to` does, each of them.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
     """
-    actor = fields.text(actor, "actor")
+    actor = fields.text(actor, "actor", seen=True)
     if durability not in ("full", "normal"):
         raise InvalidCursorError(f'durability must be "full" or "normal", not {durability!r:.80}.')
     if not callable(clock):
@@ -244,7 +245,8 @@ class Ledger:
 
         Requests of one thread are appended in the order in which it asks. Many that are pipelined
         like this share transactions. The future raises what `append` raises; cancelling it is
-        honoured until its transaction begins. If 2,048 are waiting, this waits for room.
+        honoured until its transaction begins. If 2,048 are waiting, this waits for room. The busy
+        time-out of the request begins when others are first in its way, not in the queue.
 
         A callback added to the future runs in the thread that commits, and holds up others.
         """

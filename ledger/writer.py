@@ -89,6 +89,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._committing: int | None = None
         self._alone: set[int] = set()
+        # Since when nothing could be committed, because others were in the way.
+        self._busy_since: float | None = None
         # Then the thread that serves has committed, and runs what its callers have left with it.
         self._telling = False
 
@@ -102,6 +104,7 @@ class Writer:
         if self._committing == me or me in self._alone:
             return self._append_within(groups, conclude)
         alone = here = told = False
+        until = 0.0
         slot: Slot[R] | None = None
         results: list[R] = []
         failure: BaseException | None = None
@@ -114,11 +117,13 @@ class Writer:
                         self._alone.add(me)
                     else:
                         slot = Slot()
-                        here = self._enqueue(Call(groups, conclude, slot))
+                        asked_at = time.monotonic()
+                        until = asked_at + self._busy_timeout_s
+                        here = self._enqueue(Call(groups, conclude, slot, asked_at, until))
                 if slot is None:
-                    results.append(self._committer.append(groups, conclude))
+                    results.append(self._append_alone(groups, conclude))
                 else:
-                    self._wait(slot, here=here)
+                    self._wait(slot, until, here=here)
                     results, failure = slot.results, slot.error
                 told = True
             finally:
@@ -153,7 +158,7 @@ class Writer:
             if room and not self._has_room():
                 self._wait_for_room()
             self._refuse_closed()
-            here = self._enqueue(Call(groups, conclude, future))
+            here = self._enqueue(Call(groups, conclude, future, time.monotonic()))
         if here:
             self._serve(stay=False)
         return future
@@ -231,6 +236,17 @@ class Writer:
 
     # --- and what they do without it ---
 
+    def _append_alone(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        try:
+            result = self._committer.append(groups, conclude)
+        except LedgerBusyError:
+            # On a server others may have been in the way of these cursors only.
+            if not self._apart and self._busy_since is None:
+                self._busy_since = time.monotonic() - self._busy_timeout_s
+            raise
+        self._busy_since = None
+        return result
+
     def _append_within(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append in a callback of a future that was just answered: nobody else could do it."""
         if not self._telling:
@@ -238,17 +254,18 @@ class Writer:
                 "This thread is in the middle of a commit to this ledger, and cannot append before "
                 "its end: do not append in the ledger's clock, nor in a handler of signals."
             )
+        until = time.monotonic() + self._busy_timeout_s
         self._serve_within()
         self._telling = False
         try:
-            return self._committer.append(groups, conclude)
+            return self._committer.append(groups, conclude, until)
         finally:
             self._telling = True
 
-    def _wait(self, slot: Slot[R], *, here: bool) -> None:
+    def _wait(self, slot: Slot[R], until: float, *, here: bool) -> None:
         if here:
             self._serve(stay=False)
-        if slot.answered(self._busy_timeout_s):
+        if slot.answered(max(until - time.monotonic(), 0)):
             return
         if self._withdraw(slot):
             raise LedgerBusyError(
@@ -322,13 +339,20 @@ class Writer:
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
         answers: Sequence[list[Answer] | BaseException | None]
         self._telling = False
+        began = time.monotonic()
+        until = min(self._settle_until(call, began) for call in batch)
         try:
-            answers = self._committer.append_free([call.groups for call in batch])
+            answers = self._committer.append_free([call.groups for call in batch], until)
+            self._busy_since = None
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             answers = [error] * len(batch)
+            if isinstance(error, LedgerBusyError) and self._busy_since is None:
+                self._busy_since = began
+        now = time.monotonic()
         told, again = [], []
         for call, its in zip(batch, answers, strict=True):
-            if its is None and self._may_be_put_off(call):
+            # Where others were in the way, nothing of it has happened.
+            if (its is None or isinstance(its, LedgerBusyError)) and now < (call.until or 0):
                 again.append(call)
             else:
                 told.append((call, its))
@@ -346,11 +370,16 @@ class Writer:
             except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
                 _report()
 
-    def _may_be_put_off(self, call: Call[Any]) -> bool:
-        now = time.monotonic()
-        if call.put_off_until is None:
-            call.put_off_until = now + self._busy_timeout_s
-        return now < call.put_off_until
+    def _settle_until(self, call: Call[Any], now: float) -> float:
+        """Say until when others are waited for, on behalf of a call that is about to be tried.
+
+        What was submitted may have stood behind many: that is no waiting for others, as long as
+        these were committed.
+        """
+        if call.until is None:
+            since = now if self._busy_since is None else max(self._busy_since, call.asked_at)
+            call.until = since + self._busy_timeout_s
+        return call.until
 
 
 _HELD = (

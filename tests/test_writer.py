@@ -59,7 +59,7 @@ class Gated:
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         counted = 0
 
         def watched(transaction: Transaction) -> T:
@@ -73,7 +73,7 @@ class Gated:
                 raise failure
             return result
 
-        result: T = self._store.write(watched)
+        result: T = self._store.write(watched, until)
         self.batches.append(counted)
         return result
 

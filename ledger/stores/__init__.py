@@ -104,8 +104,11 @@ class Reader(Protocol):
 class Store(Reader, Protocol):
     """A Reader that can also be written to."""
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
+
+        Others are waited for until `until`, by the monotonic clock; without it, for the whole busy
+        time-out from now.
 
         Raises LedgerBusyError, StorageError.
         """
