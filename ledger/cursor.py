@@ -20,7 +20,8 @@ class CursorKey:
     """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
 
     Surrounding white space is trimmed. Consumer and stream are required; an empty `subject_id`
-    means the whole stream. At most 512 characters each, without NUL and lone surrogates.
+    means the whole stream. At most 512 characters each, without NUL and lone surrogates, and with
+    at least one that can be seen.
 
     Raises InvalidCursorError.
     """
@@ -32,9 +33,27 @@ class CursorKey:
     __attrs_pre_init__ = once("consumer_id")
 
     def __attrs_post_init__(self) -> None:
-        fields.set_field(self, "consumer_id", fields.required(self.consumer_id, "consumer_id"))
-        fields.set_field(self, "stream_name", fields.required(self.stream_name, "stream_name"))
-        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
+        fields.set_field(self, "consumer_id", _name(self.consumer_id, "consumer_id"))
+        fields.set_field(self, "stream_name", _name(self.stream_name, "stream_name"))
+        subject = fields.text(self.subject_id, "subject_id", seen=True)
+        fields.set_field(self, "subject_id", subject)
+
+    @classmethod
+    def kept(cls, consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
+        """Give the key of a cursor that is in the log; it may be one that nobody can see.
+
+        Earlier versions took such keys, and what they wrote stays readable.
+
+        Raises InvalidCursorError.
+        """
+        try:
+            return cls(consumer_id, stream_name, subject_id)
+        except InvalidCursorError:
+            key = cls("-", "-")
+            fields.set_field(key, "consumer_id", fields.required(consumer_id, "consumer_id"))
+            fields.set_field(key, "stream_name", fields.required(stream_name, "stream_name"))
+            fields.set_field(key, "subject_id", fields.text(subject_id, "subject_id"))
+            return key
 
     @classmethod
     def check(cls, key: object) -> CursorKey:
@@ -49,11 +68,15 @@ class CursorKey:
                 f'key must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").'
             )
         # What a subclass adds, or says otherwise, is left behind.
-        return cls(key.consumer_id, key.stream_name, key.subject_id)
+        return cls.kept(key.consumer_id, key.stream_name, key.subject_id)
 
     def __str__(self) -> str:
         parts = (self.consumer_id, self.stream_name, self.subject_id)
         return "/".join(part for part in parts if part)
+
+
+def _name(value: object, name: str) -> str:
+    return fields.required(value, name, seen=True)
 
 
 @sealed

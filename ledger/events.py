@@ -89,7 +89,7 @@ class Entry:
     epoch: int
     recorded_at: datetime
     actor: str
-    metadata: Mapping[str, str] = attrs.field(converter=fields.metadata, hash=False)
+    metadata: Mapping[str, str] = attrs.field(converter=fields.kept_metadata, hash=False)
     event: Event
     digest: bytes = attrs.field(repr=bytes.hex)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
+from unicodedata import category
 
 from ledger.errors import InvalidCursorError
 from ledger.pairs import EMPTY, Pairs
@@ -22,6 +23,8 @@ __all__ = [
     "TEXT_LENGTH_MAX",
     "counter",
     "exact",
+    "is_seen",
+    "kept_metadata",
     "kind",
     "limit",
     "message",
@@ -31,6 +34,7 @@ __all__ = [
     "sequence",
     "set_field",
     "shown",
+    "spelled",
     "storable",
     "text",
     "utc_now",
@@ -45,8 +49,12 @@ SEQUENCE_MAX = 2**63 - 1
 """Sequences are 64-bit signed integers, which is what every database keeps exactly."""
 
 
-def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
-    """Give `value` trimmed; refuse what is no text, is too long, or cannot be stored everywhere."""
+def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX, seen: bool = False) -> str:
+    """Give `value` trimmed; refuse what is no text, is too long, or cannot be stored everywhere.
+
+    With `seen`, refuse as well what is not empty and yet has nothing in it that can be seen. That
+    is asked of what is appended anew; what is looked for, or is in the log already, need not be.
+    """
     if type(value) is not str:
         value = exact(value, name)
     if not value:
@@ -56,7 +64,11 @@ def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
         raise InvalidCursorError(
             f"{name} has {len(trimmed):,} characters; at most {length_max:,} are kept."
         )
-    return storable(trimmed, name)
+    if "\0" in trimmed if trimmed.isascii() else _UNSTORABLE.search(trimmed):
+        raise _unstorable(name)
+    if seen and trimmed and not "!" <= trimmed[0] <= "~" and not is_seen(trimmed):
+        raise _unseen(trimmed, name)
+    return trimmed
 
 
 def storable(value: object, name: str) -> str:
@@ -64,9 +76,7 @@ def storable(value: object, name: str) -> str:
     if type(value) is not str:
         value = exact(value, name)
     if "\0" in value if value.isascii() else _UNSTORABLE.search(value):
-        raise InvalidCursorError(
-            f"{name} has a NUL or a lone surrogate in it, which not every database can store."
-        )
+        raise _unstorable(name)
     return value
 
 
@@ -77,9 +87,27 @@ def exact(value: object, name: str) -> str:
     return str.__str__(value)
 
 
-def required(value: object, name: str) -> str:
+def is_seen(value: str) -> bool:
+    """Say whether a character of `value` can be seen: a letter, a number, punctuation or a symbol.
+
+    Marks and controls are none, nor are the few letters and symbols that are blank.
+    """
+    # Mostly the first one settles it.
+    if "!" <= value[:1] <= "~":
+        return True
+    return any(category(char)[0] in "LNPS" and char not in _BLANK for char in value)
+
+
+def spelled(value: str) -> str:
+    r"""Give `value` as it is if it can be seen, or is blank; or else spelled out, as \u200b is."""
+    if is_seen(value) or not value.strip():
+        return value
+    return value.encode("unicode_escape").decode()
+
+
+def required(value: object, name: str, *, seen: bool = False) -> str:
     """Give `value` trimmed, as `text` does; refuse a blank one as well."""
-    trimmed = text(value, name)
+    trimmed = text(value, name, seen=seen)
     if not trimmed:
         raise InvalidCursorError(f"{name} is required, and must not be blank.")
     return trimmed
@@ -141,6 +169,15 @@ def moment(value: object, name: str) -> datetime:
 
 def metadata(value: object) -> Pairs:
     """Give a copy of a flat map of strings: at most 16 pairs and 4,096 characters in all."""
+    pairs = kept_metadata(value)
+    for name in pairs:
+        if not is_seen(name):
+            raise _unseen(name, "a name in metadata")
+    return pairs
+
+
+def kept_metadata(value: object) -> Pairs:
+    """Give the same of a map that is in the log already, where a name may be unseen."""
     if value is EMPTY or (type(value) is dict and not value):
         return EMPTY
     pairs: dict[str, str] = {}
@@ -201,6 +238,10 @@ def utc_now() -> datetime:
 set_field = object.__setattr__
 """Sets a field of a frozen instance while it is being made."""
 
+# Letters and symbols without a glyph: fillers of Hangul, blank Braille, blank hieroglyphs, a note
+# without a head. All else that Unicode has "ignored by default" is a mark, a control or unassigned.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159"
+
 # NUL ends a text for some databases; a lone surrogate has no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -237,3 +278,15 @@ def shown(value: object) -> str:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001 - a refusal must not fail on what it refuses
         return kind(value)
+
+
+def _unstorable(name: str) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"{name} has a NUL or a lone surrogate in it, which not every database can store."
+    )
+
+
+def _unseen(value: str, name: str) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"{name} has no character that can be seen: {ascii(value)!s:.80}. Give it one."
+    )

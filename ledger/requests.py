@@ -89,7 +89,7 @@ class ResetCursor:
             self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=0)
         )
         set_field(self, "last_delivery_id", fields.text(self.last_delivery_id, "last_delivery_id"))
-        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX)
+        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
         set_field(self, "reason", reason)
         if self.last_delivered_at is not None:
             _settle_delivered_at(self)
@@ -118,7 +118,8 @@ class RecordError:
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
-        said = fields.exact(self.last_error, "last_error")
+        # An error is not refused because nobody can see it: its characters are spelled out.
+        said = fields.spelled(fields.exact(self.last_error, "last_error"))
         set_field(self, "last_error", fields.message(said, "last_error"))
 
 
@@ -129,7 +130,7 @@ def _settle(request: Request) -> None:
     """Check what all requests have in common."""
     if type(request.key) is not CursorKey:
         set_field(request, "key", CursorKey.check(request.key))
-    set_field(request, "actor", fields.text(request.actor, "actor"))
+    set_field(request, "actor", fields.text(request.actor, "actor", seen=True))
     if request.metadata is not EMPTY:
         set_field(request, "metadata", fields.metadata(request.metadata))
     if request.expected_version is not None:

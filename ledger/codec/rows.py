@@ -129,7 +129,7 @@ def content(  # noqa: PLR0917 - in the order of the digest
         epoch,
         recorded_at,
         actor,
-        dumps(dict(sorted(fields.metadata(metadata).items()))) if metadata else None,
+        dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None,
         TAGS[type(event)],
         previous_sequence,
         sequence,
@@ -214,7 +214,7 @@ def entry(row: Row) -> Entry:
             epoch=epoch,
             recorded_at=recorded,
             actor=actor,
-            metadata=fields.metadata(loads(metadata)) if metadata else EMPTY,
+            metadata=fields.kept_metadata(loads(metadata)) if metadata else EMPTY,
             event=event,
             digest=digest,
         )
@@ -292,4 +292,4 @@ def _misfit(row: Row) -> str:
 
 @lru_cache(maxsize=4_096)
 def _key(consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
-    return CursorKey(consumer_id, stream_name, subject_id)
+    return CursorKey.kept(consumer_id, stream_name, subject_id)
