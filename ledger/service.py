@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
@@ -284,11 +284,10 @@ class Ledger:
         try:
             yield cursor
         except Exception as error:
-            message = f"{type(error).__name__}: {error}".removesuffix(": ")
             try:
-                self.record_error(key, message, actor=actor, metadata=metadata)
-            except LedgerError as unrecorded:
-                error.add_note(f"cursor-ledger could not record this error: {unrecorded}")
+                self.record_error(key, _described(error), actor=actor, metadata=metadata)
+            except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+                note_unrecorded(error, unrecorded)
             raise
         self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
@@ -401,6 +400,25 @@ def _whole(answers: list[Answer]) -> list[Cursor]:
 
 def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
     return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
+
+
+# --- what a delivery has raised ---
+
+
+def _described(error: Exception) -> str:
+    """Return what is kept of an error, also of one that cannot say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception as failure:  # noqa: BLE001 - the text is made by strangers
+        kind = type(failure).__name__
+        return f"{type(error).__name__}: (its text could not be made: {kind})"
+
+
+def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
+    """Note on `error` that it could not be recorded, and why."""
+    # An error of somebody else may refuse notes.
+    with suppress(Exception):
+        error.add_note(f"cursor-ledger could not record this error: {_described(unrecorded)}")
 
 
 # --- what was given ---

@@ -20,6 +20,7 @@ from ledger.calls import Call, Queue, Slot
 from ledger.commit import Answer, Group
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
+from ledger.waits import answering, refuse_circle, waiting_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -43,11 +44,41 @@ TRY_AGAIN_S = 0.02
 
 
 @cache
-def _future_type() -> type[Future[Any]]:
+def _future_type() -> Callable[[Writer], Future[Any]]:
     # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
     from concurrent.futures import Future
 
-    return Future
+    class Submitted(Future[Any]):
+        """A future that a thread cannot wait for which would have to answer it."""
+
+        def __init__(self, writer: Writer) -> None:
+            super().__init__()
+            self.writer = writer
+
+        def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - of any call
+            if timeout is not None or self.done():
+                return super().result(timeout)
+            with waiting_for(self.writer):
+                return super().result()
+
+        def exception(self, timeout: float | None = None) -> BaseException | None:
+            if timeout is not None or self.done():
+                return super().exception(timeout)
+            with waiting_for(self.writer):
+                return super().exception()
+
+        @property
+        def _waiters(self) -> list[Any]:
+            """Those who wait by `wait` and `as_completed`: they ask for this to be added to it."""
+            if not self.done():
+                refuse_circle(self.writer)
+            return self._others
+
+        @_waiters.setter
+        def _waiters(self, waiters: list[Any]) -> None:
+            self._others = waiters
+
+    return Submitted
 
 
 class Writer:
@@ -153,7 +184,7 @@ class Writer:
         Raises LedgerBusyError if there is no room within the busy time-out.
         """
         self._guard.check()
-        future: Future[R] = _future_type()()
+        future: Future[R] = _future_type()(self)
         with self._lock:
             if room and not self._has_room():
                 self._wait_for_room()
@@ -164,19 +195,26 @@ class Writer:
         return future
 
     def close(self) -> None:
-        """Accept no more, and wait until all that was accepted is answered."""
+        """Accept no more, and wait until all that was accepted is answered.
+
+        Raises StorageError in a callback that what is waited for waits for; it stays open then.
+        """
         if self._guard.forked():
             return
         me = get_ident()
-        with self._lock:
-            self._closed = True
-            self._wanted.notify_all()
-            self._progress.notify_all()
-            if self._committing != me and me not in self._alone:
-                while not self._progress.wait_for(self._settled, IDLE_S):
-                    pass
-        if self._committing == me and self._telling:
-            self._serve_within()
+        if me in self.busy_threads():
+            self._refuse_more()
+            if self._committing == me and self._telling:
+                self._serve_within()
+            return
+        with waiting_for(self), self._lock:
+            self._refuse_more()
+            while not self._progress.wait_for(self._settled, IDLE_S):
+                pass
+
+    def busy_threads(self) -> set[int]:
+        """Return the threads that commit, or tell their callers: what else there is comes after."""
+        return {*self._alone, self._committing or 0}
 
     # --- the callers' side; under the lock ---
 
@@ -226,6 +264,12 @@ class Writer:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StorageError("This ledger is closed; open it again.")
+
+    def _refuse_more(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._wanted.notify_all()
+            self._progress.notify_all()
 
     def _go_on(self) -> None:
         """Let those go on who wait for the end of a commit."""
@@ -287,8 +331,9 @@ class Writer:
                 return
             self._thread = me
         try:
-            while batch := self._next_batch(stay=stay):
-                self._answer(batch)
+            with answering():
+                while batch := self._next_batch(stay=stay):
+                    self._answer(batch)
         finally:
             with self._lock:
                 self._end_commit()
