@@ -106,8 +106,11 @@ class Store(Reader, Protocol):
 
     immutable: bool
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
+
+        Others are waited for until `until`, by the monotonic clock; without it, for the whole busy
+        time-out from now.
 
         Raises LedgerBusyError, StorageError.
         """

@@ -51,7 +51,7 @@ class Connections(Protocol):
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which only reads."""
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
 
     def hold(self) -> AbstractContextManager[Log]:
@@ -74,9 +74,9 @@ class PagedStore:
     immutable: bool = False
     """Whether a file was opened as one that nobody writes to."""
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self.connections.write(work)
+        return self.connections.write(work, until)
 
     def repair(self, work: Callable[[Repairable], T]) -> T:
         """Run `work`, which writes stored cursors anew, in one transaction."""

@@ -44,7 +44,7 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def write(self, work: Callable[[SQLiteSession], T]) -> T:
+    def write(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session, work))
 
