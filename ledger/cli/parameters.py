@@ -26,6 +26,10 @@ from ledger.service import Ledger, is_postgres, postgres
 __all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
 DEFAULT_DB = "cursor-ledger.db"
+# How a shell asks for completions.
+_COMPLETE = "_CURSOR_LEDGER_COMPLETE"
+# Under which a command that completes a word finds its own --db; there is no target then.
+_DB = "ledger.cli.db"
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -115,8 +119,11 @@ def _has_no_ledger(path: str) -> bool:
 
 def _other_target(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
     del parameter
+    if path is None:
+        return
+    context.meta[_DB] = path
     target = context.find_object(Target)
-    if path is not None and target is not None:
+    if target is not None:
         context.obj = attrs.evolve(target, path=path)
 
 
@@ -158,6 +165,14 @@ def _as_typed(message: str) -> str:
 
 class Commands(click.Group):
     """A group whose commands fail with the message of the error, and the exit code of its kind."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, or complete a word for a shell."""
+        if _COMPLETE in os.environ:
+            from ledger.cli.completion import prepare
+
+            prepare()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -205,21 +220,23 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
         context: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         del parameter
-        root = context.find_root().params
-        target = Target(root.get("db") or DEFAULT_DB, None, 1.0)
+        # Only a shell asks for it.
+        from ledger.cli.completion import names
+
         given = context.params
+        path = context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
         query = CursorQuery(
-            consumer_id=given.get("consumer") or "" if part != "consumer_id" else "",
-            stream_name=given.get("stream") or "" if part == "subject_id" else "",
+            consumer_id=_given(given, "consumer") if part != "consumer_id" else "",
+            stream_name=_given(given, "stream") if part == "subject_id" else "",
         )
-        try:
-            with target.open() as book:
-                names = {getattr(cursor.key, part) for cursor in book.cursors(query)}
-        except errors.LedgerError:
-            return []
-        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names(path, part, query, incomplete)]
 
     return complete
+
+
+def _given(parameters: dict[str, Any], name: str) -> str:
+    """Give a part of a key as it was typed so far, as an argument or as an option."""
+    return parameters.get(f"named_{name}") or parameters.get(name) or ""
 
 
 def key(consumer: str, stream: str, subject: str) -> CursorKey:
