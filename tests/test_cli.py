@@ -128,7 +128,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["--db", "postgresql://me:geheim@nowhere.invalid/x", "list"], 1, "could not do it"),
         (["--db", "", "list"], 2, "--db must be a path"),
         (["--db", ":memory:", "advance", *OWNER, "--to", "1"], 2, "would be gone"),
-        (["--db", "mysql://me:geheim@h/x", "list"], 2, "not one of 'mysql'"),
+        (["--db", "mysql://me:geheim@h/x", "list"], 2, "looks like a URL of 'mysql'"),
         (["copy", "absent.db", "other.db"], 1, "absent.db does not exist. SOURCE must be"),
         (["copy", "", "absent.db"], 2, "SOURCE must be a path"),
         (["--actor", "a" * 513, "list"], 2, "--actor has 513 characters; at most 512"),

@@ -19,7 +19,7 @@ from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
-from ledger import service
+from ledger import service, targets
 from ledger.cursor import CursorQuery
 
 __all__ = ["is_harmless", "names", "prepare"]
@@ -51,7 +51,7 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
 
     def look() -> None:
         until = time.monotonic() + DEADLINE_S * 0.7
-        known = _on_a_server if service.is_postgres(path) else _in_a_file
+        known = _on_a_server if targets.is_postgres(path) else _in_a_file
         try:
             with closing(known(path, part, query)) as there:
                 for name in there:

@@ -19,9 +19,9 @@ import click
 from click.shell_completion import CompletionItem
 
 import ledger
-from ledger import codec, errors
+from ledger import codec, errors, targets
 from ledger.cursor import CursorKey, CursorQuery
-from ledger.service import Ledger, is_postgres, postgres
+from ledger.service import Ledger, postgres
 
 __all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
@@ -53,7 +53,7 @@ _EXITS = (
 class Target:
     """The ledger that a command is about, and who asks."""
 
-    path: str
+    path: str = attrs.field(repr=targets.shown)
     actor: str | None
     busy_timeout_s: float
     # Where it was typed.
@@ -71,9 +71,11 @@ class Target:
                 f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
                 "would be gone with the command."
             )
-        if not make:
-            self._look_for_a_ledger()
         try:
+            # Before anything is looked for, and named in a message.
+            targets.checked(self.path)
+            if not make:
+                self._look_for_a_ledger()
             return ledger.open(
                 self.path,
                 actor=acts or default_actor(),
@@ -82,18 +84,20 @@ class Target:
         except errors.InvalidCursorError as error:
             raise errors.InvalidCursorError(
                 re.sub("^target ", f"{self.name} ", str(error))
-            ) from error
+            ) from None
 
     def _look_for_a_ledger(self) -> None:
-        if is_postgres(self.path):
+        if targets.is_postgres(self.path):
             there, place = postgres().look(self.path)
             if not there:
                 raise self._holds_none(place)
-        elif "://" not in self.path:
+        else:
             if not Path(self.path).exists():
-                raise errors.StorageError(f"{self.path} does not exist. {self._advice()}")
+                raise errors.StorageError(
+                    f"{targets.shown(self.path)} does not exist. {self._advice()}"
+                )
             if _has_no_ledger(self.path):
-                raise self._holds_none(self.path)
+                raise self._holds_none(targets.shown(self.path))
 
     def _holds_none(self, place: str) -> errors.StorageError:
         return errors.StorageError(
@@ -163,6 +167,16 @@ def _as_typed(message: str) -> str:
     return _TYPED.get(name, name) + space + rest
 
 
+def _showable(error: click.ClickException) -> click.ClickException:
+    """Give a refusal of click's, which repeats what was typed, without a password in it."""
+    said = error.format_message()
+    if targets.shown(said) == said:
+        return error
+    if isinstance(error, click.UsageError):
+        return click.UsageError(targets.shown(said), ctx=error.ctx)
+    return click.ClickException(targets.shown(said))
+
+
 class Commands(click.Group):
     """A group whose commands fail with the message of the error, and the exit code of its kind."""
 
@@ -174,10 +188,19 @@ class Commands(click.Group):
             prepare()
         return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of the program."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise _showable(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            raise _showable(error) from None
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except errors.LedgerError as error:
