@@ -1,14 +1,11 @@
-"""What the commands take: the ledger itself, cursors, metadata; and how they exit."""
+"""What the commands take: the ledger itself, cursors, metadata; and the codes they exit with."""
 
 from __future__ import annotations
 
-import errno
 import getpass
-import os
 import re
 import socket
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,15 +16,14 @@ import click
 from click.shell_completion import CompletionItem
 
 import ledger
-from ledger import codec, errors, targets
+from ledger import errors, targets
+from ledger.cli.interrupts import Watch
 from ledger.cursor import CursorKey, CursorQuery
 from ledger.service import Ledger, postgres
 
-__all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
+__all__ = ["Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
 DEFAULT_DB = "cursor-ledger.db"
-# How a shell asks for completions.
-_COMPLETE = "_CURSOR_LEDGER_COMPLETE"
 # Under which a command that completes a word finds its own --db; there is no target then.
 _DB = "ledger.cli.db"
 
@@ -36,17 +32,10 @@ EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_NO_CURSOR = 4
 EXIT_NOT_VERIFIED = 5
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_UNTOLD = 74  # EX_IOERR of sysexits.h
 EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-
-_EXITS = (
-    (errors.LedgerBusyError, EXIT_BUSY),
-    (errors.StorageError, EXIT_FAILED),
-    (errors.BrokenChainError, EXIT_NOT_VERIFIED),
-    (errors.CursorNotFoundError, EXIT_NO_CURSOR),
-    (errors.InvalidCursorError, EXIT_USAGE),
-    (errors.LedgerError, EXIT_REFUSED),
-)
 
 
 @attrs.frozen
@@ -71,12 +60,14 @@ class Target:
                 f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
                 "would be gone with the command."
             )
+        watch = Watch.current()
+        watch.writes = watch.writes or make
         try:
             # Before anything is looked for, and named in a message.
             targets.checked(self.path)
             if not make:
                 self._look_for_a_ledger()
-            return ledger.open(
+            book = ledger.open(
                 self.path,
                 actor=acts or default_actor(),
                 busy_timeout_s=self.busy_timeout_s,
@@ -85,6 +76,7 @@ class Target:
             raise errors.InvalidCursorError(
                 re.sub("^target ", f"{self.name} ", str(error))
             ) from None
+        return watch.over(book) if make else book
 
     def _look_for_a_ledger(self) -> None:
         if targets.is_postgres(self.path):
@@ -141,82 +133,6 @@ def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The ledger; else as for cursor-ledger.",
     )
     return option(click.make_pass_decorator(Target)(command))
-
-
-# What a value is called in Python and in JSON, and where it was typed.
-_TYPED = {
-    "consumer_id": "CONSUMER",
-    "stream_name": "STREAM",
-    "subject_id": "SUBJECT",
-    "last_sequence": "--to",
-    "delivery_id": "--delivery-id",
-    "last_delivery_id": "--delivery-id",
-    "last_error": "--message",
-    "reason": "--reason",
-    "actor": "--actor",
-    "epoch": "--epoch",
-    "expected_version": "--expect-version",
-    "position_from": "--from-position",
-    "position_until": "--to-position",
-    "covering": "--covering",
-}
-
-
-def _as_typed(message: str) -> str:
-    name, space, rest = message.partition(" ")
-    return _TYPED.get(name, name) + space + rest
-
-
-def _showable(error: click.ClickException) -> click.ClickException:
-    """Give a refusal of click's, which repeats what was typed, without a password in it."""
-    said = error.format_message()
-    if targets.shown(said) == said:
-        return error
-    if isinstance(error, click.UsageError):
-        return click.UsageError(targets.shown(said), ctx=error.ctx)
-    return click.ClickException(targets.shown(said))
-
-
-class Commands(click.Group):
-    """A group whose commands fail with the message of the error, and the exit code of its kind."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program, or complete a word for a shell."""
-        if _COMPLETE in os.environ:
-            from ledger.cli.completion import prepare
-
-            prepare()
-        return super().main(*args, **kwargs)
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the options of the program."""
-        try:
-            return super().make_context(*args, **kwargs)
-        except click.ClickException as error:
-            raise _showable(error) from None
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except click.ClickException as error:
-            raise _showable(error) from None
-        except KeyboardInterrupt:
-            ctx.exit(EXIT_INTERRUPTED)
-        except errors.LedgerError as error:
-            click.echo(f"cursor-ledger: {codec.visible(_as_typed(str(error)))}", err=True)
-            ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # Whoever read it has read enough; click ends quietly.
-            click.echo(
-                f"cursor-ledger: input or output failed: {error.strerror or error}. "
-                "What was appended stays.",
-                err=True,
-            )
-            # What is left in the buffer could not be written either, when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(EXIT_FAILED)
 
 
 def default_actor() -> str:
