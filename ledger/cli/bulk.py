@@ -11,10 +11,10 @@ import click
 from ledger import codec
 from ledger.cli.interrupts import Watch
 from ledger.cli.output import Column, Form, Progress, form_options, show
-from ledger.cli.parameters import EXIT_REFUSED, Target, pass_target
+from ledger.cli.parameters import EXIT_NOT_VERIFIED, EXIT_REFUSED, Target, pass_target
 from ledger.cli.streams import flush_output
 from ledger.codec import visible
-from ledger.errors import InvalidCursorError, LedgerError, StorageError
+from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, StorageError
 from ledger.requests import Request
 from ledger.service import Ledger
 
@@ -52,6 +52,8 @@ class _Tally:
     watch: Watch
     appended: int = 0
     refused: int = 0
+    damaged: bool = False
+    """Whether a line was refused because the ledger is damaged at its cursor."""
     line: int = 0
     """The last line of which it is known what became of it."""
     _asked: int = 0
@@ -116,7 +118,7 @@ def append(
             refusals = (
                 _atomically(book, lines, tally) if atomic else _each(book, lines, tally, progress)
             )
-            show(refusals, _REFUSALS, form)
+            show(refusals, _REFUSALS, form, of=[Refusal])
             flush_output()
         except BaseException as error:
             progress.clear()
@@ -126,7 +128,7 @@ def append(
             raise
     click.echo(f"{tally.appended:,} appended, {tally.refused:,} refused", err=True)
     if tally.refused:
-        context.exit(EXIT_REFUSED)
+        context.exit(EXIT_NOT_VERIFIED if tally.damaged else EXIT_REFUSED)
 
 
 def _each(
@@ -147,6 +149,7 @@ def _each(
         for line, asked in batch:
             result = asked if isinstance(asked, LedgerError) else next(results)
             if isinstance(result, LedgerError):
+                tally.damaged |= isinstance(result, BrokenChainError)
                 refusals.append(Refusal.of(line, result))
         tally.count(batch[-1][0], appended=len(batch) - len(refusals), refused=len(refusals))
         batch.clear()

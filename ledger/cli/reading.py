@@ -30,9 +30,9 @@ from ledger.cli.parameters import (
     pass_target,
 )
 from ledger.codec import dumps, loads, unstructure, visible
-from ledger.cursor import CursorQuery
+from ledger.cursor import Cursor, CursorQuery
 from ledger.errors import InvalidCursorError
-from ledger.events import EntryQuery
+from ledger.events import Entry, EntryQuery
 from ledger.service import Ledger
 from ledger.verification import Verification
 
@@ -62,7 +62,7 @@ def list_cursors(
     """List the cursors, by stream, subject and consumer."""
     query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject, limit=limit)
     with target.open() as book:
-        show(book.cursors(query), CURSORS, form)
+        show(book.cursors(query), CURSORS, form, of=[Cursor])
 
 
 @click.command()
@@ -85,7 +85,7 @@ def history(
     with target.open() as book:
         book.get(cursor)
         query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
-        show(book.entries(query), ENTRIES, form)
+        show(book.entries(query), ENTRIES, form, of=[Entry])
 
 
 @click.command()
@@ -100,7 +100,7 @@ def entries(
     """Show the entries of the log, in order; all, or those that fit every option given."""
     query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
-        show(book.entries(query), ENTRIES, form)
+        show(book.entries(query), ENTRIES, form, of=[Entry])
         say_whom_it_waits_for(book)
 
 
