@@ -69,8 +69,8 @@ class Column:
 
 
 # What a spreadsheet takes for the beginning of a formula: = + @ - and their full-width, small,
-# raised and lowered forms. White space and quotes in front do not help, and a cell is split again where
-# another separator is set (OWASP, "CSV Injection").
+# raised and lowered forms. White space and quotes in front do not help, and a cell is split again
+# where another separator is set (OWASP, "CSV Injection").
 _SIGNS = (
     "=+@\\-\uff1d\uff0b\uff20\uff0d\ufe66\ufe62\ufe6b\ufe63\u207c\u207a\u207b\u208c\u208a\u208b"
     "\u2212\ufb29"
