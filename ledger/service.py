@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
-from ledger import chain, copying, fields, repair, verification
+from ledger import chain, copying, fields, repair, targets, verification
 from ledger.appender import Appender, Committer
 from ledger.chain import Checkpoint
 from ledger.commit import Answer, Group
@@ -69,8 +69,8 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
         raise InvalidCursorError(
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
-    path = _path(target)
-    apart = is_postgres(path)
+    path = targets.checked(target)
+    apart = targets.is_postgres(path)
     opened = postgres().open_store if apart else sqlite.open_store
     store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
     committer = Committer(store, actor, clock)
@@ -430,31 +430,6 @@ def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
 
 
 # --- what was given ---
-
-
-def _path(target: object) -> str:
-    if not isinstance(target, str | os.PathLike):
-        raise InvalidCursorError(f"target must be a path, not {fields.kind(target)}.")
-    path = os.fspath(target)
-    if not isinstance(path, str):
-        raise InvalidCursorError("target must be a path of text, not of bytes.")
-    if not path.strip() or "\0" in path:
-        raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
-    if is_postgres(path):
-        return path
-    scheme, url, _ = path.partition("://")
-    if url or path.startswith("file:"):
-        # Not all of it, for there may be a password in it.
-        raise InvalidCursorError(
-            "target must be the plain path of a file, or a postgresql:// URL, not one of "
-            f"{scheme.partition(':')[0]!r:.80}."
-        )
-    return path
-
-
-def is_postgres(target: str) -> bool:
-    """Say whether `target` is the URL of a PostgreSQL database."""
-    return target.startswith(("postgresql://", "postgres://"))
 
 
 def postgres() -> ModuleType:
