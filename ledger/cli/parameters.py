@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 
 import ledger
 from ledger import codec, errors
+from ledger.cli import names
 from ledger.cursor import CursorKey, CursorQuery
 from ledger.service import Ledger, is_postgres, postgres
 
@@ -117,7 +118,8 @@ def _other_target(context: click.Context, parameter: click.Parameter, path: str 
     del parameter
     target = context.find_object(Target)
     if path is not None and target is not None:
-        context.obj = attrs.evolve(target, path=path)
+        # The group knows it, too: it may have to look again for what was not found.
+        context.obj = context.find_root().obj = attrs.evolve(target, path=path)
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,7 +168,10 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except errors.LedgerError as error:
-            click.echo(f"cursor-ledger: {codec.visible(_as_typed(str(error)))}", err=True)
+            said = _as_typed(str(error))
+            if isinstance(error, errors.CursorNotFoundError) and isinstance(ctx.obj, Target):
+                said += names.suggestion(ctx.obj.open, error.key)
+            click.echo(f"cursor-ledger: {codec.visible(said)}", err=True)
             ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
         except OSError as error:
             if error.errno == errno.EPIPE:

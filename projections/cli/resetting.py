@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Any
 import attrs
 import click
 
-from ledger import CursorKey, Ledger, codec
-from ledger.cli.output import CURSORS, OWNER, Column, Form, form_options, show, show_one
-from ledger.cli.parameters import EXIT_NO_CURSOR, Target, metadata_option, pass_target
+from ledger import CursorKey, CursorNotFoundError, Ledger, codec
+from ledger.cli.names import NewCursorError, new_option
+from ledger.cli.output import CURSORS, Form, form_options, show, show_one
+from ledger.cli.parameters import EXIT_FAILED, EXIT_NO_CURSOR, Target, metadata_option, pass_target
 from ledger.cli.times import MOMENT
 from ledger.cli.writing import (
     actor_option,
@@ -23,9 +22,9 @@ from ledger.cli.writing import (
     now_option,
     version_option,
 )
-from ledger.codec import visible
 from projections.cli.choosing import Choice, choice
-from projections.plans import PlannedReset, ResetPlan
+from projections.cli.showing_plans import confirm, show_plan
+from projections.plans import ImpossiblePlanError, ResetPlan
 
 __all__ = ["reset"]
 
@@ -79,6 +78,8 @@ class _Key(click.ParamType[CursorKey]):
 @click.option("--all", "every", is_flag=True, help="All cursors of the ledger.")
 @click.option("--reason", help="Why; required but for --undo. It is kept for ever.")
 @click.option("--execute", is_flag=True, help="Do it. Without this, the plan is shown.")
+@click.option("--yes", is_flag=True, help="With --execute: do not ask, though nobody was shown it.")
+@new_option
 @delivery_id_option
 @delivered_at_option
 @version_option
@@ -95,6 +96,8 @@ def reset(
     chosen: Choice,
     every: bool,
     execute: bool,
+    yes: bool,
+    new: bool,
     export: Path | None,
     actor: str | None,
     expect_version: int | None,
@@ -105,9 +108,18 @@ def reset(
 
     One that is named by CONSUMER STREAM [SUBJECT], or several by options, together or not at all.
     If anything is appended to one of them after it was planned, nothing is moved (exit code 3).
+
+    What was looked at is done at once: a plan from a file, or one cursor with --expect-version. All
+    else is asked about on a terminal, and in a script is refused without --yes (exit code 2).
     """
     _check(chosen, every=every, **given)
-    with target.open(actor=actor, make=execute) as book:
+    if new and not chosen.named:
+        raise click.UsageError("--new is for one cursor: name it by CONSUMER STREAM [SUBJECT].")
+    if yes and not execute:
+        raise click.UsageError("--yes says that it may be done; that takes --execute, too.")
+    with target.open(actor=actor, make=execute and new) as book:
+        if chosen.key is not None:
+            _expect(book, chosen.key, new=new, undo=given["undo"])
         plan = _plan(book, chosen, **given)
         if not plan.resets:
             click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)
@@ -118,6 +130,10 @@ def reset(
             plan.save(export)
             click.echo(f"the plan is in {export}", err=True)
         if execute:
+            looked_at = given["from_file"] is not None or expect_version is not None
+            if not (looked_at or yes) and not confirm(plan):
+                click.echo("Nothing was changed.", err=True)
+                context.exit(EXIT_FAILED)
             cursors = plan.apply(book)
             if len(cursors) == 1:
                 show_one(cursors[0], CURSORS, form)
@@ -125,7 +141,7 @@ def reset(
                 show(cursors, CURSORS, form)
         else:
             plan.check(book)
-            _show(plan, form, export=export)
+            show_plan(plan, form, export=export)
 
 
 def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
@@ -153,6 +169,21 @@ def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any)
         raise click.UsageError("--undo brings back the delivery that was there before.")
 
 
+def _expect(book: Ledger, key: CursorKey, *, new: bool, undo: bool) -> None:
+    """Refuse to make a cursor that is not said to be new, and to reset one that is."""
+    try:
+        current = book.get(key)
+    except CursorNotFoundError:
+        if new or undo:
+            return
+        raise NewCursorError(key) from None
+    if new:
+        raise ImpossiblePlanError(
+            f"{key} is not new: it is at {current.last_sequence}, version {current.version}. "
+            "Leave out --new to reset it."
+        )
+
+
 def _plan(
     book: Ledger,
     chosen: Choice,
@@ -172,7 +203,6 @@ def _plan(
 ) -> ResetPlan:
     if from_file is not None:
         return ResetPlan.load(from_file)
-    # The one that is named need not exist yet.
     keys: Iterable[CursorKey] = (
         [chosen.key] if chosen.key else (cursor.key for cursor in chosen.cursors(book))
     )
@@ -199,46 +229,3 @@ def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
     expecting = ResetPlan((attrs.evolve(plan.resets[0], version=version),))
     expecting.check(book)
     return expecting
-
-
-def _show(plan: ResetPlan, form: Form | None, *, export: Path | None) -> None:
-    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
-        resets = [codec.loads(line) for line in plan.lines()]
-        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
-        return
-    if len(plan.resets) == 1:
-        [planned] = plan.resets
-        at = f"version {planned.version}" if planned.version else "no such cursor yet"
-        click.echo(f"{visible(str(planned.key))}, {at}")
-        click.echo(f"  from    {planned.previous_sequence}")
-        click.echo(f"  to      {planned.sequence}")
-        click.echo(f"  effect  {_effect(planned)}")
-        click.echo(f"  reason  {visible(planned.reason)}")
-        for name, value in planned.metadata.items():
-            click.echo(f"  {visible(name):<6}  {visible(value)}")
-    else:
-        show(plan.resets, _PLAN, Form.TABLE)
-    if export is not None:
-        how = f"cursor-ledger reset --from-file {shlex.quote(str(export))} --execute"
-    elif len(plan.resets) == 1:
-        how = f"run this again with --execute --expect-version {plan.resets[0].version}"
-    else:
-        how = "run this again with --execute, or keep this very plan with --export FILE"
-    click.echo(f"Nothing was changed. To do it, {how}", err=True)
-
-
-def _effect(planned: PlannedReset) -> str:
-    if planned.delivered_again is not None:
-        return f"{planned.delivered_again}, will be delivered again"
-    if planned.passed_over is not None:
-        return f"{planned.passed_over}, will be passed over"
-    return "the position stays; the epoch goes on, so consumers must read it again"
-
-
-_PLAN = [
-    *OWNER,
-    Column("version", lambda planned: str(planned.version)),
-    Column("from", lambda planned: str(planned.previous_sequence)),
-    Column("to", lambda planned: str(planned.sequence)),
-    Column("effect", _effect),
-]

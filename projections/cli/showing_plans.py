@@ -1,0 +1,85 @@
+"""How a plan is shown, and how somebody is asked whether it is to be done."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+
+from ledger import codec
+from ledger.cli.output import OWNER, Column, Form, show, show_one
+from ledger.codec import visible
+from projections.plans import PlannedReset, ResetPlan
+
+__all__ = ["confirm", "show_plan"]
+
+
+def confirm(plan: ResetPlan) -> bool:
+    """Show the plan, and ask on the terminal whether it is to be done.
+
+    Raises UsageError where there is nobody to ask.
+    """
+    count = len(plan.resets)
+    what = "1 cursor" if count == 1 else f"{count:,} cursors"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(
+            f"--execute would reset {what} as nobody was shown, and there is nobody to ask. Run it "
+            "without --execute, look at the plan, and run the command that it prints; or give "
+            "--yes."
+        )
+    # Standard output is for the result.
+    with redirect_stdout(sys.stderr):
+        _show_text(plan)
+        click.echo(f"Reset {what}? [y/N] ", nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def show_plan(plan: ResetPlan, form: Form | None, *, export: Path | None) -> None:
+    """Show the plan, and how to do it."""
+    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
+        resets = [codec.loads(line) for line in plan.lines()]
+        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
+        return
+    _show_text(plan)
+    if export is not None:
+        how = f"cursor-ledger reset --from-file {shlex.quote(str(export))} --execute"
+    elif len(plan.resets) == 1:
+        how = f"run this again with --execute --expect-version {plan.resets[0].version}"
+    else:
+        how = "run this again with --execute, or keep this very plan with --export FILE"
+    click.echo(f"Nothing was changed. To do it, {how}", err=True)
+
+
+def _show_text(plan: ResetPlan) -> None:
+    if len(plan.resets) == 1:
+        [planned] = plan.resets
+        at = f"version {planned.version}" if planned.version else "no such cursor yet"
+        click.echo(f"{visible(str(planned.key))}, {at}")
+        click.echo(f"  from    {planned.previous_sequence}")
+        click.echo(f"  to      {planned.sequence}")
+        click.echo(f"  effect  {_effect(planned)}")
+        click.echo(f"  reason  {visible(planned.reason)}")
+        for name, value in planned.metadata.items():
+            click.echo(f"  {visible(name):<6}  {visible(value)}")
+    else:
+        show(plan.resets, _PLAN, Form.TABLE)
+
+
+def _effect(planned: PlannedReset) -> str:
+    if planned.delivered_again is not None:
+        return f"{planned.delivered_again}, will be delivered again"
+    if planned.passed_over is not None:
+        return f"{planned.passed_over}, will be passed over"
+    return "the position stays; the epoch goes on, so consumers must read it again"
+
+
+_PLAN = [
+    *OWNER,
+    Column("version", lambda planned: str(planned.version)),
+    Column("from", lambda planned: str(planned.previous_sequence)),
+    Column("to", lambda planned: str(planned.sequence)),
+    Column("effect", _effect),
+]
