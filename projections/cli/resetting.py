@@ -13,7 +13,14 @@ import click
 from ledger import CursorKey, CursorNotFoundError, Ledger, codec
 from ledger.cli.names import NewCursorError, new_option
 from ledger.cli.output import CURSORS, Form, form_options, show, show_one
-from ledger.cli.parameters import EXIT_FAILED, EXIT_NO_CURSOR, Target, metadata_option, pass_target
+from ledger.cli.parameters import (
+    EXIT_FAILED,
+    EXIT_NO_CURSOR,
+    Target,
+    default_actor,
+    metadata_option,
+    pass_target,
+)
 from ledger.cli.times import MOMENT
 from ledger.cli.writing import (
     actor_option,
@@ -23,7 +30,8 @@ from ledger.cli.writing import (
     version_option,
 )
 from projections.cli.choosing import Choice, choice
-from projections.cli.showing_plans import confirm, show_plan
+from projections.cli.printed_commands import Place
+from projections.cli.showing_plans import Setting, confirm, show_plan
 from projections.plans import ImpossiblePlanError, ResetPlan
 
 __all__ = ["reset"]
@@ -53,11 +61,33 @@ class _Key(click.ParamType[CursorKey]):
         return CursorKey(*parts)
 
 
+@attrs.frozen
+class _Then:
+    """A moment, and what was typed for it: 8h ago is another one whenever it is typed."""
+
+    at: datetime
+    typed: str
+
+
+class _Past(click.ParamType[_Then]):
+    """A time as MOMENT has it, which remembers what was typed."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> _Then:
+        """Give the moment."""
+        if isinstance(value, _Then):
+            return value
+        return _Then(MOMENT.convert(value, param, ctx), value)
+
+
 @click.command()
 @choice
 @click.option("--to", type=int, metavar="SEQUENCE", help="To this sequence.")
 @click.option("--by", type=int, metavar="±N", help="So many sequences further, or back: --by -10.")
-@click.option("--to-time", type=MOMENT, help="To where it stood then: a time, or 90m, 7d ago.")
+@click.option("--to-time", type=_Past(), help="To where it stood then: a time, or 90m, 7d ago.")
 @click.option("--to-entry", type=int, metavar="POSITION", help="To where it stood at that entry.")
 @click.option(
     "--to-cursor", type=_Key(), metavar="KEY", help="To where CONSUMER/STREAM[/SUBJECT] stands."
@@ -126,12 +156,17 @@ def reset(
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
             plan = _expecting(book, plan, expect_version)
+        setting = Setting(
+            actor=actor or target.actor or default_actor(),
+            place=Place.of(target, context),
+            times=_times(given["to_time"]),
+        )
         if export is not None:
             plan.save(export)
             click.echo(f"the plan is in {export}", err=True)
         if execute:
             looked_at = given["from_file"] is not None or expect_version is not None
-            if not (looked_at or yes) and not confirm(plan):
+            if not (looked_at or yes) and not confirm(plan, setting):
                 click.echo("Nothing was changed.", err=True)
                 context.exit(EXIT_FAILED)
             cursors = plan.apply(book)
@@ -141,7 +176,7 @@ def reset(
                 show(cursors, CURSORS, form)
         else:
             plan.check(book)
-            show_plan(plan, form, export=export)
+            show_plan(plan, form, setting, given["from_file"] or export)
 
 
 def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
@@ -190,7 +225,7 @@ def _plan(
     *,
     to: int | None,
     by: int | None,
-    to_time: datetime | None,
+    to_time: _Then | None,
     to_entry: int | None,
     to_cursor: CursorKey | None,
     undo: bool,
@@ -214,13 +249,17 @@ def _plan(
         reason=reason or "",
         to=to,
         by=by,
-        as_of=to_time if to_entry is None else to_entry,
+        as_of=to_time.at if to_time is not None else to_entry,
         like=to_cursor,
         delivery_id=delivery_id,
         delivered_at=delivered_at,
         now=now,
         metadata=metadata,
     )
+
+
+def _times(then: _Then | None) -> tuple[str, ...]:
+    return () if then is None else (f"--to-time {then.typed} is {codec.show_time(then.at)}",)
 
 
 def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:

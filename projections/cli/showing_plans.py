@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import attrs
 import click
 
 from ledger import codec
 from ledger.cli.output import OWNER, Column, Form, show, show_one
 from ledger.codec import visible
+from projections.cli.printed_commands import Place, to_apply, to_reset
 from projections.plans import PlannedReset, ResetPlan
 
-__all__ = ["confirm", "show_plan"]
+__all__ = ["Setting", "confirm", "show_plan"]
 
 
-def confirm(plan: ResetPlan) -> bool:
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What a plan was made in: who made it, for which ledger, and what a time came to."""
+
+    actor: str
+    place: Place
+    times: tuple[str, ...] = ()
+
+    def say(self) -> None:
+        """Say it beside the plan."""
+        for time in self.times:
+            click.echo(visible(time), err=True)
+        click.echo(
+            f"planned by {visible(self.actor)} for the ledger {visible(self.place.shown)}", err=True
+        )
+
+
+def confirm(plan: ResetPlan, setting: Setting) -> bool:
     """Show the plan, and ask on the terminal whether it is to be done.
 
     Raises UsageError where there is nobody to ask.
@@ -33,24 +51,34 @@ def confirm(plan: ResetPlan) -> bool:
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
         _show_text(plan)
-        click.echo(f"Reset {what}? [y/N] ", nl=False)
+    setting.say()
+    click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def show_plan(plan: ResetPlan, form: Form | None, *, export: Path | None) -> None:
-    """Show the plan, and how to do it."""
+def show_plan(plan: ResetPlan, form: Form | None, setting: Setting, file: Path | None) -> None:
+    """Show the plan, and how to do it; `file` is where it is kept."""
     if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
         resets = [codec.loads(line) for line in plan.lines()]
         show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
-        return
-    _show_text(plan)
-    if export is not None:
-        how = f"cursor-ledger reset --from-file {shlex.quote(str(export))} --execute"
-    elif len(plan.resets) == 1:
-        how = f"run this again with --execute --expect-version {plan.resets[0].version}"
     else:
-        how = "run this again with --execute, or keep this very plan with --export FILE"
-    click.echo(f"Nothing was changed. To do it, {how}", err=True)
+        _show_text(plan)
+    setting.say()
+    command: str | None = None
+    if file is not None:
+        command = to_apply(setting.place, file)
+    elif len(plan.resets) == 1:
+        command = to_reset(setting.place, plan.resets[0], actor=setting.actor)
+    if command is None:
+        click.echo(
+            "Nothing was changed. To do exactly this, keep the plan: run this again with "
+            "--export FILE, and then the command that it prints.",
+            err=True,
+        )
+        return
+    click.echo(f"Nothing was changed. To do it:\n  {command}", err=True)
+    if setting.place.incomplete:
+        click.echo("The password is left out of it: PGPASSWORD or ~/.pgpass can give it.", err=True)
 
 
 def _show_text(plan: ResetPlan) -> None:
