@@ -85,7 +85,10 @@ def test_an_exported_plan_is_applied_only_if_nothing_has_changed(full: Run, path
     plan = path.with_name("plan.jsonl")
     goal = ("reset", "--all", "--by", "-2", "--reason", "lost", "--meta", "ticket=OPS-1")
     full(*goal, "--export", plan)
-    assert [json.loads(line)["sequence"] for line in plan.read_text().splitlines()] == [5, 42]
+    assert [json.loads(line)["sequence"] for line in plan.read_text().splitlines()[1:]] == [
+        5,
+        42,
+    ]
     shown = full("reset", "--from-file", plan)
     assert [planned["version"] for planned in records(shown)] == [1, 3]
     full("advance", "mailer", "orders", "--to", 8)
@@ -128,7 +131,7 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["reset", *OWNER, "--to-cursor", "a/b", "--reason", "x"], 4, "a/b has no cursor"),
         (["reset", *OWNER, "--to-cursor", "{", "--reason", "x"], 2, "not JSON"),
         (["reset", "--from-file", "absent"], 2, "does not exist"),
-        (["reset", "--from-file", __file__], 2, "line 1 is no planned reset"),
+        (["reset", "--from-file", __file__], 2, "line 1 is no header of a plan"),
         (["reset", "--from-file", __file__, "--reason", "x"], 2, "has all of the plan"),
         (["reset", "--all", "--to", "1", "--reason", "x", "--expect-version", "1"], 2, "one curs"),
         (["explain", *OWNER], 2, "SEQUENCE"),

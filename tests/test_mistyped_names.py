@@ -25,6 +25,16 @@ def full(run: Run) -> Run:
     return run
 
 
+TYPED = {
+    ("orders", "webhooks"): "Did you mean webhooks orders?",
+    ("webhook", "order"): "Did you mean webhooks orders?",
+    ("WebHooks", "Orders"): "Did you mean webhooks orders?",
+    ("mailer", "orders"): "Did you mean mailer orders eu?",
+    ("eu", "mailer", "orders"): "Did you mean mailer orders eu?",
+    ("mail", "server", "jobs"): "Did you mean 'mail server' jobs?",
+}
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -40,24 +50,14 @@ def full(run: Run) -> Run:
         ["reset", "--to", "1", "--reason", "x", "--execute", "--yes"],
     ],
 )
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        (("orders", "webhooks"), "Did you mean webhooks orders?"),
-        (("webhook", "order"), "Did you mean webhooks orders?"),
-        (("WebHooks", "Orders"), "Did you mean webhooks orders?"),
-        (("mailer", "orders"), "Did you mean mailer orders eu?"),
-        (("eu", "mailer", "orders"), "Did you mean mailer orders eu?"),
-        (("mail", "server", "jobs"), "Did you mean 'mail server' jobs?"),
-    ],
-)
 def test_a_name_that_no_cursor_has_is_answered_with_the_one_that_was_meant(
-    full: Run, command: list[str], typed: tuple[str, ...], meant: str
+    full: Run, command: list[str]
 ) -> None:
-    refused = full(*command, *typed)
-    assert refused.exit_code == 4, refused.output
-    assert f"{'/'.join(typed)} has no cursor" in refused.stderr
-    assert meant in refused.stderr
+    for typed, meant in TYPED.items():
+        refused = full(*command, *typed)
+        assert refused.exit_code == 4, refused.output
+        assert f"{'/'.join(typed)} has no cursor" in refused.stderr
+        assert meant in refused.stderr
     assert len(records(full("entries"))) == 3
 
 

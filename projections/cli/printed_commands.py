@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -86,10 +87,10 @@ def to_reset(place: Place, planned: PlannedReset, *, actor: str) -> str | None:
     return _command(place, [*options, "--", *names] if behind else [*names, *options])
 
 
-def to_apply(place: Place, plan: Path) -> str | None:
+def to_apply(place: Place, plan: Path, beside: Sequence[str]) -> str | None:
     """Return the command that applies the plan in a file; None if a terminal would not show it."""
     path = os.path.abspath(plan)  # noqa: PTH100 - it keeps symbolic links
-    return _command(place, ["--from-file", path, "--execute"])
+    return _command(place, ["--from-file", path, *beside, "--execute"])
 
 
 def _command(place: Place, arguments: list[str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from ledger import CursorKey, CursorNotFoundError, Ledger, codec
 from ledger.cli.names import NewCursorError, new_option
@@ -29,6 +30,7 @@ from ledger.cli.writing import (
     now_option,
     version_option,
 )
+from ledger.codec import show_time, visible
 from projections.cli.choosing import Choice, choice
 from projections.cli.printed_commands import Place
 from projections.cli.showing_plans import Setting, confirm, show_plan
@@ -142,56 +144,65 @@ def reset(
     What was looked at is done at once: a plan from a file, or one cursor with --expect-version. All
     else is asked about on a terminal, and in a script is refused without --yes (exit code 2).
     """
-    _check(chosen, every=every, **given)
-    if new and not chosen.named:
-        raise click.UsageError("--new is for one cursor: name it by CONSUMER STREAM [SUBJECT].")
+    if given["from_file"] is not None:
+        _check_only_file(context)
+    else:
+        _check(chosen, every=every, new=new, **given)
     if yes and not execute:
         raise click.UsageError("--yes says that it may be done; that takes --execute, too.")
+    planner = actor or target.actor or default_actor()
     with target.open(actor=actor, make=execute and new) as book:
-        if chosen.key is not None:
-            _expect(book, chosen.key, new=new, undo=given["undo"])
-        plan = _plan(book, chosen, **given)
+        plan = _plan(book, chosen, planner, new=new, **given)
         if not plan.resets:
             click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
             plan = _expecting(book, plan, expect_version)
-        setting = Setting(
-            actor=actor or target.actor or default_actor(),
-            place=Place.of(target, context),
-            times=_times(given["to_time"]),
-        )
         if export is not None:
-            plan.save(export)
-            click.echo(f"the plan is in {export}", err=True)
-        if execute:
-            looked_at = given["from_file"] is not None or expect_version is not None
-            if not (looked_at or yes) and not confirm(plan, setting):
-                click.echo("Nothing was changed.", err=True)
-                context.exit(EXIT_FAILED)
-            cursors = plan.apply(book)
-            if len(cursors) == 1:
-                show_one(cursors[0], CURSORS, form)
-            else:
-                show(cursors, CURSORS, form)
-        else:
+            plan = _kept(plan, export)
+        setting = _setting(target, context, export=export, actor=actor, **given)
+        if not execute:
             plan.check(book)
-            show_plan(plan, form, setting, given["from_file"] or export)
+            show_plan(plan, form, setting)
+            return
+        looked_at = given["from_file"] is not None or expect_version is not None
+        if not (looked_at or yes or confirm(plan, setting)):
+            click.echo("Nothing was changed.", err=True)
+            context.exit(EXIT_FAILED)
+        cursors = plan.apply(book)
+        show_one(cursors[0], CURSORS, form) if len(cursors) == 1 else show(cursors, CURSORS, form)
 
 
-def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
+# With a plan in a file these have a say; all others would be passed over.
+_BESIDE_A_FILE = {"actor", "execute", "form", "from_file", "metadata", "yes"}
+
+
+def _check_only_file(context: click.Context) -> None:
+    for option in context.command.params:
+        name = option.name or ""
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and (
+            name not in _BESIDE_A_FILE and option.expose_value
+        ):
+            given = (
+                option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
+            )
+            raise click.UsageError(
+                f"--from-file has all of the plan in it: which cursors, where to, why. Leave out "
+                f"{given}, or plan anew."
+            )
+
+
+def _check(chosen: Choice, *, every: bool, new: bool, **given: Any) -> None:
     goals = ("to", "by", "to_time", "to_entry", "to_cursor", "undo")
     count = sum(given[name] is not None and given[name] is not False for name in goals)
     selected = chosen.named or bool(chosen.consumer or chosen.stream or chosen.subject)
-    if from_file is not None:
-        if count or selected or every or given["reason"] is not None:
-            raise click.UsageError("--from-file has all of the plan in it: cursors, goal, reason.")
-        return
     if not (selected or every):
         raise click.UsageError(
             "Which cursors? Name one by CONSUMER STREAM [SUBJECT], choose some by --consumer, "
             "--stream or --subject, or give --all."
         )
+    if new and not chosen.named:
+        raise click.UsageError("--new is for one cursor: name it by CONSUMER STREAM [SUBJECT].")
     if every and selected:
         raise click.UsageError("--all is all; leave it out to choose some.")
     if count != 1:
@@ -222,7 +233,9 @@ def _expect(book: Ledger, key: CursorKey, *, new: bool, undo: bool) -> None:
 def _plan(
     book: Ledger,
     chosen: Choice,
+    planner: str,
     *,
+    new: bool,
     to: int | None,
     by: int | None,
     to_time: _Then | None,
@@ -237,12 +250,16 @@ def _plan(
     metadata: dict[str, str],
 ) -> ResetPlan:
     if from_file is not None:
-        return ResetPlan.load(from_file)
+        return ResetPlan.load(from_file).adding(metadata)
+    if chosen.key is not None:
+        _expect(book, chosen.key, new=new, undo=undo)
     keys: Iterable[CursorKey] = (
         [chosen.key] if chosen.key else (cursor.key for cursor in chosen.cursors(book))
     )
     if undo:
-        return ResetPlan.undo(book, keys, reason=reason or "", now=now, metadata=metadata)
+        return ResetPlan.undo(
+            book, keys, reason=reason or "", now=now, metadata=metadata, planned_by=planner
+        )
     return ResetPlan.make(
         book,
         keys,
@@ -255,16 +272,44 @@ def _plan(
         delivered_at=delivered_at,
         now=now,
         metadata=metadata,
+        planned_by=planner,
     )
 
 
-def _times(then: _Then | None) -> tuple[str, ...]:
-    return () if then is None else (f"--to-time {then.typed} is {codec.show_time(then.at)}",)
+def _kept(plan: ResetPlan, file: Path) -> ResetPlan:
+    """Return the plan that is in the file now: that is the one to be shown, or done."""
+    plan.save(file)
+    click.echo(f"the plan is in {visible(str(file))}", err=True)
+    return ResetPlan.load(file)
+
+
+def _setting(
+    target: Target,
+    context: click.Context,
+    *,
+    export: Path | None,
+    from_file: Path | None,
+    actor: str | None,
+    metadata: dict[str, str],
+    to_time: _Then | None,
+    **_: Any,
+) -> Setting:
+    beside: list[str] = []
+    if from_file is not None:
+        beside += ["--actor", actor] if actor is not None else []
+        for name, value in metadata.items():
+            beside += ["--meta", f"{name}={value}"]
+    times = [] if to_time is None else [f"--to-time {to_time.typed} is {show_time(to_time.at)}"]
+    return Setting(
+        place=Place.of(target, context),
+        file=from_file or export,
+        beside=tuple(beside),
+        times=tuple(times),
+    )
 
 
 def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
     if len(plan.resets) != 1:
         raise click.UsageError("--expect-version is for one cursor; a plan in a file has all.")
-    expecting = ResetPlan((attrs.evolve(plan.resets[0], version=version),))
-    expecting.check(book)
-    return expecting
+    ResetPlan((attrs.evolve(plan.resets[0], version=version, head=None),)).check(book)
+    return plan

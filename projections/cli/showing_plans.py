@@ -20,19 +20,28 @@ __all__ = ["Setting", "confirm", "show_plan"]
 
 @attrs.frozen(kw_only=True)
 class Setting:
-    """What a plan was made in: who made it, for which ledger, and what a time came to."""
+    """What stands around a plan: its ledger, its file, and what the times that were typed came to.
 
-    actor: str
+    `beside` are the options that were given beside a plan from a file.
+    """
+
     place: Place
+    file: Path | None = None
+    beside: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
 
-    def say(self) -> None:
+    def say(self, plan: ResetPlan) -> None:
         """Say it beside the plan."""
         for time in self.times:
             click.echo(visible(time), err=True)
+        at = f" at {codec.show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
         click.echo(
-            f"planned by {visible(self.actor)} for the ledger {visible(self.place.shown)}", err=True
+            f"planned by {visible(plan.planned_by) or 'nobody named'}{at} for the ledger "
+            f"{visible(self.place.shown)}",
+            err=True,
         )
+        if plan.digest:
+            click.echo(f"digest of the plan: {plan.digest}", err=True)
 
 
 def confirm(plan: ResetPlan, setting: Setting) -> bool:
@@ -51,24 +60,24 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
         _show_text(plan)
-    setting.say()
+    setting.say(plan)
     click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def show_plan(plan: ResetPlan, form: Form | None, setting: Setting, file: Path | None) -> None:
-    """Show the plan, and how to do it; `file` is where it is kept."""
+def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
+    """Show the plan, and how to do it."""
     if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
-        resets = [codec.loads(line) for line in plan.lines()]
+        resets = [reset.plain for reset in plan.resets]
         show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
     else:
         _show_text(plan)
-    setting.say()
+    setting.say(plan)
     command: str | None = None
-    if file is not None:
-        command = to_apply(setting.place, file)
+    if setting.file is not None:
+        command = to_apply(setting.place, setting.file, setting.beside)
     elif len(plan.resets) == 1:
-        command = to_reset(setting.place, plan.resets[0], actor=setting.actor)
+        command = to_reset(setting.place, plan.resets[0], actor=plan.planned_by)
     if command is None:
         click.echo(
             "Nothing was changed. To do exactly this, keep the plan: run this again with "
