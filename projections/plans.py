@@ -21,7 +21,7 @@ from ledger import (
     codec,
     fields,
 )
-from projections import goals, identity, plan_files
+from projections import files, goals, identity, plan_files
 from projections.cursors import Moment
 from projections.goals import ImpossiblePlanError
 from projections.identity import LedgerMark
@@ -193,12 +193,15 @@ class ResetPlan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a file: a header, and one JSON object a reset; an old one is replaced.
 
+        Only its owner may read the file, and it is written whole or not at all. What is no plain
+        file, and a database, is never written over.
+
         The header has a digest over all of it, so that `load` notices what is changed. Whoever
         means to deceive can compute it anew: it is no signature.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
         """
-        Path(path).write_text("".join(f"{line}\n" for line in self.lines()), "utf-8")
+        files.write(path, "".join(f"{line}\n" for line in self.lines()).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ResetPlan:

@@ -81,6 +81,11 @@ class Target:
                 re.sub("^target ", f"{self.name} ", str(error))
             ) from error
 
+    @property
+    def file(self) -> str | None:
+        """The path of its file; None if it has none of its own."""
+        return None if is_postgres(self.path) else self.path
+
     def _look_for_a_ledger(self) -> None:
         if is_postgres(self.path):
             there, place = postgres().look(self.path)

@@ -31,6 +31,7 @@ from ledger.cli.writing import (
     version_option,
 )
 from ledger.codec import show_time, visible
+from projections import files
 from projections.cli.choosing import Choice, choice
 from projections.cli.printed_commands import Place
 from projections.cli.showing_plans import Setting, confirm, show_plan
@@ -150,6 +151,8 @@ def reset(
         _check(chosen, every=every, new=new, **given)
     if yes and not execute:
         raise click.UsageError("--yes says that it may be done; that takes --execute, too.")
+    if export is not None:
+        files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
     with target.open(actor=actor, make=execute and new) as book:
         plan = _plan(book, chosen, planner, new=new, **given)
