@@ -19,6 +19,8 @@ from ledger import InvalidCursorError
 __all__ = ["check", "write"]
 
 _PRIVATE = 0o600
+# How Linux names a file that has no name.
+_BY_NUMBER = Path("/proc/self/fd")
 # Beside a database of SQLite, and as much a part of it.
 _BESIDE = ("", "-wal", "-shm", "-journal")
 # How a database begins, its write-ahead log in either byte order, and its rollback journal.
@@ -100,7 +102,7 @@ def _new_file(folder: int, name: str) -> Iterator[int]:
 
     Where the system can do that, it has no name before: a kill leaves nothing behind.
     """
-    nameless = getattr(os, "O_TMPFILE", 0)
+    nameless = getattr(os, "O_TMPFILE", 0) if _BY_NUMBER.exists() else 0
     file = -1
     if nameless:
         # Not every file system has it.
@@ -115,7 +117,7 @@ def _new_file(folder: int, name: str) -> Iterator[int]:
         os.fchmod(file, _PRIVATE)
         yield file
         if not named:
-            os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=folder, follow_symlinks=True)
+            os.link(_BY_NUMBER / str(file), name, dst_dir_fd=folder, follow_symlinks=True)
     finally:
         os.close(file)
 

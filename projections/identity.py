@@ -22,17 +22,21 @@ __all__ = ["LedgerMark", "check", "head"]
 
 @attrs.frozen(kw_only=True)
 class LedgerMark:
-    """What a ledger is known by: its first entry. A copy of it is known by the same."""
+    """What a ledger is known by: its id, and its first entry; None and None while it has none.
 
-    position: int
-    digest: bytes
+    On SQLite the id is empty: a ledger and its copies are known by the same.
+    """
+
+    id: str
+    position: int | None
+    digest: bytes | None
 
     @classmethod
-    def of(cls, book: Ledger) -> LedgerMark | None:
-        """Return the mark of a ledger, or None while it has no entries."""
+    def of(cls, book: Ledger) -> LedgerMark:
+        """Return the mark of a ledger."""
         for entry in book.entries(EntryQuery(limit=1)):
-            return cls(position=entry.position, digest=entry.digest)
-        return None
+            return cls(id=book.identity(), position=entry.position, digest=entry.digest)
+        return cls(id=book.identity(), position=None, digest=None)
 
     @classmethod
     def of_plain(cls, plain: object) -> LedgerMark | None:
@@ -42,12 +46,19 @@ class LedgerMark:
         """
         if plain is None:
             return None
-        if not isinstance(plain, dict) or plain.keys() != {"position", "digest"}:
-            raise InvalidCursorError("ledger, in the header of a plan, has position and digest.")
+        if not isinstance(plain, dict) or plain.keys() != {"id", "position", "digest"}:
+            raise InvalidCursorError("ledger, in a plan, must have id, position and digest.")
+        position, digest = plain["position"], plain["digest"]
         return cls(
-            position=fields.sequence(plain["position"], "position", least=0),
-            digest=read_digest(plain["digest"], "digest"),
+            id=fields.text(plain["id"], "id"),
+            position=fields.counter(position, "position"),
+            digest=None if digest is None else read_digest(digest, "digest"),
         )
+
+    def is_of(self, book: Ledger) -> bool:
+        """Say whether `book` can be this ledger. What was empty may have a first entry by now."""
+        there = LedgerMark.of(book)
+        return self.id == there.id and self.digest in (None, there.digest)
 
 
 def head(book: Ledger, key: CursorKey, version: int) -> bytes | None:
@@ -61,10 +72,9 @@ def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset])
 
     Raises DivergedError.
     """
-    if mark is not None and LedgerMark.of(book) != mark:
+    if mark is not None and not mark.is_of(book):
         raise DivergedError(
-            "the plan was made for another ledger: this one does not begin with the same entry. "
-            "Name the ledger that it was made for, or plan anew."
+            "the plan was made for another ledger than this one. Name that one, or plan anew."
         )
     for reset in resets:
         # One that is not at the version yet is refused by the append, under the cursor's lock.
@@ -72,7 +82,7 @@ def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset])
         if there is not None and there != reset.head:
             raise DivergedError(
                 f"{reset.key} came to version {reset.version} by another history than that of the "
-                "plan, so this is another ledger. Name the one that it was made for, or plan anew."
+                "plan, so this is another ledger. Name that one, or plan anew."
             )
 
 

@@ -59,7 +59,7 @@ EDITS: dict[str, Edit] = {
     "another planner": said("planned_by", "omar"),
     "another time": said("planned_at", "2026-05-05T16:00:00Z"),
     "no ledger": said("ledger", None),
-    "another ledger": said("ledger", {"position": 2, "digest": "00" * 32}),
+    "another ledger": said("ledger", {"id": "", "position": 2, "digest": "00" * 32}),
     "another count": said("resets", 2),
     "the digest of something else": said("digest", "00" * 32),
     "no digest": said("digest", None),

@@ -231,8 +231,9 @@ def test_a_plan_is_not_coerced(full: Ledger, name: str, value: object) -> None:
         ("planned_at", "2026-05-05"),
         ("ledger", 7),
         ("ledger", {"position": 1}),
-        ("ledger", {"position": "1", "digest": "00" * 32}),
-        ("ledger", {"position": 1, "digest": "0"}),
+        ("ledger", {"id": "", "position": "1", "digest": "00" * 32}),
+        ("ledger", {"id": "", "position": 1, "digest": "0"}),
+        ("ledger", {"id": 7, "position": 1, "digest": "00" * 32}),
         ("more", 7),
     ],
 )
