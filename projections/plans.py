@@ -48,7 +48,8 @@ class ResetPlan:
     planned_by: str = attrs.field(default="", kw_only=True)
     planned_at: datetime | None = attrs.field(default=None, kw_only=True)
     ledger: LedgerMark | None = attrs.field(default=None, kw_only=True)
-    digest: str = attrs.field(default="", kw_only=True, eq=False)
+    # Not for whoever makes another plan of this one: it would no longer be the plan in the file.
+    digest: str = attrs.field(default="", init=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         fields.set_field(self, "planned_by", fields.text(self.planned_by, "planned_by"))
@@ -186,7 +187,7 @@ class ResetPlan:
                 )
             fields.metadata({**taken, **metadata})
             resets.append(attrs.evolve(reset, metadata={**reset.metadata, **metadata}))
-        return attrs.evolve(self, resets=tuple(resets))
+        return attrs.evolve(self, resets=tuple(resets))._with(self.digest)
 
     # --- keeping it ---
 
@@ -239,7 +240,7 @@ class ResetPlan:
                 made.append(PlannedReset.of_plain(plain))
             except InvalidCursorError as error:
                 raise InvalidCursorError(f"line {number} is no planned reset: {error}") from None
-        return cls(tuple(made), digest=digest, **_said(header))
+        return cls(tuple(made), **_said(header))._with(digest)
 
     # --- doing it ---
 
@@ -273,6 +274,10 @@ class ResetPlan:
             attrs.evolve(reset.request, actor=actor, metadata={**reset.metadata, **marks})
             for reset in plan.resets
         )
+
+    def _with(self, digest: str) -> ResetPlan:
+        fields.set_field(self, "digest", digest)
+        return self
 
     def _marks(self, digest: str) -> dict[str, str]:
         """Return what the entries of a plan with this digest are marked with; nothing without."""

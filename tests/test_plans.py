@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from conftest import JOBS, ORDERS, Clock
 from hypothesis import assume, given, settings
@@ -53,6 +54,17 @@ def test_a_plan_is_looked_at_kept_read_and_applied(full: Ledger, tmp_path: Path)
     with pytest.raises(ledger.VersionConflictError):
         plan.check(full)
     assert jobs.metadata["batch"]
+
+
+def test_a_plan_made_of_one_that_was_read_is_no_longer_the_one_in_the_file(full: Ledger) -> None:
+    plan = ResetPlan.of_lines(ResetPlan.make(full, [ORDERS], to=1, reason="x").lines())
+    assert plan.digest
+    assert plan.adding({"ticket": "7"}).digest == plan.digest
+    other = attrs.evolve(plan, resets=(attrs.evolve(plan.resets[0], sequence=2),))
+    other.apply(full)
+    [made] = resets(full)
+    assert made.sequence == 2
+    assert "plan" not in made.metadata
 
 
 def test_the_file_of_a_plan_says_what_will_happen(full: Ledger) -> None:

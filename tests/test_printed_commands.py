@@ -16,8 +16,6 @@ from ledger import CursorKey
 
 __all__ = ["run"]  # The fixture.
 
-BOTH = True
-
 HOSTILE = 'it\'s "lost"; $(touch gone) `touch gone` \\ & | * ~ ! # € \t'.strip()
 
 
@@ -145,15 +143,14 @@ def test_where_a_ledger_is_gone_it_makes_none(run: Run, path: Path) -> None:
 
 
 def test_the_plan_says_what_the_time_is_and_who_planned_it_for_which_ledger(
-    full: Run, target: str, kind: str
+    full: Run, target: str
 ) -> None:
     for form in ("--table", "--jsonl", "--json"):
         said = full("reset", *OWNER, "--to-time", "0s", "--reason", "x", "--actor", "ines", form)
         time, planned, *_ = said.stderr.splitlines()
         assert time.startswith("--to-time 0s is 20")
         assert planned.startswith("planned by ines for the ledger ")
-        if kind == "sqlite":
-            assert planned.endswith(f"the ledger {target}")
+        assert planned.endswith(f"the ledger {target}")
 
 
 @pytest.mark.parametrize("chosen", [("--stream", "orders"), ("--all",), OWNER])
