@@ -28,6 +28,7 @@ def full(run: Run) -> Run:
 TYPED = {
     ("orders", "webhooks"): "Did you mean webhooks orders?",
     ("webhook", "order"): "Did you mean webhooks orders?",
+    ("order", "webhook"): "Did you mean webhooks orders?",
     ("WebHooks", "Orders"): "Did you mean webhooks orders?",
     ("mailer", "orders"): "Did you mean mailer orders eu?",
     ("eu", "mailer", "orders"): "Did you mean mailer orders eu?",

@@ -86,8 +86,7 @@ def _rearranged(book: Ledger, key: CursorKey) -> Iterator[CursorKey]:
 def _near(book: Ledger, key: CursorKey) -> list[CursorKey]:
     """Return the cursors whose names are most like that of `key`, the likest first."""
     until = time.monotonic() + LOOKED_AT_S
-    matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(_compared(key))
+    matchers = [SequenceMatcher(None, "", said, autojunk=False) for said in _compared(key)]
     near: dict[CursorKey, float] = {}
     for query in (
         CursorQuery(stream_name=key.stream_name, limit=LOOKED_AT_MAX),
@@ -97,15 +96,26 @@ def _near(book: Ledger, key: CursorKey) -> list[CursorKey]:
         for cursor in book.cursors(query):
             if time.monotonic() > until:
                 break
-            matcher.set_seq1(_compared(cursor.key))
-            bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
-            if all(bound() >= NEAR for bound in bounds):
-                near[cursor.key] = matcher.ratio()
+            alike = max(map(_ratio, matchers, _compared(cursor.key)))
+            if alike >= NEAR:
+                near[cursor.key] = alike
     return heapq.nlargest(SHOWN_MAX, near, key=near.__getitem__)
 
 
-def _compared(key: CursorKey) -> str:
-    return str(key).casefold()[:CHARACTERS_MAX]
+def _compared(key: CursorKey) -> tuple[str, str]:
+    """Return a name as it is compared: in its own order, and in one that all orders have."""
+    parts = [part for part in (key.consumer_id, key.stream_name, key.subject_id) if part]
+    orders = ("/".join(parts), "/".join(sorted(parts)))
+    first, second = (said.casefold()[:CHARACTERS_MAX] for said in orders)
+    return first, second
+
+
+def _ratio(matcher: SequenceMatcher[str], said: str) -> float:
+    """Return how much `said` is like what the matcher has, from 0 to 1; 0 if it is not near."""
+    matcher.set_seq1(said)
+    # Each is an upper bound of the next, and cheaper.
+    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return matcher.ratio() if all(bound() >= NEAR for bound in bounds) else 0.0
 
 
 def _is_there(book: Ledger, key: CursorKey) -> bool:

@@ -53,9 +53,9 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
     what = "1 cursor" if count == 1 else f"{count:,} cursors"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError(
-            f"--execute would reset {what} as nobody was shown, and there is nobody to ask. Run it "
-            "without --execute, look at the plan, and run the command that it prints; or give "
-            "--yes."
+            f"--execute would reset {what} by a plan that nobody was shown, and there is nobody "
+            "to ask. Run it without --execute, look at the plan, and run the command that it "
+            "prints; or give --yes."
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
