@@ -146,6 +146,10 @@ class Ledger:
         """
         return self._store.horizon()
 
+    def identity(self) -> str:
+        """Return what tells this ledger from all others, copies included; empty on SQLite."""
+        return self._store.identity()
+
     # --- writing ---
 
     def advance(

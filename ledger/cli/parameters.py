@@ -83,6 +83,11 @@ class Target:
             )
         return watch.over(book) if make else book
 
+    @property
+    def file(self) -> str | None:
+        """The path of its file; None if it has none of its own."""
+        return None if targets.is_postgres(self.path) else self.path
+
     def _look_for_a_ledger(self) -> None:
         if targets.is_postgres(self.path):
             there, place = postgres().look(self.path)
@@ -122,7 +127,8 @@ def _other_target(context: click.Context, parameter: click.Parameter, path: str 
     context.meta[_DB] = path
     target = context.find_object(Target)
     if target is not None:
-        context.obj = attrs.evolve(target, path=path)
+        # The group knows it, too: it may have to look again for what was not found.
+        context.obj = context.find_root().obj = attrs.evolve(target, path=path)
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ import click
 from click.exceptions import Abort, Exit
 
 from ledger import codec, errors, targets
-from ledger.cli import streams
+from ledger.cli import names, streams
 from ledger.cli.interrupts import Watch
 from ledger.cli.parameters import (
     EXIT_BUG,
@@ -25,6 +25,7 @@ from ledger.cli.parameters import (
     EXIT_REFUSED,
     EXIT_UNTOLD,
     EXIT_USAGE,
+    Target,
 )
 
 __all__ = ["Commands"]
@@ -114,7 +115,10 @@ class Commands(click.Group):
                 _say(f"interrupted; {watch.account}.")
             return EXIT_INTERRUPTED
         except errors.LedgerError as error:
-            _say(_as_typed(str(error)))
+            said = _as_typed(str(error))
+            if isinstance(error, errors.CursorNotFoundError) and isinstance(ctx.obj, Target):
+                said += names.suggestion(ctx.obj.open, error.key)
+            _say(said)
             return next(code for kind, code in _EXITS if isinstance(error, kind))
         except click.ClickException as error:
             raise _showable(error) from None

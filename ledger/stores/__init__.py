@@ -97,6 +97,9 @@ class Reader(Protocol):
     def horizon(self) -> Horizon:
         """Give how far the log is settled."""
 
+    def identity(self) -> str:
+        """Return what tells this ledger from all others; empty where it has no id."""
+
     def snapshot(self) -> AbstractContextManager[Log]:
         """Hold the log still for a check."""
 

@@ -57,6 +57,10 @@ class Connections(Protocol):
     def hold(self) -> AbstractContextManager[Log]:
         """Lend the whole log as of one moment."""
 
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from all others; empty where it has no id."""
+
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
 
@@ -116,6 +120,10 @@ class PagedStore:
     def horizon(self) -> Horizon:
         """Give how far the log is settled."""
         return self.connections.read(lambda session: session.horizon())
+
+    def identity(self) -> str:
+        """Return what tells this ledger from all others; empty where it has no id."""
+        return self.connections.identity
 
     def snapshot(self) -> AbstractContextManager[Log]:
         """Hold the log still for a check."""

@@ -42,6 +42,7 @@ class Borrowed:
             )
         if not isinstance(connection, psycopg.Connection):
             raise not_to_be_lent(connection, "psycopg.Connection", place)
+        self.identity = ledger_id
         self._place = place
         try:
             self._session = PostgresSession(connection, statements(schema), lent=True)

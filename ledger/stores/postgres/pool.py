@@ -108,7 +108,7 @@ class Pool:
             with address.connect() as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
-                self._ledger_id = migrations.ledger_id(connection, address.schema)
+                self.identity = migrations.ledger_id(connection, address.schema)
         except psycopg.Error as error:
             raise translated(error, self._place) from error
         self._pool = psycopg_pool.ConnectionPool(
@@ -182,7 +182,7 @@ class Pool:
             connection,
             schema=self._address.schema,
             place=self._place,
-            ledger_id=self._ledger_id,
+            ledger_id=self.identity,
         )
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 class Borrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
+    identity = ""
+
     def __init__(self, connection: sqlite3.Connection, path: str, watch: Watch) -> None:
         if connection.text_factory is not str:
             raise InvalidCursorError(

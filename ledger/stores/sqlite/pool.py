@@ -45,6 +45,8 @@ NOTICEABLE = 0.9
 class Pool:
     """Connections of our own to one file, as many as are in use at once; one to memory."""
 
+    identity = ""  # A file is told by its place.
+
     def __init__(self, path: str, *, durability: str, busy_timeout_s: float) -> None:
         self._path = path
         self._durability = durability
