@@ -20,18 +20,20 @@ from ledger.errors import (
     VersionConflictError,
 )
 from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
+from ledger.findings import Anomaly, Compared, Fault, FaultKind, Standing, Verification
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.rules import fold
 from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.stores import Horizon, Waiting
-from ledger.verification import Fault, Verification
 
 __all__ = [
     "ActorRequiredError",
     "AdvanceCursor",
+    "Anomaly",
     "BrokenChainError",
     "Checkpoint",
+    "Compared",
     "Copied",
     "Cursor",
     "CursorAdvanced",
@@ -45,6 +47,7 @@ __all__ = [
     "ErrorRecorded",
     "Event",
     "Fault",
+    "FaultKind",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
@@ -59,6 +62,7 @@ __all__ = [
     "ResetReasonRequiredError",
     "SchemaVersionError",
     "StaleEpochError",
+    "Standing",
     "StorageError",
     "UnknownOutcomeError",
     "Verification",

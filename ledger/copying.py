@@ -64,7 +64,7 @@ def _checkpoint(store: Store) -> Checkpoint:
 
 def _compare(source: Store, there: Checkpoint) -> None:
     with source.snapshot() as log:
-        beginning = chain.checkpoint(log.digests(), entries=there.entries)
+        beginning = chain.checkpoint(log.leaves(), entries=there.entries)
     if beginning != there:
         raise DivergedError(
             f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "

@@ -9,7 +9,8 @@ import attrs
 
 from ledger.chain import STATE
 from ledger.codec import Row
-from ledger.verification import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Fault, Log, paired
+from ledger.findings import Fault
+from ledger.following import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Log, paired
 
 __all__ = ["Rebuild", "Repairable", "rebuild"]
 

@@ -19,10 +19,10 @@ from ledger.copying import Copied
 from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
+from ledger.findings import Verification
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Horizon, sqlite
-from ledger.verification import Verification
 from ledger.writer import Writer
 
 if TYPE_CHECKING:
@@ -316,22 +316,19 @@ class Ledger:
 
     def verify(
         self,
-        against: Checkpoint | None = None,
+        against: Checkpoint | Iterable[Checkpoint] | None = None,
         *,
         progress: Callable[[int], None] | None = None,
     ) -> Verification:
-        """Check every chain, and every stored cursor against the fold of its entries.
+        """Check the tables, every chain, and every stored cursor against the fold of its entries.
 
-        All faults are reported. With `against`, a checkpoint that was kept, the entries under it
-        must still be the same ones, in the same order. `progress` is told now and then how many
-        entries were checked.
+        All faults are reported. With `against`, checkpoints that were kept, the entries under each
+        must still be the same ones, in the same order; all are checked in one pass. `progress` is
+        told now and then how many entries were checked.
         """
-        if against is not None and not isinstance(against, Checkpoint):
-            raise InvalidCursorError(
-                f"against must be a Checkpoint, not {fields.kind(against)}; see Ledger.checkpoint."
-            )
+        kept = _checkpoints(against)
         with self._store.snapshot() as log:
-            return verification.verify(log, against=against, progress=progress)
+            return verification.verify(log, against=kept, progress=progress)
 
     def checkpoint(self) -> Checkpoint:
         """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
@@ -453,6 +450,20 @@ def postgres() -> ModuleType:
             f"pip install 'cursor-ledger[postgres]' ({error})."
         ) from error
     return postgres
+
+
+def _checkpoints(against: object) -> list[Checkpoint]:
+    if against is None:
+        return []
+    kept = [against] if isinstance(against, Checkpoint) else against
+    if isinstance(kept, Iterable):
+        kept = list(kept)
+        if all(isinstance(each, Checkpoint) for each in kept):
+            return kept
+    raise InvalidCursorError(
+        f"against must be a Checkpoint, or several, not {fields.kind(against)}; "
+        "see Ledger.checkpoint."
+    )
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

@@ -1,306 +1,232 @@
-"""The check of the evidence: every chain, and every stored cursor against its entries."""
+"""The check of the evidence: the tables, every chain, every stored cursor, and what was kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Protocol, TypeAlias
+from datetime import timedelta
+from typing import TypeAlias
 
 import attrs
 
-from ledger import codec, rules
-from ledger.chain import GENESIS, STATE, Checkpoint, Head, checkpoint, digest
-from ledger.codec import Row
-from ledger.cursor import Cursor
+from ledger.chain import Checkpoint, Tree
 from ledger.errors import BrokenChainError
+from ledger.findings import Anomaly, Compared, Fault, FaultKind, Standing, Verification
+from ledger.following import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Log, StoredHead, paired
 
-__all__ = [
-    "FAULTS_MAX",
-    "Chain",
-    "Fault",
-    "Log",
-    "StoredHead",
-    "Verification",
-    "paired",
-    "settled",
-    "verify",
-]
+__all__ = ["ANOMALIES_MAX", "CLOCK_SLACK", "settled", "verify"]
 
-FAULTS_MAX = 10_000
-"""So many faults are listed; past them they are only counted, to bound the memory."""
+ANOMALIES_MAX = 1_000
+"""So many anomalies are listed."""
 
-PROGRESS_ENTRIES = 10_000
+CLOCK_SLACK = timedelta(seconds=60)
+"""Neighbours in the log may be recorded so far apart, against their order, and nobody is told.
 
-StoredHead: TypeAlias = tuple[int, str, Row]
-"""A stored cursor, unread: its id, its key as text, its state in the order of `STATE`."""
+Machines have clocks that differ, and a caller's transaction may wait for a lock.
+"""
 
-
-class Log(Protocol):
-    """What a check reads, all of it as of one moment."""
-
-    def heads(self) -> Iterator[StoredHead]:
-        """Give every stored cursor, by id."""
-
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Give (cursor id, row) of every entry, by cursor id and then version."""
-
-    def digests(self) -> Iterator[tuple[int, bytes]]:
-        """Give (position, digest) of every entry, by position."""
-
-    def settled(self) -> int:
-        """Give the position up to which nothing can come any more that is not there."""
-
-
-@attrs.frozen(kw_only=True)
-class Fault:
-    """One thing that is wrong, and where.
-
-    `kind` is one of
-
-    - `edited`: the digest does not fit what the entry says;
-    - `missing`: entries before this one are gone, or all those of a stored cursor;
-    - `order`: positions or times run against the versions;
-    - `law`: the law does not allow the event there;
-    - `unreadable`: the row holds no entry;
-    - `cursor`: a stored cursor is not the fold of its entries;
-    - `orphan`: entries without a stored cursor;
-    - `index`: the table and its index disagree;
-    - `checkpoint`: the entries under a checkpoint are no longer the same;
-    - `more`: faults past `FAULTS_MAX`, counted in `detail`.
-    """
-
-    kind: str
-    place: str
-    position: int | None = None
-    version: int | None = None
-    detail: str
-
-    def __str__(self) -> str:
-        where = self.place if self.position is None else f"position {self.position}, {self.place}"
-        return f"{self.kind}: {where}: {self.detail}"
-
-
-@attrs.frozen(kw_only=True)
-class Verification:
-    """What was found in so many entries and stored cursors; `checkpoint` is over those entries."""
-
-    entries: int
-    cursors: int
-    faults: tuple[Fault, ...]
-    checkpoint: Checkpoint
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.faults
+Progress: TypeAlias = Callable[[int], None]
 
 
 def verify(
-    log: Log,
-    *,
-    against: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    log: Log, *, against: Sequence[Checkpoint] = (), progress: Progress | None = None
 ) -> Verification:
     """Check `log`, and report all faults rather than the first.
 
-    With `against`, a checkpoint taken earlier, the entries under it must still be the same ones.
+    The entries under each checkpoint in `against` must still be the same ones, in the same order.
     `progress` is told now and then how many entries were checked. Memory does not grow with the
     log.
     """
-    listed: list[Fault] = []
-    faults = entries = cursors = 0
-    for count, found in _faults(log):
-        if progress is not None and count[0] // PROGRESS_ENTRIES > entries // PROGRESS_ENTRIES:
-            progress(count[0])
-        entries, cursors = count
-        if found is not None:
-            faults += 1
-            if len(listed) < FAULTS_MAX:
-                listed.append(found)
-    counted: list[int] = [0]
-    whole = checkpoint(settled(log, counted))
-    if counted[0] != entries:
-        detail = f"the table has {counted[0]:,} entries, its index by cursor {entries:,}"
-        listed.append(Fault(kind="index", place="the log", detail=detail))
-    if against is not None and checkpoint(log.digests(), entries=against.entries) != against:
+    found = _Found()
+    found.add_all(log.structure())
+    entries, cursors = _check_chains(log, found, progress)
+    order = _Order(log.settled(), against)
+    found.add_all(order.follow(log))
+    if order.tree.entries != entries:
+        detail = f"the table has {order.tree.entries:,} entries, its index by cursor {entries:,}"
+        found.add(Fault(kind=FaultKind.INDEX, place="the log", detail=detail))
+    whole = order.settled or order.tree.checkpoint()
+    if order.tree.entries and not whole.entries:
         detail = (
-            f"the first {against.entries:,} entries are not those of the checkpoint: some were "
-            "changed, removed, added, or put in another order"
+            "an open transaction may still append before the first entry, so no checkpoint covers "
+            "what is there; verify again when it has ended"
         )
-        listed.append(
-            Fault(kind="checkpoint", place="the log", position=against.position, detail=detail)
-        )
-    if faults > FAULTS_MAX:
-        detail = f"{faults - FAULTS_MAX:,} more faults are not listed"
-        listed.append(Fault(kind="more", place="the log", detail=detail))
-    return Verification(entries=entries, cursors=cursors, faults=tuple(listed), checkpoint=whole)
+        found.add(Fault(kind=FaultKind.UNSETTLED, place="the log", detail=detail))
+    compared = tuple(order.compare(kept) for kept in against)
+    vouched = max(
+        (each.checkpoint.entries for each in compared if each.standing is Standing.KEPT), default=0
+    )
+    found.add_all(_lost(compared))
+    return Verification(
+        entries=entries,
+        cursors=cursors,
+        faults=found.all(),
+        checkpoint=whole,
+        anomalies=tuple(order.anomalies),
+        against=compared,
+        unsettled=order.tree.entries - whole.entries,
+        unvouched=max(0, order.tree.entries - vouched),
+    )
 
 
-def settled(log: Log, counted: list[int] | None = None) -> Iterator[tuple[int, bytes]]:
-    """Give (position, digest) of the entries that a checkpoint is over; count all in `counted`.
+def settled(log: Log) -> Iterator[tuple[int, bytes]]:
+    """Return (position, digest) of the entries that a checkpoint is over.
 
-    What is appended before a checkpoint would make it untrue, so it is not over those behind which
-    something may still come.
+    What is appended before a checkpoint would make it untrue, so it does not cover entries that
+    something may still come in front of.
     """
     until = log.settled()
-    for position, leaf in log.digests():
-        if counted is not None:
-            counted[0] += 1
-        if position <= until:
-            yield position, leaf
+    return ((position, leaf) for position, leaf, _ in log.leaves() if position <= until)
 
 
-def _faults(log: Log) -> Iterator[tuple[tuple[int, int], Fault | None]]:
-    """Go through the chains beside the stored cursors; give ((entries, cursors) so far, fault)."""
+@attrs.define
+class _Found:
+    """The faults so far; past `FAULTS_MAX` they are only counted."""
+
+    _listed: list[Fault] = attrs.field(factory=list)
+    _count: int = 0
+
+    def add(self, fault: Fault) -> None:
+        self._count += 1
+        if len(self._listed) < FAULTS_MAX:
+            self._listed.append(fault)
+
+    def add_all(self, faults: Iterable[Fault | None]) -> None:
+        """Add each one; where the database finds its own file damaged, that, and no more."""
+        try:
+            for fault in faults:
+                if fault is not None:
+                    self.add(fault)
+        except BrokenChainError as error:
+            self.add(Fault(kind=FaultKind.DAMAGED, place=error.place, detail=error.fault))
+
+    def all(self) -> tuple[Fault, ...]:
+        if self._count <= FAULTS_MAX:
+            return tuple(self._listed)
+        detail = f"{self._count - FAULTS_MAX:,} more faults are not listed"
+        return (*self._listed, Fault(kind=FaultKind.MORE, place="the log", detail=detail))
+
+
+# --- by cursor ---
+
+
+def _check_chains(log: Log, found: _Found, progress: Progress | None) -> tuple[int, int]:
+    """Follow every chain beside its stored cursor; return the number of entries and cursors."""
     entries = cursors = 0
-    for head, rows in paired(log):
-        if head is None:
-            for nth, row in enumerate(rows):
+
+    def faults() -> Iterator[Fault | None]:
+        nonlocal entries, cursors
+        for head, rows in paired(log):
+            chain = Chain(place=head[1] if head else "no cursor")
+            cursors += head is not None
+            seen = 0
+            for seen, row in enumerate(rows, 1):
                 entries += 1
-                yield (entries, cursors), _orphan(row) if nth == 0 else None
-            continue
-        cursors += 1
-        chain = Chain(place=head[1])
-        for row in rows:
-            entries += 1
-            for fault in chain.follow(row):
-                yield (entries, cursors), fault
-            if entries % PROGRESS_ENTRIES == 0:
-                yield (entries, cursors), None
-        yield (
-            (entries, cursors),
-            chain.compare(head[2]) if chain.version else _without_entries(head),
-        )
+                if progress is not None and entries % PROGRESS_ENTRIES == 0:
+                    progress(entries)
+                if head is not None:
+                    yield from chain.follow(row)
+                elif seen == 1:
+                    yield _orphan(row[0])
+            if head is not None:
+                yield chain.compare(head[2]) if seen else _without_entries(head)
 
-
-def paired(log: Log) -> Iterator[tuple[StoredHead | None, Iterable[Row]]]:
-    """Give every stored cursor with its entries, which may be none, and entries without a cursor.
-
-    The entries of one are to be read before the next one is asked for.
-    """
-    heads = log.heads()
-    head = next(heads, None)
-    for cursor_id, group in groupby(log.rows(), key=itemgetter(0)):
-        while head is not None and head[0] < cursor_id:
-            yield head, ()
-            head = next(heads, None)
-        rows = (row for _, row in group)
-        if head is not None and head[0] == cursor_id:
-            yield head, rows
-            head = next(heads, None)
-        else:
-            yield None, rows
-    while head is not None:
-        yield head, ()
-        head = next(heads, None)
+    found.add_all(faults())
+    return entries, cursors
 
 
 def _without_entries(head: StoredHead) -> Fault:
     detail = "a cursor is stored, but no entry of it is in the log"
-    return Fault(kind="missing", place=head[1], detail=detail)
+    return Fault(kind=FaultKind.MISSING, place=head[1], detail=detail)
 
 
-def _orphan(row: Row) -> Fault:
+def _orphan(position: int) -> Fault:
     detail = "this entry, and all of the same cursor, have no stored cursor"
-    return Fault(
-        kind="orphan", place="no cursor", position=row[0], version=row[_VERSION], detail=detail
-    )
+    return Fault(kind=FaultKind.ORPHAN, place="no cursor", position=position, detail=detail)
 
 
-@attrs.define(kw_only=True)
-class Chain:
-    """The entries of one cursor, followed one by one."""
+# --- by position ---
 
-    place: str
-    cursor: Cursor | None = None
-    version: int = 0
-    position: int = 0
-    recorded_at: int = 0
-    digest: bytes = GENESIS
-    sound: bool = True
-    """Whether no fault was found yet."""
-    known: bool = True
-    """Whether the cursor is known to be right, so that the law can be held against what follows."""
 
-    @property
-    def state(self) -> Row | None:
-        """What the entries make of the cursor, in the order of `STATE`; None if there are none."""
-        if self.cursor is None:
-            return None
-        return Head(
-            cursor_id=None, cursor=self.cursor, recorded_at=self.recorded_at, digest=self.digest
-        ).state
+class _Order:
+    """The entries in order of position: their tree, and what it is at each size that matters."""
 
-    def follow(self, row: Row) -> Sequence[Fault]:
-        """Check the next entry; what is wrong with it is not held against the ones after it."""
-        faults: list[Fault] = []
-        known, self.known = self.known, True
-        position, version, recorded_at = row[0], row[_VERSION], row[_RECORDED_AT]
-        if version != self.version + 1:
-            known = False
-            detail = f"version {version} follows version {self.version}"
-            faults.append(self._fault(row, "missing", detail))
+    def __init__(self, until: int, against: Iterable[Checkpoint]) -> None:
+        self.tree = Tree()
+        self.settled: Checkpoint | None = None
+        self.anomalies: list[Anomaly] = []
+        self._until = until
+        self._sizes = {kept.entries for kept in against}
+        self._at: dict[int, Checkpoint] = {0: self.tree.checkpoint()}
+
+    def follow(self, log: Log) -> Iterator[Fault]:
+        """Go through all entries; return positions that were given twice."""
+        tree, until, sizes = self.tree, self._until, self._sizes
+        last = latest = 0
+        for position, leaf, recorded_at in log.leaves():
+            if position == last:
+                detail = "another entry has the same position"
+                yield Fault(
+                    kind=FaultKind.POSITION, place="the log", position=position, detail=detail
+                )
+            if position > until and self.settled is None:
+                self.settled = tree.checkpoint()
+            tree.add(position, leaf)
+            if tree.entries in sizes:
+                self._at[tree.entries] = tree.checkpoint()
+            if type(recorded_at) is int:
+                if recorded_at < latest - _SLACK and tree.entries > 1:
+                    self._note(position, last, latest - recorded_at)
+                latest = recorded_at
+            last = position
+
+    def compare(self, kept: Checkpoint) -> Compared:
+        """Say how the log stands to a checkpoint that was kept."""
+        now = self._at.get(kept.entries)
+        if now == kept:
+            return Compared(checkpoint=kept, standing=Standing.KEPT)
+        last = self.tree.checkpoint()
+        if None not in (kept.first, last.first) and kept.first != last.first:
+            standing = Standing.OTHER
+            detail = (
+                "its first entry is another one: it is of another ledger, or this one was "
+                "rewritten from its first entry on"
+            )
+        elif now is None:
+            standing = Standing.CUT_OFF
+            detail = (
+                f"only {self.tree.entries:,} of its {kept.entries:,} entries are there: the log "
+                f"was cut off behind position {last.position}, or entries were removed"
+            )
         else:
-            # The digest of an entry behind a hole cannot be known: it covers the one before.
-            try:
-                fits = digest(self.digest, row[1:-1]) == row[-1]
-            except (TypeError, ValueError) as error:
-                faults.append(self._fault(row, "unreadable", f"it has no digest: {error}"))
-            else:
-                if not fits:
-                    detail = "its digest does not fit what it says"
-                    faults.append(self._fault(row, "edited", detail))
-        if position <= self.position:
-            detail = f"it stands before position {self.position}, which it follows by its version"
-            faults.append(self._fault(row, "order", detail))
-        try:
-            entry = codec.entry(row)
-        except BrokenChainError as error:
-            faults.append(self._fault(row, "unreadable", error.fault))
-        else:
-            if recorded_at < self.recorded_at:
-                detail = "it was recorded before the entry that it follows"
-                faults.append(self._fault(row, "order", detail))
-            if known and (objection := rules.objection(self.cursor, entry)):
-                faults.append(self._fault(row, "law", objection))
-            self.cursor = rules.adopt(self.cursor, entry)
-            self.recorded_at = recorded_at
-        self.version, self.position, self.digest = version, position, row[-1]
-        return faults
+            standing = Standing.CHANGED
+            detail = (
+                f"the first {kept.entries:,} entries are not those of the checkpoint: some were "
+                "changed, removed, added, or put in another order"
+            )
+        return Compared(checkpoint=kept, standing=standing, detail=detail)
 
-    def compare(self, state: Row) -> Fault | None:
-        """Compare the stored state with the fold of the entries that were followed."""
-        own = self.state
-        if own is None:
-            return None
-        # Behind a fault, the fold is worth no more than the chain: only its end is compared.
-        names = STATE if self.sound else ("version", "digest")
-        differing = [
-            f"{name} is {_shown(stored)}, by its entries {_shown(folded)}"
-            for name, stored, folded in zip(STATE, state, own, strict=True)
-            if stored != folded and name in names
-        ]
-        if not differing:
-            return None
-        return Fault(
-            kind="cursor",
-            place=self.place,
-            position=self.position,
-            version=self.version,
-            detail="the stored cursor is not what its entries make it: " + "; ".join(differing),
+    def _note(self, position: int, before: int, micros: int) -> None:
+        if len(self.anomalies) < ANOMALIES_MAX:
+            ago = timedelta(seconds=micros // 1_000_000)
+            detail = f"it was recorded {ago} before position {before}, behind which it stands"
+            self.anomalies.append(Anomaly(position=position, detail=detail))
+
+
+_SLACK = CLOCK_SLACK // timedelta(microseconds=1)
+
+
+def _lost(compared: Iterable[Compared]) -> Iterator[Fault]:
+    """Return a fault for each checkpoint that is not kept, the smallest first."""
+    held = 0
+    for each in sorted(compared, key=lambda each: each.checkpoint.entries):
+        size = each.checkpoint.entries
+        if each.standing is Standing.KEPT:
+            held = size
+            continue
+        since = f"; the first {held:,} are, by an earlier checkpoint" if held else ""
+        yield Fault(
+            kind=FaultKind.CHECKPOINT,
+            place=f"the checkpoint over {size:,} entries",
+            position=each.checkpoint.position,
+            detail=f"{each.standing}: {each.detail}{since}",
         )
-
-    def _fault(self, row: Row, kind: str, detail: str) -> Fault:
-        self.sound = self.known = False
-        return Fault(
-            kind=kind, place=self.place, position=row[0], version=row[_VERSION], detail=detail
-        )
-
-
-_VERSION = 4
-_RECORDED_AT = 6
-
-
-def _shown(value: object) -> str:
-    return value.hex()[:16] + "…" if isinstance(value, bytes) else f"{value!r:.80}"

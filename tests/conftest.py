@@ -51,8 +51,8 @@ def book(target: str, clock: Clock) -> Iterator[Ledger]:
         yield book
 
 
-# --- modules with BOTH = True, the contract, are run on every database, and those with
-# --- POSTGRES = True on all but SQLite ---
+# --- modules with BOTH = True, the contract, are run on every database, those with
+# --- POSTGRES = True on all but SQLite, and those with NEWEST_POSTGRES = True on one of these ---
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -62,6 +62,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kind", kinds(), indirect=True, scope="session")
     elif getattr(metafunc.module, "POSTGRES", False):
         metafunc.parametrize("kind", kinds()[1:], indirect=True, scope="session")
+    elif getattr(metafunc.module, "NEWEST_POSTGRES", False):
+        metafunc.parametrize("kind", kinds()[1:2], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -134,6 +134,7 @@ def test_the_command_copies_and_says_what_both_have(
         "entries": 2_314,
         "position": 2_314,
         "root": file.checkpoint().root.hex(),
+        "first": next(file.entries()).digest.hex(),
     }
     assert "2,314 entries copied; both have 2,314" in done.stderr
     back = CliRunner().invoke(main, ["copy", target, str(tmp_path / "back.db")])

@@ -34,16 +34,20 @@ def full(book: Ledger, clock: Clock) -> Ledger:
 
 @pytest.fixture
 def tamper(full: Ledger, path: Path) -> Tamper:
-    """Run SQL on a connection of its own, with the triggers out of the way."""
+    """Run SQL on a connection of its own, with the triggers out of the way meanwhile."""
     assert full.get(ORDERS).version == 5
 
     def tamper(*statements: str, values: tuple[object, ...] = ()) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-            triggers = raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            for (trigger,) in triggers.fetchall():
-                raw.execute(f"DROP TRIGGER {trigger}")
+            triggers = raw.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+            ).fetchall()
+            for name, _ in triggers:
+                raw.execute(f"DROP TRIGGER {name}")
             for statement in statements:
                 raw.execute(statement, values)
+            for _, sql in triggers:
+                raw.execute(sql)
 
     return tamper
 
@@ -96,7 +100,9 @@ def test_a_renamed_cursor_no_longer_fits_its_entries(full: Ledger, tamper: Tampe
 
 def test_a_changed_tag_breaks_every_entry_under_it(full: Ledger, tamper: Tamper) -> None:
     tamper("UPDATE ledger_tags SET tag = 'cursor.moved.v1' WHERE id = 1")
-    assert {position for _, position in found(full)} == {1, 2, 3, 5, 7}
+    kinds = found(full)
+    assert {position for _, position in kinds} == {None, 1, 2, 3, 5, 7}
+    assert [kind for kind, position in kinds if position is None] == ["tag", "tag"]
 
 
 @pytest.mark.parametrize(

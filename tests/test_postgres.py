@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import random
 import re
@@ -14,8 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import JOBS, ORDERS, Clock
+from definitions import KEPT, fresh_definitions
 from psycopg import sql
 from servers import ELSEWHERE, connect, drop, server, with_schema
+from test_verify_names_every_falsification_on_postgres import FALSIFICATIONS
 
 import ledger
 import ledger.aio
@@ -23,6 +26,7 @@ from ledger import (
     AdvanceCursor,
     CursorKey,
     EntryQuery,
+    FaultKind,
     Ledger,
     LedgerBusyError,
     NonMonotonicCursorError,
@@ -401,3 +405,28 @@ def test_a_copy_keeps_the_positions_that_were_left_out(
             10,
         ]
     drop(Address.parse(target).conninfo, Address.parse(target).schema + "_again")
+
+
+def test_the_definitions_are_those_that_the_migrations_make(kind: str) -> None:
+    assert fresh_definitions(kind) == json.loads(KEPT.read_text("utf-8")), (
+        "a migration has changed the tables: run scripts/definitions"
+    )
+
+
+def test_amcheck_compares_each_index_with_its_table(book: Ledger, target: str) -> None:
+    with connect(target) as connection:
+        there = connection.execute(
+            "SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"
+        ).fetchone()
+        if not there:
+            pytest.skip("this server has no amcheck")
+        connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA public")
+    for number in range(1, 5):
+        book.reset(JOBS, to=number, reason="again")
+    assert book.verify().ok
+    deed, _, _ = FALSIFICATIONS["the index of resets with a gap"]
+    with connect(target) as connection:
+        deed(connection)
+    faults = [fault for fault in book.verify().faults if fault.detail.startswith("amcheck: ")]
+    assert [fault.kind for fault in faults] == [FaultKind.INDEX]
+    assert re.fullmatch("index ledger_events_._position_idx1", faults[0].place)

@@ -55,12 +55,53 @@ def test_verify_lists_every_fault_and_fails(run: Run, path: Path) -> None:
     assert found.exit_code == 5
     [report] = records(found)
     assert [(fault["kind"], fault["position"]) for fault in report["faults"]] == [
+        ("definition", None),
         ("edited", 1),
         ("edited", 3),
     ]
     table = run("verify", "--table")
     assert table.exit_code == 5
-    assert "2 faults in 3 entries of 1 cursor" in table.stderr
+    assert "3 faults in 3 entries of 1 cursor" in table.stderr
+
+
+def test_verify_says_what_it_covered(run: Run, path: Path) -> None:
+    kept = []
+    for sequence in (1, 2, 3):
+        run("advance", *OWNER, "--to", sequence)
+        kept.append(run("checkpoint").stdout)
+    first, rest = path.with_name("first.json"), path.with_name("rest.jsonl")
+    first.write_text(kept[0])
+    rest.write_text("\n".join(kept[1:]))
+    run("advance", *OWNER, "--to", 4)
+    files = ("--against", rest, "--against", first)
+    assert run("verify", "--table", *files).stdout.splitlines()[1:] == [
+        f"{rest}: kept, 2 entries",
+        f"{rest} line 3: kept, 3 entries",
+        f"{first}: kept, 1 entry",
+        (
+            "1 entry newer than every checkpoint: only the database vouches for them. "
+            "Keep a checkpoint elsewhere."
+        ),
+    ]
+    [report] = records(run("verify", "--jsonl", *files))
+    assert (report["unvouched"], report["unsettled"]) == (1, 0)
+    assert [each["standing"] for each in report["against"]] == ["kept"] * 3
+    heading, row = run("verify", "--csv").stdout.splitlines()
+    assert heading == "kind,place,position,version,detail"
+    assert row.startswith('ok,the log,,,"4 entries of 1 cursor, root ')
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(
+            "DROP TRIGGER ledger_events_refuse_delete;DELETE FROM ledger_events WHERE position > 2;"
+        )
+    failed = run("verify", "--jsonl", *files)
+    assert failed.exit_code == 5
+    [report] = records(failed)
+    assert [each["standing"] for each in report["against"]] == ["kept", "cut off", "kept"]
+    [fault] = [fault for fault in report["faults"] if fault["kind"] == "checkpoint"]
+    assert fault["place"] == "the checkpoint over 3 entries"
+    assert "cut off behind position 2" in fault["detail"]
+    assert "the first 2 are, by an earlier checkpoint" in fault["detail"]
+    assert report["unvouched"] == 0
 
 
 def test_stored_cursors_are_repaired(full: Run, path: Path) -> None:

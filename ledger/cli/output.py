@@ -84,11 +84,16 @@ def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def show(values: Iterable[T], columns: list[Column], form: Form | None) -> None:
-    """Print `values` as they come, in the form that was asked for, or that fits where it goes."""
+def show(
+    values: Iterable[T], columns: list[Column], form: Form | None, *, none: str = "none"
+) -> None:
+    """Print `values` as they come, in the form that was asked for, or that fits where it goes.
+
+    Where there are none, a table says `none` on standard error.
+    """
     match form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL):
         case Form.TABLE:
-            _show_table(iter(values), columns)
+            _show_table(iter(values), columns, none)
         case Form.JSONL:
             for value in values:
                 click.echo(_json(value))
@@ -162,7 +167,7 @@ class Progress:
             self._shown = False
 
 
-def _show_table(values: Iterator[Any], columns: list[Column]) -> None:
+def _show_table(values: Iterator[Any], columns: list[Column], none: str) -> None:
     from tabulate import tabulate
 
     first = True
@@ -182,8 +187,8 @@ def _show_table(values: Iterator[Any], columns: list[Column]) -> None:
         for line in table.splitlines()[0 if first else 2 :]:
             click.echo(line.rstrip())
         first = False
-    if first:
-        click.echo("none", err=True)
+    if first and none:
+        click.echo(none, err=True)
 
 
 def _show_csv(values: Iterable[object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import attrs
@@ -29,12 +30,12 @@ from ledger.cli.parameters import (
     key,
     pass_target,
 )
-from ledger.codec import dumps, loads, unstructure, visible
+from ledger.codec import dumps, loads, unstructure, visible, visible_json
 from ledger.cursor import CursorQuery
 from ledger.errors import InvalidCursorError
 from ledger.events import EntryQuery
+from ledger.findings import Fault, Verification
 from ledger.service import Ledger
-from ledger.verification import Verification
 
 __all__ = ["commands"]
 
@@ -120,8 +121,11 @@ def status(target: Target, form: Form | None) -> None:
 @click.command()
 @click.option(
     "--against",
+    "kept_in",
     type=click.File("rb"),
-    help="A checkpoint that was kept: the entries under it must be the same still.",
+    multiple=True,
+    help="A file of checkpoints that were kept: the entries under each must be the same still. "
+    "Repeatable.",
 )
 @click.option(
     "--repair",
@@ -134,34 +138,44 @@ def status(target: Target, form: Form | None) -> None:
 def verify(
     context: click.Context,
     target: Target,
-    against: BinaryIO | None,
+    kept_in: tuple[BinaryIO, ...],
     repair: bool,
     form: Form | None,
 ) -> None:
-    """Check every chain, and every stored cursor against its entries.
+    """Check the tables, every chain, and every stored cursor against its entries.
 
-    All faults are listed; then the exit code is 5. Only stored cursors can be repaired, and only
-    where their entries are sound: the log itself is never changed.
+    All faults are listed; then the exit code is 5. What it covered is said as well: how many
+    entries no checkpoint vouches for, and what is odd but no fault. Only stored cursors can be
+    repaired, and only where their entries are sound: the log itself is never changed.
     """
-    kept = None if against is None else _checkpoint(against)
+    kept = [each for file in kept_in for each in _checkpoints(file)]
     progress = Progress()
     with target.open() as book:
         if repair:
             _repair(book, progress)
-        found = book.verify(kept, progress=lambda done: progress.say(f"{done:,} entries checked"))
-    progress.clear()
-    if form in (Form.JSON, Form.JSONL) or (form is None and not sys.stdout.isatty()):
-        click.echo(dumps({"ok": found.ok, **unstructure(found)}))
-    elif found.faults:
-        show(found.faults, _FAULTS, form)
-    if not found.ok:
-        click.echo(
-            f"{_count(len(found.faults), 'fault')} in {_size(found)}.",
-            err=True,
+        found = book.verify(
+            [checkpoint for _, checkpoint in kept],
+            progress=lambda done: progress.say(f"{done:,} entries checked"),
         )
+    progress.clear()
+    form = form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
+    if form in (Form.JSON, Form.JSONL):
+        click.echo(visible_json(dumps({"ok": found.ok, **unstructure(found)})))
+    else:
+        result: Sequence[object] = found.faults
+        if form is Form.CSV and found.ok:
+            fine = dict.fromkeys(field.name for field in attrs.fields(Fault))
+            detail = f"{_size(found)}, root {_root(found)}"
+            result = [{**fine, "kind": "ok", "place": "the log", "detail": detail}]
+        show(result, _FAULTS, form, none="")
+    if found.ok and form is Form.TABLE:
+        click.echo(f"ok: {_size(found)}, root {_root(found)}")
+    if form in (Form.TABLE, Form.CSV):
+        for line in _covered(found, [name for name, _ in kept]):
+            click.echo(line, err=form is Form.CSV)
+    if not found.ok:
+        click.echo(f"{_count(len(found.faults), 'fault')} in {_size(found)}.", err=True)
         context.exit(EXIT_NOT_VERIFIED)
-    if form is Form.TABLE or (form is None and sys.stdout.isatty()):
-        click.echo(f"ok: {_size(found)}, root {found.checkpoint.root.hex()}")
 
 
 @click.command()
@@ -170,6 +184,7 @@ def checkpoint(target: Target) -> None:
     """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
     with target.open() as book:
         click.echo(dumps(unstructure(book.checkpoint())))
+        say_whom_it_waits_for(book)
 
 
 commands = [show_cursor, list_cursors, history, entries, status, verify, checkpoint]
@@ -200,22 +215,67 @@ def _repair(book: Ledger, progress: Progress) -> None:
     )
 
 
+def _covered(found: Verification, names: list[str]) -> Iterator[str]:
+    for anomaly in found.anomalies:
+        yield f"odd, but no fault: {visible(str(anomaly))}"
+    for name, compared in zip(names, found.against, strict=True):
+        yield f"{visible(name)}: {compared.standing}, {_entries(compared.checkpoint.entries)}"
+    if found.unsettled:
+        yield (
+            f"{_entries(found.unsettled)} not settled yet: an open transaction may still append "
+            "before them, so the root does not cover them"
+        )
+    if found.unvouched and found.ok:
+        newer = " newer than every checkpoint" if names else ""
+        yield (
+            f"{_entries(found.unvouched)}{newer}: only the database vouches for them. "
+            "Keep a checkpoint elsewhere."
+        )
+
+
+def _root(found: Verification) -> str:
+    return found.checkpoint.root.hex()
+
+
 def _size(found: Verification) -> str:
-    entries = "entry" if found.entries == 1 else "entries"
-    return f"{found.entries:,} {entries} of {_count(found.cursors, 'cursor')}"
+    return f"{_entries(found.entries)} of {_count(found.cursors, 'cursor')}"
+
+
+def _entries(number: int) -> str:
+    return f"{number:,} {'entry' if number == 1 else 'entries'}"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _checkpoint(file: BinaryIO) -> Checkpoint:
-    kept: Any = loads(file.read(4_096))
+def _checkpoints(file: BinaryIO) -> Iterator[tuple[str, Checkpoint]]:
+    """Return the checkpoints in a file, one JSON object a line, each with where it stands."""
+    number = 0
+    while line := file.readline(CHECKPOINT_BYTES_MAX):
+        number += 1
+        if line.strip():
+            place = file.name if number == 1 else f"{file.name} line {number}"
+            yield place, _checkpoint(place, line)
+    if not number:
+        raise InvalidCursorError(f"{file.name} is empty; cursor-ledger checkpoint prints one.")
+
+
+def _checkpoint(place: str, line: bytes) -> Checkpoint:
     try:
+        kept: Any = loads(line)
+        first = kept.get("first")
         return Checkpoint(
-            entries=kept["entries"], position=kept["position"], root=bytes.fromhex(kept["root"])
+            entries=kept["entries"],
+            position=kept["position"],
+            root=bytes.fromhex(kept["root"]),
+            first=None if first is None else bytes.fromhex(first),
         )
-    except (TypeError, KeyError, ValueError):
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        why = f" ({error})" if isinstance(error, InvalidCursorError) else ""
         raise InvalidCursorError(
-            f"{file.name} is not a checkpoint; cursor-ledger checkpoint prints one."
+            f"{place} is not a checkpoint{why}; cursor-ledger checkpoint prints one."
         ) from None
+
+
+CHECKPOINT_BYTES_MAX = 4_096

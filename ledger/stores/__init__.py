@@ -13,8 +13,8 @@ from ledger.chain import Head
 from ledger.codec import Content
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
+from ledger.following import Log
 from ledger.repair import Repairable
-from ledger.verification import Log
 
 __all__ = ["Draft", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 

@@ -14,9 +14,9 @@ import attrs
 
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.events import Entry, EntryQuery
+from ledger.following import Log
 from ledger.repair import Repairable
 from ledger.stores import Horizon, Transaction
-from ledger.verification import Log
 
 __all__ = ["Connections", "PagedStore", "Session"]
 

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.following import Log
 from ledger.stores import Transaction
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
@@ -17,7 +18,6 @@ from ledger.stores.postgres.errors import translated
 from ledger.stores.postgres.session import PostgresSession
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held
-from ledger.verification import Log
 
 __all__ = ["NULLS", "STRINGS", "Borrowed"]
 

@@ -14,6 +14,7 @@ import psycopg_pool
 from ledger.chain import Head
 from ledger.cursor import CursorKey
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
+from ledger.following import Log
 from ledger.forks import ForkGuard
 from ledger.stores import Transaction
 from ledger.stores.postgres import migrations
@@ -28,7 +29,6 @@ from ledger.stores.postgres.session import (
 )
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held, Remembered, UnsureError
-from ledger.verification import Log
 
 __all__ = ["Pool"]
 

@@ -19,10 +19,12 @@ from ledger.codec import Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.errors import InvalidCursorError, StorageError
 from ledger.events import CursorReset, Entry, EntryQuery
+from ledger.findings import Fault, FaultKind
+from ledger.following import StoredHead
 from ledger.stores import Horizon, Waiting
 from ledger.stores.conditions import conditions
+from ledger.stores.postgres import structure
 from ledger.stores.postgres.statements import Statements
-from ledger.verification import StoredHead
 
 __all__ = ["PostgresLog", "PostgresSession", "cursor_id", "plain_cursor", "same", "settle_types"]
 
@@ -34,7 +36,11 @@ _names = count(1)
 @lru_cache(maxsize=8_192)
 def cursor_id(key: CursorKey) -> int:
     """Give the number that all rows of `key` are found by: 64 bits of its SHA-256."""
-    said = codec.dumps([key.consumer_id, key.stream_name, key.subject_id])
+    return _id_of([key.consumer_id, key.stream_name, key.subject_id])
+
+
+def _id_of(key: Sequence[str]) -> int:
+    said = codec.dumps(list(key))
     return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], signed=True)
 
 
@@ -170,14 +176,24 @@ class PostgresLog:
         for row in self._iterate(self._session.sql.rows_by_cursor):
             yield row[0], row[1:]
 
-    def digests(self) -> Iterator[tuple[int, bytes]]:
-        """Give (position, digest) of every entry, by position."""
-        for row in self._iterate(self._session.sql.digests):
-            yield row[0], row[1]
+    def leaves(self) -> Iterator[tuple[int, bytes, int]]:
+        """Return (position, digest, recorded_at) of every entry, by position."""
+        for row in self._iterate(self._session.sql.leaves):
+            yield row[0], row[1], row[2]
 
     def settled(self) -> int:
         """Give the position up to which nothing can come any more that is not there."""
         return self._settled
+
+    def structure(self) -> Iterator[Fault]:
+        """Return what is wrong with the tables, their indexes, triggers, functions and ids."""
+        session = self._session
+        yield from structure.check(session.connection, session.sql.schema)
+        for number, *key in self._iterate(session.sql.heads_by_id):
+            if number != _id_of(key[:3]):
+                place = "/".join(part for part in key[:3] if part)
+                detail = f"it is stored under the id {number}, where who asks for it does not look"
+                yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""

@@ -43,6 +43,7 @@ _STATE_TYPES = {
 class Statements:
     """Every statement that is run on the tables of a ledger, but those that make them."""
 
+    schema: str
     # As bytes: psycopg takes text only if it is written out where it is run.
     hold: bytes
     hold_free: bytes
@@ -67,7 +68,7 @@ class Statements:
     last_position: bytes
     heads_by_id: bytes
     rows_by_cursor: bytes
-    digests: bytes
+    leaves: bytes
 
 
 @lru_cache(maxsize=64)
@@ -107,6 +108,7 @@ def statements(schema: str) -> Statements:
         return f"unnest({arrays}) AS {alias} ({names})"
 
     return Statements(
+        schema=schema,
         # In the order of their ids, so that two who want the same ones cannot block each other.
         hold=f"""
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
@@ -226,7 +228,7 @@ def statements(schema: str) -> Statements:
             LEFT JOIN {s}.ledger_tags AS t ON t.id = e.tag_id
             ORDER BY e.cursor_id, e.version
         """.encode(),
-        digests=f"""
-            SELECT position, digest FROM {s}.ledger_events ORDER BY position
+        leaves=f"""
+            SELECT position, digest, recorded_at FROM {s}.ledger_events ORDER BY position
         """.encode(),
     )

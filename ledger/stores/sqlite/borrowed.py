@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.following import Log
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.session import SQLiteSession
 from ledger.stores.sqlite.watching import Watch
-from ledger.verification import Log
 
 __all__ = ["Borrowed"]
 

@@ -7,9 +7,8 @@ import sqlite3
 from contextlib import suppress
 
 from ledger.errors import StorageError
-from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.file import MEMORY
+from ledger.stores.sqlite.file import MEMORY, holds_a_ledger
 
 __all__ = ["IMMUTABLE", "READ_WRITE", "connect", "connect_to_read", "may_write"]
 
@@ -38,16 +37,16 @@ def connect_to_read(
 ) -> tuple[sqlite3.Connection, str, bool]:
     """Open `file`, which is there, without changing it.
 
-    Gives the connection, the way in which it is opened, and whether there is a ledger in it.
+    Returns the connection, the way in which it is opened, and whether there is a ledger in it.
 
     Raises StorageError, SchemaVersionError.
     """
     *first, last = _ways_to_read(file)
     for way in first:
         with suppress(sqlite3.Error):
-            return _connected(file, way, busy_timeout_s)
+            return _connected(file, path, way, busy_timeout_s)
     try:
-        return _connected(file, last, busy_timeout_s)
+        return _connected(file, path, last, busy_timeout_s)
     except sqlite3.Error as error:
         _refuse_unread_log(file, path, error)
         raise translated(error, path) from error
@@ -59,7 +58,7 @@ def may_write(file: str) -> bool:
 
 
 def _ways_to_read(file: str) -> tuple[str, ...]:
-    """Give the ways to open `file` without changing it, in the order in which they are tried.
+    """Return the ways to open `file` without changing it, in the order in which they are tried.
 
     The last connection that may write copies the write-ahead log into the database when it is
     closed, and removes it; so where there is a log, one that may not write is opened. That one
@@ -76,10 +75,12 @@ def _ways_to_read(file: str) -> tuple[str, ...]:
     return (READ_ONLY, IMMUTABLE)
 
 
-def _connected(file: str, way: str, busy_timeout_s: float) -> tuple[sqlite3.Connection, str, bool]:
+def _connected(
+    file: str, path: str, way: str, busy_timeout_s: float
+) -> tuple[sqlite3.Connection, str, bool]:
     connection = connect(file, way, busy_timeout_s)
     try:
-        return connection, way, migrations.holds_a_ledger(connection)
+        return connection, way, holds_a_ledger(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -95,7 +96,7 @@ def _refuse_unread_log(file: str, path: str, error: sqlite3.Error) -> None:
 
 
 def _unread(file: str) -> str:
-    """Give the log or journal of `file` that has something in it; "" if there is none."""
+    """Return the log or journal of `file` that has something in it; "" if there is none."""
     return next((file + end for end in ("-wal", "-journal") if _holds(file + end)), "")
 
 

@@ -21,7 +21,7 @@ _LOCKS = (("-shm", 120), ("", 0x40000001))
 
 
 def writer_of(file: str) -> str:
-    """Give who has locked `file` for writing, as part of a sentence; "" if that cannot be known."""
+    """Return who has locked `file` for writing, in words; "" if that cannot be known."""
     with suppress(OSError, ValueError, LookupError):
         for end, byte in _LOCKS:
             with suppress(FileNotFoundError):
@@ -40,7 +40,7 @@ def disk_is_full(file: str) -> bool:
 
 
 def _lockers(file: str, byte: int) -> Iterator[int]:
-    """Give the processes that have locked that byte of `file` for themselves, on Linux.
+    """Return the processes that have locked that byte of `file` for themselves, on Linux.
 
     Raises OSError, ValueError, LookupError where the system does not tell, or in another form.
     """

@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ledger.errors import SchemaVersionError
 
-__all__ = ["SCHEMAS", "holds_a_ledger", "migrate", "pending"]
+__all__ = ["SCHEMAS", "applied", "holds_a_ledger", "make", "migrate", "pending"]
 
 SCHEMAS = ("0001_ledger", "0002_cursors_stay")
 """The migrations, in order. One that was released never changes."""
 
 _SET = "cursor-ledger"
+
+
+def applied(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of the migrations that were applied. Reads only."""
+    # By plain SQL: importing sqlite-utils takes longer than opening the ledger. On a cursor of its
+    # own, for a caller's connection may make its rows into something else.
+    rows = connection.cursor()
+    rows.row_factory = None
+    known = rows.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
+    ).fetchone()
+    if not known:
+        return set()
+    # As an expression, which none of a caller's converters is for.
+    named = rows.execute("SELECT +name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
+    return {str(row[0]) for row in named.fetchall()}
+
+
+def pending(connection: sqlite3.Connection) -> list[str]:
+    """Return the migrations that are yet to be applied, in order. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed the tables.
+    """
+    names = applied(connection)
+    if newer := sorted(names.difference(SCHEMAS)):
+        raise SchemaVersionError(
+            f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
+            "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
+        )
+    return [name for name in SCHEMAS if name not in names]
 
 
 def holds_a_ledger(connection: sqlite3.Connection) -> bool:
@@ -23,31 +53,12 @@ def holds_a_ledger(connection: sqlite3.Connection) -> bool:
     return SCHEMAS[0] not in pending(connection)
 
 
-def pending(connection: sqlite3.Connection) -> list[str]:
-    """Give the migrations that are yet to be applied, in order. Reads only.
-
-    Raises SchemaVersionError if a newer version of this package has changed the tables.
-    """
-    # By plain SQL: importing sqlite-utils takes longer than opening the ledger. On a cursor of its
-    # own, for a caller's connection may make its rows into something else.
-    rows = connection.cursor()
-    rows.row_factory = None
-    known = rows.execute(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
-    ).fetchone()
-    applied = set()
-    if known:
-        # As an expression, which none of a caller's converters is for.
-        named = rows.execute(
-            "SELECT +name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,)
-        )
-        applied = {row[0] for row in named.fetchall()}
-    if newer := sorted(map(str, applied.difference(SCHEMAS))):
-        raise SchemaVersionError(
-            f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
-            "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
-        )
-    return [name for name in SCHEMAS if name not in applied]
+def make(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Make what the migrations `names` make, in an empty database; nothing is recorded."""
+    for name in SCHEMAS:
+        if name in names:
+            for statement in _statements(_script(name)):
+                connection.execute(statement)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -17,6 +17,7 @@ from threading import get_ident
 from typing import TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
+from ledger.following import Log
 from ledger.forks import ForkGuard
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
@@ -28,7 +29,6 @@ from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
-from ledger.verification import Log
 
 __all__ = ["Pool"]
 

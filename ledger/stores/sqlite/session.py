@@ -15,10 +15,12 @@ from ledger.codec import Content, Row
 from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.errors import BrokenChainError, StorageError
 from ledger.events import CursorReset, Entry, EntryQuery
+from ledger.findings import Fault
+from ledger.following import StoredHead
 from ledger.stores import Draft, Horizon
 from ledger.stores.conditions import TAG_IDS, conditions
+from ledger.stores.sqlite import structure
 from ledger.stores.sqlite.heads import Heads
-from ledger.verification import StoredHead
 
 __all__ = ["SQLiteSession"]
 
@@ -96,14 +98,17 @@ LAST_POSITION = "SELECT max(position) FROM ledger_events"
 HEADS_BY_ID = f"SELECT {_plain(('id', *_KEY, *STATE))} FROM ledger_cursors ORDER BY id"
 
 ROWS_BY_CURSOR = f"""
-SELECT {_plain(("e.cursor_id", *_ENTRY))} FROM ledger_events AS e INDEXED BY ledger_events_by_cursor
+SELECT {_plain(("e.cursor_id", *_ENTRY))} FROM ledger_events AS e {{index}}
 LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 ORDER BY e.cursor_id, e.version
 """
 
 # A digest that was replaced by something else is covered as the bytes that it has.
-DIGESTS = "SELECT +position, CAST(digest AS BLOB) FROM ledger_events NOT INDEXED ORDER BY position"
+LEAVES = """
+SELECT CAST(position AS INTEGER), coalesce(CAST(digest AS BLOB), x''), +recorded_at
+FROM ledger_events NOT INDEXED ORDER BY position
+"""
 
 
 class SQLiteSession:
@@ -254,22 +259,32 @@ class SQLiteSession:
             self.connection.text_factory = str
 
     def heads(self) -> Iterator[StoredHead]:
-        """Give every stored cursor, by id."""
-        for row in self._rows().execute(HEADS_BY_ID):
-            yield row[0], "/".join(str(part) for part in row[1:4] if part), row[4:]
+        """Return every stored cursor, by id."""
+        with _damage():
+            for row in self._rows().execute(HEADS_BY_ID):
+                yield row[0], "/".join(str(part) for part in row[1:4] if part), row[4:]
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Give (cursor id, row) of every entry, by cursor id and then version."""
-        for row in self._rows().execute(ROWS_BY_CURSOR):
-            yield row[0], row[1:]
+    def rows(self) -> Iterator[tuple[object, Row]]:
+        """Return (cursor id, row) of every entry, by cursor id and then version."""
+        there = "index ledger_events_by_cursor" in structure.definitions(self.connection)
+        index = "INDEXED BY ledger_events_by_cursor" if there else ""
+        with _damage():
+            for row in self._rows().execute(ROWS_BY_CURSOR.format(index=index)):
+                yield row[0], row[1:]
 
-    def digests(self) -> Iterator[tuple[int, bytes]]:
-        """Give (position, digest) of every entry, by position."""
-        return self._rows().execute(DIGESTS)
+    def leaves(self) -> Iterator[tuple[int, bytes, object]]:
+        """Return (position, digest, recorded_at) of every entry, by position."""
+        with _damage():
+            yield from self._rows().execute(LEAVES)
 
     def settled(self) -> int:
-        """Give the last position: one writes after the other."""
+        """Return the last position: one writes after the other."""
         return self.horizon().position
+
+    def structure(self) -> Iterator[Fault]:
+        """Return what is wrong with the tables, their indexes, triggers and definitions."""
+        with _damage():
+            yield from structure.check(self.connection)
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
@@ -308,6 +323,19 @@ def _check_kept(kept: int, given: int, table: str) -> None:
             "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
             "See the triggers: SELECT name, sql FROM sqlite_master WHERE type = 'trigger'."
         )
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Say as BrokenChainError what SQLite says of a damaged file, or of a table that is gone."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        missing = code == sqlite3.SQLITE_ERROR and "no such" in str(error)
+        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) and not missing:
+            raise
+        raise BrokenChainError("the database", f"it cannot be read to its end: {error}") from None
 
 
 def _event(

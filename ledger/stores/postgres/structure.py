@@ -1,0 +1,229 @@
+"""The tables themselves, checked as part of the evidence: what the catalogs say, and the indexes.
+
+It runs on connections of the ledger's own, where the path is that of pg_catalog alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from ledger.codec import Row
+from ledger.findings import Fault, FaultKind
+from ledger.stores.structure import differences, misplaced_tags, wrong_tags
+
+__all__ = ["check", "definitions", "made"]
+
+Select: TypeAlias = Callable[[str], list[Row]]
+
+# Tables, views and sequences of the ledger, and whatever was made a part of one of its tables.
+_OURS = """
+    ours AS (
+        SELECT c.oid, c.relname FROM pg_class AS c
+        WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)
+            AND c.relname = ANY (%(names)s::text[])
+        UNION SELECT c.oid, c.relname FROM pg_class AS c
+        JOIN pg_inherits AS i ON i.inhrelid = c.oid JOIN pg_class AS p ON p.oid = i.inhparent
+        WHERE c.relkind IN ('r', 'p', 'f') AND p.relname = ANY (%(names)s::text[])
+            AND p.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)
+    )
+"""
+
+_DEFINITIONS = f"""
+WITH {_OURS}
+SELECT 'relation ' || o.relname, concat_ws(' ',
+    c.relkind, c.relpersistence, 'rls', c.relrowsecurity, c.relforcerowsecurity,
+    pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid),
+    (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
+        CASE WHEN a.attnotnull THEN 'not null' END, l.collname,
+        nullif(a.attidentity, ''), nullif(a.attgenerated, ''), pg_get_expr(d.adbin, d.adrelid)),
+        ', ' ORDER BY a.attnum)
+     FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid
+        AND d.adnum = a.attnum LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    (SELECT concat_ws(' ', q.seqtypid::regtype, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle)
+     FROM pg_sequence AS q WHERE q.seqrelid = c.oid),
+    CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END)
+FROM ours AS o JOIN pg_class AS c ON c.oid = o.oid
+UNION ALL SELECT 'index ' || c.relname, concat_ws(' ',
+    pg_get_indexdef(i.indexrelid), 'valid', i.indisvalid, i.indisready, i.indislive)
+FROM ours AS o JOIN pg_index AS i ON i.indrelid = o.oid JOIN pg_class AS c ON c.oid = i.indexrelid
+UNION ALL SELECT concat('constraint ', o.relname, ' ', k.conname), concat_ws(' ',
+    pg_get_constraintdef(k.oid), 'valid', k.convalidated)
+FROM ours AS o JOIN pg_constraint AS k ON k.conrelid = o.oid WHERE k.contype NOT IN ('n', 't')
+UNION ALL SELECT concat('trigger ', o.relname, ' ', t.tgname), concat_ws(' ',
+    pg_get_triggerdef(t.oid), 'enabled', t.tgenabled)
+FROM ours AS o JOIN pg_trigger AS t ON t.tgrelid = o.oid WHERE NOT t.tgisinternal
+UNION ALL SELECT concat('rule ', o.relname, ' ', r.rulename), concat_ws(' ',
+    pg_get_ruledef(r.oid), r.ev_enabled)
+FROM ours AS o JOIN pg_rewrite AS r ON r.ev_class = o.oid WHERE r.rulename <> '_RETURN'
+UNION ALL SELECT concat('policy ', o.relname, ' ', p.polname), concat_ws(' ',
+    p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
+    pg_get_expr(p.polwithcheck, p.polrelid))
+FROM ours AS o JOIN pg_policy AS p ON p.polrelid = o.oid
+UNION ALL SELECT 'function ' || p.proname, concat_ws(' ',
+    pg_get_function_identity_arguments(p.oid), p.prorettype::regtype, l.lanname, p.provolatile,
+    p.prosecdef, array_to_string(p.proconfig, ','), p.prosrc)
+FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger AS t JOIN ours AS o ON o.oid = t.tgrelid
+    WHERE NOT t.tgisinternal)
+UNION ALL SELECT 'temporary ' || c.relname, 'it stands in front of the ledger''s own'
+FROM pg_class AS c
+WHERE c.relnamespace = pg_my_temp_schema() AND c.relname = ANY (%(names)s::text[])
+"""
+
+_NAMES = [
+    "ledger_cursors",
+    "ledger_events",
+    *(f"ledger_events_{part}" for part in range(8)),
+    "ledger_identity",
+    "ledger_log",
+    "ledger_migrations",
+    "ledger_positions",
+    "ledger_tags",
+]
+
+# Each index is asked for as many rows as the table has. Which of them the server reads is settled
+# by what it is kept from reading, and by a condition that only this index is for.
+_BY_TABLE = ["enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"]
+_BY_INDEX = ["enable_seqscan", "enable_bitmapscan"]
+_LONG = "octet_length(stream_name) + octet_length(subject_id) + octet_length(consumer_id)"
+_INDEXES = (
+    ("ledger_events_pkey", "ledger_events", "cursor_id >= -9223372036854775808"),
+    ("ledger_events_by_position", "ledger_events", "position >= -9223372036854775808"),
+    ("ledger_events_resets", "ledger_events", "tag_id = 2"),
+    ("ledger_cursors_pkey", "ledger_cursors", "id >= -9223372036854775808"),
+    ("ledger_cursors_by_key", "ledger_cursors", f"{_LONG} <= 2400 AND stream_name >= ''"),
+    ("ledger_cursors_long_keys", "ledger_cursors", f"{_LONG} > 2400"),
+)
+
+
+_AMCHECK = b"""
+SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'bt_index_check' AND p.pronargs = 2
+WHERE e.extname = 'amcheck' AND has_function_privilege(p.oid, 'EXECUTE')
+    AND has_schema_privilege(n.oid, 'USAGE')
+"""
+
+_BTREES = f"""
+WITH {_OURS}
+SELECT c.oid::bigint, c.relname FROM ours AS o JOIN pg_index AS i ON i.indrelid = o.oid
+JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
+WHERE c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname
+"""
+
+
+def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, str]:
+    """Return the definitions of all that is ours, and of all that stands on our tables."""
+    found = connection.execute(_DEFINITIONS.encode(), {"schema": schema, "names": _NAMES})
+    [(quoted,)] = connection.execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
+    # Also inside the text of a default, where a quote in the name is doubled.
+    named = (f"{quoted}.".replace("'", "''"), f"{quoted}.")
+    return {
+        name: _plain(definition.replace(named[0], "").replace(named[1], ""))
+        for name, definition in found.fetchall()
+    }
+
+
+@cache
+def made() -> Mapping[str, str]:
+    """Return the definitions that the migrations make; a test compares them with what they do."""
+    kept: dict[str, str] = json.loads(
+        files(__package__).joinpath("schema/definitions.json").read_text("utf-8")
+    )
+    return kept
+
+
+def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
+    """Return what is wrong with the tables, their indexes, triggers, functions and ids.
+
+    The connection is in a transaction, whose settings are put back.
+    """
+    yield from differences(made(), definitions(connection, schema))
+    s = '"' + schema.replace('"', '""') + '"'
+
+    def select(statement: str) -> list[Row]:
+        # All that begins like this in the statements below are our tables. Not prepared, or the
+        # plan would be that of other settings.
+        named = statement.replace("ledger_", f"{s}.ledger_").encode()
+        return connection.execute(named, prepare=False).fetchall()
+
+    yield from wrong_tags(select("SELECT id, tag FROM ledger_tags"))
+    yield from misplaced_tags(
+        select("SELECT position, tag_id FROM ledger_events WHERE tag_id NOT IN (1, 2, 3)")
+    )
+    yield from _positions_beyond(select)
+    yield from _twins(select)
+    yield from _gaps_in_indexes(connection, select)
+    yield from _by_amcheck(connection, schema)
+
+
+def _plain(definition: str) -> str:
+    """Fold white space, which versions of the server lay out differently."""
+    return " ".join(definition.split())
+
+
+def _positions_beyond(select: Select) -> Iterator[Fault]:
+    [(last,)] = select("SELECT last_value - (NOT is_called)::int FROM ledger_positions")
+    for (position,) in select(
+        f"SELECT position FROM ledger_events WHERE position > {last} OR position < 1"
+    ):
+        detail = f"the sequence of positions has only come to {last}"
+        yield Fault(kind=FaultKind.POSITION, place="the log", position=position, detail=detail)
+
+
+def _twins(select: Select) -> Iterator[Fault]:
+    for *key, ids in select(
+        "SELECT consumer_id, stream_name, subject_id, string_agg(id::text, ', ')"
+        " FROM ledger_cursors GROUP BY 1, 2, 3 HAVING count(*) > 1"
+    ):
+        detail = f"it has more than one stored cursor, with the ids {ids}"
+        place = "/".join(part for part in key if part)
+        yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
+
+
+def _gaps_in_indexes(connection: psycopg.Connection[Any], select: Select) -> Iterator[Fault]:
+    """Compare the rows that each index leads to with those that the table has."""
+
+    def count(off: list[str], table: str, condition: str) -> int:
+        for name in {*_BY_TABLE, *_BY_INDEX}:
+            value = "off" if name in off else "on"
+            connection.execute(b"SELECT set_config(%s, %s, true)", (name, value))
+        [(number,)] = select(f"SELECT count(*) FROM {table} WHERE {condition}")
+        return int(number)
+
+    # What is set in a transaction that is rolled back was never set.
+    with connection.transaction(force_rollback=True):
+        for index, table, condition in _INDEXES:
+            there = count(_BY_TABLE, table, condition)
+            led_to = count(_BY_INDEX, table, condition)
+            if there != led_to:
+                detail = f"it leads to {led_to:,} rows, but {table} has {there:,}"
+                yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)
+
+
+def _by_amcheck(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
+    """Compare each index with its table row by row, where the extension amcheck may be used.
+
+    https://www.postgresql.org/docs/current/amcheck.html
+    """
+    found = connection.execute(_AMCHECK).fetchall()
+    if not found:
+        return
+    names = {"schema": schema, "names": _NAMES}
+    for number, index in connection.execute(_BTREES.encode(), names).fetchall():
+        try:
+            with connection.transaction():
+                check = sql.SQL("SELECT {}(%s::oid, true)").format(
+                    sql.Identifier(found[0][0], "bt_index_check")
+                )
+                connection.execute(check, (number,), prepare=False)
+        except (psycopg.errors.InternalError, psycopg.errors.OperationalError) as error:
+            detail = f"amcheck: {error.diag.message_primary}"
+            yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)
