@@ -152,6 +152,29 @@ def test_a_companion_that_is_gone_is_noticed(path: Path, end: str, again: bool) 
             book.get(ORDERS)
 
 
+@pytest.mark.usefixtures("time_flies")
+def test_a_link_is_followed_to_the_file_and_its_companions(path: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    link = tmp_path / "link.db"
+    link.symlink_to(there / path.name)
+    with ledger.open(there / path.name) as book:
+        book.advance(ORDERS, to=1)
+    shutil.copy(there / path.name, there / "other.db")
+    with ledger.open(link) as book:
+        book.advance(ORDERS, to=2)
+        link.unlink()
+        link.symlink_to(there / "other.db")
+        with pytest.raises(StorageError, match="replaced"):
+            book.advance(ORDERS, to=3)
+        link.unlink()
+        link.symlink_to(there / path.name)
+        assert book.advance(ORDERS, to=3).version == 3
+        (there / f"{path.name}-wal").unlink()
+        with pytest.raises(StorageError, match="deleted or replaced"):
+            book.advance(ORDERS, to=4)
+
+
 def test_companions_may_go_when_no_connection_is_open(path: Path) -> None:
     script = """
     import warnings

@@ -108,7 +108,7 @@ class Borrowed:
             self._watch.check()
             result = work(session)
             connection.execute("RELEASE cursor_ledger")
-        except BaseException:
+        except BaseException as error:
             if begun and connection.in_transaction:
                 connection.execute("ROLLBACK")
             elif connection.in_transaction:
@@ -116,6 +116,12 @@ class Borrowed:
                 with suppress(sqlite3.OperationalError):
                     connection.execute("ROLLBACK TO cursor_ledger")
                     connection.execute("RELEASE cursor_ledger")
+            elif not begun and isinstance(error, sqlite3.Error):
+                refusal = translated(error, self._path)
+                raise type(refusal)(
+                    f"{refusal} SQLite has rolled back the whole transaction, with what was done "
+                    "in it before; begin it anew."
+                ) from error
             raise
         return result
 

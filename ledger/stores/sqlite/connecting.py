@@ -7,9 +7,8 @@ import sqlite3
 from contextlib import suppress
 
 from ledger.errors import StorageError
-from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.file import MEMORY
+from ledger.stores.sqlite.file import MEMORY, holds_a_ledger
 
 __all__ = ["IMMUTABLE", "READ_WRITE", "connect", "connect_to_read", "may_write"]
 
@@ -38,7 +37,7 @@ def connect_to_read(
 ) -> tuple[sqlite3.Connection, str, bool]:
     """Open `file`, which is there, without changing it.
 
-    Gives the connection, the way in which it is opened, and whether there is a ledger in it.
+    Returns the connection, the way in which it is opened, and whether there is a ledger in it.
 
     Raises StorageError, SchemaVersionError.
     """
@@ -59,7 +58,7 @@ def may_write(file: str) -> bool:
 
 
 def _ways_to_read(file: str) -> tuple[str, ...]:
-    """Give the ways to open `file` without changing it, in the order in which they are tried.
+    """Return the ways to open `file` without changing it, in the order in which they are tried.
 
     The last connection that may write copies the write-ahead log into the database when it is
     closed, and removes it; so where there is a log, one that may not write is opened. That one
@@ -81,8 +80,7 @@ def _connected(
 ) -> tuple[sqlite3.Connection, str, bool]:
     connection = connect(file, way, busy_timeout_s)
     try:
-        structure.refuse_strange(connection, path)
-        return connection, way, migrations.holds_a_ledger(connection)
+        return connection, way, holds_a_ledger(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -98,7 +96,7 @@ def _refuse_unread_log(file: str, path: str, error: sqlite3.Error) -> None:
 
 
 def _unread(file: str) -> str:
-    """Give the log or journal of `file` that has something in it; "" if there is none."""
+    """Return the log or journal of `file` that has something in it; "" if there is none."""
     return next((file + end for end in ("-wal", "-journal") if _holds(file + end)), "")
 
 

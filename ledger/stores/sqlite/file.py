@@ -7,12 +7,14 @@ import sqlite3
 import stat
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ledger.errors import StorageError
 from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
 
-__all__ = ["MEMORY", "bring_up_to_date", "prepare", "sync_folder"]
+__all__ = ["MEMORY", "bring_up_to_date", "holds_a_ledger", "prepare", "sync_folder"]
 
 MEMORY = ":memory:"
 
@@ -59,19 +61,36 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
     """
+    try:
+        with _within_time(connection):
+            structure.refuse_strange(connection, path)
+            fresh = migrations.pending(connection)
+            if path != MEMORY:
+                _write_ahead(connection, path, busy_timeout_s)
+            if fresh:
+                migrations.migrate(connection)
+            # From the first look at a table on, the log and its index are there.
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+
+
+def holds_a_ledger(connection: sqlite3.Connection, path: str) -> bool:
+    """Say whether there is a ledger to read, and change nothing.
+
+    Raises SchemaVersionError, StorageError if it is one that must not be read, sqlite3.Error.
+    """
+    with _within_time(connection):
+        structure.refuse_strange(connection, path)
+        return migrations.holds_a_ledger(connection)
+
+
+@contextmanager
+def _within_time(connection: sqlite3.Connection) -> Iterator[None]:
     until = time.monotonic() + structure.TIME_MAX_S
     connection.set_progress_handler(lambda: time.monotonic() > until, PROGRESS_STEPS)
     try:
-        structure.refuse_strange(connection, path)
-        fresh = migrations.pending(connection)
-        if path != MEMORY:
-            _write_ahead(connection, path, busy_timeout_s)
-        if fresh:
-            migrations.migrate(connection)
-        # From the first look at a table on, the log and its index are there.
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+        yield
     finally:
         connection.set_progress_handler(None, 0)
 

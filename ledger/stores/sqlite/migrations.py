@@ -31,14 +31,6 @@ def applied(connection: sqlite3.Connection) -> set[str]:
     return {str(row[0]) for row in named.fetchall()}
 
 
-def holds_a_ledger(connection: sqlite3.Connection) -> bool:
-    """Say whether the tables are there; later migrations may be pending. Reads only.
-
-    Raises SchemaVersionError if a newer version of this package has changed them.
-    """
-    return SCHEMAS[0] not in pending(connection)
-
-
 def pending(connection: sqlite3.Connection) -> list[str]:
     """Return the migrations that are yet to be applied, in order. Reads only.
 
@@ -51,6 +43,14 @@ def pending(connection: sqlite3.Connection) -> list[str]:
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
         )
     return [name for name in SCHEMAS if name not in names]
+
+
+def holds_a_ledger(connection: sqlite3.Connection) -> bool:
+    """Say whether the tables are there; later migrations may be pending. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed them.
+    """
+    return SCHEMAS[0] not in pending(connection)
 
 
 def make(connection: sqlite3.Connection, names: Collection[str]) -> None:

@@ -72,17 +72,22 @@ class Pool:
         self.file = path
         made = True
         if path != file.MEMORY:
-            self.file = os.path.abspath(path)
+            # SQLite keeps the log beside what a link leads to.
+            self.file = os.path.realpath(path)
             made = file.prepare(path)
             forking.refuse_inherited(self.file)
             forking.watch(self)
-        self._watch = Watch(self.file, path)
+        self._watch = Watch(os.path.abspath(path), self.file, path)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
         # How to open those that read. As long as nothing is written, nothing is changed either.
         self._way = connecting.READ_WRITE
-        if made or not self._holds_a_ledger():
-            self._writer = self._open_writer()
+        try:
+            if made or not self._holds_a_ledger():
+                self._writer = self._open_writer()
+        except BaseException:
+            self._close_idle(writer=True)
+            raise
 
     @property
     def immutable(self) -> bool:

@@ -315,6 +315,16 @@ class SQLiteSession:
         return cursor
 
 
+def _check_kept(kept: int, given: int, table: str) -> None:
+    if kept != given:
+        # RAISE(IGNORE) makes a row disappear without an error.
+        raise StorageError(
+            f"{table} kept {kept} of {given} rows that were to be stored: a trigger that is not "
+            "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
+            "See the triggers: SELECT name, sql FROM sqlite_master WHERE type = 'trigger'."
+        )
+
+
 @contextmanager
 def _damage() -> Iterator[None]:
     """Say as BrokenChainError what SQLite says of a damaged file, or of a table that is gone."""
@@ -326,16 +336,6 @@ def _damage() -> Iterator[None]:
         if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) and not missing:
             raise
         raise BrokenChainError("the database", f"it cannot be read to its end: {error}") from None
-
-
-def _check_kept(kept: int, given: int, table: str) -> None:
-    if kept != given:
-        # RAISE(IGNORE) makes a row disappear without an error.
-        raise StorageError(
-            f"{table} kept {kept} of {given} rows that were to be stored: a trigger that is not "
-            "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
-            "See the triggers: SELECT name, sql FROM sqlite_master WHERE type = 'trigger'."
-        )
 
 
 def _event(

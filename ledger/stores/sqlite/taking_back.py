@@ -8,6 +8,10 @@ from ledger.errors import UnknownOutcomeError
 
 __all__ = ["take_back"]
 
+# What makes a commit valid is in the last frame that it writes. If a write failed, that one is not
+# there, and it does not matter if there is no room to write over the others.
+_BEFORE_ITS_END = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+
 
 def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error) -> None:
     """See to it that the commit which ended in `failure` stays undone.
@@ -18,7 +22,7 @@ def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error)
     Raises UnknownOutcomeError if that cannot be done.
     """
     if failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-        return  # Nothing was written yet.
+        return  # Nothing is written yet.
     try:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -27,6 +31,8 @@ def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error)
         _commit_nothing(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
     except sqlite3.Error as error:
+        if failure.sqlite_errorcode in _BEFORE_ITS_END:
+            return
         raise UnknownOutcomeError(
             f"{path}: the commit failed ({failure}), and so did writing over what it left in the "
             f"write-ahead log ({error}). Whether the entry was appended shows only when the next "

@@ -25,7 +25,9 @@ _COMPANIONS = ("-wal", "-shm")
 class Watch:
     """Knows a file, and its companions once it is written to, by device and inode."""
 
-    def __init__(self, file: str, path: str) -> None:
+    def __init__(self, named: str, file: str, path: str) -> None:
+        # What was asked for may be a link to the file, and may lead to another one some day.
+        self._named = named
         self._file = file
         self._path = path
         self._identity = None if file == MEMORY else _identity(file)
@@ -57,7 +59,7 @@ class Watch:
         if self._identity is None:
             return
         try:
-            found = stat(self._file)
+            found = stat(self._named)
         except OSError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._identity:
