@@ -170,6 +170,7 @@ def checkpoint(target: Target) -> None:
     """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
     with target.open() as book:
         click.echo(dumps(unstructure(book.checkpoint())))
+        say_whom_it_waits_for(book)
 
 
 commands = [show_cursor, list_cursors, history, entries, status, verify, checkpoint]

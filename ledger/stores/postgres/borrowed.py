@@ -147,7 +147,9 @@ class Borrowed:
                     f"the connection is to another ledger than {self._place}; lend it one to the "
                     "same database."
                 )
-            found = self._session.execute(b"SELECT current_setting(%s)", (NULLS,)).fetchall()
+            found = self._session.execute(
+                b"SELECT pg_catalog.current_setting(%s)", (NULLS,)
+            ).fetchall()
             self._refuse_unless(NULLS, found[0][0], "on")
         except psycopg.Error as error:
             raise translated(error, self._place) from error

@@ -10,6 +10,9 @@ from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
 
 __all__ = ["is_lost", "is_race", "translated"]
 
+# What ledger_swallowed raises.
+SWALLOWED = "CL001"
+
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     ((errors.DiskFull,), "has no room to grow. Nothing was appended; make room and try again"),
@@ -58,6 +61,11 @@ def translated(error: psycopg.Error, place: str) -> StorageError:
             f"{place} is held by another transaction, longer than the busy time-out, or was "
             f"changed by it ({message}). Nothing was appended; try again, in a transaction of your "
             "own after rolling it back."
+        )
+    if error.sqlstate == SWALLOWED:
+        return StorageError(
+            f"{place}: {message}, so a trigger on it keeps rows away. Nothing was appended; drop "
+            "that trigger, then verify the ledger."
         )
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
         return SchemaVersionError(

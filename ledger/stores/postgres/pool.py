@@ -17,7 +17,7 @@ from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
 from ledger.forks import ForkGuard
 from ledger.stores import Transaction
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.address import OWN_PATH, Address
 from ledger.stores.postgres.borrowed import NULLS, STRINGS, Borrowed
 from ledger.stores.postgres.errors import is_lost, is_race, translated
 from ledger.stores.postgres.session import (
@@ -26,7 +26,7 @@ from ledger.stores.postgres.session import (
     cursor_id,
     settle_types,
 )
-from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transactions import Held, Remembered, UnsureError
 from ledger.verification import Log
 
@@ -321,9 +321,10 @@ class Pool:
             # What is durable by the server's settings, and perhaps on its standbys, stays so.
             "SET synchronous_commit = off"
             if self._durability == "normal"
-            else "SELECT set_config('synchronous_commit', 'on', false)"
-            " WHERE current_setting('synchronous_commit') = 'off'",
+            else "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
+            f" WHERE pg_catalog.current_setting('synchronous_commit') {catalog('=')} 'off'",
         ]
+        connection.execute(OWN_PATH, prepare=False)
         connection.execute("; ".join(settings).encode(), prepare=False)
 
 

@@ -17,7 +17,7 @@ from ledger.cursor import CursorKey
 from ledger.repair import Repairable
 from ledger.stores import Draft
 from ledger.stores.conditions import TAG_IDS
-from ledger.stores.postgres.session import PostgresLog, PostgresSession, cursor_id, same
+from ledger.stores.postgres.session import PostgresLog, PostgresSession, cursor_id, same, swallowed
 from ledger.stores.postgres.statements import EVENT
 
 __all__ = ["Held", "Remembered", "UnsureError"]
@@ -94,9 +94,14 @@ class Remembered:
             states = [(head.cursor_id, *head.state) for head in self.heads]
             statement = session.sql.move_many
             values = (
-                *columns(known), *columns(states), len(known), *columns(events), len(known)
-            )  # fmt: skip
-        if session.execute(statement, values).rowcount != len(events):
+                *columns(known),
+                len(known),
+                *columns(states),
+                *columns(events),
+                len(known),
+                len(events),
+            )
+        if session.execute(statement, values).fetchall() != [(len(events),)]:
             raise UnsureError
 
 
@@ -176,16 +181,16 @@ class Held:
         session, sql = self.session, self.session.sql
         new = [head for head in self.heads if head.cursor_id is None]
         old = [head for head in self.heads if head.cursor_id is not None]
-        session.execute(sql.gate)
         if new:
             rows = []
             for head in new:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
                 rows.append((cursor_id(key), *place, *head.state))
-            session.execute(sql.insert_heads, columns(rows))
+            session.execute(sql.insert_heads, [*columns(rows), len(rows)])
         if old:
-            session.execute(sql.update_heads, columns([(h.cursor_id, *h.state) for h in old]))
+            rows = [(head.cursor_id, *head.state) for head in old]
+            session.execute(sql.update_heads, [*columns(rows), len(rows)])
         rows = [event(head, content) for head, content in self.drafts]
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
@@ -195,12 +200,15 @@ class Held:
         elif self.is_large:
             self._copy(sql.copy_events, rows)
         else:
-            session.execute(sql.insert_events, columns(rows))
+            session.execute(sql.insert_events, [*columns(rows), len(rows)])
 
     def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
-        with self.session.rows().copy(statement) as copy:
+        cursor = self.session.rows()
+        with cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
+        if cursor.rowcount != len(rows):
+            raise swallowed("ledger_events", cursor.rowcount, len(rows))
 
 
 def columns(rows: Sequence[Row]) -> list[list[object]]:
