@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -55,6 +56,8 @@ class PostgresSession:
         self.connection = connection
         self.sql = sql
         self._lent = lent
+        self.wanted: Sequence[int] = ()
+        """The cursors that were locked last, or that somebody else has."""
         # For what is run by itself; to make one takes 10 µs.
         self._cursor = self.rows()
 
@@ -112,6 +115,17 @@ class PostgresSession:
             rows = self.execute(self.sql.last_of_cursor, (cursor_id(query.key),)).fetchall()
             return int(rows[0][0] or 0)
         return self.horizon().position
+
+    def holders(self) -> str:
+        """Say who has what was waited for in vain, as far as that can be known."""
+        # A row names who locked it, unless in a savepoint. Then it is one of those who have
+        # appended, and not ended.
+        rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
+        if found := sorted({_named(*row) for row in rows}):
+            return f"It is held by {'; '.join(found)}."
+        waiting = self.horizon().waiting
+        found = sorted({_named(each.process, each.application, each.since) for each in waiting})
+        return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
 
     def horizon(self) -> Horizon:
         """Give how far the log is settled, for what is read behind this."""
@@ -226,6 +240,14 @@ def settle_types(context: psycopg.abc.AdaptContext) -> None:
     adapters.register_loader("int8", IntLoader)
     adapters.register_loader("text", TextLoader)
     adapters.register_loader("bytea", ByteaLoader)
+
+
+def _named(process: int | None, application: str | None, since: datetime | int | None) -> str:
+    if process is None:
+        return "a prepared transaction"
+    name = codec.visible(application or "") or "a transaction"
+    begun = codec.instant(since) if isinstance(since, int) else since
+    return f"{name}, process {process}" + (f", since {codec.show_time(begun)}" if begun else "")
 
 
 def swallowed(table: str, stored: int, wanted: int) -> StorageError:
