@@ -18,6 +18,7 @@ import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError, RecordError
 from ledger.errors import NonMonotonicCursorError, StorageError
 from ledger.stores.postgres.errors import translated
+from ledger.stores.postgres.session import cursor_id
 
 POSTGRES = True
 
@@ -38,7 +39,8 @@ def within_bounds() -> Iterator[None]:
 def test_several_that_others_hold_are_waited_for_within_one_time_out(
     target: str, new: bool
 ) -> None:
-    keys = [CursorKey(f"c{n}", "orders") for n in range(4)]
+    # In the order in which they are locked.
+    keys = sorted((CursorKey(f"c{n}", "orders") for n in range(3)), key=cursor_id)
     with ledger.open(target, actor="tester", busy_timeout_s=BUSY_S) as book, ExitStack() as stack:
         if not new:
             book.append([RecordError(key, "x") for key in keys])
@@ -58,7 +60,7 @@ def test_several_that_others_hold_are_waited_for_within_one_time_out(
             book.append([*requests, *(RecordError(ORDERS, "x") for _ in range(40))])
         for timer in ending:
             timer.join()
-        assert len(book.append(requests)) == 4
+        assert len(book.append(requests)) == 3
         assert book.verify().ok
 
 
