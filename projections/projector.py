@@ -195,7 +195,8 @@ def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]
         with connection.transaction():
             # The checkpoint that is read in here must still be the last when it is moved on.
             plain_cursor(connection).execute(
-                "SELECT pg_advisory_xact_lock(hashtext('cursor-ledger projector'), hashtext(%s))",
+                "SELECT pg_catalog.pg_advisory_xact_lock("
+                "pg_catalog.hashtext('cursor-ledger projector'), pg_catalog.hashtext(%s))",
                 (name,),
             )
             yield

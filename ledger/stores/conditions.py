@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ledger import codec
 from ledger.codec import TAGS
 from ledger.events import CursorAdvanced, EntryQuery
@@ -12,11 +14,15 @@ __all__ = ["TAG_IDS", "conditions"]
 TAG_IDS = {"cursor.advanced.v1": 1, "cursor.reset.v1": 2, "cursor.error.v1": 3}
 
 
-def conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
+def conditions(
+    query: EntryQuery, spelled: Callable[[str], str] = str
+) -> tuple[list[str], list[object]]:
     """Give the conditions on an event `e` of a cursor `c`, and the values of their question marks.
 
+    `spelled` says how the database has an operator written, if not as it is.
     The key, the order and the limit of `query` are left to the caller.
     """
+    eq, lt, le, ge = spelled("="), spelled("<"), spelled("<="), spelled(">=")
     conditions: list[str] = []
     values: list[object] = []
 
@@ -26,26 +32,26 @@ def conditions(query: EntryQuery) -> tuple[list[str], list[object]]:
 
     for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
         if value := getattr(query, column[2:]):
-            where(f"{column} = ?", value)
+            where(f"{column} {eq} ?", value)
     if ids := [str(TAG_IDS[TAGS[kind]]) for kind in query.kinds]:
         # Spelled out, not bound, or the database cannot know that the index of resets will do.
-        where(f"e.tag_id IN ({', '.join(ids)})" if ids[1:] else f"e.tag_id = {ids[0]}")
+        where("(" + " OR ".join(f"e.tag_id {eq} {number}" for number in ids) + ")")
     bounds = (
-        ("e.recorded_at >= ?", query.recorded_from and codec.micros(query.recorded_from)),
-        ("e.recorded_at <= ?", query.recorded_until and codec.micros(query.recorded_until)),
-        ("e.position >= ?", query.position_from),
-        ("e.position <= ?", query.position_until),
-        ("e.version >= ?", query.version_from),
-        ("e.version <= ?", query.version_until),
+        (f"e.recorded_at {ge} ?", query.recorded_from and codec.micros(query.recorded_from)),
+        (f"e.recorded_at {le} ?", query.recorded_until and codec.micros(query.recorded_until)),
+        (f"e.position {ge} ?", query.position_from),
+        (f"e.position {le} ?", query.position_until),
+        (f"e.version {ge} ?", query.version_from),
+        (f"e.version {le} ?", query.version_until),
     )
     for condition, bound in bounds:
         if bound is not None:
             where(condition, bound)
     if query.covering is not None:
         where(
-            "(e.previous_sequence < ? AND ? <= e.sequence"
-            " OR e.sequence < ? AND ? <= e.previous_sequence"
-            f" OR e.tag_id = {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence = ?)",
+            f"(e.previous_sequence {lt} ? AND ? {le} e.sequence"
+            f" OR e.sequence {lt} ? AND ? {le} e.previous_sequence"
+            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?)",
             *(query.covering,) * 5,
         )
     return conditions, values

@@ -16,6 +16,7 @@ from ledger.cli.output import (
     Form,
     Progress,
     form_options,
+    say_whom_it_waits_for,
     show,
     show_one,
     show_time,
@@ -81,6 +82,7 @@ def resets(
             form,
             of=[RecordedReset],
         )
+        say_whom_it_waits_for(book)
 
 
 @click.command("as-of")
@@ -101,6 +103,7 @@ def as_of(
         if chosen.key is None:
             then = cursors_as_of(book, moment, chosen.query)
             show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
+            say_whom_it_waits_for(book)
             return
         book.get(chosen.key)
         cursor = cursor_as_of(book, chosen.key, moment)
@@ -137,6 +140,7 @@ def show_diff(
     with target.open() as book:
         changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
         show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
+        say_whom_it_waits_for(book)
 
 
 commands = [resets, as_of, show_diff]

@@ -18,6 +18,7 @@ from ledger.cli.output import (
     Progress,
     colour,
     form_options,
+    say_whom_it_waits_for,
     show,
     show_one,
     show_time,
@@ -155,6 +156,7 @@ def stalls(
             if consumer in ("", trouble.key.consumer_id) and not (ongoing and _end(trouble))
         )
         show(cleared(chosen, progress), _TROUBLES, form, of=[Stall, ErrorStreak])
+        say_whom_it_waits_for(book)
 
 
 commands = [explain, gaps, repeats, stalls]
@@ -174,7 +176,8 @@ _JUMPED = ("recorded_at", "actor", "previous_sequence", "sequence", "delivery_id
 
 def _jump(book: Ledger, gap: Gap) -> dict[str, Any]:
     """Give a gap with what the entry that jumped over it says."""
-    at = EntryQuery(position_from=gap.position, position_until=gap.position)
+    # By its key, because the log as a whole may not be settled that far.
+    at = EntryQuery(key=gap.key, position_from=gap.position, position_until=gap.position)
     [entry] = book.entries(at)
     plain: dict[str, Any] = codec.unstructure(entry)
     said = {**plain, **plain["event"]}

@@ -98,13 +98,12 @@ class BareServer:
         _, _, version, _, digest = self.head
         state, event = self._next(sequence)
         done = self.connection.execute(self.sql.move, (*state, self.id, version, digest, *event))
-        assert done.rowcount == 1
+        assert done.fetchall() == [(1,)]
 
     def append(self, sequences: range) -> None:
         with self.connection.transaction():
             self.connection.execute(self.sql.hold, ([self.id],)).fetchall()
             rows = [self._next(sequence) for sequence in sequences]
-            self.connection.execute(self.sql.gate)
             self.connection.execute(self.sql.restore, (*rows[-1][0], self.id))
             with self.connection.cursor().copy(self.sql.copy_events) as copy:
                 for _, event in rows:

@@ -14,10 +14,14 @@ from psycopg.conninfo import conninfo_to_dict
 from ledger import fields
 from ledger.errors import InvalidCursorError
 
-__all__ = ["Address"]
+__all__ = ["OWN_PATH", "Address"]
 
 SCHEMA_BYTES_MAX = 63
 POOL_MAX = 1_000
+
+# Before anything else: on the path of a role or a database there may be operators and functions
+# that somebody else has made, and they would run with our rights. This statement asks for none.
+OWN_PATH = b"SET search_path = pg_catalog, pg_temp"
 
 # By itself libpq waits over two minutes for a server that does not answer, and a quarter of an hour
 # or more for one that has gone without a word. A service is left to its file.
@@ -53,7 +57,13 @@ class Address:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Connect once. What psycopg raises is raised."""
-        return psycopg.connect(self.conninfo, **self.options)
+        connection = psycopg.connect(self.conninfo, **self.options)
+        try:
+            connection.execute(OWN_PATH)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @classmethod
     def parse(cls, url: str) -> Address:

@@ -14,7 +14,7 @@ from ledger.following import Log
 from ledger.stores import Transaction
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.errors import translated
+from ledger.stores.postgres.errors import is_late, translated
 from ledger.stores.postgres.session import PostgresSession
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held
@@ -81,7 +81,11 @@ class Borrowed:
                 # Another has made the same cursor just now: it is seen from here on.
                 if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
                     continue
-                raise translated(error, self._place) from error
+                held_by = ""
+                if is_late(error):
+                    with suppress(Exception):  # The wait was in vain all the same.
+                        held_by = self._session.holders()
+                raise translated(error, self._place, held_by) from error
 
     def hold(self) -> AbstractContextManager[Log]:
         """Refuse: a caller's transaction does not hold the log still."""
@@ -148,7 +152,9 @@ class Borrowed:
                     f"the connection is to another ledger than {self._place}; lend it one to the "
                     "same database."
                 )
-            found = self._session.execute(b"SELECT current_setting(%s)", (NULLS,)).fetchall()
+            found = self._session.execute(
+                b"SELECT pg_catalog.current_setting(%s)", (NULLS,)
+            ).fetchall()
             self._refuse_unless(NULLS, found[0][0], "on")
         except psycopg.Error as error:
             raise translated(error, self._place) from error

@@ -8,11 +8,17 @@ from psycopg import errors
 from ledger import fields
 from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
 
-__all__ = ["is_lost", "is_race", "translated"]
+__all__ = ["is_late", "is_lost", "is_race", "translated"]
+
+# What ledger_swallowed raises.
+SWALLOWED = "CL001"
 
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
-    ((errors.DiskFull,), "has no room to grow. Nothing was appended; make room and try again"),
+    (
+        (errors.DiskFull,),
+        "is full: the server's disk has no room left. Nothing was appended; make room, try again",
+    ),
     (
         (errors.InsufficientPrivilege,),
         "refused, for this user may not do that; docs/postgresql.md has the role that may",
@@ -50,14 +56,27 @@ def is_race(error: psycopg.Error) -> bool:
     )
 
 
-def translated(error: psycopg.Error, place: str) -> StorageError:
-    """Give the error of ours for one of PostgreSQL's at `place`, which names the database."""
+def is_late(error: psycopg.Error) -> bool:
+    """Say whether a wait for others was given up."""
+    return isinstance(error, errors.LockNotAvailable)
+
+
+def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageError:
+    """Give the error of ours for one of PostgreSQL's at `place`, which names the database.
+
+    `held_by` says who has what was waited for, where that is known.
+    """
     message = _message(error)
     if isinstance(error, _BUSY):
         return LedgerBusyError(
             f"{place} is held by another transaction, longer than the busy time-out, or was "
-            f"changed by it ({message}). Nothing was appended; try again, in a transaction of your "
-            "own after rolling it back."
+            f"changed by it ({message}). {held_by}{held_by and ' '}Nothing was appended; try "
+            "again, in a transaction of your own after rolling it back."
+        )
+    if error.sqlstate == SWALLOWED:
+        return StorageError(
+            f"{place}: {message}, so a trigger on it keeps rows away. Nothing was appended; drop "
+            "that trigger, then verify the ledger."
         )
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
         return SchemaVersionError(

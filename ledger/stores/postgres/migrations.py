@@ -10,21 +10,25 @@ from psycopg import sql
 
 from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.postgres.session import plain_cursor
+from ledger.stores.postgres.statements import quoted
 
 __all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]
 
-SCHEMAS = ("0001_ledger",)
+SCHEMAS = ("0001_ledger", "0002_guards")
 """The migrations, in order. One that was released never changes."""
 
 _APPLIED = """
-CREATE TABLE IF NOT EXISTS ledger_migrations (
+CREATE TABLE {schema}.ledger_migrations (
     name       text        NOT NULL PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
 
 # All ledgers of a database share this lock, for the moment in which they are made.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('cursor-ledger'), hashtext('migrations'))"
+_LOCK = (
+    "SELECT pg_catalog.pg_advisory_xact_lock("
+    "pg_catalog.hashtext('cursor-ledger'), pg_catalog.hashtext('migrations'))"
+)
 
 
 def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
@@ -34,8 +38,8 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
     """
     rows = plain_cursor(connection)
     known = rows.execute(
-        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s"
-        " AND tablename = 'ledger_migrations'",
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname OPERATOR(pg_catalog.=) %s"
+        " AND tablename OPERATOR(pg_catalog.=) 'ledger_migrations'",
         (schema,),
     ).fetchone()
     applied = set()
@@ -55,7 +59,7 @@ def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
     """Give what tells this ledger from all others."""
     table = sql.Identifier(schema, "ledger_identity")
     rows = plain_cursor(connection)
-    rows.execute(sql.SQL("SELECT id::text FROM {}").format(table))
+    rows.execute(sql.SQL("SELECT id::pg_catalog.text FROM {}").format(table))
     return str(rows.fetchall()[0][0])
 
 
@@ -65,7 +69,7 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
     Raises SchemaVersionError before anything is changed, StorageError.
     """
     [(encoding, standby)] = connection.execute(
-        "SELECT current_setting('server_encoding'), pg_is_in_recovery()"
+        "SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery()"
     ).fetchall()
     if encoding != "UTF8":
         raise StorageError(
@@ -83,19 +87,36 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
     with connection.transaction():
         # Of several processes one makes the tables, and the others find them made.
         connection.execute(_LOCK)
+        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")
         names = pending(connection, schema)
         if not names:
             return
-        there = connection.execute(
-            "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (schema,)
-        ).fetchone()
-        if not there:
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-        connection.execute(
-            sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(sql.Identifier(schema))
-        )
-        connection.execute(_APPLIED)
+        if names[0] == SCHEMAS[0]:
+            _make_place(connection, schema)
         for name in names:
-            script = files(__package__).joinpath(f"schema/{name}.sql").read_bytes()
-            connection.execute(script)
-            connection.execute("INSERT INTO ledger_migrations (name) VALUES (%s)", (name,))
+            script = files(__package__).joinpath(f"schema/{name}.sql").read_text("utf-8")
+            connection.execute(_placed(script, schema))
+            table = sql.Identifier(schema, "ledger_migrations")
+            # Not as a value, or a % in the name of the schema would be taken for the place of one.
+            done = sql.SQL("INSERT INTO {} (name) VALUES ({})").format(table, sql.Literal(name))
+            connection.execute(done)
+
+
+def _make_place(connection: psycopg.Connection[Any], schema: str) -> None:
+    there = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) %s", (schema,)
+    ).fetchone()
+    if not there:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    # Not IF NOT EXISTS: one that somebody else has put there may have triggers, which would run
+    # with our rights.
+    connection.execute(_placed(_APPLIED, schema))
+
+
+def _placed(script: str, schema: str) -> bytes:
+    """Put the schema into a script."""
+    name = quoted(schema)
+    positions = "'" + (name + ".ledger_positions").replace("'", "''") + "'"
+    # In this order: the name of a schema may have braces, too.
+    parts = (part.replace("{positions}", positions) for part in script.split("{schema}"))
+    return name.join(parts).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
@@ -19,16 +18,16 @@ from ledger.following import Log
 from ledger.forks import ForkGuard
 from ledger.stores import Transaction
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.address import OWN_PATH, Address
 from ledger.stores.postgres.borrowed import NULLS, STRINGS, Borrowed
-from ledger.stores.postgres.errors import is_lost, is_race, translated
+from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
 from ledger.stores.postgres.session import (
     PostgresLog,
     PostgresSession,
     cursor_id,
     settle_types,
 )
-from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transactions import Held, Remembered, UnsureError
 
 __all__ = ["Pool"]
@@ -40,9 +39,10 @@ Connection = psycopg.Connection[Any]
 HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
-
-# If no more of the busy time-out is left than this part of it, that is told to the server.
-NOTICEABLE = 0.9
+# A connection that has to be opened first is waited for so long, whatever the time-out.
+CONNECT_S_MIN = 0.25
+# So much of the time-out may be gone before what is left of it is told to the server.
+SPENT_MAX = 0.1
 
 
 @attrs.frozen
@@ -68,11 +68,14 @@ class Attempt:
         return self._until - time.monotonic()
 
     @property
-    def lock_timeout_ms(self) -> int:
-        """How long to wait for a lock: as a rule the whole time, or what is left of it by now."""
-        left_s = self.left_s
-        waits_s = left_s if left_s < self._busy_timeout_s * NOTICEABLE else self._busy_timeout_s
-        return max(int(waits_s * 1_000), 1)
+    def left_ms(self) -> int:
+        """So many milliseconds are left, at least one."""
+        return max(1, int(self.left_s * 1_000))
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether so much of it was spent that the time-out of the session would be too long."""
+        return self.left_s < self._busy_timeout_s * (1 - SPENT_MAX)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -98,11 +101,6 @@ class Pool:
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
-        self._lock_timeout_ms = Attempt(busy_timeout_s).lock_timeout_ms
-        # What the sessions are set to; those that are not in here, to the whole time-out.
-        self._lock_timeouts_ms: weakref.WeakKeyDictionary[Connection, int] = (
-            weakref.WeakKeyDictionary()
-        )
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
             with address.connect() as connection:
@@ -124,6 +122,14 @@ class Pool:
             # It would wait longer and longer between its attempts, up to minutes behind an outage.
             reconnect_timeout=0,
         )
+        try:
+            if address.pool_min_size:
+                # Or the first call would have to wait for it, and its time-out may be short.
+                with suppress(psycopg_pool.PoolTimeout):
+                    self._pool.putconn(self._pool.getconn(CONNECT_EVERY_S))
+        except BaseException:
+            self._pool.close()
+            raise
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
@@ -131,7 +137,7 @@ class Pool:
         while True:
             with self._lend(attempt) as connection:
                 try:
-                    return work(self._session(connection, attempt))
+                    return work(self._session(connection))
                 except psycopg.Error as error:
                     self._go_on_or_raise(error, connection, attempt)
 
@@ -146,14 +152,14 @@ class Pool:
             with self._lend(attempt) as connection:
                 sent: list[Sent] = []
                 try:
-                    session = self._session(connection, attempt)
-                    if remembered:
+                    session = self._session(connection)
+                    if remembered and not attempt.is_spent:
                         remembered = False
                         with suppress(UnsureError):
                             return self._by_what_is_remembered(session, work, sent)
                         self._forget(sent)
                         sent.clear()
-                    return self._under_locks(session, work, sent, attempt.lost)
+                    return self._under_locks(session, work, sent, attempt)
                 except psycopg.Error as error:
                     self._forget(sent)
                     self._go_on_or_raise(error, connection, attempt, sent)
@@ -166,7 +172,7 @@ class Pool:
         attempt = Attempt(self._busy_timeout_s)
         with self._lend(attempt) as connection:
             try:
-                session = self._session(connection, attempt)
+                session = self._session(connection)
                 settled = session.horizon().position
                 # Behind the horizon: all that is settled by it can be seen from this moment.
                 session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -209,17 +215,19 @@ class Pool:
         session: PostgresSession,
         work: Callable[[Transaction], T],
         sent: list[Sent],
-        lost: list[Sent],
+        attempt: Attempt,
     ) -> T:
-        transaction = Held(session, begun=False)
-        for earlier in lost:
+        transaction = Held(session, begun=False, patience=attempt)
+        for earlier in attempt.lost:
             transaction.begin()
-            if self._happened(session, earlier):
+            if self._happened(session, earlier, attempt):
                 return earlier.result  # type: ignore[no-any-return]
         result = work(transaction)
         if not transaction.drafts and not transaction.begun:
             return result
-        sent.append(Sent(transaction, result))
+        if transaction.drafts:
+            # Else there is nothing to be found of it, and it may be asked for again.
+            sent.append(Sent(transaction, result))
         with nullcontext() if transaction.is_large else session.in_one_round_trip():
             transaction.send()
             committed = session.execute(b"COMMIT")
@@ -228,14 +236,14 @@ class Pool:
         self._remember(transaction)
         return result
 
-    def _happened(self, session: PostgresSession, earlier: Sent) -> bool:
+    def _happened(self, session: PostgresSession, earlier: Sent, attempt: Attempt) -> bool:
         """Say whether a transaction was committed whose answer was lost.
 
         Under the locks that it had, for it may not have ended yet. It cannot begin any more: it
         was sent on the condition of a head, or behind its locks.
         """
         head, _ = earlier.transaction.drafts[0]
-        Held(session, begun=True).hold([head.cursor.key])
+        Held(session, begun=True, patience=attempt).hold([head.cursor.key])
         values = (cursor_id(head.cursor.key), head.cursor.version, head.digest)
         return session.execute(self._sql.happened, values).fetchone() is not None
 
@@ -254,18 +262,13 @@ class Pool:
 
     # --- connections ---
 
-    def _session(self, connection: Connection, attempt: Attempt) -> PostgresSession:
+    def _session(self, connection: Connection) -> PostgresSession:
         session = self._sessions.get(connection)
         if session is None:
             # It takes the place of one that is gone.
             for other in [other for other in list(self._sessions) if other.closed]:
                 self._sessions.pop(other, None)
             session = self._sessions[connection] = PostgresSession(connection, self._sql)
-        # Told to the server only if it changes, for that is a round trip.
-        waits_ms = attempt.lock_timeout_ms
-        if self._lock_timeouts_ms.get(connection, self._lock_timeout_ms) != waits_ms:
-            connection.execute(f"SET lock_timeout = {waits_ms}".encode(), prepare=False)
-            self._lock_timeouts_ms[connection] = waits_ms
         return session
 
     @contextmanager
@@ -280,14 +283,15 @@ class Pool:
             self._pool.putconn(connection)
 
     def _take(self, attempt: Attempt) -> Connection:
+        wait_s = max(attempt.left_s, CONNECT_S_MIN)
         while True:
             try:
-                # Asked anew, the pool tries anew to connect; which is not to wait for others, and
-                # is given a moment whatever the time-out.
-                return self._pool.getconn(CONNECT_EVERY_S)
+                # Asked anew, the pool tries anew to connect.
+                return self._pool.getconn(min(wait_s, CONNECT_EVERY_S))
             except psycopg_pool.PoolTimeout as error:
                 if attempt.left_s <= 0:
                     raise self._out_of_time(error, attempt) from error
+                wait_s = attempt.left_s
             except psycopg_pool.PoolClosed:
                 raise StorageError(
                     f"The ledger on {self._place} is closed; open it again."
@@ -329,23 +333,32 @@ class Pool:
             raise self._out_of_time(error, attempt) from error
         if is_race(error) and attempt.left_s > 0:
             return
+        if isinstance(error, psycopg.errors.QueryCanceled) and attempt.left_ms == 1:
+            # Of several locks in turn the last one was waited for until the time was over.
+            error = psycopg.errors.LockNotAvailable(str(error))
+        held_by = ""
+        if is_late(error):
+            _rolled_back(connection)
+            with suppress(Exception):  # The wait was in vain all the same.
+                held_by = self._session(connection).holders()
         if attempt.lost:
             raise self._unknown(attempt.lost) from error
-        raise translated(error, self._place) from error
+        raise translated(error, self._place, held_by) from error
 
     def _configure(self, connection: Connection) -> None:
         settle_types(connection)
         settings = [
-            f"SET lock_timeout = {self._lock_timeout_ms}",
+            f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",
             "SET default_transaction_isolation = 'read committed'",
             # A database may have them otherwise, for programs of long ago: see borrowed.py.
             *(f"SET {name} = on" for name in (STRINGS, NULLS)),
             # What is durable by the server's settings, and perhaps on its standbys, stays so.
             "SET synchronous_commit = off"
             if self._durability == "normal"
-            else "SELECT set_config('synchronous_commit', 'on', false)"
-            " WHERE current_setting('synchronous_commit') = 'off'",
+            else "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
+            f" WHERE pg_catalog.current_setting('synchronous_commit') {catalog('=')} 'off'",
         ]
+        connection.execute(OWN_PATH, prepare=False)
         connection.execute("; ".join(settings).encode(), prepare=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -24,9 +25,17 @@ from ledger.following import StoredHead
 from ledger.stores import Horizon, Waiting
 from ledger.stores.conditions import conditions
 from ledger.stores.postgres import structure
-from ledger.stores.postgres.statements import Statements
+from ledger.stores.postgres.statements import Statements, catalog
 
-__all__ = ["PostgresLog", "PostgresSession", "cursor_id", "plain_cursor", "same", "settle_types"]
+__all__ = [
+    "PostgresLog",
+    "PostgresSession",
+    "cursor_id",
+    "plain_cursor",
+    "same",
+    "settle_types",
+    "swallowed",
+]
 
 ITERATED_ROWS = 2_000
 
@@ -53,6 +62,8 @@ class PostgresSession:
         self.connection = connection
         self.sql = sql
         self._lent = lent
+        self.wanted: Sequence[int] = ()
+        """The cursors that were locked last, or that somebody else has."""
         # For what is run by itself; to make one takes 10 µs.
         self._cursor = self.rows()
 
@@ -94,7 +105,7 @@ class PostgresSession:
         place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
         parts = ("consumer_id", "stream_name", "subject_id")
         chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
-        conditions = "".join(f" AND {part} = %s" for part in chosen)
+        conditions = "".join(f" AND {part} {catalog('=')} %s" for part in chosen)
         statement = self.sql.cursors.replace("<conditions>", conditions).encode()
         half = (*place, *chosen.values(), rows)
         found = self.execute(statement, (*half, *half, rows)).fetchall()
@@ -111,11 +122,22 @@ class PostgresSession:
             return int(rows[0][0] or 0)
         return self.horizon().position
 
+    def holders(self) -> str:
+        """Say who has what was waited for in vain, as far as that can be known."""
+        # A row names who locked it, unless in a savepoint. Then it is one of those who have
+        # appended, and not ended.
+        rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
+        if found := sorted({_named(*row) for row in rows}):
+            return f"It is held by {'; '.join(found)}."
+        waiting = self.horizon().waiting
+        found = sorted({_named(each.process, each.application, each.since) for each in waiting})
+        return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
+
     def horizon(self) -> Horizon:
         """Give how far the log is settled, for what is read behind this."""
         # Two statements, which cannot be prepared as one.
         found = self._cursor.execute(self.sql.horizon, (), prepare=False)
-        [(last, isolation)] = found.fetchall()
+        [(last, isolation, _)] = found.fetchall()
         if isolation != "read committed" and self.connection.info.transaction_status:
             raise InvalidCursorError(
                 f"the connection is at {isolation.upper()}, where entries that commit late would "
@@ -136,21 +158,22 @@ class PostgresSession:
                         since=None if since is None else codec.instant(since),
                     )
                 )
-        return Horizon(position=position, last=last, waiting=tuple(waiting))
+        # The lock may have a lower name than that, if somebody was in the way of it.
+        return Horizon(position=max(position, 0), last=last, waiting=tuple(waiting))
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
-        asked, values = conditions(query)
-        asked.append("e.position <= ?")
+        asked, values = conditions(query, catalog)
+        asked.append(f"e.position {catalog('<=')} ?")
         values.append(until)
         # One cursor's entries are found by version; those of many, and resets, by position.
         by_version = query.key is not None and query.kinds != (CursorReset,)
         order = "e.version" if by_version else "e.position"
         if query.key is not None:
-            asked.append("e.cursor_id = ?")
+            asked.append(f"e.cursor_id {catalog('=')} ?")
             values.append(cursor_id(query.key))
         if after is not None:
-            asked.append(f"{order} {'<' if query.newest_first else '>'} ?")
+            asked.append(f"{order} {catalog('<' if query.newest_first else '>')} ?")
             values.append(after.version if by_version else after.position)
         statement = self.sql.entries.replace(
             "<conditions>", " AND ".join(asked).replace("?", "%s")
@@ -197,15 +220,22 @@ class PostgresLog:
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
-        self._session.execute(self._session.sql.restore, (*state, cursor_id))
+        restored = self._session.execute(self._session.sql.restore, (*state, cursor_id))
+        if restored.rowcount != 1:
+            raise swallowed("ledger_cursors", restored.rowcount, 1)
 
-    def _iterate(self, statement: bytes, values: Sequence[object] = ()) -> Iterator[Row]:
-        connection = self._session.connection
-        name = f"cursor_ledger_{next(_names)}"
-        with connection.cursor(name=name, row_factory=tuple_row) as cursor:
-            cursor.itersize = ITERATED_ROWS
-            cursor.execute(statement, values)
-            yield from cursor
+    def _iterate(self, statement: bytes) -> Iterator[Row]:
+        # Not psycopg's own: it asks for the name of its cursor with an operator of the path.
+        name = f"cursor_ledger_{next(_names)}".encode()
+        cursor = self._session.rows()
+        cursor.execute(
+            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + statement, (), prepare=False
+        )
+        fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
+        while rows := cursor.execute(fetch, prepare=False).fetchall():
+            yield from rows
+        # One that is not read to its end goes with its transaction.
+        cursor.execute(b"CLOSE " + name, prepare=False)
 
 
 def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
@@ -226,6 +256,22 @@ def settle_types(context: psycopg.abc.AdaptContext) -> None:
     adapters.register_loader("int8", IntLoader)
     adapters.register_loader("text", TextLoader)
     adapters.register_loader("bytea", ByteaLoader)
+
+
+def _named(process: int | None, application: str | None, since: datetime | int | None) -> str:
+    if process is None:
+        return "a prepared transaction"
+    name = codec.visible(application or "") or "a transaction"
+    begun = codec.instant(since) if isinstance(since, int) else since
+    return f"{name}, process {process}" + (f", since {codec.show_time(begun)}" if begun else "")
+
+
+def swallowed(table: str, stored: int, wanted: int) -> StorageError:
+    """Give what is raised where a table has not stored every row; nothing is kept then."""
+    return StorageError(
+        f"{table} has stored {stored} of {wanted} rows, so a trigger on it keeps rows away. "
+        "Nothing was appended; drop that trigger, then verify the ledger."
+    )
 
 
 def same(key: CursorKey, row: Row) -> CursorKey:

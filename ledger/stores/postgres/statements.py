@@ -8,34 +8,49 @@ import attrs
 
 from ledger.chain import STATE
 
-__all__ = ["EVENT", "Statements", "statements"]
+__all__ = ["EVENT", "Statements", "catalog", "quoted", "statements"]
+
+
+def catalog(operator: str) -> str:
+    """Spell `operator` so that it is PostgreSQL's own.
+
+    A plain one is looked for along the path of the session, where somebody else may have put
+    another, which would run with our rights. That holds for functions, types and relations as well,
+    and for what stands for an operator, which is not used: IN, BETWEEN, LIKE, USING, NULLIF, CASE x
+    WHEN, IS DISTINCT FROM. `bigint`, `integer` and `boolean` are words of the language, not names.
+    """
+    return f"OPERATOR(pg_catalog.{operator})"
+
+
+_EQ, _NE, _LE, _GT = catalog("="), catalog("<>"), catalog("<="), catalog(">")
+_PLUS, _MINUS, _TIMES, _AND = catalog("+"), catalog("-"), catalog("*"), catalog("&")
 
 EVENT = (
     ("cursor_id", "bigint"),
     ("version", "bigint"),
     ("epoch", "bigint"),
     ("recorded_at", "bigint"),
-    ("actor", "text"),
-    ("metadata", "text"),
+    ("actor", "pg_catalog.text"),
+    ("metadata", "pg_catalog.text"),
     ("tag_id", "smallint"),
     ("previous_sequence", "bigint"),
     ("sequence", "bigint"),
-    ("delivery_id", "text"),
+    ("delivery_id", "pg_catalog.text"),
     ("delivered_at", "bigint"),
-    ("outcome", "text"),
-    ("reason", "text"),
-    ("message", "text"),
+    ("outcome", "pg_catalog.text"),
+    ("reason", "pg_catalog.text"),
+    ("message", "pg_catalog.text"),
     ("occurred_at", "bigint"),
-    ("digest", "bytea"),
+    ("digest", "pg_catalog.bytea"),
 )
 """The columns of an event that a writer gives, with their types."""
 
-_KNOWN = [("id", "bigint"), ("version", "bigint"), ("digest", "bytea")]
+_KNOWN = [("id", "bigint"), ("version", "bigint"), ("digest", "pg_catalog.bytea")]
 
 _STATE_TYPES = {
-    "last_delivery_id": "text",
-    "last_error": "text",
-    "digest": "bytea",
+    "last_delivery_id": "pg_catalog.text",
+    "last_error": "pg_catalog.text",
+    "digest": "pg_catalog.bytea",
 }
 
 
@@ -48,7 +63,6 @@ class Statements:
     hold: bytes
     hold_free: bytes
     there: bytes
-    gate: bytes
     move: bytes
     move_many: bytes
     insert_heads: bytes
@@ -64,6 +78,7 @@ class Statements:
     cursors: str
     entries: str
     horizon: bytes
+    holders: bytes
     last_of_cursor: bytes
     last_position: bytes
     heads_by_id: bytes
@@ -75,8 +90,10 @@ class Statements:
 def statements(schema: str) -> Statements:
     """Give the statements for the tables in `schema`."""
     # Every statement is run with values, if only none, so that a % has to be doubled.
-    s = '"' + schema.replace('"', '""').replace("%", "%%") + '"'
-    positions = "'" + s.replace("'", "''") + ".ledger_positions'"
+    s = quoted(schema).replace("%", "%%")
+    positions = "'" + s.replace("'", "''") + ".ledger_positions'::pg_catalog.regclass"
+    events = "'" + s.replace("'", "''") + ".ledger_events'::pg_catalog.regclass"
+    cursors = "'" + s.replace("'", "''") + ".ledger_cursors'::pg_catalog.regclass"
     state = ", ".join(STATE)
     public = ", ".join(STATE[:-2])
     state_types = [(name, _STATE_TYPES.get(name, "bigint")) for name in STATE]
@@ -89,134 +106,206 @@ def statements(schema: str) -> Statements:
     """
     joined = f"""
         {s}.ledger_events AS e
-        JOIN {s}.ledger_cursors AS c ON c.id = e.cursor_id
-        LEFT JOIN {s}.ledger_tags AS t ON t.id = e.tag_id
+        JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
+        LEFT JOIN {s}.ledger_tags AS t ON t.id {_EQ} e.tag_id
     """
-    last = f"(SELECT last_value - (NOT is_called)::int FROM {s}.ledger_positions)"
-    # Whoever is going to draw positions holds this lock until the end of his transaction. It is
-    # shared, so nobody ever waits for it; its name says which ledger, and which position was the
-    # last before. See `horizon`.
-    gate_class = f"({positions}::regclass::oid::bigint & 2147483647)::int"
-    gate = f"pg_advisory_xact_lock_shared({gate_class}, ({last} & 2147483647)::int)"
-    # Once in a transaction, or one that appends thousands of times would fill the lock table of
-    # the server. What says so is undone by the same ROLLBACK TO that releases the lock.
-    gated = f"'cursor_ledger.gate_' || {positions}::regclass::oid"
+    key_length = f" {_PLUS} ".join(
+        f"pg_catalog.octet_length({part})" for part in ("stream_name", "subject_id", "consumer_id")
+    )
 
     def unnested(columns: list[tuple[str, str]], alias: str) -> str:
-        arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+        arrays = ", ".join(f"pg_catalog.unnest(%s::{kind}[])" for _, kind in columns)
         names = ", ".join(name for name, _ in columns)
-        return f"unnest({arrays}) AS {alias} ({names})"
+        return f"ROWS FROM ({arrays}) AS {alias} ({names})"
+
+    def counted(table: str, wanted: str) -> str:
+        """Give how many rows `stored` has; the whole statement fails if that are not as many."""
+        return f"""
+            SELECT CASE WHEN n {_EQ} wanted THEN n
+                ELSE {s}.ledger_swallowed('{table}', n, wanted) END
+            FROM (SELECT (SELECT pg_catalog.count(*) FROM stored) AS n, {wanted} AS wanted) AS c
+        """
 
     return Statements(
         schema=schema,
         # In the order of their ids, so that two who want the same ones cannot block each other.
         hold=f"""
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
-            WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+            WHERE id {_EQ} ANY(%s) ORDER BY id FOR UPDATE
         """.encode(),
         hold_free=f"""
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
-            WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED
+            WHERE id {_EQ} ANY(%s) FOR UPDATE SKIP LOCKED
         """.encode(),
-        there=f"SELECT id FROM {s}.ledger_cursors WHERE id = ANY(%s)".encode(),
-        gate=f"""
-            SELECT set_config({gated}, 'held' || {gate}::text, true)
-            WHERE coalesce(current_setting({gated}, true), '') = ''
-        """.encode(),
+        there=f"SELECT id FROM {s}.ledger_cursors WHERE id {_EQ} ANY(%s)".encode(),
         # An advance in one round trip: only if the chain still ends where it did, the cursor is
-        # moved, the gate held, and then the position drawn.
+        # moved, and the entry stored; both, or neither.
         move=f"""
             WITH moved AS (
                 UPDATE {s}.ledger_cursors SET {moves}
-                WHERE id = %s AND version = %s AND digest = %s RETURNING {gate}
+                WHERE id {_EQ} %s AND version {_EQ} %s AND digest {_EQ} %s RETURNING 1
+            ), stored AS (
+                INSERT INTO {s}.ledger_events ({event})
+                SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved RETURNING 1
             )
-            INSERT INTO {s}.ledger_events ({event})
-            SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved
+            {counted("ledger_events", "(SELECT pg_catalog.count(*) FROM moved)")}
         """.encode(),
         # The same for a few entries, which may be of several cursors: all of them, or none. It
         # waits for nobody.
         move_many=f"""
             WITH held AS MATERIALIZED (
                 SELECT c.id FROM {s}.ledger_cursors AS c
-                JOIN {unnested(_KNOWN, "k")} USING (id, version, digest)
+                JOIN {unnested(_KNOWN, "k")} ON k.id {_EQ} c.id
+                    AND k.version {_EQ} c.version AND k.digest {_EQ} c.digest
                 FOR UPDATE OF c SKIP LOCKED
+            ), whole AS (
+                SELECT (SELECT pg_catalog.count(*) FROM held) {_EQ} %s AS is_whole
             ), moved AS (
                 UPDATE {s}.ledger_cursors AS c
                 SET {", ".join(f"{name} = n.{name}" for name in STATE)}
                 FROM {unnested([("id", "bigint"), *state_types], "n")}
-                WHERE c.id = n.id AND (SELECT count(*) FROM held) = %s RETURNING {gate}
+                WHERE c.id {_EQ} n.id AND (SELECT is_whole FROM whole)
+                RETURNING 1
+            ), stored AS (
+                INSERT INTO {s}.ledger_events ({event})
+                SELECT * FROM {unnested(list(EVENT), "n")} WHERE (SELECT is_whole FROM whole)
+                RETURNING 1
             )
-            INSERT INTO {s}.ledger_events ({event})
-            SELECT * FROM {unnested(list(EVENT), "n")} WHERE (SELECT count(*) FROM moved) = %s
+            SELECT CASE
+                WHEN NOT is_whole THEN 0
+                WHEN moved {_NE} wanted_moved
+                    THEN {s}.ledger_swallowed('ledger_cursors', moved, wanted_moved)
+                WHEN stored {_NE} wanted_stored
+                    THEN {s}.ledger_swallowed('ledger_events', stored, wanted_stored)
+                ELSE stored
+            END
+            FROM (
+                SELECT (SELECT is_whole FROM whole) AS is_whole,
+                    (SELECT pg_catalog.count(*) FROM moved) AS moved, %s::bigint AS wanted_moved,
+                    (SELECT pg_catalog.count(*) FROM stored) AS stored, %s::bigint AS wanted_stored
+            ) AS n
         """.encode(),
         insert_heads=f"""
-            INSERT INTO {s}.ledger_cursors (id, consumer_id, stream_name, subject_id, {state})
-            SELECT * FROM {
+            WITH stored AS (
+                INSERT INTO {s}.ledger_cursors (id, consumer_id, stream_name, subject_id, {state})
+                SELECT * FROM {
             unnested(
                 [
                     ("id", "bigint"),
-                    ("consumer_id", "text"),
-                    ("stream_name", "text"),
-                    ("subject_id", "text"),
+                    ("consumer_id", "pg_catalog.text"),
+                    ("stream_name", "pg_catalog.text"),
+                    ("subject_id", "pg_catalog.text"),
                     *state_types,
                 ],
                 "n",
             )
-        } ORDER BY id
+        } ORDER BY id RETURNING 1
+            )
+            {counted("ledger_cursors", "%s::bigint")}
         """.encode(),
         update_heads=f"""
-            UPDATE {s}.ledger_cursors AS c
-            SET {", ".join(f"{name} = n.{name}" for name in STATE)}
-            FROM {unnested([("id", "bigint"), *state_types], "n")} WHERE c.id = n.id
+            WITH stored AS (
+                UPDATE {s}.ledger_cursors AS c
+                SET {", ".join(f"{name} = n.{name}" for name in STATE)}
+                FROM {unnested([("id", "bigint"), *state_types], "n")} WHERE c.id {_EQ} n.id
+                RETURNING 1
+            )
+            {counted("ledger_cursors", "%s::bigint")}
         """.encode(),
         insert_events=f"""
-            INSERT INTO {s}.ledger_events ({event}) SELECT * FROM {unnested(list(EVENT), "n")}
+            WITH stored AS (
+                INSERT INTO {s}.ledger_events ({event})
+                SELECT * FROM {unnested(list(EVENT), "n")} RETURNING 1
+            )
+            {counted("ledger_events", "%s::bigint")}
         """.encode(),
         # COPY is run without any.
         copy_events=f"COPY {s}.ledger_events ({event}) FROM STDIN".replace("%%", "%").encode(),
         copy_placed_events=(
             f"COPY {s}.ledger_events (position, {event}) FROM STDIN".replace("%%", "%").encode()
         ),
-        place_next=f"SELECT setval({positions}, %s)".encode(),
+        place_next=f"SELECT pg_catalog.setval({positions}, %s)".encode(),
         happened=f"""
-            SELECT 1 FROM {s}.ledger_events WHERE cursor_id = %s AND version = %s AND digest = %s
+            SELECT 1 FROM {s}.ledger_events
+            WHERE cursor_id {_EQ} %s AND version {_EQ} %s AND digest {_EQ} %s
         """.encode(),
         exclude_writers=f"LOCK TABLE {s}.ledger_cursors IN EXCLUSIVE MODE".encode(),
-        restore=f"UPDATE {s}.ledger_cursors SET {moves} WHERE id = %s".encode(),
+        restore=f"UPDATE {s}.ledger_cursors SET {moves} WHERE id {_EQ} %s".encode(),
         cursor=f"""
             SELECT consumer_id, stream_name, subject_id, {public} FROM {s}.ledger_cursors
-            WHERE id = %s
+            WHERE id {_EQ} %s
         """.encode(),
         cursors="("
         + ") UNION ALL (".join(
             f"""
             SELECT consumer_id, stream_name, subject_id, {public} FROM {s}.ledger_cursors
-            WHERE octet_length(stream_name) + octet_length(subject_id) + octet_length(consumer_id)
-                {size} 2400 AND (stream_name, subject_id, consumer_id) > (%s, %s, %s) <conditions>
+            WHERE {key_length} {size} 2400
+                AND (stream_name, subject_id, consumer_id) {_GT} (%s, %s, %s) <conditions>
             ORDER BY stream_name, subject_id, consumer_id LIMIT %s
             """
-            for size in ("<=", ">")
+            for size in (_LE, _GT)
         )
         + ") ORDER BY stream_name, subject_id, consumer_id LIMIT %s",
         entries=f"""
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
-        # The last position first: who draws one after that held the gate before, and is found
+        # The last position first: whoever draws one after that held the gate before, and is found
         # among the locks, unless he has ended and can be seen by what is read behind this. So can
-        # what this very transaction has appended.
+        # what this very transaction has appended. Anybody may take such a lock; it counts if its
+        # session may append, or is not known. What the session remembers of others' may be old.
         horizon=f"""
-            SELECT {last}, current_setting('transaction_isolation');
+            SELECT (SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions),
+                pg_catalog.current_setting('transaction_isolation'),
+                pg_catalog.pg_stat_clear_snapshot();
             SELECT l.objid::bigint, a.pid::bigint, a.application_name,
-                (extract(epoch FROM a.xact_start) * 1000000)::bigint
-            FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.mode = 'ShareLock' AND l.granted
-                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND l.classid::bigint = {gate_class} AND l.pid IS DISTINCT FROM pg_backend_pid()
+                (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint
+            FROM pg_catalog.pg_locks AS l
+            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid {_EQ} l.pid
+            WHERE l.locktype {_EQ} 'advisory' AND l.objsubid {_EQ} 2
+                AND l.mode {_EQ} 'ShareLock' AND l.granted
+                AND l.database {_EQ} (
+                    SELECT oid FROM pg_catalog.pg_database
+                    WHERE datname {_EQ} pg_catalog.current_database()
+                )
+                AND l.classid::bigint {_EQ} ({positions}::bigint {_AND} 2147483647)
+                AND (l.pid IS NULL OR l.pid {_NE} pg_catalog.pg_backend_pid())
+                AND coalesce(CASE
+                    WHEN l.pid IS NOT NULL
+                        THEN {s}.ledger_may_append(a.usesysid, {events}::pg_catalog.oid)
+                    ELSE (
+                        SELECT pg_catalog.bool_or(
+                            {s}.ledger_may_append(o.oid, {events}::pg_catalog.oid)
+                        )
+                        FROM pg_catalog.pg_locks AS t
+                        JOIN pg_catalog.pg_prepared_xacts AS p
+                            ON p.transaction {_EQ} t.transactionid
+                        JOIN pg_catalog.pg_roles AS o ON o.rolname {_EQ} p.owner
+                        WHERE t.pid IS NULL
+                            AND t.virtualtransaction {_EQ} l.virtualtransaction
+                    )
+                END, true)
+        """.encode(),
+        # Whoever has the rows of these cursors, or the table of all, when a wait was given up. A
+        # row names the transaction that changed or locked it last.
+        holders=f"""
+            SELECT a.pid::bigint, a.application_name,
+                (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint
+            FROM pg_catalog.pg_locks AS l
+            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid {_EQ} l.pid
+            WHERE l.granted AND (l.pid IS NULL OR l.pid {_NE} pg_catalog.pg_backend_pid())
+                AND (
+                    l.relation {_EQ} {cursors}::pg_catalog.oid AND l.mode {_EQ} ANY (ARRAY[
+                        'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock', 'AccessExclusiveLock'
+                    ])
+                    OR l.locktype {_EQ} 'transactionid' AND l.transactionid {_EQ} ANY (
+                        SELECT c.xmax FROM {s}.ledger_cursors AS c WHERE c.id {_EQ} ANY(%s)
+                    )
+                )
         """.encode(),
         last_of_cursor=f"""
-            SELECT max(position) FROM {s}.ledger_events WHERE cursor_id = %s
+            SELECT pg_catalog.max(position) FROM {s}.ledger_events WHERE cursor_id {_EQ} %s
         """.encode(),
-        last_position=f"SELECT max(position) FROM {s}.ledger_events".encode(),
+        last_position=f"SELECT pg_catalog.max(position) FROM {s}.ledger_events".encode(),
         heads_by_id=f"""
             SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
             ORDER BY id
@@ -224,11 +313,16 @@ def statements(schema: str) -> Statements:
         rows_by_cursor=f"""
             SELECT e.cursor_id, {row}
             FROM {s}.ledger_events AS e
-            LEFT JOIN {s}.ledger_cursors AS c ON c.id = e.cursor_id
-            LEFT JOIN {s}.ledger_tags AS t ON t.id = e.tag_id
+            LEFT JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
+            LEFT JOIN {s}.ledger_tags AS t ON t.id {_EQ} e.tag_id
             ORDER BY e.cursor_id, e.version
         """.encode(),
         leaves=f"""
             SELECT position, digest, recorded_at FROM {s}.ledger_events ORDER BY position
         """.encode(),
     )
+
+
+def quoted(schema: str) -> str:
+    """Give the name of a schema as SQL has it."""
+    return '"' + schema.replace('"', '""') + '"'

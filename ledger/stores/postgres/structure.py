@@ -67,12 +67,15 @@ UNION ALL SELECT concat('policy ', o.relname, ' ', p.polname), concat_ws(' ',
     p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
     pg_get_expr(p.polwithcheck, p.polrelid))
 FROM ours AS o JOIN pg_policy AS p ON p.polrelid = o.oid
-UNION ALL SELECT 'function ' || p.proname, concat_ws(' ',
-    pg_get_function_identity_arguments(p.oid), p.prorettype::regtype, l.lanname, p.provolatile,
-    p.prosecdef, array_to_string(p.proconfig, ','), p.prosrc)
+UNION ALL SELECT
+    concat('function ', p.proname, '(', pg_get_function_identity_arguments(p.oid), ')'),
+    concat_ws(' ', p.prorettype::regtype, l.lanname, p.provolatile, p.prosecdef,
+    array_to_string(p.proconfig, ','), p.prosrc)
 FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
 WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger AS t JOIN ours AS o ON o.oid = t.tgrelid
     WHERE NOT t.tgisinternal)
+    OR p.proname = ANY (%(functions)s::text[])
+        AND p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)
 UNION ALL SELECT 'temporary ' || c.relname, 'it stands in front of the ledger''s own'
 FROM pg_class AS c
 WHERE c.relnamespace = pg_my_temp_schema() AND c.relname = ANY (%(names)s::text[])
@@ -88,6 +91,8 @@ _NAMES = [
     "ledger_positions",
     "ledger_tags",
 ]
+
+_FUNCTIONS = ["ledger_gate", "ledger_may_append", "ledger_refuse", "ledger_swallowed"]
 
 # Each index is asked for as many rows as the table has. Which of them the server reads is settled
 # by what it is kept from reading, and by a condition that only this index is for.
@@ -121,14 +126,20 @@ WHERE c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname
 
 def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, str]:
     """Return the definitions of all that is ours, and of all that stands on our tables."""
-    found = connection.execute(_DEFINITIONS.encode(), {"schema": schema, "names": _NAMES})
+    values = {"schema": schema, "names": _NAMES, "functions": _FUNCTIONS}
+    found = connection.execute(_DEFINITIONS.encode(), values)
     [(quoted,)] = connection.execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
-    # Also inside the text of a default, where a quote in the name is doubled.
-    named = (f"{quoted}.".replace("'", "''"), f"{quoted}.")
-    return {
-        name: _plain(definition.replace(named[0], "").replace(named[1], ""))
-        for name, definition in found.fetchall()
-    }
+    # Inside the text of a default a quote in the name is doubled; our functions always quote it.
+    always = '"' + schema.replace('"', '""') + '"'
+    prefixes = [f"{name}." for name in (quoted.replace("'", "''"), quoted, always)]
+
+    def plain(definition: str) -> str:
+        for prefix in prefixes:
+            definition = definition.replace(prefix, "")
+        # Versions of the server lay out white space differently.
+        return " ".join(definition.split())
+
+    return {name: plain(definition) for name, definition in found.fetchall()}
 
 
 @cache
@@ -162,11 +173,6 @@ def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
     yield from _twins(select)
     yield from _gaps_in_indexes(connection, select)
     yield from _by_amcheck(connection, schema)
-
-
-def _plain(definition: str) -> str:
-    """Fold white space, which versions of the server lay out differently."""
-    return " ".join(definition.split())
 
 
 def _positions_beyond(select: Select) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
 
 import attrs
 
@@ -17,13 +18,33 @@ from ledger.cursor import CursorKey
 from ledger.repair import Repairable
 from ledger.stores import Draft
 from ledger.stores.conditions import TAG_IDS
-from ledger.stores.postgres.session import PostgresLog, PostgresSession, cursor_id, same
+from ledger.stores.postgres.session import PostgresLog, PostgresSession, cursor_id, same, swallowed
 from ledger.stores.postgres.statements import EVENT
 
 __all__ = ["Held", "Remembered", "UnsureError"]
 
 # From so many on, COPY is faster than arrays.
 COPY_ROWS_MIN = 32
+
+
+_BOUND = b"""
+    SELECT pg_catalog.set_config('lock_timeout', %s, true),
+        pg_catalog.set_config('statement_timeout', %s, true)
+"""
+_BOUND_EACH = b"SELECT pg_catalog.set_config('lock_timeout', %s, true)"
+_UNBOUND = b"SET LOCAL statement_timeout TO DEFAULT"
+
+
+class Patience(Protocol):
+    """How long a call may still wait for others."""
+
+    @property
+    def left_ms(self) -> int:
+        """So many milliseconds are left, at least one."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether so much of it was spent that the time-out of the session would be too long."""
 
 
 class UnsureError(Exception):
@@ -84,6 +105,7 @@ class Remembered:
     def send(self, session: PostgresSession) -> None:
         """Store it, and commit, in one round trip."""
         before = [self._before[head.cursor.key] for head in self.heads]
+        session.wanted = [cursor_id(head.cursor.key) for head in self.heads]
         known = [(head.cursor_id, head.cursor.version, head.digest) for head in before]
         events = [event(head, content) for head, content in self.drafts]
         values: tuple[object, ...]
@@ -94,9 +116,14 @@ class Remembered:
             states = [(head.cursor_id, *head.state) for head in self.heads]
             statement = session.sql.move_many
             values = (
-                *columns(known), *columns(states), len(known), *columns(events), len(known)
-            )  # fmt: skip
-        if session.execute(statement, values).rowcount != len(events):
+                *columns(known),
+                len(known),
+                *columns(states),
+                *columns(events),
+                len(known),
+                len(events),
+            )
+        if session.execute(statement, values).fetchall() != [(len(events),)]:
             raise UnsureError
 
 
@@ -106,6 +133,8 @@ class Held:
 
     session: PostgresSession
     begun: bool
+    patience: Patience | None = None
+    """None on a caller's connection, where its own `lock_timeout` holds."""
     drafts: Sequence[Draft] = ()
     heads: Collection[Head] = ()
     _positions: Sequence[int] | None = None
@@ -120,12 +149,12 @@ class Held:
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Lock the rows of `keys` that there are, all at once."""
         ids = [cursor_id(key) for key in set(keys)]
-        if self.begun:
-            found = self.session.execute(self.session.sql.hold, (ids,))
-        else:
-            with self.session.in_one_round_trip():
-                self.begin()
-                found = self.session.execute(self.session.sql.hold, (ids,))
+        self.session.wanted = ids
+        bounds = self._bounds(len(ids))
+        with nullcontext() if self.begun and not bounds else self.session.in_one_round_trip():
+            self.begin()
+            with self._within(bounds, len(ids)):
+                found = self.session.rows().execute(self.session.sql.hold, (ids,))
         self._rows = {row[0]: row for row in found.fetchall()}
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
@@ -134,7 +163,8 @@ class Held:
         session, ids = self.session, list(wanted)
         with nullcontext() if self.begun else session.in_one_round_trip():
             self.begin()
-            found = session.rows().execute(session.sql.hold_free, (ids,))
+            with self._within(self._bounds(1), 1):
+                found = session.rows().execute(session.sql.hold_free, (ids,))
             there = session.rows().execute(session.sql.there, (ids,))
         self._rows = {row[0]: row for row in found.fetchall()}
         return [wanted[row[0]] for row in there.fetchall() if row[0] not in self._rows]
@@ -160,7 +190,9 @@ class Held:
     def everything(self) -> Iterator[Repairable]:
         """Keep all writers out, and give the whole log."""
         self.begin()
-        self.session.execute(self.session.sql.exclude_writers)
+        self.session.wanted = ()
+        with self._within(self._bounds(1), 1):
+            self.session.execute(self.session.sql.exclude_writers)
         last = self.session.execute(self.session.sql.last_position).fetchall()[0][0]
         yield PostgresLog(self.session, last or 0)
 
@@ -176,16 +208,23 @@ class Held:
         session, sql = self.session, self.session.sql
         new = [head for head in self.heads if head.cursor_id is None]
         old = [head for head in self.heads if head.cursor_id is not None]
-        session.execute(sql.gate)
         if new:
             rows = []
             for head in new:
                 key = head.cursor.key
                 place = (key.consumer_id, key.stream_name, key.subject_id)
                 rows.append((cursor_id(key), *place, *head.state))
-            session.execute(sql.insert_heads, columns(rows))
+            bounds = self._bounds(len(new))
+            pipelined = session.connection.pgconn.pipeline_status
+            with (
+                session.in_one_round_trip() if bounds and not pipelined else nullcontext(),
+                # Another may be about to make the same cursor.
+                self._within(bounds, len(new)),
+            ):
+                session.execute(sql.insert_heads, [*columns(rows), len(rows)])
         if old:
-            session.execute(sql.update_heads, columns([(h.cursor_id, *h.state) for h in old]))
+            rows = [(head.cursor_id, *head.state) for head in old]
+            session.execute(sql.update_heads, [*columns(rows), len(rows)])
         rows = [event(head, content) for head, content in self.drafts]
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
@@ -195,12 +234,35 @@ class Held:
         elif self.is_large:
             self._copy(sql.copy_events, rows)
         else:
-            session.execute(sql.insert_events, columns(rows))
+            session.execute(sql.insert_events, [*columns(rows), len(rows)])
+
+    def _bounds(self, locks: int) -> str:
+        """Give for how long so many locks may be waited for; nothing if the session says it.
+
+        Its time-out is for one lock, and for a call that has not waited before.
+        """
+        if self.patience is None or (locks < 2 and not self.patience.is_spent):
+            return ""
+        return str(self.patience.left_ms)
+
+    @contextmanager
+    def _within(self, bounds: str, locks: int) -> Iterator[None]:
+        several = locks > 1
+        if bounds and several:
+            self.session.execute(_BOUND, (bounds, bounds))
+        elif bounds:
+            self.session.execute(_BOUND_EACH, (bounds,))
+        yield
+        if bounds and several:
+            self.session.execute(_UNBOUND)
 
     def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
-        with self.session.rows().copy(statement) as copy:
+        cursor = self.session.rows()
+        with cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
+        if cursor.rowcount != len(rows):
+            raise swallowed("ledger_events", cursor.rowcount, len(rows))
 
 
 def columns(rows: Sequence[Row]) -> list[list[object]]:
