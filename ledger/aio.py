@@ -15,19 +15,21 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial, wraps
 from itertools import islice
-from threading import Thread
+from threading import Thread, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import attrs
 
 from ledger import service
-from ledger.errors import LedgerError, StorageError
+from ledger.errors import StorageError
 from ledger.forks import ForkGuard
 from ledger.service import Ledger
+from ledger.waits import in_callback, refuse_circle
+from ledger.writer import Writer
 
 if TYPE_CHECKING:
     from ledger.appender import Appender
@@ -105,8 +107,9 @@ def _delivering(
         except Exception as error:
             try:
                 await leave(error)
-            except LedgerError as unrecorded:
-                error.add_note(f"cursor-ledger could not record this error: {unrecorded}")
+            except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+                if unrecorded is not error:
+                    service.note_unrecorded(error, unrecorded)
             raise
         await leave(None)
 
@@ -137,6 +140,8 @@ class _Submitting:
 
 async def _settled(future: Future[R]) -> R:
     """Give the answer; if this is cancelled too late to withdraw the call, wait for its end."""
+    if isinstance(writer := getattr(future, "writer", None), Writer) and not future.done():
+        refuse_circle(writer)
     answer = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(answer)
@@ -203,6 +208,8 @@ class AsyncLedger:
         self._guard = ForkGuard()
         self._closed = False
         self._ledger = ledger
+        # The threads that read just now.
+        self._reading: set[int] = set()
         self._submitting = ledger.through(_Submitting)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="cursor-ledger reader")
 
@@ -236,7 +243,16 @@ class AsyncLedger:
         """
         if self._guard.forked():
             return  # A child has not inherited the threads.
+        if get_ident() in self._reading:
+            raise StorageError(
+                "This thread reads from the ledger that it would close, and would wait for itself. "
+                "Close it where it was opened."
+            )
         self._closed = True
+        if in_callback():
+            # Of a loop in a thread that gives answers; whoever closes there is served by itself.
+            self._finish()
+            return
         await asyncio.shield(asyncio.wrap_future(_in_own_thread(self._finish)))
 
     async def __aenter__(self) -> Self:
@@ -258,7 +274,7 @@ class AsyncLedger:
     def _start(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         self._check()
         future: Future[R] = Future()
-        run = partial(copy_context().run, work, *args, **kwargs)
+        run = partial(self._read, copy_context(), partial(work, *args, **kwargs))
         try:
             self._threads.submit(_answer, future, run)
         except RuntimeError as error:
@@ -267,6 +283,14 @@ class AsyncLedger:
                 self._check()  # Another thread may have closed this in between.
                 raise _no_thread(error) from error
         return future
+
+    def _read(self, context: Context, work: Callable[[], R]) -> R:
+        me = get_ident()
+        self._reading.add(me)
+        try:
+            return context.run(work)
+        finally:
+            self._reading.discard(me)
 
     def _check(self) -> None:
         self._guard.check()

@@ -56,24 +56,37 @@ class Committer:
     actor: str
     clock: Callable[[], datetime]
 
-    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers."""
+    def append(
+        self,
+        groups: Sequence[Group],
+        conclude: Callable[[list[Answer]], R],
+        until: float | None = None,
+    ) -> R:
+        """Append `groups`, and give what `conclude` makes of the answers.
+
+        Others are waited for until `until`, by the monotonic clock; without it, for the busy
+        time-out.
+        """
         return self._write(
             lambda transaction: conclude(
                 commit(transaction, groups, actor=self.actor, clock=self.clock)
-            )
+            ),
+            until,
         )
 
-    def append_free(self, calls: Sequence[Sequence[Group]]) -> list[list[Answer] | None]:
+    def append_free(
+        self, calls: Sequence[Sequence[Group]], until: float | None = None
+    ) -> list[list[Answer] | None]:
         """Append many calls in one transaction, but those that would have to wait: see commit.py.
 
         Raises LedgerBusyError, StorageError; nothing was appended then.
         """
         return self._write(
-            lambda transaction: commit_free(transaction, calls, actor=self.actor, clock=self.clock)
+            lambda transaction: commit_free(transaction, calls, actor=self.actor, clock=self.clock),
+            until,
         )
 
-    def _write(self, work: Callable[[Transaction], R]) -> R:
+    def _write(self, work: Callable[[Transaction], R], until: float | None) -> R:
         decided = False
 
         def noting(transaction: Transaction) -> R:
@@ -83,7 +96,7 @@ class Committer:
             return result
 
         try:
-            return self.store.write(noting)
+            return self.store.write(noting, until)
         except LedgerError:
             raise
         except BaseException as interrupt:

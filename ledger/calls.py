@@ -76,8 +76,12 @@ class Call(Generic[R]):
     groups: Sequence[Group]
     conclude: Callable[[list[Answer]], R]
     promise: Promise[R]
-    put_off_until: float | None = attrs.field(default=None)
-    """How long it is tried again, by the monotonic clock; None as long as it need not be."""
+    asked_at: float
+    """When it was asked for, by the monotonic clock."""
+    until: float | None = None
+    """How long others are waited for; None as long as that is not known."""
+    begun: bool = False
+    """Whether it was tried before, and put off."""
 
     @property
     def size(self) -> int:
@@ -86,12 +90,13 @@ class Call(Generic[R]):
 
     def begin(self) -> bool:
         """Begin with it, unless it was cancelled, or its owner has answered it himself."""
-        if self.put_off_until is not None:
-            return True  # It was begun with before.
+        if self.begun:
+            return True
         try:
-            return self.promise.set_running_or_notify_cancel()
+            self.begun = self.promise.set_running_or_notify_cancel()
         except RuntimeError:
             return False
+        return self.begun
 
     def answer(self, answers: list[Answer]) -> None:
         """Tell the caller what `conclude` makes of the answers to its groups."""
@@ -123,7 +128,7 @@ class Queue:
     @property
     def has_only_put_off(self) -> bool:
         """Whether there are calls, and all of them were tried before."""
-        return bool(self._calls) and self._calls[-1].put_off_until is not None
+        return bool(self._calls) and self._calls[-1].begun
 
     def take(self, size_max: int) -> list[Call[Any]]:
         """Take calls with so many requests at most, or one that has more; and begin with them."""
@@ -132,7 +137,7 @@ class Queue:
         while self._calls:
             first = self._calls[0]
             # Those that were put off leave the others their room.
-            size = first.size if first.put_off_until is None else 0
+            size = 0 if first.begun else first.size
             if taken and size > room:
                 break
             call = self._calls.popleft()

@@ -11,7 +11,7 @@ from ledger import chain, codec, fields, rules
 from ledger.chain import GENESIS, Head, make_head
 from ledger.codec import Content
 from ledger.cursor import Cursor, CursorKey
-from ledger.errors import LedgerError
+from ledger.errors import InvalidCursorError, LedgerError
 from ledger.requests import Request
 from ledger.stores import Draft, Transaction
 
@@ -36,7 +36,10 @@ def commit(
     A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
     on. `actor` stands in where a request names none.
     """
-    transaction.hold(request.key for group in groups for request in group)
+    try:
+        transaction.hold(request.key for group in groups for request in group)
+    except _MISFITS as error:
+        raise _unsound(error) from error
     return _append(transaction, groups, actor, clock)
 
 
@@ -52,9 +55,11 @@ def commit_free(
     A call that wants one is left out, and has None for its answers; so are those behind it that
     want one of its cursors, so that what is asked of a cursor is appended in that order.
     """
-    held = set(
-        transaction.hold_free(request.key for call in calls for group in call for request in group)
-    )
+    keys = (request.key for call in calls for group in call for request in group)
+    try:
+        held = set(transaction.hold_free(keys))
+    except _MISFITS as error:
+        raise _unsound(error) from error
     free = [_is_free(call, held) for call in calls] if held else [True] * len(calls)
     groups = [group for call, goes in zip(calls, free, strict=True) if goes for group in call]
     answers = iter(_append(transaction, groups, actor, clock))
@@ -87,7 +92,10 @@ def _append(
             for request in group:
                 key = request.key
                 known = heads.get(key)
-                head, content = _entry(known or transaction.head(key), request, actor, now)
+                try:
+                    head, content = _entry(known or transaction.head(key), request, actor, now)
+                except _MISFITS as error:
+                    raise _unsound(error) from error
                 before.append((key, known))
                 heads[key] = head
                 drafts.append((head, content))
@@ -128,6 +136,18 @@ def _entry(head: Head | None, request: Request, actor: str, now: datetime) -> tu
         digest=chain.digest(digest, content),
     )
     return head, content
+
+
+# What comes of a request that was changed after it was made, by ways that Python cannot close. It
+# is refused alone where it can be; those beside it are appended.
+_MISFITS = (AttributeError, TypeError, ValueError, OverflowError)
+
+
+def _unsound(error: Exception) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"a request was changed after it was made, to what cannot be appended: {error!s:.200}. "
+        "Make another one."
+    )
 
 
 def _undo(

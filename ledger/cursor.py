@@ -9,17 +9,19 @@ import attrs
 
 from ledger import fields
 from ledger.errors import InvalidCursorError
-from ledger.values import maker
+from ledger.values import maker, once, sealed
 
 __all__ = ["Cursor", "CursorKey", "CursorQuery", "Outcome", "make_cursor"]
 
 
+@sealed
 @attrs.frozen(order=True, cache_hash=True)
 class CursorKey:
     """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
 
     Surrounding white space is trimmed. Consumer and stream are required; an empty `subject_id`
-    means the whole stream. At most 512 characters each, without NUL and lone surrogates.
+    means the whole stream. At most 512 characters each, without NUL and lone surrogates, and with
+    at least one that can be seen.
 
     Raises InvalidCursorError.
     """
@@ -28,10 +30,30 @@ class CursorKey:
     stream_name: str
     subject_id: str = ""
 
+    __attrs_pre_init__ = once("consumer_id")
+
     def __attrs_post_init__(self) -> None:
-        fields.set_field(self, "consumer_id", fields.required(self.consumer_id, "consumer_id"))
-        fields.set_field(self, "stream_name", fields.required(self.stream_name, "stream_name"))
-        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
+        fields.set_field(self, "consumer_id", _name(self.consumer_id, "consumer_id"))
+        fields.set_field(self, "stream_name", _name(self.stream_name, "stream_name"))
+        subject = fields.text(self.subject_id, "subject_id", seen=True)
+        fields.set_field(self, "subject_id", subject)
+
+    @classmethod
+    def kept(cls, consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
+        """Give the key of a cursor that is in the log; it may be one that nobody can see.
+
+        Earlier versions took such keys, and what they wrote stays readable.
+
+        Raises InvalidCursorError.
+        """
+        try:
+            return cls(consumer_id, stream_name, subject_id)
+        except InvalidCursorError:
+            key = cls("-", "-")
+            fields.set_field(key, "consumer_id", fields.required(consumer_id, "consumer_id"))
+            fields.set_field(key, "stream_name", fields.required(stream_name, "stream_name"))
+            fields.set_field(key, "subject_id", fields.text(subject_id, "subject_id"))
+            return key
 
     @classmethod
     def check(cls, key: object) -> CursorKey:
@@ -39,17 +61,25 @@ class CursorKey:
 
         Raises InvalidCursorError.
         """
+        if type(key) is cls:
+            return key
         if not isinstance(key, cls):
             raise InvalidCursorError(
                 f'key must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").'
             )
-        return key
+        # What a subclass adds, or says otherwise, is left behind.
+        return cls.kept(key.consumer_id, key.stream_name, key.subject_id)
 
     def __str__(self) -> str:
         parts = (self.consumer_id, self.stream_name, self.subject_id)
         return "/".join(part for part in parts if part)
 
 
+def _name(value: object, name: str) -> str:
+    return fields.required(value, name, seen=True)
+
+
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Cursor:
     """Where one consumer stands: the fold of its entries.
@@ -68,6 +98,8 @@ class Cursor:
     updated_at: datetime
     version: int
     epoch: int
+
+    __attrs_pre_init__ = once("key")
 
 
 make_cursor = maker(Cursor)
@@ -89,13 +121,14 @@ class Outcome(StrEnum):
         if type(value) is cls:
             return value
         try:
-            return cls(str(value))
+            return cls(fields.exact(value, "outcome"))
         except ValueError:
             raise InvalidCursorError(
-                f"outcome must be one of {', '.join(cls)}, not {value!r:.80}."
+                f"outcome must be one of {', '.join(cls)}, not {fields.shown(value)}."
             ) from None
 
 
+@sealed
 @attrs.frozen(kw_only=True)
 class CursorQuery:
     """Chooses cursors: an empty part matches all; `limit` 0 or less means no limit.
@@ -107,6 +140,8 @@ class CursorQuery:
     stream_name: str = ""
     subject_id: str = ""
     limit: int = 0
+
+    __attrs_pre_init__ = once("consumer_id")
 
     def __attrs_post_init__(self) -> None:
         fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))

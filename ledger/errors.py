@@ -1,7 +1,8 @@
 """The errors. Every one that leaves this package is a LedgerError.
 
 A refusal carries its facts as attributes; its message says them, and the next step. All of them
-survive pickling, so that a worker process can hand one back.
+survive pickling and copying, so that a worker process can hand one back. Where only the message
+comes back, as out of Celery's JSON, the error can be made of it; its attributes are None then.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ __all__ = [
 class LedgerError(Exception):
     """Anything that this package refuses or cannot do."""
 
+    def __repr__(self) -> str:
+        """Show the message, cut: in a log it may stand beside many."""
+        name, said = type(self).__name__, repr(str(self))
+        return f"{name}({said if len(said) <= SHOWN_MAX else said[:SHOWN_MAX] + '…'})"
+
 
 class InvalidCursorError(LedgerError, ValueError):
     """A value that no cursor, request or query can have; nothing was looked up or changed."""
@@ -41,104 +47,111 @@ class InvalidCursorError(LedgerError, ValueError):
 class CursorNotFoundError(LedgerError, LookupError):
     """No entry was ever appended for `key`."""
 
-    def __init__(self, key: CursorKey) -> None:
-        super().__init__(key)
-        self.key = key
+    key: CursorKey | None = None
 
-    def __str__(self) -> str:
-        return f"{self.key} has no cursor: nothing was ever appended for it."
+    def __init__(self, key: CursorKey | str) -> None:
+        if isinstance(key, str):
+            super().__init__(key)
+            return
+        super().__init__(f"{key} has no cursor: nothing was ever appended for it.")
+        self.key = key
 
 
 class NonMonotonicCursorError(LedgerError):
     """An advance that would move `current` back, or confirm its place under another delivery id."""
 
-    def __init__(self, current: Cursor, request: AdvanceCursor) -> None:
-        super().__init__(current, request)
+    current: Cursor | None = None
+    request: AdvanceCursor | None = None
+
+    def __init__(self, current: Cursor | str, request: AdvanceCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(_not_back(current, request))
         self.current = current
         self.request = request
-
-    def __str__(self) -> str:
-        at = f"{self.current.key} is at {_place(self.current)}"
-        to = self.request.last_sequence
-        if to == self.current.last_sequence:
-            again = _named(self.request.delivery_id)
-            return (
-                f"{at}; {to} {again} is another delivery of the same place. "
-                "Find out which one the consumer got; confirm that one, or reset the cursor."
-            )
-        return (
-            f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
-        )
 
 
 class StaleEpochError(LedgerError):
     """The consumer read the cursor before it was reset: `request.epoch` is over."""
 
-    def __init__(self, current: Cursor | None, request: AdvanceCursor) -> None:
-        super().__init__(current, request)
+    current: Cursor | None = None
+    request: AdvanceCursor | None = None
+
+    def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(
+            f"{request.key} is in epoch {current.epoch if current else 0}, for it was reset; this "
+            f"advance was made in epoch {request.epoch}. Read the cursor again, and go on from "
+            f"{current.last_sequence if current else 0}."
+        )
         self.current = current
         self.request = request
-
-    def __str__(self) -> str:
-        now = self.current.epoch if self.current else 0
-        return (
-            f"{self.request.key} is in epoch {now}, for it was reset; this advance was made in "
-            f"epoch {self.request.epoch}. Read the cursor again, and go on from "
-            f"{_sequence(self.current)}."
-        )
 
 
 class VersionConflictError(LedgerError):
     """`current` is not at `request.expected_version`: somebody appended in between."""
 
-    def __init__(self, current: Cursor | None, request: Request) -> None:
-        super().__init__(current, request)
-        self.current = current
-        self.request = request
+    current: Cursor | None = None
+    request: Request | None = None
 
-    def __str__(self) -> str:
-        now = self.current.version if self.current else 0
-        return (
-            f"{self.request.key} is at version {now}, not {self.request.expected_version}: "
+    def __init__(self, current: Cursor | str | None, request: Request | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        now = current.version if current else 0
+        super().__init__(
+            f"{request.key} is at version {now}, not {request.expected_version}: "
             "something was appended to it in between. Look at it again, then decide anew."
         )
+        self.current = current
+        self.request = request
 
 
 class ResetReasonRequiredError(LedgerError):
     """A reset without a reason."""
 
-    def __init__(self, key: CursorKey) -> None:
-        super().__init__(key)
-        self.key = key
+    key: CursorKey | None = None
 
-    def __str__(self) -> str:
-        return f"A reset of {self.key} needs a reason; it is kept for ever, so say why."
+    def __init__(self, key: CursorKey | str) -> None:
+        if isinstance(key, str):
+            super().__init__(key)
+            return
+        super().__init__(f"A reset of {key} needs a reason; it is kept for ever, so say why.")
+        self.key = key
 
 
 class ActorRequiredError(LedgerError):
     """A reset that does not say who makes it."""
 
-    def __init__(self, request: ResetCursor) -> None:
-        super().__init__(request)
-        self.request = request
+    request: ResetCursor | None = None
 
-    def __str__(self) -> str:
-        return (
-            f"A reset of {self.request.key} needs an actor: pass actor=…, "
+    def __init__(self, request: ResetCursor | str) -> None:
+        if isinstance(request, str):
+            super().__init__(request)
+            return
+        super().__init__(
+            f"A reset of {request.key} needs an actor: pass actor=…, "
             "or give the ledger one when it is opened."
         )
+        self.request = request
 
 
 class BrokenChainError(LedgerError):
     """The log contradicts itself: it was damaged, or edited behind the ledger's back."""
 
-    def __init__(self, place: str, fault: str) -> None:
-        super().__init__(place, fault)
+    place: str | None = None
+    fault: str | None = None
+
+    def __init__(self, place: str, fault: str | None = None) -> None:
+        if fault is None:
+            super().__init__(place)
+            return
+        super().__init__(f"{place}: {fault}. Run verify() to see every fault.")
         self.place = place
         self.fault = fault
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.fault}. Run verify() to see every fault."
 
 
 class DivergedError(LedgerError):
@@ -161,13 +174,23 @@ class UnknownOutcomeError(StorageError):
     """A commit was cut off, or failed half-way: the entry was appended, or it was not."""
 
 
-def _place(cursor: Cursor) -> str:
-    return f"{cursor.last_sequence} {_named(cursor.last_delivery_id)}"
+SHOWN_MAX = 160
+
+
+def _not_back(current: Cursor, request: AdvanceCursor) -> str:
+    at = f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}"
+    to = request.last_sequence
+    if to == current.last_sequence:
+        return (
+            f"{at}; {to} {_named(request.delivery_id)} is another delivery of the same place. "
+            "Find out which one the consumer got; confirm that one, or reset the cursor."
+        )
+    return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
 
 
 def _named(delivery_id: str) -> str:
     return f"({delivery_id})" if delivery_id else "(no delivery id)"
 
 
-def _sequence(cursor: Cursor | None) -> int:
-    return cursor.last_sequence if cursor else 0
+def _message(*texts: object) -> str:
+    return "; ".join(str(text) for text in texts if text)

@@ -11,7 +11,7 @@ import attrs
 from ledger import fields
 from ledger.cursor import CursorKey, Outcome
 from ledger.errors import InvalidCursorError
-from ledger.values import maker
+from ledger.values import maker, once, sealed
 
 __all__ = [
     "CursorAdvanced",
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorAdvanced:
     """The consumer confirmed everything after `previous_sequence`, up to `sequence`."""
@@ -36,10 +37,13 @@ class CursorAdvanced:
     outcome: Outcome
     occurred_at: datetime
 
+    __attrs_pre_init__ = once("previous_sequence")
+
 
 make_advanced = maker(CursorAdvanced)
 
 
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorReset:
     """Somebody moved the cursor from `previous_sequence` to `sequence`, for `reason`."""
@@ -51,7 +55,10 @@ class CursorReset:
     reason: str
     occurred_at: datetime
 
+    __attrs_pre_init__ = once("previous_sequence")
 
+
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ErrorRecorded:
     """A delivery failed; the cursor stayed where it was."""
@@ -59,10 +66,13 @@ class ErrorRecorded:
     message: str
     occurred_at: datetime
 
+    __attrs_pre_init__ = once("message")
+
 
 Event = CursorAdvanced | CursorReset | ErrorRecorded
 
 
+@sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
     """One line of the log.
@@ -79,14 +89,17 @@ class Entry:
     epoch: int
     recorded_at: datetime
     actor: str
-    metadata: Mapping[str, str] = attrs.field(hash=False)
+    metadata: Mapping[str, str] = attrs.field(converter=fields.kept_metadata, hash=False)
     event: Event
     digest: bytes = attrs.field(repr=bytes.hex)
 
+    __attrs_pre_init__ = once("position")
 
-make_entry = maker(Entry)
+
+make_entry = maker(Entry, converted="metadata")
 
 
+@sealed
 @attrs.frozen(kw_only=True)
 class EntryQuery:
     """Chooses entries; what is not given matches all.
@@ -116,9 +129,11 @@ class EntryQuery:
     newest_first: bool = False
     limit: int = 0
 
+    __attrs_pre_init__ = once("key")
+
     def __attrs_post_init__(self) -> None:
         if self.key is not None:
-            CursorKey.check(self.key)
+            fields.set_field(self, "key", CursorKey.check(self.key))
         fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))
         fields.set_field(self, "stream_name", fields.text(self.stream_name, "stream_name"))
         fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
@@ -148,5 +163,5 @@ def _kinds(value: object) -> tuple[type[Event], ...]:
     for kind in chosen:
         if kind not in get_args(Event):
             known = ", ".join(event.__name__ for event in get_args(Event))
-            raise InvalidCursorError(f"kinds must be among {known}, not {kind!r:.80}.")
+            raise InvalidCursorError(f"kinds must be among {known}, not {fields.shown(kind)}.")
     return chosen

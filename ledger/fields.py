@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
+from unicodedata import category
 
 from ledger.errors import InvalidCursorError
+from ledger.pairs import EMPTY, Pairs
 
 __all__ = [
     "MESSAGE_LENGTH_MAX",
@@ -19,6 +22,9 @@ __all__ = [
     "SEQUENCE_MAX",
     "TEXT_LENGTH_MAX",
     "counter",
+    "exact",
+    "is_seen",
+    "kept_metadata",
     "kind",
     "limit",
     "message",
@@ -27,6 +33,8 @@ __all__ = [
     "required",
     "sequence",
     "set_field",
+    "shown",
+    "spelled",
     "storable",
     "text",
     "utc_now",
@@ -41,10 +49,14 @@ SEQUENCE_MAX = 2**63 - 1
 """Sequences are 64-bit signed integers, which is what every database keeps exactly."""
 
 
-def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
-    """Give `value` trimmed; refuse what is no text, is too long, or cannot be stored everywhere."""
-    if not isinstance(value, str):
-        raise InvalidCursorError(f"{name} must be text, not {kind(value)}.")
+def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX, seen: bool = False) -> str:
+    """Give `value` trimmed; refuse what is no text, is too long, or cannot be stored everywhere.
+
+    With `seen`, refuse as well what is not empty and yet has nothing in it that can be seen. That
+    is asked of what is appended anew; what is looked for, or is in the log already, need not be.
+    """
+    if type(value) is not str:
+        value = exact(value, name)
     if not value:
         return ""
     trimmed = value.strip()
@@ -52,23 +64,50 @@ def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
         raise InvalidCursorError(
             f"{name} has {len(trimmed):,} characters; at most {length_max:,} are kept."
         )
-    return storable(trimmed, name)
+    if "\0" in trimmed if trimmed.isascii() else _UNSTORABLE.search(trimmed):
+        raise _unstorable(name)
+    if seen and trimmed and not "!" <= trimmed[0] <= "~" and not is_seen(trimmed):
+        raise _unseen(trimmed, name)
+    return trimmed
 
 
 def storable(value: object, name: str) -> str:
     """Give `value` as it is; refuse what is no text, and what not every database can store."""
+    if type(value) is not str:
+        value = exact(value, name)
+    if "\0" in value if value.isascii() else _UNSTORABLE.search(value):
+        raise _unstorable(name)
+    return value
+
+
+def exact(value: object, name: str) -> str:
+    """Return the text that a subclass of str holds, whatever its own methods say it is."""
     if not isinstance(value, str):
         raise InvalidCursorError(f"{name} must be text, not {kind(value)}.")
-    if "\0" in value if value.isascii() else _UNSTORABLE.search(value):
-        raise InvalidCursorError(
-            f"{name} has a NUL or a lone surrogate in it, which not every database can store."
-        )
-    return str(value)
+    return str.__str__(value)
 
 
-def required(value: object, name: str) -> str:
+def is_seen(value: str) -> bool:
+    """Say whether a character of `value` can be seen: a letter, a number, punctuation or a symbol.
+
+    Marks and controls are none, nor are the few letters and symbols that are blank.
+    """
+    # Mostly the first one settles it.
+    if "!" <= value[:1] <= "~":
+        return True
+    return any(category(char)[0] in "LNPS" and char not in _BLANK for char in value)
+
+
+def spelled(value: str) -> str:
+    r"""Give `value` as it is if it can be seen, or is blank; or else spelled out, as \u200b is."""
+    if is_seen(value) or not value.strip():
+        return value
+    return value.encode("unicode_escape").decode()
+
+
+def required(value: object, name: str, *, seen: bool = False) -> str:
     """Give `value` trimmed, as `text` does; refuse a blank one as well."""
-    trimmed = text(value, name)
+    trimmed = text(value, name, seen=seen)
     if not trimmed:
         raise InvalidCursorError(f"{name} is required, and must not be blank.")
     return trimmed
@@ -76,12 +115,14 @@ def required(value: object, name: str) -> str:
 
 def sequence(value: object, name: str, *, least: int) -> int:
     """Give `value` if it is an integer from `least` to 2**63 - 1; a bool or a float is none."""
-    if type(value) is not int and (not isinstance(value, int) or isinstance(value, bool)):
-        raise InvalidCursorError(f"{name} must be an integer, not {kind(value)}.")
+    if type(value) is not int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise InvalidCursorError(f"{name} must be an integer, not {kind(value)}.")
+        value = int.__int__(value)  # a subclass may compare as it likes
     if not least <= value <= SEQUENCE_MAX:
         shown = value if abs(value) < 10**40 else f"a number of {value.bit_length()} bits"
         raise InvalidCursorError(f"{name} must be from {least} to {SEQUENCE_MAX}, not {shown}.")
-    return int(value)
+    return value
 
 
 def counter(value: object, name: str) -> int | None:
@@ -98,64 +139,96 @@ def moment(value: object, name: str) -> datetime:
     """Give an aware time in UTC; refuse a naive one, for nobody knows which instant it means."""
     if not isinstance(value, datetime):
         raise InvalidCursorError(f"{name} must be a datetime with a zone, not {kind(value)}.")
-    if value.tzinfo is UTC and type(value) is datetime:
+    if value.tzinfo is UTC and type(value) is datetime and not value.fold:
         return value
-    if value.utcoffset() is None:
-        raise InvalidCursorError(
-            f"{name} has no zone ({value.isoformat()}); say which instant it is, "
-            "for example with datetime.now(UTC)."
-        )
+    # Of a subclass (pandas.Timestamp, for one) only what a datetime holds is kept and asked: its
+    # own methods may say something else. One that is outside the years 1 to 9999 has another year
+    # there than it says.
+    local = datetime.combine(datetime.date(value), datetime.timetz(value))
+    naive = local.replace(tzinfo=None)
     try:
-        there = value.astimezone(UTC)
+        year = value.year
+        offset = local.utcoffset()
+        if offset is not None and year == local.year:
+            return (naive - offset).replace(tzinfo=UTC)
     except OverflowError:
         raise InvalidCursorError(
-            f"{name} ({value.isoformat()}) is outside the years 1 to 9999 in UTC."
+            f"{name} ({naive.isoformat()} in its zone) is outside the years 1 to 9999 in UTC."
         ) from None
-    # A subclass (pandas.Timestamp, for one) is left behind: only its instant is kept.
-    return datetime.combine(there.date(), there.time(), UTC)
-
-
-def metadata(value: object) -> dict[str, str]:
-    """Give a copy of a flat map of strings: at most 16 pairs and 4,096 characters in all."""
-    if not value and isinstance(value, dict):
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidCursorError(f"metadata must be a map of text to text, not {kind(value)}.")
-    if len(value) > METADATA_PAIRS_MAX:
+    except Exception as error:
         raise InvalidCursorError(
-            f"metadata has {len(value)} pairs; at most {METADATA_PAIRS_MAX} are kept."
-        )
+            f"{name} ({naive.isoformat()}) has a zone that cannot say its offset: {shown(error)}."
+        ) from error
+    if offset is not None:
+        raise InvalidCursorError(f"{name} says that its year is {shown(year)}, which is not kept.")
+    raise InvalidCursorError(
+        f"{name} has no zone ({naive.isoformat()}); say which instant it is, "
+        "for example with datetime.now(UTC)."
+    )
+
+
+def metadata(value: object) -> Pairs:
+    """Give a copy of a flat map of strings: at most 16 pairs and 4,096 characters in all."""
+    pairs = kept_metadata(value)
+    for name in pairs:
+        if not is_seen(name):
+            raise _unseen(name, "a name in metadata")
+    return pairs
+
+
+def kept_metadata(value: object) -> Pairs:
+    """Give the same of a map that is in the log already, where a name may be unseen."""
+    if value is EMPTY or (type(value) is dict and not value):
+        return EMPTY
     pairs: dict[str, str] = {}
-    for name, item in value.items():
-        label = storable(name, "a name in metadata")
-        if not label.strip():
+    for label, item in _items(value):
+        name = storable(label, "a name in metadata")
+        if not name.strip():
             raise InvalidCursorError("metadata has a blank name.")
-        pairs[label] = storable(item, f"metadata {label!r:.80}")
+        if name in pairs:
+            raise InvalidCursorError(f"metadata has {name!r:.80} twice.")
+        pairs[name] = storable(item, f"metadata {name!r:.80}")
     length = sum(len(name) + len(item) for name, item in pairs.items())
     if length > METADATA_LENGTH_MAX:
         raise InvalidCursorError(
             f"metadata has {length:,} characters; at most {METADATA_LENGTH_MAX:,} are kept."
         )
-    return pairs
+    return Pairs(pairs) if pairs else EMPTY
+
+
+def _items(value: object) -> list[tuple[object, object]]:
+    """Return the pairs of a map as they are at one moment."""
+    if not isinstance(value, Mapping):
+        raise InvalidCursorError(f"metadata must be a map of text to text, not {kind(value)}.")
+    try:
+        # A dict is copied at once, so that no other thread can change it meanwhile.
+        whole = dict(value) if type(value) is dict else value
+        items = [(name, item) for name, item in islice(whole.items(), METADATA_PAIRS_MAX + 1)]
+    except Exception as error:
+        raise InvalidCursorError(f"metadata could not be read: {shown(error)}.") from error
+    if len(items) > METADATA_PAIRS_MAX:
+        raise InvalidCursorError(f"metadata has more than {METADATA_PAIRS_MAX} pairs.")
+    return items
 
 
 def message(value: object, name: str) -> str:
-    """Give an error message that may be kept for ever: secrets masked, cut to 2,048 characters.
+    """Return an error message with its secrets masked, cut to 2,048 characters.
 
     It comes from the outside world, often while something is on fire, so what cannot be stored in
-    it is replaced with U+FFFD rather than refused.
+    it is replaced with U+FFFD rather than refused. What is recognised: `ledger.masking`.
     """
     if not isinstance(value, str):
         raise InvalidCursorError(f"{name} must be text, not {kind(value)}.")
-    trimmed = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value).strip()
+    trimmed = value.strip()
     if not trimmed:
         raise InvalidCursorError(f"{name} is required, and must not be blank.")
-    # Masked before it is cut: half a secret is not recognised as one.
-    for pattern, mask in _SECRETS:
-        trimmed = re.sub(pattern, mask, trimmed, flags=re.IGNORECASE)
-    if len(trimmed) > MESSAGE_LENGTH_MAX:
-        trimmed = trimmed[: MESSAGE_LENGTH_MAX - 1].rstrip() + "…"
-    return trimmed
+    # Imported with the first error: its patterns take some milliseconds to make.
+    from ledger import masking
+
+    kept = trimmed[: masking.WINDOW + 1]
+    if "\0" in kept if kept.isascii() else _UNSTORABLE.search(kept):
+        kept = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", kept)
+    return masking.masked(kept, MESSAGE_LENGTH_MAX)
 
 
 def utc_now() -> datetime:
@@ -166,31 +239,34 @@ def utc_now() -> datetime:
 set_field = object.__setattr__
 """Sets a field of a frozen instance while it is being made."""
 
+# Letters and symbols without a glyph: fillers of Hangul, blank Braille, blank hieroglyphs, a note
+# without a head. All else that Unicode has "ignored by default" is a mark, a control or unassigned.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159"
+
 # NUL ends a text for some databases; a lone surrogate has no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-# Their repeats are bounded, so that a hostile message costs time in proportion to its length.
-_NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|credentials?)"
-# They are compiled when the first error is recorded, not at the import.
-_SECRETS = (
-    # scheme://user:password@host; the password goes on to the last @ of the host part
-    (r"(://[^\s/@:]{0,256}:)[^\s/]{1,1024}(?=@)", r"\1***"),
-    # Bearer …, wherever it was quoted; Authorization: Basic …
-    (
-        r"\b(bearer\s{1,8}|authorization\W{1,8}basic\s{1,8})[\w+/.~=-]{1,4096}",
-        r"\1***",
-    ),
-    # password=…, "client_secret": "…", api-key: …; also in JSON that was quoted in JSON
-    (
-        (
-            rf"""(\b[\w-]{{0,64}}?{_NAME}[\w-]{{0,64}}(?:\\{{0,4}}["'])?\s{{0,8}}[=:]\s{{0,8}})"""
-            r"""(\\{1,4}"[^"\\]{1,4096}\\{1,4}"|"[^"]{1,4096}"|'[^']{1,4096}'|(?!\*\*\*)[^\s"'&,;)}\]]{1,4096})"""
-        ),
-        r"\1***",
-    ),
-)
 
 
 def kind(value: object) -> str:
     """Name what was given instead, for a refusal."""
     return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def shown(value: object) -> str:
+    """Show what was given instead, in at most 80 characters, also if it cannot show itself."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 - a refusal must not fail on what it refuses
+        return kind(value)
+
+
+def _unstorable(name: str) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"{name} has a NUL or a lone surrogate in it, which not every database can store."
+    )
+
+
+def _unseen(value: str, name: str) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"{name} has no character that can be seen: {ascii(value)!s:.80}. Give it one."
+    )

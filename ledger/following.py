@@ -120,7 +120,7 @@ class Chain:
         try:
             entry = codec.entry(row)
         except BrokenChainError as error:
-            faults.append(self._fault(row, FaultKind.UNREADABLE, error.fault))
+            faults.append(self._fault(row, FaultKind.UNREADABLE, error.fault or str(error)))
         else:
             recorded_at = row[_RECORDED_AT]
             if self.recorded_at is not None and recorded_at < self.recorded_at:

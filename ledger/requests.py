@@ -15,10 +15,13 @@ from ledger import fields
 from ledger.cursor import CursorKey, Outcome
 from ledger.errors import ResetReasonRequiredError
 from ledger.fields import set_field
+from ledger.pairs import EMPTY
+from ledger.values import once, sealed
 
 __all__ = ["AdvanceCursor", "RecordError", "Request", "ResetCursor"]
 
 
+@sealed
 @attrs.frozen
 class AdvanceCursor:
     """Confirm everything up to `last_sequence`, from 1 to 2**63 - 1.
@@ -40,7 +43,9 @@ class AdvanceCursor:
     actor: str = attrs.field(default="", kw_only=True)
     epoch: int | None = attrs.field(default=None, kw_only=True)
     expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+
+    __attrs_pre_init__ = once("key")
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
@@ -55,6 +60,7 @@ class AdvanceCursor:
             _settle_delivered_at(self)
 
 
+@sealed
 @attrs.frozen
 class ResetCursor:
     """Move the cursor to `last_sequence`, from 0 to 2**63 - 1, in either direction, and say why.
@@ -73,7 +79,9 @@ class ResetCursor:
     now: datetime | None = attrs.field(default=None, kw_only=True)
     actor: str = attrs.field(default="", kw_only=True)
     expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+
+    __attrs_pre_init__ = once("key")
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
@@ -81,7 +89,7 @@ class ResetCursor:
             self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=0)
         )
         set_field(self, "last_delivery_id", fields.text(self.last_delivery_id, "last_delivery_id"))
-        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX)
+        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
         set_field(self, "reason", reason)
         if self.last_delivered_at is not None:
             _settle_delivered_at(self)
@@ -89,6 +97,7 @@ class ResetCursor:
             raise ResetReasonRequiredError(self.key)
 
 
+@sealed
 @attrs.frozen
 class RecordError:
     """Note that delivery failed; the position stays. A cursor that does not exist yet is made at 0.
@@ -103,11 +112,15 @@ class RecordError:
     now: datetime | None = attrs.field(default=None, kw_only=True)
     actor: str = attrs.field(default="", kw_only=True)
     expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, hash=False)
+    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+
+    __attrs_pre_init__ = once("key")
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
-        set_field(self, "last_error", fields.message(self.last_error, "last_error"))
+        # An error is not refused because nobody can see it: its characters are spelled out.
+        said = fields.spelled(fields.exact(self.last_error, "last_error"))
+        set_field(self, "last_error", fields.message(said, "last_error"))
 
 
 Request = AdvanceCursor | ResetCursor | RecordError
@@ -115,9 +128,11 @@ Request = AdvanceCursor | ResetCursor | RecordError
 
 def _settle(request: Request) -> None:
     """Check what all requests have in common."""
-    CursorKey.check(request.key)
-    set_field(request, "actor", fields.text(request.actor, "actor"))
-    set_field(request, "metadata", fields.metadata(request.metadata))
+    if type(request.key) is not CursorKey:
+        set_field(request, "key", CursorKey.check(request.key))
+    set_field(request, "actor", fields.text(request.actor, "actor", seen=True))
+    if request.metadata is not EMPTY:
+        set_field(request, "metadata", fields.metadata(request.metadata))
     if request.expected_version is not None:
         version = fields.sequence(request.expected_version, "expected_version", least=0)
         set_field(request, "expected_version", version)

@@ -17,6 +17,7 @@ from ledger.errors import (
     ActorRequiredError,
     BrokenChainError,
     NonMonotonicCursorError,
+    ResetReasonRequiredError,
     StaleEpochError,
     VersionConflictError,
 )
@@ -39,7 +40,8 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
     `cursor` is None if the key has none yet; `actor` and `now` stand in for what the request leaves
     open.
 
-    Raises VersionConflictError, StaleEpochError, NonMonotonicCursorError, ActorRequiredError.
+    Raises VersionConflictError, StaleEpochError, NonMonotonicCursorError, ActorRequiredError,
+    ResetReasonRequiredError.
     """
     version = cursor.version if cursor else 0
     if request.expected_version is not None and request.expected_version != version:
@@ -61,6 +63,8 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
                 occurred_at=occurred_at,
             )
         case ResetCursor():
+            if not request.reason:
+                raise ResetReasonRequiredError(request.key)
             if not (request.actor or actor):
                 raise ActorRequiredError(request)
             return CursorReset(

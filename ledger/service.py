@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
-from ledger import chain, copying, fields, repair, verification
+from ledger import chain, copying, fields, repair, targets, verification
 from ledger.appender import Appender, Committer
 from ledger.chain import Checkpoint
 from ledger.commit import Answer, Group
@@ -20,6 +20,7 @@ from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
 from ledger.events import Entry, EntryQuery
 from ledger.findings import Verification
+from ledger.pairs import EMPTY
 from ledger.repair import Rebuild
 from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.stores import Horizon, sqlite
@@ -54,11 +55,12 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
     With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
     last commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
-    is how long a call waits for other writers before it raises LedgerBusyError.
+    is how long a call waits for other writers, all in all, before it raises LedgerBusyError; where
+    it appends in several transactions, as `copy_to` does, each of them.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
     """
-    actor = fields.text(actor, "actor")
+    actor = fields.text(actor, "actor", seen=True)
     if durability not in ("full", "normal"):
         raise InvalidCursorError(f'durability must be "full" or "normal", not {durability!r:.80}.')
     if not callable(clock):
@@ -67,8 +69,8 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
         raise InvalidCursorError(
             f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
         )
-    path = _path(target)
-    apart = is_postgres(path)
+    path = targets.checked(target)
+    apart = targets.is_postgres(path)
     opened = postgres().open_store if apart else sqlite.open_store
     store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
     committer = Committer(store, actor, clock)
@@ -145,6 +147,10 @@ class Ledger:
         """
         return self._store.horizon()
 
+    def identity(self) -> str:
+        """Return what tells this ledger from all others, copies included; empty on SQLite."""
+        return self._store.identity()
+
     # --- writing ---
 
     def advance(
@@ -176,7 +182,7 @@ class Ledger:
             actor=actor,
             epoch=epoch,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -207,7 +213,7 @@ class Ledger:
             now=now,
             actor=actor,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -231,7 +237,7 @@ class Ledger:
             now=now,
             actor=actor,
             expected_version=expected_version,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         return self._append_one(request)
 
@@ -255,7 +261,8 @@ class Ledger:
 
         Requests of one thread are appended in the order in which it asks. Many that are pipelined
         like this share transactions. The future raises what `append` raises; cancelling it is
-        honoured until its transaction begins. If 2,048 are waiting, this waits for room.
+        honoured until its transaction begins. If 2,048 are waiting, this waits for room. The busy
+        time-out of the request begins when others are first in its way, not in the queue.
 
         A callback added to the future runs in the thread that commits, and holds up others.
         """
@@ -287,17 +294,16 @@ class Ledger:
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
         cursor = self._store.cursor(advance.key)
         try:
             yield cursor
         except Exception as error:
-            message = f"{type(error).__name__}: {error}".removesuffix(": ")
             try:
-                self.record_error(key, message, actor=actor, metadata=metadata)
-            except LedgerError as unrecorded:
-                error.add_note(f"cursor-ledger could not record this error: {unrecorded}")
+                self.record_error(key, _described(error), actor=actor, metadata=metadata)
+            except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+                note_unrecorded(error, unrecorded)
             raise
         self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
@@ -409,32 +415,26 @@ def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
     return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
 
 
+# --- what a delivery has raised ---
+
+
+def _described(error: Exception) -> str:
+    """Return what is kept of an error, also of one that cannot say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception as failure:  # noqa: BLE001 - the text is made by strangers
+        kind = type(failure).__name__
+        return f"{type(error).__name__}: (its text could not be made: {kind})"
+
+
+def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
+    """Note on `error` that it could not be recorded, and why."""
+    # An error of somebody else may refuse notes.
+    with suppress(Exception):
+        error.add_note(f"cursor-ledger could not record this error: {_described(unrecorded)}")
+
+
 # --- what was given ---
-
-
-def _path(target: object) -> str:
-    if not isinstance(target, str | os.PathLike):
-        raise InvalidCursorError(f"target must be a path, not {fields.kind(target)}.")
-    path = os.fspath(target)
-    if not isinstance(path, str):
-        raise InvalidCursorError("target must be a path of text, not of bytes.")
-    if not path.strip() or "\0" in path:
-        raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
-    if is_postgres(path):
-        return path
-    scheme, url, _ = path.partition("://")
-    if url or path.startswith("file:"):
-        # Not all of it, for there may be a password in it.
-        raise InvalidCursorError(
-            "target must be the plain path of a file, or a postgresql:// URL, not one of "
-            f"{scheme.partition(':')[0]!r:.80}."
-        )
-    return path
-
-
-def is_postgres(target: str) -> bool:
-    """Say whether `target` is the URL of a PostgreSQL database."""
-    return target.startswith(("postgresql://", "postgres://"))
 
 
 def postgres() -> ModuleType:
@@ -478,14 +478,19 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
 def _checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(requests, Iterable):
         raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
-    checked = list(requests)
-    for request in checked:
-        if not isinstance(request, _REQUESTS):
-            known = ", ".join(kind.__name__ for kind in _REQUESTS)
-            raise InvalidCursorError(
-                f"a request must be one of {known}, not {fields.kind(request)}."
-            )
-    return checked
+    return [_request(request) for request in requests]
+
+
+def _request(request: object) -> Request:
+    if type(request) in _REQUESTS and type(cast("Request", request).key) is CursorKey:
+        return cast("Request", request)
+    for kind in _REQUESTS:
+        if isinstance(request, kind):
+            # What a subclass adds, or says otherwise, is left behind.
+            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
+            return cast("Request", kind(**given))
+    known = ", ".join(kind.__name__ for kind in _REQUESTS)
+    raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
 
 
 _REQUESTS = get_args(Request)

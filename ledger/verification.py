@@ -97,7 +97,9 @@ class _Found:
                 if fault is not None:
                     self.add(fault)
         except BrokenChainError as error:
-            self.add(Fault(kind=FaultKind.DAMAGED, place=error.place, detail=error.fault))
+            self.add(
+                Fault(kind=FaultKind.DAMAGED, place=error.place or "the log", detail=str(error))
+            )
 
     def all(self) -> tuple[Fault, ...]:
         if self._count <= FAULTS_MAX:

@@ -20,6 +20,7 @@ from ledger.calls import Call, Queue, Slot
 from ledger.commit import Answer, Group
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.forks import ForkGuard
+from ledger.waits import answering, refuse_circle, waiting_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -43,11 +44,41 @@ TRY_AGAIN_S = 0.02
 
 
 @cache
-def _future_type() -> type[Future[Any]]:
+def _future_type() -> Callable[[Writer], Future[Any]]:
     # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
     from concurrent.futures import Future
 
-    return Future
+    class Submitted(Future[Any]):
+        """A future that a thread cannot wait for which would have to answer it."""
+
+        def __init__(self, writer: Writer) -> None:
+            super().__init__()
+            self.writer = writer
+
+        def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - of any call
+            if timeout is not None or self.done():
+                return super().result(timeout)
+            with waiting_for(self.writer):
+                return super().result()
+
+        def exception(self, timeout: float | None = None) -> BaseException | None:
+            if timeout is not None or self.done():
+                return super().exception(timeout)
+            with waiting_for(self.writer):
+                return super().exception()
+
+        @property
+        def _waiters(self) -> list[Any]:
+            """Those who wait by `wait` and `as_completed`: they ask for this to be added to it."""
+            if not self.done():
+                refuse_circle(self.writer)
+            return self._others
+
+        @_waiters.setter
+        def _waiters(self, waiters: list[Any]) -> None:
+            self._others = waiters
+
+    return Submitted
 
 
 class Writer:
@@ -89,6 +120,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._committing: int | None = None
         self._alone: set[int] = set()
+        # Since when nothing could be committed, because others were in the way.
+        self._busy_since: float | None = None
         # Then the thread that serves has committed, and runs what its callers have left with it.
         self._telling = False
 
@@ -102,6 +135,7 @@ class Writer:
         if self._committing == me or me in self._alone:
             return self._append_within(groups, conclude)
         alone = here = told = False
+        until = 0.0
         slot: Slot[R] | None = None
         results: list[R] = []
         failure: BaseException | None = None
@@ -114,11 +148,13 @@ class Writer:
                         self._alone.add(me)
                     else:
                         slot = Slot()
-                        here = self._enqueue(Call(groups, conclude, slot))
+                        asked_at = time.monotonic()
+                        until = asked_at + self._busy_timeout_s
+                        here = self._enqueue(Call(groups, conclude, slot, asked_at, until))
                 if slot is None:
-                    results.append(self._committer.append(groups, conclude))
+                    results.append(self._append_alone(groups, conclude))
                 else:
-                    self._wait(slot, here=here)
+                    self._wait(slot, until, here=here)
                     results, failure = slot.results, slot.error
                 told = True
             finally:
@@ -148,30 +184,37 @@ class Writer:
         Raises LedgerBusyError if there is no room within the busy time-out.
         """
         self._guard.check()
-        future: Future[R] = _future_type()()
+        future: Future[R] = _future_type()(self)
         with self._lock:
             if room and not self._has_room():
                 self._wait_for_room()
             self._refuse_closed()
-            here = self._enqueue(Call(groups, conclude, future))
+            here = self._enqueue(Call(groups, conclude, future, time.monotonic()))
         if here:
             self._serve(stay=False)
         return future
 
     def close(self) -> None:
-        """Accept no more, and wait until all that was accepted is answered."""
+        """Accept no more, and wait until all that was accepted is answered.
+
+        Raises StorageError in a callback that what is waited for waits for; it stays open then.
+        """
         if self._guard.forked():
             return
         me = get_ident()
-        with self._lock:
-            self._closed = True
-            self._wanted.notify_all()
-            self._progress.notify_all()
-            if self._committing != me and me not in self._alone:
-                while not self._progress.wait_for(self._settled, IDLE_S):
-                    pass
-        if self._committing == me and self._telling:
-            self._serve_within()
+        if me in self.busy_threads():
+            self._refuse_more()
+            if self._committing == me and self._telling:
+                self._serve_within()
+            return
+        with waiting_for(self), self._lock:
+            self._refuse_more()
+            while not self._progress.wait_for(self._settled, IDLE_S):
+                pass
+
+    def busy_threads(self) -> set[int]:
+        """Return the threads that commit, or tell their callers: what else there is comes after."""
+        return {*self._alone, self._committing or 0}
 
     # --- the callers' side; under the lock ---
 
@@ -222,6 +265,12 @@ class Writer:
         if self._closed:
             raise StorageError("This ledger is closed; open it again.")
 
+    def _refuse_more(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._wanted.notify_all()
+            self._progress.notify_all()
+
     def _go_on(self) -> None:
         """Let those go on who wait for the end of a commit."""
         if self._queue:
@@ -231,6 +280,17 @@ class Writer:
 
     # --- and what they do without it ---
 
+    def _append_alone(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        try:
+            result = self._committer.append(groups, conclude)
+        except LedgerBusyError:
+            # On a server others may have been in the way of these cursors only.
+            if not self._apart and self._busy_since is None:
+                self._busy_since = time.monotonic() - self._busy_timeout_s
+            raise
+        self._busy_since = None
+        return result
+
     def _append_within(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append in a callback of a future that was just answered: nobody else could do it."""
         if not self._telling:
@@ -238,17 +298,18 @@ class Writer:
                 "This thread is in the middle of a commit to this ledger, and cannot append before "
                 "its end: do not append in the ledger's clock, nor in a handler of signals."
             )
+        until = time.monotonic() + self._busy_timeout_s
         self._serve_within()
         self._telling = False
         try:
-            return self._committer.append(groups, conclude)
+            return self._committer.append(groups, conclude, until)
         finally:
             self._telling = True
 
-    def _wait(self, slot: Slot[R], *, here: bool) -> None:
+    def _wait(self, slot: Slot[R], until: float, *, here: bool) -> None:
         if here:
             self._serve(stay=False)
-        if slot.answered(self._busy_timeout_s):
+        if slot.answered(max(until - time.monotonic(), 0)):
             return
         if self._withdraw(slot):
             raise LedgerBusyError(
@@ -270,8 +331,9 @@ class Writer:
                 return
             self._thread = me
         try:
-            while batch := self._next_batch(stay=stay):
-                self._answer(batch)
+            with answering():
+                while batch := self._next_batch(stay=stay):
+                    self._answer(batch)
         finally:
             with self._lock:
                 self._end_commit()
@@ -322,13 +384,20 @@ class Writer:
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
         answers: Sequence[list[Answer] | BaseException | None]
         self._telling = False
+        began = time.monotonic()
+        until = min(self._settle_until(call, began) for call in batch)
         try:
-            answers = self._committer.append_free([call.groups for call in batch])
+            answers = self._committer.append_free([call.groups for call in batch], until)
+            self._busy_since = None
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             answers = [error] * len(batch)
+            if isinstance(error, LedgerBusyError) and self._busy_since is None:
+                self._busy_since = began
+        now = time.monotonic()
         told, again = [], []
         for call, its in zip(batch, answers, strict=True):
-            if its is None and self._may_be_put_off(call):
+            # Where others were in the way, nothing of it has happened.
+            if (its is None or isinstance(its, LedgerBusyError)) and now < (call.until or 0):
                 again.append(call)
             else:
                 told.append((call, its))
@@ -346,11 +415,16 @@ class Writer:
             except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
                 _report()
 
-    def _may_be_put_off(self, call: Call[Any]) -> bool:
-        now = time.monotonic()
-        if call.put_off_until is None:
-            call.put_off_until = now + self._busy_timeout_s
-        return now < call.put_off_until
+    def _settle_until(self, call: Call[Any], now: float) -> float:
+        """Say until when others are waited for, on behalf of a call that is about to be tried.
+
+        What was submitted may have stood behind many: that is no waiting for others, as long as
+        these were committed.
+        """
+        if call.until is None:
+            since = now if self._busy_since is None else max(self._busy_since, call.asked_at)
+            call.until = since + self._busy_timeout_s
+        return call.until
 
 
 _HELD = (

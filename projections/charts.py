@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger import InvalidCursorError, LedgerError, codec
+from projections import files
 from projections.timeline import MarkKind, Point, Timeline
 
 __all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
@@ -32,8 +33,9 @@ class ChartLibraryMissingError(LedgerError):
 def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     """Draw `timeline` into a file that ends in .html, .svg or .png.
 
-    The page has all that it needs in it: it opens offline, zooms, and says what is under the
-    pointer.
+    Only its owner may read the file, and it is written whole or not at all. What is no plain file,
+    and a database, is never written over. The page has all that it needs in it: it opens offline,
+    zooms, and says what is under the pointer.
 
     Raises InvalidCursorError, ChartLibraryMissingError, OSError.
     """
@@ -41,12 +43,15 @@ def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     if form not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)
         raise InvalidCursorError(f"{os.fspath(path)!r:.200} must end in one of {known}.")
-    # Drawn whole before the file is touched.
+    files.check(path)
+    files.write(path, _drawn(timeline, form))
+
+
+def _drawn(timeline: Timeline, form: str) -> bytes:
     drawn = _chart(timeline)
     renderer = _library("vl_convert")
     if form == "png":
-        Path(path).write_bytes(renderer.vegalite_to_png(drawn, scale=2))
-        return
+        return bytes(renderer.vegalite_to_png(drawn, scale=2))
     if form == "svg":
         text = renderer.vegalite_to_svg(drawn)
     else:
@@ -54,7 +59,7 @@ def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
         # from the log cannot end that. JavaScript reads \u003c in a string as "<".
         page = renderer.vegalite_to_html(drawn.replace("<", _LESS_THAN), bundle=True)
         text = page.replace(_LESS_THAN, r"\u003c")
-    Path(path).write_text(text, "utf-8")
+    return str(text).encode()
 
 
 _LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in between.

@@ -75,7 +75,7 @@ def deliver(repository: Path, db: Path, commits: list[str]) -> int:
     reset = ["--to", str(back), "--reason", "mails of the last commits bounced", "--actor", "ines"]
     zombie = read_epoch(db, stream)
     show(db, "reset", SHAKY, stream, *reset)
-    show(db, "reset", SHAKY, stream, *reset, "--execute", "--meta", "ticket=OPS-12")
+    show(db, "reset", SHAKY, stream, *reset, "--execute", "--yes", "--meta", "ticket=OPS-12")
 
     step(6, f"A {SHAKY} that has not noticed the reset goes on from where it thinks it is.")
     with ledger.open(db, actor="zombie") as book:

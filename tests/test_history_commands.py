@@ -66,16 +66,16 @@ def test_several_cursors_are_reset_as_one(full: Run) -> None:
     assert "44" in plan.stdout
     assert "mailer" in plan.stdout
     assert "--export FILE" in plan.stderr
-    done = full("reset", "--stream", "orders", "--by", "-1", "--reason", "x", "--execute")
+    done = full("reset", "--stream", "orders", "--by", "-1", "--reason", "x", "--execute", "--yes")
     assert [cursor["last_sequence"] for cursor in records(done)] == [6, 43]
     first, second = records(full("resets"))
     assert first["metadata"]["batch"] == second["metadata"]["batch"]
-    full("reset", "--all", "--undo", "--execute")
+    full("reset", "--all", "--undo", "--execute", "--yes")
     assert [c["last_sequence"] for c in records(full("list"))] == [7, 44]
 
 
 def test_one_that_cannot_be_reset_keeps_the_others_where_they_are(full: Run) -> None:
-    refused = full("reset", "--all", "--by", "-10", "--reason", "x", "--execute")
+    refused = full("reset", "--all", "--by", "-10", "--reason", "x", "--execute", "--yes")
     assert refused.exit_code == 3
     assert "mailer/orders is at 7; by -10 it would be at -3" in refused.stderr
     assert records(full("resets")) == []
@@ -85,7 +85,10 @@ def test_an_exported_plan_is_applied_only_if_nothing_has_changed(full: Run, path
     plan = path.with_name("plan.jsonl")
     goal = ("reset", "--all", "--by", "-2", "--reason", "lost", "--meta", "ticket=OPS-1")
     full(*goal, "--export", plan)
-    assert [json.loads(line)["sequence"] for line in plan.read_text().splitlines()] == [5, 42]
+    assert [json.loads(line)["sequence"] for line in plan.read_text().splitlines()[1:]] == [
+        5,
+        42,
+    ]
     shown = full("reset", "--from-file", plan)
     assert [planned["version"] for planned in records(shown)] == [1, 3]
     full("advance", "mailer", "orders", "--to", 8)
@@ -101,10 +104,10 @@ def test_an_exported_plan_is_applied_only_if_nothing_has_changed(full: Run, path
 
 
 def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
-    full("reset", *OWNER, "--to", 3, "--reason", "typo", "--execute", *ROOT)
+    full("reset", *OWNER, "--to", 3, "--reason", "typo", "--execute", "--yes", *ROOT)
     plan = full("reset", *OWNER, "--undo", "--table")
     assert "undoes the reset at position 5 by ines" in plan.stdout
-    full("reset", *OWNER, "--undo", "--execute")
+    full("reset", *OWNER, "--undo", "--execute", "--yes")
     cursor = last(full, *OWNER)
     assert (cursor["last_sequence"], cursor["last_delivery_id"]) == (44, "m-44")
 
@@ -128,7 +131,7 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["reset", *OWNER, "--to-cursor", "a/b", "--reason", "x"], 4, "a/b has no cursor"),
         (["reset", *OWNER, "--to-cursor", "{", "--reason", "x"], 2, "not JSON"),
         (["reset", "--from-file", "absent"], 2, "does not exist"),
-        (["reset", "--from-file", __file__], 2, "line 1 is no planned reset"),
+        (["reset", "--from-file", __file__], 2, "line 1 is no header of a plan"),
         (["reset", "--from-file", __file__, "--reason", "x"], 2, "has all of the plan"),
         (["reset", "--all", "--to", "1", "--reason", "x", "--expect-version", "1"], 2, "one curs"),
         (["explain", *OWNER], 2, "SEQUENCE"),
@@ -191,7 +194,7 @@ def test_the_verdict_comes_first_in_words_and_in_json(full: Run) -> None:
     ],
 )
 def test_each_has_a_table_csv_and_json(full: Run, command: list[str], heading: str) -> None:
-    full("reset", *OWNER, "--to", 40, "--reason", "lost", "--execute")
+    full("reset", *OWNER, "--to", 40, "--reason", "lost", "--execute", "--yes")
     full("advance", *OWNER, "--to", 44)
     table = full(*command, "--table").stdout.splitlines()
     assert table[0].split() == heading.split()
@@ -210,7 +213,18 @@ def test_what_is_empty_says_so_beside_the_table(full: Run) -> None:
 
 def test_metadata_stands_beside_the_detail(full: Run) -> None:
     full("advance", *OWNER, "--to", 50, "--meta", "ticket=OPS-9", "--meta", "by=\x1b[2J")
-    full("reset", *OWNER, "--to", 40, "--reason", "lost", "--meta", "ticket=OPS-9", "--execute")
+    full(
+        "reset",
+        *OWNER,
+        "--to",
+        40,
+        "--reason",
+        "lost",
+        "--meta",
+        "ticket=OPS-9",
+        "--execute",
+        "--yes",
+    )
     history = full("history", *OWNER, "--table").stdout
     assert r"[by=\x1b[2J ticket=OPS-9]" in history
     assert "lost [ticket=OPS-9]" in history
@@ -271,7 +285,7 @@ def on_terminal(*arguments: str) -> str:
 
 
 def test_a_terminal_gets_words_and_colours(full: Run) -> None:
-    full("reset", *OWNER, "--to", 41, "--reason", "lost", "--execute")
+    full("reset", *OWNER, "--to", 41, "--reason", "lost", "--execute", "--yes")
     assert "\x1b[" in on_terminal("tail")
     assert "\x1b[" in on_terminal("explain", *OWNER, "44")
     life = on_terminal("timeline", *OWNER)

@@ -27,12 +27,14 @@ from ledger import (
     Outcome,
     RecordError,
     ResetCursor,
+    fields,
 )
 from ledger.codec import content, dumps, entry, loads, micros, structure, unstructure
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-names = texts.filter(str.strip)
-keys = st.builds(CursorKey, names, names, texts)
+names = texts.filter(fields.is_seen)
+optional = st.just("") | names
+keys = st.builds(CursorKey, names, names, optional)
 zones = st.timezones() | st.integers(-1439, 1439).map(lambda n: timezone(timedelta(minutes=n)))
 times = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=zones).map(  # noqa: DTZ001
     lambda moment: moment.astimezone(UTC)
@@ -41,7 +43,12 @@ numbers = st.integers(0, 2**63 - 1)
 counters = st.none() | numbers
 pairs = st.dictionaries(names, texts, max_size=3)
 outcomes = st.sampled_from(Outcome)
-common = {"now": st.none() | times, "actor": texts, "expected_version": counters, "metadata": pairs}
+common = {
+    "now": st.none() | times,
+    "actor": optional,
+    "expected_version": counters,
+    "metadata": pairs,
+}
 requests: st.SearchStrategy[ledger.Request] = st.one_of(
     st.builds(
         AdvanceCursor,

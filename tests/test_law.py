@@ -74,6 +74,7 @@ def test_an_advance_goes_forward_or_confirms_the_same_delivery(
     with pytest.raises(NonMonotonicCursorError) as caught:
         book.advance(ORDERS, to=to, delivery_id=delivery_id)
     assert caught.value.current == book.get(ORDERS)
+    assert caught.value.request
     assert caught.value.request.last_sequence == to
     assert "is at 5 (d-5)" in str(caught.value)
     assert book.get(ORDERS).version == 1

@@ -132,6 +132,7 @@ def test_append_is_all_or_nothing_and_in_order(book: Ledger) -> None:
     before = book.checkpoint()
     with pytest.raises(NonMonotonicCursorError) as caught:
         book.append([AdvanceCursor(JOBS, 1), AdvanceCursor(ORDERS, 10), AdvanceCursor(ORDERS, 3)])
+    assert caught.value.current
     assert caught.value.current.last_sequence == 10
     assert book.checkpoint() == before
     assert book.append([]) == []

@@ -175,8 +175,8 @@ class Broken:
         self.chance = chance
         self.read: dict[CursorKey, Cursor | None] = {}
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        return self.store.write(work)
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+        return self.store.write(work, until)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
@@ -189,7 +189,7 @@ class ReadsWhatWas(Broken):
 
 
 class ForgetsWhatItAcknowledged(Broken):
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         done: list[T] = []
 
         def undone(transaction: Transaction) -> T:
@@ -199,16 +199,16 @@ class ForgetsWhatItAcknowledged(Broken):
             return done[0]
 
         with suppress(ZeroDivisionError):
-            return self.store.write(undone)
+            return self.store.write(undone, until)
         return done[0]
 
 
 class WritesTwice(Broken):
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        first = self.store.write(work)
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+        first = self.store.write(work, until)
         if self.chance.random() < 0.1:
             with suppress(LedgerError):
-                self.store.write(work)
+                self.store.write(work, until)
         return first
 
 

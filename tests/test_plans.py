@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from conftest import JOBS, ORDERS, Clock
 from hypothesis import assume, given, settings
@@ -15,7 +16,7 @@ from test_projections import histories, written
 
 import ledger
 from ledger import CursorKey, CursorNotFoundError, InvalidCursorError, Ledger
-from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, resets
+from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, plan_files, resets
 
 BOTH = True
 
@@ -55,9 +56,25 @@ def test_a_plan_is_looked_at_kept_read_and_applied(full: Ledger, tmp_path: Path)
     assert jobs.metadata["batch"]
 
 
+def test_a_plan_made_of_one_that_was_read_is_no_longer_the_one_in_the_file(full: Ledger) -> None:
+    plan = ResetPlan.of_lines(ResetPlan.make(full, [ORDERS], to=1, reason="x").lines())
+    assert plan.digest
+    assert plan.adding({"ticket": "7"}).digest == plan.digest
+    other = attrs.evolve(plan, resets=(attrs.evolve(plan.resets[0], sequence=2),))
+    other.apply(full)
+    [made] = resets(full)
+    assert made.sequence == 2
+    assert "plan" not in made.metadata
+
+
 def test_the_file_of_a_plan_says_what_will_happen(full: Ledger) -> None:
-    [line] = ResetPlan.make(full, [ORDERS], to=50, reason="Prüfung").lines()
-    assert json.loads(line) == {
+    plan = ResetPlan.make(full, [ORDERS], to=50, reason="Prüfung", planned_by="ines")
+    header, line = map(json.loads, plan.lines())
+    *_, last = full.history(ORDERS)
+    assert list(header) == ["format", "digest", "ledger", "planned_by", "planned_at", "resets"]
+    assert (header["format"], header["resets"]) == ("cursor-ledger-plan/1", 1)
+    assert header["planned_by"] == "ines"
+    assert line == {
         "key": {"consumer_id": "webhooks", "stream_name": "orders", "subject_id": "customer-7"},
         "version": 3,
         "previous_sequence": 44,
@@ -67,6 +84,7 @@ def test_the_file_of_a_plan_says_what_will_happen(full: Ledger) -> None:
         "delivered_at": None,
         "occurred_at": None,
         "metadata": {},
+        "head": last.digest.hex(),
         "delivered_again": None,
         "passed_over": {"first": 45, "last": 50},
     }
@@ -170,18 +188,24 @@ def test_a_stale_plan_changes_nothing(asked: Any, late: CursorKey) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "not JSON"),
         ("[]", "must be an object"),
         ("{}", "key is missing"),
         ('{"op": "reset"}', "'op' is not known here"),
         ('{"key": {}, "version": 1, "previous_sequence": 1, "sequence": 0, "reason": "x"}', "miss"),
     ],
 )
-def test_a_bad_line_of_a_plan_is_named(line: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "plan.jsonl"
-    path.write_text("\n" + line + "\n")
-    with pytest.raises(InvalidCursorError, match=f"line 2 is no planned reset: .*{said}"):
-        ResetPlan.load(path)
+def test_a_bad_line_of_a_plan_is_named(full: Ledger, line: str, said: str) -> None:
+    header, good = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
+    with pytest.raises(InvalidCursorError, match=f"line 3 is no planned reset: .*{said}"):
+        ResetPlan.of_lines(sealed(header, json.loads(good), json.loads(line)))
+
+
+def sealed(header: str, *resets: object) -> list[str]:
+    """Seal other resets under a header, as only somebody who means to would."""
+    said = json.loads(header)
+    for name in ("format", "digest", "resets"):
+        del said[name]
+    return plan_files.seal(said, resets)
 
 
 @pytest.mark.parametrize(
@@ -198,13 +222,38 @@ def test_a_bad_line_of_a_plan_is_named(line: str, said: str, tmp_path: Path) -> 
         ("metadata", []),
         ("delivery_id", None),
         ("key", "webhooks/orders"),
+        ("head", 7),
+        ("head", "no digest"),
+        ("head", "00"),
     ],
 )
 def test_a_plan_is_not_coerced(full: Ledger, name: str, value: object) -> None:
-    [line] = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
-    changed = json.dumps({**json.loads(line), name: value})
-    with pytest.raises(InvalidCursorError, match="line 1"):
-        ResetPlan.of_lines([changed])
+    header, line = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
+    changed = sealed(header, {**json.loads(line), name: value})
+    with pytest.raises(InvalidCursorError, match="line 2"):
+        ResetPlan.of_lines(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("planned_by", 7),
+        ("planned_by", "x" * 513),
+        ("planned_at", 7),
+        ("planned_at", "2026-05-05"),
+        ("ledger", 7),
+        ("ledger", {"position": 1}),
+        ("ledger", {"id": "", "position": "1", "digest": "00" * 32}),
+        ("ledger", {"id": "", "position": 1, "digest": "0"}),
+        ("ledger", {"id": 7, "position": 1, "digest": "00" * 32}),
+        ("more", 7),
+    ],
+)
+def test_the_header_of_a_plan_is_not_coerced(full: Ledger, name: str, value: object) -> None:
+    header, line = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
+    changed = sealed(json.dumps({**json.loads(header), name: value}), json.loads(line))
+    with pytest.raises(InvalidCursorError):
+        ResetPlan.of_lines(changed)
 
 
 def test_a_planned_reset_is_valid_at_birth() -> None:

@@ -225,9 +225,9 @@ def test_what_is_submitted_to_a_cursor_that_stays_held_is_busy_in_the_end(
     tries = []
     append_free = Committer.append_free
 
-    def counted(committer: Committer, calls: Any) -> Any:
+    def counted(committer: Committer, calls: Any, until: float | None = None) -> Any:
         tries.append(calls)
-        return append_free(committer, calls)
+        return append_free(committer, calls, until)
 
     monkeypatch.setattr(Committer, "append_free", counted)
     with (

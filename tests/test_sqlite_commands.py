@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_cli import OWNER, Run, records, run
+from test_cli import OWNER, Run, line, records, run
 from test_history_commands import full, last
 
 __all__ = ["full", "run"]  # The fixtures.
@@ -115,3 +115,17 @@ def test_stored_cursors_are_repaired(full: Run, path: Path) -> None:
     assert "last_sequence is 99, by its entries 7" in repaired.stderr
     assert "1 stored cursor of 2 made anew" in repaired.stderr
     assert last(full, "mailer", "orders")["last_sequence"] == 7
+
+
+@pytest.mark.parametrize("how", ["--atomic", "--from-line=1"])
+def test_a_file_for_a_damaged_cursor_says_that_the_ledger_is_damaged(
+    run: Run, path: Path, how: str
+) -> None:
+    run("append", "-", text=line(1))
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE ledger_cursors SET last_sequence = 'four'")
+        raw.commit()
+    damaged = run("append", "-", how, text=line(2))
+    assert damaged.exit_code == 5
+    assert "its stored cursor has columns of the wrong types" in damaged.output
+    assert "mistake of the program" not in damaged.stderr

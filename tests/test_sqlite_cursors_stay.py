@@ -84,7 +84,10 @@ def test_an_id_that_entries_name_is_not_given_to_another_key(book: Ledger, path:
         raw.execute("DROP TRIGGER ledger_cursors_refuse_delete")
         raw.execute("DELETE FROM ledger_cursors WHERE consumer_id = ?", (JOBS.consumer_id,))
     assert book.advance(CursorKey("new", "orders"), to=1).version == 1
-    assert "no cursor" in [fault.place for fault in book.verify().faults]
+    assert [fault.place for fault in book.verify().faults] == [
+        "trigger ledger_cursors_refuse_delete",
+        "no cursor",
+    ]
 
 
 def test_stored_cursors_are_repaired_all_the_same(book: Ledger, path: Path) -> None:

@@ -131,6 +131,7 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
         None,
     ),
     "a position given twice": (edited("position = 1", 5), FaultKind.POSITION, 1),
+    "a position given twice in one cursor": (edited("position = 2", 3), FaultKind.ORDER, 2),
     "a position beyond the last": (edited("position = 5000", 7), FaultKind.POSITION, 5_000),
     "positions to be given again": (
         define("SELECT setval('ledger_positions', 5)"),

@@ -59,7 +59,7 @@ class Gated:
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         counted = 0
 
         def watched(transaction: Transaction) -> T:
@@ -73,7 +73,7 @@ class Gated:
                 raise failure
             return result
 
-        result: T = self._store.write(watched)
+        result: T = self._store.write(watched, until)
         self.batches.append(counted)
         return result
 
@@ -159,6 +159,7 @@ def test_callers_who_wait_share_a_transaction_and_are_answered_each(
         assert fine.result().last_sequence == 6
         with pytest.raises(NonMonotonicCursorError) as caught:
             stale.result()
+        assert caught.value.current
         assert caught.value.current.last_sequence == 6
         with pytest.raises(NonMonotonicCursorError):
             whole.result()

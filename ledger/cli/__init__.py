@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import click
 
 from ledger.cli import reading, writing
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
-from ledger.cli.parameters import DEFAULT_DB, Commands, Target
+from ledger.cli.parameters import DEFAULT_DB, Target
+from ledger.cli.running import Commands
 from ledger.service import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]
@@ -28,7 +26,8 @@ def program(commands: Iterable[click.Command]) -> click.Group:
         cls=Commands,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, "
-        "4 no such cursor, 5 verification failed, 75 busy, try again.",
+        "4 no such cursor, 5 verification failed, 70 a mistake of the program, 74 appended, but "
+        "the output failed, 75 busy, try again, 130 interrupted.",
     )
     @click.option(
         "--db",
@@ -62,9 +61,6 @@ def program(commands: Iterable[click.Command]) -> click.Group:
         A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON
         lines into a pipe; --table, --json, --jsonl and --csv choose.
         """
-        if sys.stdout is None:
-            # Started with its standard output closed; there is nobody to print for.
-            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
 
     for command in commands:

@@ -9,10 +9,12 @@ import attrs
 import click
 
 from ledger import codec
+from ledger.cli.interrupts import Watch
 from ledger.cli.output import Column, Form, Progress, form_options, show
-from ledger.cli.parameters import EXIT_REFUSED, Target, pass_target
+from ledger.cli.parameters import EXIT_NOT_VERIFIED, EXIT_REFUSED, Target, pass_target
+from ledger.cli.streams import flush_output
 from ledger.codec import visible
-from ledger.errors import InvalidCursorError, LedgerError, StorageError
+from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, StorageError
 from ledger.requests import Request
 from ledger.service import Ledger
 
@@ -47,9 +49,40 @@ _REFUSALS = [
 class _Tally:
     """How far a file has got: what the user is told, whatever happens."""
 
+    watch: Watch
     appended: int = 0
     refused: int = 0
+    damaged: bool = False
+    """Whether a line was refused because the ledger is damaged at its cursor."""
     line: int = 0
+    """The last line of which it is known what became of it."""
+    _asked: int = 0
+    _commits: int = 0
+
+    def ask(self, line: int) -> None:
+        """Note that everything up to `line` is about to be appended."""
+        self._asked, self._commits = line, self.watch.commits
+
+    def count(self, line: int, *, appended: int, refused: int) -> None:
+        """Note what became of everything up to `line`."""
+        self.appended += appended
+        self.refused += refused
+        self.line = line
+
+    def account(self, *, listed: bool) -> str:
+        """Say how far it has got, and how to go on; `listed` if the refused lines were printed."""
+        refused = f", {self.refused:,} refused" if self.refused else ""
+        if refused and not listed:
+            refused += " (perhaps not all of them listed)"
+        known = f"stopped: {self.appended:,} appended{refused} up to line {self.line}; "
+        if self._asked <= self.line or not (
+            self.watch.unknown or self.watch.commits > self._commits
+        ):
+            return f"{known}go on with --from-line {self.line + 1}"
+        return (
+            f"{known}lines {self.line + 1} to {self._asked} may have been appended, too. Compare "
+            f"with: cursor-ledger entries --newest-first -n {self._asked - self.line}"
+        )
 
 
 @click.command()
@@ -77,7 +110,7 @@ def append(
 
     A line that is refused is listed, and the others go on; the exit code is then 3.
     """
-    tally = _Tally(line=from_line - 1)
+    tally = _Tally(Watch.of(context), line=from_line - 1)
     progress = Progress()
     with target.open(make=True) as book:
         lines = _lines(file, from_line)
@@ -85,19 +118,17 @@ def append(
             refusals = (
                 _atomically(book, lines, tally) if atomic else _each(book, lines, tally, progress)
             )
-            show(refusals, _REFUSALS, form)
-        except (KeyboardInterrupt, StorageError):
+            show(refusals, _REFUSALS, form, of=[Refusal])
+            flush_output()
+        except BaseException as error:
             progress.clear()
             if not atomic:
-                click.echo(
-                    f"stopped: {tally.appended:,} appended up to line {tally.line}; "
-                    f"go on with --from-line {tally.line + 1}",
-                    err=True,
-                )
+                tally.watch.told = True
+                click.echo(tally.account(listed=not isinstance(error, OSError)), err=True)
             raise
     click.echo(f"{tally.appended:,} appended, {tally.refused:,} refused", err=True)
     if tally.refused:
-        context.exit(EXIT_REFUSED)
+        context.exit(EXIT_NOT_VERIFIED if tally.damaged else EXIT_REFUSED)
 
 
 def _each(
@@ -110,6 +141,7 @@ def _each(
     batch: list[tuple[int, Request | LedgerError]] = []
 
     def commit() -> list[Refusal]:
+        tally.ask(batch[-1][0])
         results = iter(
             book.append_each([asked for _, asked in batch if not isinstance(asked, LedgerError)])
         )
@@ -117,10 +149,9 @@ def _each(
         for line, asked in batch:
             result = asked if isinstance(asked, LedgerError) else next(results)
             if isinstance(result, LedgerError):
+                tally.damaged |= isinstance(result, BrokenChainError)
                 refusals.append(Refusal.of(line, result))
-        tally.appended += len(batch) - len(refusals)
-        tally.refused += len(refusals)
-        tally.line = batch[-1][0]
+        tally.count(batch[-1][0], appended=len(batch) - len(refusals), refused=len(refusals))
         batch.clear()
         if refusals:
             progress.clear()
@@ -132,6 +163,7 @@ def _each(
         batch.append(numbered)
         if len(batch) == BATCH_LINES:
             yield from commit()
+            tally.watch.settled()
     if batch:
         yield from commit()
     progress.clear()
@@ -156,9 +188,10 @@ def _atomically(
         except StorageError:
             raise
         except LedgerError as error:
-            at = next(
-                n for n, asked in enumerate(requests) if asked is getattr(error, "request", None)
-            )
+            refused = getattr(error, "request", None)
+            at = next((n for n, asked in enumerate(requests) if asked is refused), None)
+            if at is None:
+                raise  # No line is to blame: the ledger is damaged, for one.
             refusals = [Refusal.of(numbers[at], error)]
     tally.refused = len(refusals)
     yield from refusals

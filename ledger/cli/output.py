@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -21,7 +22,7 @@ import click
 
 from ledger import codec
 from ledger.codec import visible
-from ledger.cursor import Cursor
+from ledger.cursor import Cursor, CursorKey
 from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
 from ledger.service import Ledger
 from ledger.stores import Waiting
@@ -67,7 +68,14 @@ class Column:
     cell: Callable[[Any], str]
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for the beginning of a formula: = + @ - and their full-width, small,
+# raised and lowered forms. White space and quotes in front do not help, and a cell is split again
+# where another separator is set (OWASP, "CSV Injection").
+_SIGNS = (
+    "=+@\\-\uff1d\uff0b\uff20\uff0d\ufe66\ufe62\ufe6b\ufe63\u207c\u207a\u207b\u208c\u208a\u208b"
+    "\u2212\ufb29"
+)
+_FORMULA = re.compile(rf"""(^|[;,|\t])([\s"]*)(?=[{_SIGNS}])""")
 
 
 def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,11 +93,17 @@ def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show(
-    values: Iterable[T], columns: list[Column], form: Form | None, *, none: str = "none"
+    values: Iterable[T],
+    columns: list[Column],
+    form: Form | None,
+    *,
+    of: Sequence[type | str] = (),
+    none: str = "none",
 ) -> None:
     """Print `values` as they come, in the form that was asked for, or that fits where it goes.
 
-    Where there are none, a table says `none` on standard error.
+    `of` names what CSV has in its heading: kinds of values, whose fields are meant, or names.
+    Where there are no values, a table says `none` on standard error.
     """
     match form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL):
         case Form.TABLE:
@@ -104,7 +118,7 @@ def show(
                 opened = True
             click.echo("]" if opened else "[]")
         case Form.CSV:
-            _show_csv(values)
+            _show_csv(values, of)
 
 
 def show_one(value: object, columns: list[Column], form: Form | None) -> None:
@@ -191,16 +205,29 @@ def _show_table(values: Iterator[Any], columns: list[Column], none: str) -> None
         click.echo(none, err=True)
 
 
-def _show_csv(values: Iterable[object]) -> None:
+def _show_csv(values: Iterable[object], of: Sequence[type | str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    headed = False
+    names = list(dict.fromkeys(name for kind in of for name in _names(kind)))
+    if names:
+        writer.writerow(names)
     for value in values:
         record = _flat(codec.unstructure(value))
-        if not headed:
-            writer.writerow(_ENTRY_COLUMNS if isinstance(value, Entry) else record)
-            headed = True
-        names = _ENTRY_COLUMNS if isinstance(value, Entry) else record
+        if not names:
+            names = list(_names(type(value)) if isinstance(value, Entry) else record)
+            writer.writerow(map(_defused, names))
         writer.writerow([_defused(record.get(name)) for name in names])
+
+
+def _names(kind: type | str) -> Iterable[str]:
+    if isinstance(kind, str):
+        return [kind]
+    if kind is Entry:
+        return _ENTRY_COLUMNS
+    return [
+        name
+        for field in attrs.fields(kind)
+        for name in (_names(CursorKey) if field.name == "key" else [field.name])
+    ]
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -214,10 +241,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _defused(value: object) -> object:
-    # A spreadsheet runs what begins so (OWASP, "CSV Injection").
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + visible(value)
-    return visible(value) if isinstance(value, str) else value
+    return _FORMULA.sub(r"\1\2'", visible(value)) if isinstance(value, str) else value
 
 
 def _json(value: object) -> str:

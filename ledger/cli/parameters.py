@@ -1,13 +1,10 @@
-"""What the commands take: the ledger itself, cursors, metadata; and how they exit."""
+"""What the commands take: the ledger itself, cursors, metadata; and the codes they exit with."""
 
 from __future__ import annotations
 
-import errno
 import getpass
-import os
 import re
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,48 +14,41 @@ import click
 from click.shell_completion import CompletionItem
 
 import ledger
-from ledger import codec, errors
+from ledger import errors, targets
+from ledger.cli.interrupts import Watch
 from ledger.cursor import CursorKey, CursorQuery
-from ledger.service import Ledger, is_postgres, postgres
+from ledger.service import Ledger, postgres
 from ledger.stores import sqlite
 
-__all__ = ["Commands", "Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
+__all__ = ["Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
 
 DEFAULT_DB = "cursor-ledger.db"
+# Under which a command that completes a word finds its own --db; there is no target then.
+_DB = "ledger.cli.db"
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_NO_CURSOR = 4
 EXIT_NOT_VERIFIED = 5
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_UNTOLD = 74  # EX_IOERR of sysexits.h
 EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-
-_EXITS = (
-    (errors.LedgerBusyError, EXIT_BUSY),
-    (errors.StorageError, EXIT_FAILED),
-    (errors.BrokenChainError, EXIT_NOT_VERIFIED),
-    (errors.CursorNotFoundError, EXIT_NO_CURSOR),
-    (errors.InvalidCursorError, EXIT_USAGE),
-    (errors.LedgerError, EXIT_REFUSED),
-)
 
 
 @attrs.frozen
 class Target:
     """The ledger that a command is about, and who asks."""
 
-    path: str
+    path: str = attrs.field(repr=targets.shown)
     actor: str | None
     busy_timeout_s: float
     # Where it was typed.
     name: str = "--db"
 
-    def open(self, *, actor: str | None = None, make: bool = False, quiet: bool = False) -> Ledger:
-        """Open it; only a command that writes makes one where there is none.
-
-        Unless it is to be `quiet`, say if it is read as a file that nobody writes to.
-        """
+    def open(self, *, actor: str | None = None, make: bool = False) -> Ledger:
+        """Open it; only a command that writes makes one where there is none."""
         acts = self.actor if actor is None else actor
         if acts is not None and not acts.strip():
             raise errors.InvalidCursorError(
@@ -69,9 +59,13 @@ class Target:
                 f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
                 "would be gone with the command."
             )
-        if not make:
-            self._look_for_a_ledger()
+        watch = Watch.current()
+        watch.writes = watch.writes or make
         try:
+            # Before anything is looked for, and named in a message.
+            targets.checked(self.path)
+            if not make:
+                self._look_for_a_ledger()
             book = ledger.open(
                 self.path,
                 actor=acts or default_actor(),
@@ -80,25 +74,32 @@ class Target:
         except errors.InvalidCursorError as error:
             raise errors.InvalidCursorError(
                 re.sub("^target ", f"{self.name} ", str(error))
-            ) from error
-        if book.immutable and not quiet:
+            ) from None
+        if book.immutable:
             click.echo(
-                f"{self.path} is read as a file that nobody writes to, without locks, for this "
+                f"{self.path} is read as a file that nobody writes to, without locks, because this "
                 "user may not write to it or its folder.",
                 err=True,
             )
-        return book
+        return watch.over(book) if make else book
+
+    @property
+    def file(self) -> str | None:
+        """The path of its file; None if it has none of its own."""
+        return None if targets.is_postgres(self.path) else self.path
 
     def _look_for_a_ledger(self) -> None:
-        if is_postgres(self.path):
+        if targets.is_postgres(self.path):
             there, place = postgres().look(self.path)
             if not there:
                 raise self._holds_none(place)
-        elif "://" not in self.path:
+        else:
             if not Path(self.path).exists():
-                raise errors.StorageError(f"{self.path} does not exist. {self._advice()}")
+                raise errors.StorageError(
+                    f"{targets.shown(self.path)} does not exist. {self._advice()}"
+                )
             if _has_no_ledger(self.path):
-                raise self._holds_none(self.path)
+                raise self._holds_none(targets.shown(self.path))
 
     def _holds_none(self, place: str) -> errors.StorageError:
         return errors.StorageError(
@@ -121,9 +122,13 @@ def _has_no_ledger(path: str) -> bool:
 
 def _other_target(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
     del parameter
+    if path is None:
+        return
+    context.meta[_DB] = path
     target = context.find_object(Target)
-    if path is not None and target is not None:
-        context.obj = attrs.evolve(target, path=path)
+    if target is not None:
+        # The group knows it, too: it may have to look again for what was not found.
+        context.obj = context.find_root().obj = attrs.evolve(target, path=path)
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,55 +141,6 @@ def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The ledger; else as for cursor-ledger.",
     )
     return option(click.make_pass_decorator(Target)(command))
-
-
-# What a value is called in Python and in JSON, and where it was typed.
-_TYPED = {
-    "consumer_id": "CONSUMER",
-    "stream_name": "STREAM",
-    "subject_id": "SUBJECT",
-    "last_sequence": "--to",
-    "delivery_id": "--delivery-id",
-    "last_delivery_id": "--delivery-id",
-    "last_error": "--message",
-    "reason": "--reason",
-    "actor": "--actor",
-    "epoch": "--epoch",
-    "expected_version": "--expect-version",
-    "position_from": "--from-position",
-    "position_until": "--to-position",
-    "covering": "--covering",
-}
-
-
-def _as_typed(message: str) -> str:
-    name, space, rest = message.partition(" ")
-    return _TYPED.get(name, name) + space + rest
-
-
-class Commands(click.Group):
-    """A group whose commands fail with the message of the error, and the exit code of its kind."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            ctx.exit(EXIT_INTERRUPTED)
-        except errors.LedgerError as error:
-            click.echo(f"cursor-ledger: {codec.visible(_as_typed(str(error)))}", err=True)
-            ctx.exit(next(code for kind, code in _EXITS if isinstance(error, kind)))
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # Whoever read it has read enough; click ends quietly.
-            click.echo(
-                f"cursor-ledger: input or output failed: {error.strerror or error}. "
-                "What was appended stays.",
-                err=True,
-            )
-            # What is left in the buffer could not be written either, when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(EXIT_FAILED)
 
 
 def default_actor() -> str:
@@ -211,21 +167,23 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
         context: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         del parameter
-        root = context.find_root().params
-        target = Target(root.get("db") or DEFAULT_DB, None, 1.0)
+        # Only a shell asks for it.
+        from ledger.cli.completion import names
+
         given = context.params
+        path = context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
         query = CursorQuery(
-            consumer_id=given.get("consumer") or "" if part != "consumer_id" else "",
-            stream_name=given.get("stream") or "" if part == "subject_id" else "",
+            consumer_id=_given(given, "consumer") if part != "consumer_id" else "",
+            stream_name=_given(given, "stream") if part == "subject_id" else "",
         )
-        try:
-            with target.open(quiet=True) as book:
-                names = {getattr(cursor.key, part) for cursor in book.cursors(query)}
-        except errors.LedgerError:
-            return []
-        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names(path, part, query, incomplete)]
 
     return complete
+
+
+def _given(parameters: dict[str, Any], name: str) -> str:
+    """Give a part of a key as it was typed so far, as an argument or as an option."""
+    return parameters.get(f"named_{name}") or parameters.get(name) or ""
 
 
 def key(consumer: str, stream: str, subject: str) -> CursorKey:

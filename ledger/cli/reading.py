@@ -31,9 +31,9 @@ from ledger.cli.parameters import (
     pass_target,
 )
 from ledger.codec import dumps, loads, unstructure, visible, visible_json
-from ledger.cursor import CursorQuery
+from ledger.cursor import Cursor, CursorQuery
 from ledger.errors import InvalidCursorError
-from ledger.events import EntryQuery
+from ledger.events import Entry, EntryQuery
 from ledger.findings import Fault, Verification
 from ledger.service import Ledger
 
@@ -63,7 +63,7 @@ def list_cursors(
     """List the cursors, by stream, subject and consumer."""
     query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject, limit=limit)
     with target.open() as book:
-        show(book.cursors(query), CURSORS, form)
+        show(book.cursors(query), CURSORS, form, of=[Cursor])
 
 
 @click.command()
@@ -86,7 +86,7 @@ def history(
     with target.open() as book:
         book.get(cursor)
         query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
-        show(book.entries(query), ENTRIES, form)
+        show(book.entries(query), ENTRIES, form, of=[Entry])
 
 
 @click.command()
@@ -101,7 +101,7 @@ def entries(
     """Show the entries of the log, in order; all, or those that fit every option given."""
     query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
-        show(book.entries(query), ENTRIES, form)
+        show(book.entries(query), ENTRIES, form, of=[Entry])
         say_whom_it_waits_for(book)
 
 
@@ -167,7 +167,7 @@ def verify(
             fine = dict.fromkeys(field.name for field in attrs.fields(Fault))
             detail = f"{_size(found)}, root {_root(found)}"
             result = [{**fine, "kind": "ok", "place": "the log", "detail": detail}]
-        show(result, _FAULTS, form, none="")
+        show(result, _FAULTS, form, of=[Fault], none="")
     if found.ok and form is Form.TABLE:
         click.echo(f"ok: {_size(found)}, root {_root(found)}")
     if form in (Form.TABLE, Form.CSV):

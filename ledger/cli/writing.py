@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ledger.cli.names import new_option, refuse_rearranged
 from ledger.cli.output import CURSORS, Form, form_options, show_one
 from ledger.cli.parameters import (
     Target,
@@ -50,6 +51,7 @@ now_option = click.option("--now", type=MOMENT, help="When this happened; else n
 )
 @click.option("--epoch", type=int, help="Refuse if the cursor was reset since this epoch.")
 @version_option
+@new_option
 @now_option
 @actor_option
 @metadata_option
@@ -66,11 +68,18 @@ def advance(
     form: Form | None,
     expect_version: int | None,
     outcome: str,
+    new: bool,
     **given: Any,
 ) -> None:
-    """Confirm everything up to a sequence."""
+    """Confirm everything up to a sequence.
+
+    The first advance makes the cursor; but one whose words name another in another order is
+    refused without --new.
+    """
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:
+        if not new:
+            refuse_rearranged(book, cursor)
         after = book.advance(
             cursor, to=to, expected_version=expect_version, outcome=Outcome(outcome), **given
         )
@@ -81,6 +90,7 @@ def advance(
 @cursor_arguments
 @click.option("-m", "--message", required=True, help="What went wrong. Secrets in it are masked.")
 @version_option
+@new_option
 @now_option
 @actor_option
 @metadata_option
@@ -96,11 +106,14 @@ def error(
     actor: str | None,
     form: Form | None,
     expect_version: int | None,
+    new: bool,
     **given: Any,
 ) -> None:
     """Record that a delivery failed; the cursor stays where it is."""
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:
+        if not new:
+            refuse_rearranged(book, cursor)
         after = book.record_error(cursor, message, expected_version=expect_version, **given)
     show_one(after, CURSORS, form)
 

@@ -89,7 +89,7 @@ def _converter() -> Converter:
     for kind in (CursorKey, Cursor, CursorQuery, Entry, *TAGS, *_OPS.values()):
         # Each field is told its name, so that a refusal can say which one it was.
         hooks: dict[str, Any] = {
-            field.name: override(struct_hook=_reader(converter, field.name, field.type))
+            field.name: override(struct_hook=_reader(converter, field.name, field.type, kind))
             for field in attrs.fields(attrs.resolve_types(kind))
         }
         read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **hooks)
@@ -100,8 +100,11 @@ def _converter() -> Converter:
     return converter
 
 
-def _reader(converter: Converter, name: str, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401, PLR0911 - a table
-    """Give the function that reads the field `name` of type `kind`, and coerces nothing."""
+def _reader(converter: Converter, name: str, kind: Any, of: type) -> Callable[[Any, Any], Any]:  # noqa: ANN401, C901, PLR0911 - a table
+    """Give the function that reads the field `name` of type `kind`, and coerces nothing.
+
+    What `of` is says whether it was in a log, or is asked for anew.
+    """
 
     def optional(read: Callable[[Any, str], object]) -> Callable[[Any, Any], object]:
         return lambda value, _: None if value is None else read(value, name)
@@ -121,7 +124,9 @@ def _reader(converter: Converter, name: str, kind: Any) -> Callable[[Any, Any], 
     if kind is Outcome:
         return lambda value, _: Outcome.of(value)
     if kind == Mapping[str, str]:
-        return lambda value, _: fields.metadata(value)
+        return lambda value, _: fields.kept_metadata(value)
+    if kind is CursorKey and of in (Cursor, Entry):
+        return lambda value, _: _kept_key(value)
     return lambda value, _: converter.structure(value, kind)
 
 
@@ -141,6 +146,15 @@ def _digest(value: object, name: str) -> bytes:
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise InvalidCursorError(f"{name} must be 64 hexadecimal digits, not {digest!r:.80}.")
     return bytes.fromhex(digest)
+
+
+def _kept_key(value: object) -> CursorKey:
+    if not isinstance(value, Mapping):
+        raise InvalidCursorError(f"CursorKey must be an object, not {fields.kind(value)}.")
+    given = {"subject_id": "", **value}
+    if extra := given.keys() - {"consumer_id", "stream_name", "subject_id"}:
+        raise InvalidCursorError(f"{', '.join(map(repr, extra))!s:.200} is not known here.")
+    return CursorKey.kept(given["consumer_id"], given["stream_name"], given["subject_id"])
 
 
 def _object(kind: type, read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:

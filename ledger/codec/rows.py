@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, assert_never
 
 from ledger import fields
 from ledger.codec.text import dumps, instant, loads, micros
 from ledger.cursor import Cursor, CursorKey, Outcome, make_cursor
-from ledger.errors import BrokenChainError
+from ledger.errors import BrokenChainError, InvalidCursorError
 from ledger.events import (
     CursorAdvanced,
     CursorReset,
@@ -20,6 +20,8 @@ from ledger.events import (
     make_advanced,
     make_entry,
 )
+from ledger.fields import SEQUENCE_MAX
+from ledger.pairs import EMPTY
 
 __all__ = ["TAGS", "Content", "Row", "content", "cursor", "entry"]
 
@@ -63,32 +65,71 @@ def content(  # noqa: PLR0917 - in the order of the digest
     metadata: Mapping[str, str],
     event: Event,
 ) -> Content:
-    """Give what an entry says as plain values."""
+    """Give what an entry says as plain values. All that is stored goes through here.
+
+    What reading would refuse is refused: nothing that is appended may make the log unreadable, not
+    even a request that was changed after it was made.
+
+    Raises InvalidCursorError.
+    """
+    consumer_id, stream_name, subject_id = key.consumer_id, key.stream_name, key.subject_id
+    occurred = event.occurred_at
     previous_sequence = sequence = delivery_id = delivered_at = outcome = reason = message = None
-    occurred_at = micros(event.occurred_at)
     match event:
         case CursorAdvanced():
             previous_sequence, sequence = event.previous_sequence, event.sequence
             delivery_id, outcome = event.delivery_id, event.outcome.value
             delivered = event.delivered_at
-            delivered_at = occurred_at if delivered is event.occurred_at else micros(delivered)
+            sound = (
+                type(sequence) is int
+                and 0 <= sequence <= SEQUENCE_MAX
+                and type(delivery_id) is str
+                and "\0" not in delivery_id
+                and outcome in _OUTCOMES
+                and (delivered is occurred or _is_moment(delivered))
+            )
+            occurred_at = micros(occurred)
+            delivered_at = occurred_at if delivered is occurred else micros(delivered)
         case CursorReset():
             previous_sequence, sequence = event.previous_sequence, event.sequence
             delivery_id, reason = event.delivery_id, event.reason
             delivered_at = None if event.delivered_at is None else micros(event.delivered_at)
+            sound = (
+                type(sequence) is int
+                and 0 <= sequence <= SEQUENCE_MAX
+                and type(delivery_id) is type(reason) is str
+                and "\0" not in delivery_id + reason
+                and (event.delivered_at is None or _is_moment(event.delivered_at))
+            )
+            occurred_at = micros(occurred)
         case ErrorRecorded():
             message = event.message
+            sound = type(message) is str and "\0" not in message
+            occurred_at = micros(occurred)
         case _:
             assert_never(event)
+    if not (
+        sound
+        and type(occurred) is datetime
+        and occurred.tzinfo is UTC
+        and type(consumer_id) is type(stream_name) is type(subject_id) is type(actor) is str
+        and "\0" not in actor
+        # The key of a cursor that exists was looked at when it was made.
+        and (version > 1 or _names(consumer_id, stream_name, subject_id))
+    ):
+        raise InvalidCursorError(
+            "the request was changed after it was made, to what no request can have. Nothing was "
+            "appended; make another one."
+        )
     return (
-        key.consumer_id,
-        key.stream_name,
-        key.subject_id,
+        consumer_id,
+        stream_name,
+        subject_id,
         version,
         epoch,
         recorded_at,
         actor,
-        dumps(dict(sorted(metadata.items()))) if metadata else None,
+        dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None,
         TAGS[type(event)],
         previous_sequence,
         sequence,
@@ -99,6 +140,17 @@ def content(  # noqa: PLR0917 - in the order of the digest
         message,
         occurred_at,
     )
+
+
+def _is_moment(value: datetime) -> bool:
+    return type(value) is datetime and value.tzinfo is UTC
+
+
+def _names(consumer_id: str, stream_name: str, subject_id: str) -> bool:
+    """Say whether a key that is read would be these very texts."""
+    key = _key(consumer_id, stream_name, subject_id)
+    names = (key.consumer_id, key.stream_name, key.subject_id)
+    return names == (consumer_id, stream_name, subject_id)
 
 
 def entry(row: Row) -> Entry:
@@ -162,7 +214,7 @@ def entry(row: Row) -> Entry:
             epoch=epoch,
             recorded_at=recorded,
             actor=actor,
-            metadata=fields.metadata(loads(metadata)) if metadata else {},
+            metadata=fields.kept_metadata(loads(metadata)) if metadata else EMPTY,
             event=event,
             digest=digest,
         )
@@ -240,4 +292,4 @@ def _misfit(row: Row) -> str:
 
 @lru_cache(maxsize=4_096)
 def _key(consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
-    return CursorKey(consumer_id, stream_name, subject_id)
+    return CursorKey.kept(consumer_id, stream_name, subject_id)

@@ -97,6 +97,9 @@ class Reader(Protocol):
     def horizon(self) -> Horizon:
         """Give how far the log is settled."""
 
+    def identity(self) -> str:
+        """Return what tells this ledger from all others; empty where it has no id."""
+
     def snapshot(self) -> AbstractContextManager[Log]:
         """Hold the log still for a check."""
 
@@ -106,8 +109,11 @@ class Store(Reader, Protocol):
 
     immutable: bool
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
+
+        Others are waited for until `until`, by the monotonic clock; without it, for the whole busy
+        time-out from now.
 
         Raises LedgerBusyError, StorageError.
         """

@@ -51,11 +51,15 @@ class Connections(Protocol):
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which only reads."""
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
 
     def hold(self) -> AbstractContextManager[Log]:
         """Lend the whole log as of one moment."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from all others; empty where it has no id."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -74,9 +78,9 @@ class PagedStore:
     immutable: bool = False
     """Whether a file was opened as one that nobody writes to."""
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self.connections.write(work)
+        return self.connections.write(work, until)
 
     def repair(self, work: Callable[[Repairable], T]) -> T:
         """Run `work`, which writes stored cursors anew, in one transaction."""
@@ -116,6 +120,10 @@ class PagedStore:
     def horizon(self) -> Horizon:
         """Give how far the log is settled."""
         return self.connections.read(lambda session: session.horizon())
+
+    def identity(self) -> str:
+        """Return what tells this ledger from all others; empty where it has no id."""
+        return self.connections.identity
 
     def snapshot(self) -> AbstractContextManager[Log]:
         """Hold the log still for a check."""

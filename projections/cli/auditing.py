@@ -25,7 +25,7 @@ from ledger.cli.parameters import EXIT_NO_CURSOR, Target, pass_target
 from ledger.cli.times import MOMENT, MOMENT_OR_POSITION
 from ledger.codec import visible
 from projections.cli.choosing import Choice, choice, cleared
-from projections.cursors import Moment, cursors_as_of, diff, last_position
+from projections.cursors import Change, Moment, cursors_as_of, diff, last_position
 from projections.cursors import as_of as cursor_as_of
 from projections.resets import Direction, RecordedReset
 from projections.resets import resets as find_resets
@@ -75,7 +75,12 @@ def resets(
     )
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
-        show(find_resets(book, query, reason=reason, direction=towards), _RESETS, form)
+        show(
+            find_resets(book, query, reason=reason, direction=towards),
+            _RESETS,
+            form,
+            of=[RecordedReset],
+        )
 
 
 @click.command("as-of")
@@ -95,7 +100,7 @@ def as_of(
     with target.open() as book:
         if chosen.key is None:
             then = cursors_as_of(book, moment, chosen.query)
-            show(cleared(_counted(then, progress), progress), CURSORS, form)
+            show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
             return
         book.get(chosen.key)
         cursor = cursor_as_of(book, chosen.key, moment)
@@ -131,7 +136,7 @@ def show_diff(
     progress = Progress()
     with target.open() as book:
         changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
-        show(cleared(_counted(changes, progress), progress), _CHANGES, form)
+        show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
 
 
 commands = [resets, as_of, show_diff]

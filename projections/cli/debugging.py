@@ -93,7 +93,7 @@ def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None
     """
     with target.open() as book:
         found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense))
-        show((_jump(book, gap) for gap in found), _GAPS, form)
+        show((_jump(book, gap) for gap in found), _GAPS, form, of=[Gap, *_JUMPED])
 
 
 @click.command()
@@ -106,7 +106,7 @@ def repeats(target: Target, chosen: Choice, form: Form | None) -> None:
     Of one cursor that is named, some that are chosen, or all.
     """
     with target.open() as book:
-        show(_of_each(book, chosen, find_repeats), _REPEATS, form)
+        show(_of_each(book, chosen, find_repeats), _REPEATS, form, of=[Repeat])
 
 
 @click.command()
@@ -154,7 +154,7 @@ def stalls(
             for trouble in found
             if consumer in ("", trouble.key.consumer_id) and not (ongoing and _end(trouble))
         )
-        show(cleared(chosen, progress), _TROUBLES, form)
+        show(cleared(chosen, progress), _TROUBLES, form, of=[Stall, ErrorStreak])
 
 
 commands = [explain, gaps, repeats, stalls]
@@ -168,17 +168,18 @@ def _of_each(
         yield from cleared(find(watched(book.history(cursor.key), progress)), progress)
 
 
+# What is shown of the entry that jumped over a gap.
+_JUMPED = ("recorded_at", "actor", "previous_sequence", "sequence", "delivery_id", "outcome")
+
+
 def _jump(book: Ledger, gap: Gap) -> dict[str, Any]:
     """Give a gap with what the entry that jumped over it says."""
     at = EntryQuery(position_from=gap.position, position_until=gap.position)
     [entry] = book.entries(at)
     plain: dict[str, Any] = codec.unstructure(entry)
-    said = {
-        name: plain["event"][name]
-        for name in ("previous_sequence", "sequence", "delivery_id", "outcome")
-    }
+    said = {**plain, **plain["event"]}
     found: dict[str, Any] = codec.unstructure(gap)
-    return {**found, **{name: plain[name] for name in ("recorded_at", "actor")}, **said}
+    return {**found, **{name: said[name] for name in _JUMPED}}
 
 
 def _both(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +9,19 @@ from typing import Any
 
 import attrs
 import click
+from click.core import ParameterSource
 
-from ledger import CursorKey, Ledger, codec
-from ledger.cli.output import CURSORS, OWNER, Column, Form, form_options, show, show_one
-from ledger.cli.parameters import EXIT_NO_CURSOR, Target, metadata_option, pass_target
+from ledger import CursorKey, CursorNotFoundError, Ledger, codec
+from ledger.cli.names import NewCursorError, new_option
+from ledger.cli.output import CURSORS, Form, form_options, show, show_one
+from ledger.cli.parameters import (
+    EXIT_FAILED,
+    EXIT_NO_CURSOR,
+    Target,
+    default_actor,
+    metadata_option,
+    pass_target,
+)
 from ledger.cli.times import MOMENT
 from ledger.cli.writing import (
     actor_option,
@@ -23,9 +30,12 @@ from ledger.cli.writing import (
     now_option,
     version_option,
 )
-from ledger.codec import visible
+from ledger.codec import show_time, visible
+from projections import files
 from projections.cli.choosing import Choice, choice
-from projections.plans import PlannedReset, ResetPlan
+from projections.cli.printed_commands import Place
+from projections.cli.showing_plans import Setting, confirm, show_plan
+from projections.plans import ImpossiblePlanError, ResetPlan
 
 __all__ = ["reset"]
 
@@ -54,11 +64,33 @@ class _Key(click.ParamType[CursorKey]):
         return CursorKey(*parts)
 
 
+@attrs.frozen
+class _Then:
+    """A moment, and what was typed for it: 8h ago is another one whenever it is typed."""
+
+    at: datetime
+    typed: str
+
+
+class _Past(click.ParamType[_Then]):
+    """A time as MOMENT has it, which remembers what was typed."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> _Then:
+        """Give the moment."""
+        if isinstance(value, _Then):
+            return value
+        return _Then(MOMENT.convert(value, param, ctx), value)
+
+
 @click.command()
 @choice
 @click.option("--to", type=int, metavar="SEQUENCE", help="To this sequence.")
 @click.option("--by", type=int, metavar="±N", help="So many sequences further, or back: --by -10.")
-@click.option("--to-time", type=MOMENT, help="To where it stood then: a time, or 90m, 7d ago.")
+@click.option("--to-time", type=_Past(), help="To where it stood then: a time, or 90m, 7d ago.")
 @click.option("--to-entry", type=int, metavar="POSITION", help="To where it stood at that entry.")
 @click.option(
     "--to-cursor", type=_Key(), metavar="KEY", help="To where CONSUMER/STREAM[/SUBJECT] stands."
@@ -79,6 +111,8 @@ class _Key(click.ParamType[CursorKey]):
 @click.option("--all", "every", is_flag=True, help="All cursors of the ledger.")
 @click.option("--reason", help="Why; required but for --undo. It is kept for ever.")
 @click.option("--execute", is_flag=True, help="Do it. Without this, the plan is shown.")
+@click.option("--yes", is_flag=True, help="With --execute: do not ask, though nobody was shown it.")
+@new_option
 @delivery_id_option
 @delivered_at_option
 @version_option
@@ -95,6 +129,8 @@ def reset(
     chosen: Choice,
     every: bool,
     execute: bool,
+    yes: bool,
+    new: bool,
     export: Path | None,
     actor: str | None,
     expect_version: int | None,
@@ -105,42 +141,71 @@ def reset(
 
     One that is named by CONSUMER STREAM [SUBJECT], or several by options, together or not at all.
     If anything is appended to one of them after it was planned, nothing is moved (exit code 3).
+
+    What was looked at is done at once: a plan from a file, or one cursor with --expect-version. All
+    else is asked about on a terminal, and in a script is refused without --yes (exit code 2).
     """
-    _check(chosen, every=every, **given)
-    with target.open(actor=actor, make=execute) as book:
-        plan = _plan(book, chosen, **given)
+    if given["from_file"] is not None:
+        _check_only_file(context)
+    else:
+        _check(chosen, every=every, new=new, **given)
+    if yes and not execute:
+        raise click.UsageError("--yes says that it may be done; that takes --execute, too.")
+    if export is not None:
+        files.check(export, ledger=target.file)
+    planner = actor or target.actor or default_actor()
+    with target.open(actor=actor, make=execute and new) as book:
+        plan = _plan(book, chosen, planner, new=new, **given)
         if not plan.resets:
             click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
             plan = _expecting(book, plan, expect_version)
         if export is not None:
-            plan.save(export)
-            click.echo(f"the plan is in {export}", err=True)
-        if execute:
-            cursors = plan.apply(book)
-            if len(cursors) == 1:
-                show_one(cursors[0], CURSORS, form)
-            else:
-                show(cursors, CURSORS, form)
-        else:
+            plan = _kept(plan, export)
+        setting = _setting(target, context, export=export, actor=actor, **given)
+        if not execute:
             plan.check(book)
-            _show(plan, form, export=export)
+            show_plan(plan, form, setting)
+            return
+        looked_at = given["from_file"] is not None or expect_version is not None
+        if not (looked_at or yes or confirm(plan, setting)):
+            click.echo("Nothing was changed.", err=True)
+            context.exit(EXIT_FAILED)
+        cursors = plan.apply(book)
+        show_one(cursors[0], CURSORS, form) if len(cursors) == 1 else show(cursors, CURSORS, form)
 
 
-def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any) -> None:
+# With a plan in a file these have a say; all others would be passed over.
+_BESIDE_A_FILE = {"actor", "execute", "form", "from_file", "metadata", "yes"}
+
+
+def _check_only_file(context: click.Context) -> None:
+    for option in context.command.params:
+        name = option.name or ""
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and (
+            name not in _BESIDE_A_FILE and option.expose_value
+        ):
+            given = (
+                option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
+            )
+            raise click.UsageError(
+                f"--from-file has all of the plan in it: which cursors, where to, why. Leave out "
+                f"{given}, or plan anew."
+            )
+
+
+def _check(chosen: Choice, *, every: bool, new: bool, **given: Any) -> None:
     goals = ("to", "by", "to_time", "to_entry", "to_cursor", "undo")
     count = sum(given[name] is not None and given[name] is not False for name in goals)
     selected = chosen.named or bool(chosen.consumer or chosen.stream or chosen.subject)
-    if from_file is not None:
-        if count or selected or every or given["reason"] is not None:
-            raise click.UsageError("--from-file has all of the plan in it: cursors, goal, reason.")
-        return
     if not (selected or every):
         raise click.UsageError(
             "Which cursors? Name one by CONSUMER STREAM [SUBJECT], choose some by --consumer, "
             "--stream or --subject, or give --all."
         )
+    if new and not chosen.named:
+        raise click.UsageError("--new is for one cursor: name it by CONSUMER STREAM [SUBJECT].")
     if every and selected:
         raise click.UsageError("--all is all; leave it out to choose some.")
     if count != 1:
@@ -153,13 +218,30 @@ def _check(chosen: Choice, *, every: bool, from_file: Path | None, **given: Any)
         raise click.UsageError("--undo brings back the delivery that was there before.")
 
 
+def _expect(book: Ledger, key: CursorKey, *, new: bool, undo: bool) -> None:
+    """Refuse to make a cursor that is not said to be new, and to reset one that is."""
+    try:
+        current = book.get(key)
+    except CursorNotFoundError:
+        if new or undo:
+            return
+        raise NewCursorError(key) from None
+    if new:
+        raise ImpossiblePlanError(
+            f"{key} is not new: it is at {current.last_sequence}, version {current.version}. "
+            "Leave out --new to reset it."
+        )
+
+
 def _plan(
     book: Ledger,
     chosen: Choice,
+    planner: str,
     *,
+    new: bool,
     to: int | None,
     by: int | None,
-    to_time: datetime | None,
+    to_time: _Then | None,
     to_entry: int | None,
     to_cursor: CursorKey | None,
     undo: bool,
@@ -171,74 +253,66 @@ def _plan(
     metadata: dict[str, str],
 ) -> ResetPlan:
     if from_file is not None:
-        return ResetPlan.load(from_file)
-    # The one that is named need not exist yet.
+        return ResetPlan.load(from_file).adding(metadata)
+    if chosen.key is not None:
+        _expect(book, chosen.key, new=new, undo=undo)
     keys: Iterable[CursorKey] = (
         [chosen.key] if chosen.key else (cursor.key for cursor in chosen.cursors(book))
     )
     if undo:
-        return ResetPlan.undo(book, keys, reason=reason or "", now=now, metadata=metadata)
+        return ResetPlan.undo(
+            book, keys, reason=reason or "", now=now, metadata=metadata, planned_by=planner
+        )
     return ResetPlan.make(
         book,
         keys,
         reason=reason or "",
         to=to,
         by=by,
-        as_of=to_time if to_entry is None else to_entry,
+        as_of=to_time.at if to_time is not None else to_entry,
         like=to_cursor,
         delivery_id=delivery_id,
         delivered_at=delivered_at,
         now=now,
         metadata=metadata,
+        planned_by=planner,
+    )
+
+
+def _kept(plan: ResetPlan, file: Path) -> ResetPlan:
+    """Return the plan that is in the file now: that is the one to be shown, or done."""
+    plan.save(file)
+    click.echo(f"the plan is in {visible(str(file))}", err=True)
+    return ResetPlan.load(file)
+
+
+def _setting(
+    target: Target,
+    context: click.Context,
+    *,
+    export: Path | None,
+    from_file: Path | None,
+    actor: str | None,
+    metadata: dict[str, str],
+    to_time: _Then | None,
+    **_: Any,
+) -> Setting:
+    beside: list[str] = []
+    if from_file is not None:
+        beside += ["--actor", actor] if actor is not None else []
+        for name, value in metadata.items():
+            beside += ["--meta", f"{name}={value}"]
+    times = [] if to_time is None else [f"--to-time {to_time.typed} is {show_time(to_time.at)}"]
+    return Setting(
+        place=Place.of(target, context),
+        file=from_file or export,
+        beside=tuple(beside),
+        times=tuple(times),
     )
 
 
 def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
     if len(plan.resets) != 1:
         raise click.UsageError("--expect-version is for one cursor; a plan in a file has all.")
-    expecting = ResetPlan((attrs.evolve(plan.resets[0], version=version),))
-    expecting.check(book)
-    return expecting
-
-
-def _show(plan: ResetPlan, form: Form | None, *, export: Path | None) -> None:
-    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
-        resets = [codec.loads(line) for line in plan.lines()]
-        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
-        return
-    if len(plan.resets) == 1:
-        [planned] = plan.resets
-        at = f"version {planned.version}" if planned.version else "no such cursor yet"
-        click.echo(f"{visible(str(planned.key))}, {at}")
-        click.echo(f"  from    {planned.previous_sequence}")
-        click.echo(f"  to      {planned.sequence}")
-        click.echo(f"  effect  {_effect(planned)}")
-        click.echo(f"  reason  {visible(planned.reason)}")
-        for name, value in planned.metadata.items():
-            click.echo(f"  {visible(name):<6}  {visible(value)}")
-    else:
-        show(plan.resets, _PLAN, Form.TABLE)
-    if export is not None:
-        how = f"cursor-ledger reset --from-file {shlex.quote(str(export))} --execute"
-    elif len(plan.resets) == 1:
-        how = f"run this again with --execute --expect-version {plan.resets[0].version}"
-    else:
-        how = "run this again with --execute, or keep this very plan with --export FILE"
-    click.echo(f"Nothing was changed. To do it, {how}", err=True)
-
-
-def _effect(planned: PlannedReset) -> str:
-    if planned.delivered_again is not None:
-        return f"{planned.delivered_again}, will be delivered again"
-    if planned.passed_over is not None:
-        return f"{planned.passed_over}, will be passed over"
-    return "the position stays; the epoch goes on, so consumers must read it again"
-
-
-_PLAN = [
-    *OWNER,
-    Column("version", lambda planned: str(planned.version)),
-    Column("from", lambda planned: str(planned.previous_sequence)),
-    Column("to", lambda planned: str(planned.sequence)),
-    Column("effect", _effect),
-]
+    ResetPlan((attrs.evolve(plan.resets[0], version=version, head=None),)).check(book)
+    return plan

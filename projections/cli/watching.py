@@ -26,6 +26,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.parameters import EXIT_FAILED, Target, cursor_arguments, key, pass_target
 from ledger.codec import visible
+from projections import files
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cli.choosing import watched
 from projections.cursors import last_position
@@ -90,6 +91,8 @@ def timeline(
     """
     cursor = key(consumer, stream, subject)
     progress = Progress()
+    if output is not None:
+        files.check(output, ledger=target.file)
     with target.open() as book:
         book.get(cursor)
         life = make_timeline(watched(book.history(cursor), progress))
@@ -97,7 +100,7 @@ def timeline(
     try:
         if output is not None:
             draw(life, output)
-            click.echo(f"{life.entries:,} entries drawn into {output}", err=True)
+            click.echo(f"{life.entries:,} entries drawn into {visible(str(output))}", err=True)
         elif form is Form.TABLE or (form is None and sys.stdout.isatty()):
             _show_life(life)
         elif form is Form.CSV:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import attrs
 from bare import ACTOR, Bare
+from hostile import slowest_seconds
 from measure import Result, compared, quartiles
 from peer import Peer
 
@@ -46,7 +47,7 @@ class Sizes:
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
     """Give the cases; each has a folder of its own, which goes when it is done."""
-    for case in (advances, threads, batches, gets, replays, lengths, footprints, peers):
+    for case in (advances, threads, batches, gets, replays, lengths, footprints, masking, peers):
         yield lambda case=case: _run(case, sizes)  # type: ignore[misc]
 
 
@@ -243,6 +244,11 @@ def footprints(folder: Path, sizes: Sizes) -> Iterator[Result]:
     grow(path, sizes.log, cursors=50)
     yield _single(f"file ÷ {sizes.log:,} entries", [path.stat().st_size / sizes.log], "bytes", 150)
     yield _single("import ledger", [import_ms() for _ in range(2 * sizes.rounds + 1)], "ms", 100)
+
+
+def masking(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    texts = {1: 50, 3: 300}.get(sizes.rounds, 10_000)
+    yield _single("mask 1 MB, the slowest text", [slowest_seconds(texts) * 1_000], "ms", 20)
 
 
 def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:

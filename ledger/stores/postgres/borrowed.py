@@ -42,6 +42,7 @@ class Borrowed:
             )
         if not isinstance(connection, psycopg.Connection):
             raise not_to_be_lent(connection, "psycopg.Connection", place)
+        self.identity = ledger_id
         self._place = place
         try:
             self._session = PostgresSession(connection, statements(schema), lent=True)
@@ -57,7 +58,7 @@ class Borrowed:
         except psycopg.Error as error:
             raise translated(error, self._place) from error
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         self._refuse_unfit()
         connection = self._session.connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
@@ -40,6 +41,9 @@ HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
 
+# If no more of the busy time-out is left than this part of it, that is told to the server.
+NOTICEABLE = 0.9
+
 
 @attrs.frozen
 class Sent:
@@ -52,9 +56,9 @@ class Sent:
 class Attempt:
     """One call: how long it may be tried, and what it has sent whose answer was lost."""
 
-    def __init__(self, busy_timeout_s: float) -> None:
+    def __init__(self, busy_timeout_s: float, until: float | None = None) -> None:
         self._busy_timeout_s = busy_timeout_s
-        self._until = time.monotonic() + busy_timeout_s
+        self._until = time.monotonic() + busy_timeout_s if until is None else until
         self._has_lost = False
         self.lost: list[Sent] = []
 
@@ -62,6 +66,13 @@ class Attempt:
     def left_s(self) -> float:
         """So many seconds are left; below 0, none."""
         return self._until - time.monotonic()
+
+    @property
+    def lock_timeout_ms(self) -> int:
+        """How long to wait for a lock: as a rule the whole time, or what is left of it by now."""
+        left_s = self.left_s
+        waits_s = left_s if left_s < self._busy_timeout_s * NOTICEABLE else self._busy_timeout_s
+        return max(int(waits_s * 1_000), 1)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -87,12 +98,17 @@ class Pool:
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
+        self._lock_timeout_ms = Attempt(busy_timeout_s).lock_timeout_ms
+        # What the sessions are set to; those that are not in here, to the whole time-out.
+        self._lock_timeouts_ms: weakref.WeakKeyDictionary[Connection, int] = (
+            weakref.WeakKeyDictionary()
+        )
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
             with address.connect() as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
-                self._ledger_id = migrations.ledger_id(connection, address.schema)
+                self.identity = migrations.ledger_id(connection, address.schema)
         except psycopg.Error as error:
             raise translated(error, self._place) from error
         self._pool = psycopg_pool.ConnectionPool(
@@ -115,22 +131,22 @@ class Pool:
         while True:
             with self._lend(attempt) as connection:
                 try:
-                    return work(self._session(connection))
+                    return work(self._session(connection, attempt))
                 except psycopg.Error as error:
                     self._go_on_or_raise(error, connection, attempt)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
         What others were in the way of is run again, until the busy time-out.
         """
-        attempt = Attempt(self._busy_timeout_s)
+        attempt = Attempt(self._busy_timeout_s, until)
         remembered = True
         while True:
             with self._lend(attempt) as connection:
-                session = self._session(connection)
                 sent: list[Sent] = []
                 try:
+                    session = self._session(connection, attempt)
                     if remembered:
                         remembered = False
                         with suppress(UnsureError):
@@ -147,9 +163,10 @@ class Pool:
     @contextmanager
     def hold(self) -> Iterator[Log]:
         """Lend the whole log as of one moment."""
-        with self._lend(Attempt(self._busy_timeout_s)) as connection:
-            session = self._session(connection)
+        attempt = Attempt(self._busy_timeout_s)
+        with self._lend(attempt) as connection:
             try:
+                session = self._session(connection, attempt)
                 settled = session.horizon().position
                 # Behind the horizon: all that is settled by it can be seen from this moment.
                 session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -165,7 +182,7 @@ class Pool:
             connection,
             schema=self._address.schema,
             place=self._place,
-            ledger_id=self._ledger_id,
+            ledger_id=self.identity,
         )
 
     def close(self) -> None:
@@ -237,13 +254,18 @@ class Pool:
 
     # --- connections ---
 
-    def _session(self, connection: Connection) -> PostgresSession:
+    def _session(self, connection: Connection, attempt: Attempt) -> PostgresSession:
         session = self._sessions.get(connection)
         if session is None:
             # It takes the place of one that is gone.
             for other in [other for other in list(self._sessions) if other.closed]:
                 self._sessions.pop(other, None)
             session = self._sessions[connection] = PostgresSession(connection, self._sql)
+        # Told to the server only if it changes, for that is a round trip.
+        waits_ms = attempt.lock_timeout_ms
+        if self._lock_timeouts_ms.get(connection, self._lock_timeout_ms) != waits_ms:
+            connection.execute(f"SET lock_timeout = {waits_ms}".encode(), prepare=False)
+            self._lock_timeouts_ms[connection] = waits_ms
         return session
 
     @contextmanager
@@ -314,7 +336,7 @@ class Pool:
     def _configure(self, connection: Connection) -> None:
         settle_types(connection)
         settings = [
-            f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",
+            f"SET lock_timeout = {self._lock_timeout_ms}",
             "SET default_transaction_isolation = 'read committed'",
             # A database may have them otherwise, for programs of long ago: see borrowed.py.
             *(f"SET {name} = on" for name in (STRINGS, NULLS)),

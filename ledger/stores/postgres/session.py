@@ -98,7 +98,7 @@ class PostgresSession:
         statement = self.sql.cursors.replace("<conditions>", conditions).encode()
         half = (*place, *chosen.values(), rows)
         found = self.execute(statement, (*half, *half, rows)).fetchall()
-        return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
+        return [codec.cursor(CursorKey.kept(*row[:3]), row[3:]) for row in found]
 
     def until(self, query: EntryQuery) -> int:
         """Give the position up to which nothing can be missed any more.

@@ -23,6 +23,8 @@ T = TypeVar("T")
 class Borrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
+    identity = ""
+
     def __init__(self, connection: sqlite3.Connection, path: str, watch: Watch) -> None:
         if connection.text_factory is not str:
             raise InvalidCursorError(
@@ -44,7 +46,7 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def write(self, work: Callable[[SQLiteSession], T]) -> T:
+    def write(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session, work))
 

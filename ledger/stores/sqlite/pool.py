@@ -37,9 +37,15 @@ T = TypeVar("T")
 # So long a fork waits, twice at most, for other threads to end what they do here.
 FORK_WAITS_S = 1.0
 
+# If no more of the busy time-out is left than this part of it, that is told to SQLite, which costs
+# two statements.
+NOTICEABLE = 0.9
+
 
 class Pool:
     """Connections of our own to one file, as many as are in use at once; one to memory."""
+
+    identity = ""  # A file is told by its place.
 
     def __init__(self, path: str, *, durability: str, busy_timeout_s: float) -> None:
         self._path = path
@@ -59,6 +65,9 @@ class Pool:
         # Writers of this process queue here rather than poll the lock of the file. What is in
         # memory has one connection, which readers queue for as well.
         self._turn = Turn(path)
+        # Until when the one whose turn it is waits for other processes, if it has waited already.
+        self._until: float | None = None
+        self._waits_less = False
         # Connections are opened later, too, perhaps when the process has gone to another folder.
         self.file = path
         made = True
@@ -97,9 +106,9 @@ class Pool:
         finally:
             self._give(session)
 
-    def write(self, work: Callable[[SQLiteSession], T]) -> T:
+    def write(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self._in_turn(lambda session: self._transact(session, work))
+        return self._in_turn(lambda session: self._transact(session, work), until)
 
     @contextmanager
     def hold(self) -> Iterator[Log]:
@@ -137,12 +146,12 @@ class Pool:
 
     # --- the session that writes ---
 
-    def _in_turn(self, work: Callable[[SQLiteSession], T]) -> T:
+    def _in_turn(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:
         self._turn.refuse_within()
         me = get_ident()
         try:
             try:
-                return work(self._take_turn())
+                return work(self._take_turn(until))
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
             finally:
@@ -164,10 +173,10 @@ class Pool:
                 self._turn.owner = None
                 self._turn.wake()
 
-    def _take_turn(self) -> SQLiteSession:
+    def _take_turn(self, until: float | None = None) -> SQLiteSession:
         """Take the turn; whoever asks for it ends it, if it is his by then."""
         self._guard.check()
-        self._turn.take(self._busy_timeout_s)
+        self._until = self._turn.take(self._busy_timeout_s, until)
         self._refuse_closed()
         if self._writer is not None and not _rolled_back(self._writer):
             self._let_go_of_writer()
@@ -185,7 +194,7 @@ class Pool:
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
-        self._heads.begin(session.begin())
+        self._heads.begin(self._begin(session))
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
         result = work(session)
@@ -198,6 +207,24 @@ class Pool:
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
+
+    def _begin(self, session: SQLiteSession) -> int:
+        """Begin a transaction; of the busy time-out, what is left may be spent on that."""
+        waits_s = self._busy_timeout_s
+        if self._until is not None:
+            left_s = self._until - time.monotonic()
+            if left_s < waits_s * NOTICEABLE:
+                waits_s = max(left_s, 0)
+        if waits_s == self._busy_timeout_s and not self._waits_less:
+            return session.begin()
+        # An interrupt may keep this from being put back; then the next one does it.
+        self._waits_less = True
+        _wait_at_most(session.connection, waits_s)
+        try:
+            return session.begin()
+        finally:
+            _wait_at_most(session.connection, self._busy_timeout_s)
+            self._waits_less = False
 
     def _open_writer(self) -> SQLiteSession:
         if self._path != file.MEMORY and not connecting.may_write(self.file):
@@ -355,6 +382,10 @@ class Pool:
                 raise translated(error, self._path) from error
             raise
         return session
+
+
+def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
 
 
 def _rolled_back(session: SQLiteSession) -> bool:

@@ -213,7 +213,7 @@ class SQLiteSession:
         chosen = {part: getattr(query, part) for part in _KEY if getattr(query, part)}
         conditions = "".join(f" AND {part} = ?" for part in chosen)
         found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
-        return [codec.cursor(CursorKey(*row[:3]), row[3:]) for row in found]
+        return [codec.cursor(CursorKey.kept(*row[:3]), row[3:]) for row in found]
 
     def horizon(self) -> Horizon:
         """Give how far the log is settled: to its end, for one writes after the other."""

@@ -24,29 +24,31 @@ _OURS = ", ".join(f"'{name}'" for name in (*TABLES, "ledger_log"))
 
 KINDS = f"SELECT name, type, sql FROM sqlite_master WHERE lower(name) IN ({_READ})"
 
+# Expressions, as all columns in what follows: a caller's connection may have converters for those.
 OURS = f"""
-SELECT type, name, sql FROM sqlite_master
+SELECT +type, +name, +sql FROM sqlite_master
 WHERE lower(tbl_name) IN ({_OURS})
 """
 
 SHADOWS = f"""
-SELECT type, name FROM sqlite_temp_master
+SELECT +type, +name FROM sqlite_temp_master
 WHERE lower(name) IN ({_OURS}) OR lower(tbl_name) IN ({_OURS})
 """
 
 # No column is computed without the word AS. Written so, it takes a tenth of the time of \bAS\b.
 _COMPUTED = re.compile(r"AS(?<!\wAS)\b")
 
-TAGS = "SELECT id, tag FROM ledger_tags NOT INDEXED"
+TAGS = "SELECT +id, +tag FROM ledger_tags NOT INDEXED"
 
 MISPLACED_TAGS = """
-SELECT position, tag_id FROM ledger_events NOT INDEXED
+SELECT +position, +tag_id FROM ledger_events NOT INDEXED
 WHERE tag_id IS NULL OR typeof(tag_id) <> 'integer' OR tag_id NOT IN (1, 2, 3)
 """
 
 # Not by the index of keys, which may lack one of the two.
 TWINS = """
-SELECT consumer_id, stream_name, subject_id, group_concat(id, ', ') FROM ledger_cursors NOT INDEXED
+SELECT +consumer_id, +stream_name, +subject_id, group_concat(id, ', ')
+FROM ledger_cursors NOT INDEXED
 GROUP BY consumer_id, stream_name, subject_id HAVING count(*) > 1
 """
 

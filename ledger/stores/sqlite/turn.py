@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from threading import get_ident
 
 from ledger.errors import LedgerBusyError, StorageError
@@ -41,15 +42,20 @@ class Turn:
                 "another before its end: not in the ledger's clock, nor in a handler of signals."
             )
 
-    def take(self, timeout_s: float) -> None:
+    def take(self, timeout_s: float, until: float | None = None) -> float | None:
         """Take it, once it is free and those who came before have had it.
 
-        Raises LedgerBusyError after `timeout_s` seconds.
+        Return until when its owner may go on waiting for others; None if it has not waited yet.
+
+        Raises LedgerBusyError after `timeout_s` seconds, or when it is `until`.
         """
         with self._lock:
             if self.owner is not None or self._waiting:
-                self._wait(time.monotonic() + timeout_s)
+                if until is None:
+                    until = time.monotonic() + timeout_s
+                self._wait(until)
             self.owner = get_ident()
+            return until
 
     def take_if_free(self) -> bool:
         """Take it if nobody has it; say whether it was taken."""
@@ -82,4 +88,6 @@ class Turn:
                 # Now and then without being told to, for who should have told may have been, too.
                 self._free.wait(min(until - now, LOOK_AGAIN_S))
         finally:
-            self._waiting.remove(mine)
+            # Another may have taken this for one that was interrupted.
+            with suppress(ValueError):
+                self._waiting.remove(mine)

@@ -1,0 +1,136 @@
+"""What became of the appends of a command that is interrupted, or whose output fails.
+
+From its first append on, the first Ctrl-C waits until the command has said what came of it. A
+second one stops it at once; then the command says that it does not know, and how to find out.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+import click
+
+from ledger.appender import Appender
+from ledger.commit import Answer, Group
+from ledger.errors import LedgerError, UnknownOutcomeError
+from ledger.service import Ledger
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Watch"]
+
+R = TypeVar("R")
+
+_META = "ledger.cli.watch"
+
+
+@attrs.define
+class Watch:
+    """What a command has appended, and whether it was asked to stop meanwhile."""
+
+    writes: bool = False
+    """Whether it may append at all."""
+    commits: int = 0
+    """How often it has appended something, as far as it knows."""
+    unknown: bool = False
+    """Whether an append was begun, and nobody knows what came of it."""
+    asked: bool = False
+    """Whether there was a Ctrl-C that waits."""
+    told: bool = False
+    """Whether the command has said itself what came of it."""
+    _busy: bool = False
+
+    @classmethod
+    def current(cls) -> Watch:
+        """Give the watch of the command that runs."""
+        context = click.get_current_context(silent=True)
+        return cls() if context is None else cls.of(context)
+
+    @classmethod
+    def of(cls, context: click.Context) -> Watch:
+        """Give the watch of the command that `context` belongs to."""
+        watch: Watch = context.meta.setdefault(_META, cls())
+        return watch
+
+    def over(self, book: Ledger) -> Ledger:
+        """Give the same ledger, with its appends watched."""
+        return book.through(lambda appender: _Watched(appender, self))
+
+    def settled(self) -> None:
+        """Say that all that was appended is accounted for; stop here if that was asked for."""
+        self._busy = False
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @property
+    def account(self) -> str:
+        """What the ledger has of the command's appends, for one that did not come to its end."""
+        if self.unknown:
+            return (
+                "it is not known whether it was appended. To see what was: "
+                "cursor-ledger entries --newest-first -n 10"
+            )
+        return "what was asked for was appended" if self.commits else "nothing was appended"
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Have Ctrl-C wait for appends, unless it is ignored, or handled by somebody else."""
+        before = signal.getsignal(signal.SIGINT)
+        here = threading.current_thread() is threading.main_thread()
+        if not here or before is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, self._interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupted(self, *_: object) -> None:
+        if self.asked or not self._busy:
+            raise KeyboardInterrupt
+        self.asked = True
+        if os.isatty(2):
+            # Not by way of sys.stderr, which may be in the middle of something.
+            os.write(2, b"\nstopping after this append; press Ctrl-C again to stop at once\n")
+
+    def watched(self, append: Callable[[], R]) -> R:
+        """Give what `append` gives, and keep what came of it."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self._busy = True
+        self.unknown = True
+        try:
+            result = append()
+        except LedgerError as error:
+            self.unknown = isinstance(error, UnknownOutcomeError)
+            raise
+        self.commits += 1
+        self.unknown = False
+        return result
+
+
+@attrs.frozen
+class _Watched:
+    """An Appender that a watch hears of."""
+
+    appender: Appender
+    watch: Watch
+
+    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        return self.watch.watched(lambda: self.appender.append(groups, conclude))
+
+    def submit(
+        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
+    ) -> Future[R]:
+        return self.watch.watched(lambda: self.appender.submit(groups, conclude, room=room))
+
+    def close(self) -> None:
+        self.appender.close()

@@ -1,0 +1,175 @@
+"""How a command is run: what it says when it fails, and the code that it exits with."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from importlib.metadata import version
+from typing import Any
+
+import click
+from click.exceptions import Abort, Exit
+
+from ledger import codec, errors, targets
+from ledger.cli import names, streams
+from ledger.cli.interrupts import Watch
+from ledger.cli.parameters import (
+    EXIT_BUG,
+    EXIT_BUSY,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO_CURSOR,
+    EXIT_NOT_VERIFIED,
+    EXIT_REFUSED,
+    EXIT_UNTOLD,
+    EXIT_USAGE,
+    Target,
+)
+
+__all__ = ["Commands"]
+
+# How a shell asks for completions.
+_COMPLETE = "_CURSOR_LEDGER_COMPLETE"
+_TRACEBACK = "CURSOR_LEDGER_TRACEBACK"
+
+_EXITS = (
+    (errors.LedgerBusyError, EXIT_BUSY),
+    (errors.StorageError, EXIT_FAILED),
+    (errors.BrokenChainError, EXIT_NOT_VERIFIED),
+    (errors.CursorNotFoundError, EXIT_NO_CURSOR),
+    (errors.InvalidCursorError, EXIT_USAGE),
+    (errors.LedgerError, EXIT_REFUSED),
+)
+
+# What a value is called in Python and in JSON, and where it was typed.
+_TYPED = {
+    "consumer_id": "CONSUMER",
+    "stream_name": "STREAM",
+    "subject_id": "SUBJECT",
+    "last_sequence": "--to",
+    "delivery_id": "--delivery-id",
+    "last_delivery_id": "--delivery-id",
+    "last_error": "--message",
+    "reason": "--reason",
+    "actor": "--actor",
+    "epoch": "--epoch",
+    "expected_version": "--expect-version",
+    "position_from": "--from-position",
+    "position_until": "--to-position",
+    "covering": "--covering",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands fail with the message of the error, and the exit code of its kind."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, or complete a word for a shell."""
+        if _COMPLETE in os.environ:
+            # Only a shell asks for it.
+            from ledger.cli.completion import prepare
+
+            prepare()
+        if not kwargs.get("standalone_mode", True):
+            return super().main(*args, **kwargs)
+        with streams.ready():
+            try:
+                return super().main(*args, **kwargs)
+            # Before any command is run; the help is written then.
+            except OSError as error:
+                sys.exit(_not_written(error, Watch()))
+            except Exception as error:  # noqa: BLE001 - as behind it
+                sys.exit(_mistaken(error, Watch()))
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of the program."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise _showable(error) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        watch = Watch.of(ctx)
+        with watch.listening():
+            code = self._run(ctx, watch)
+            if watch.asked and not code:
+                _say(f"interrupted too late: {watch.account}.")
+                code = EXIT_INTERRUPTED
+        ctx.exit(code)
+
+    def _run(self, ctx: click.Context, watch: Watch) -> int:
+        """Run the command; give its exit code."""
+        try:
+            code = 0
+            try:
+                super().invoke(ctx)
+            except Exit as end:
+                code = end.exit_code
+            streams.flush_output()
+            return code
+        except KeyboardInterrupt:
+            if watch.writes and not watch.told:
+                _say(f"interrupted; {watch.account}.")
+            return EXIT_INTERRUPTED
+        except errors.LedgerError as error:
+            said = _as_typed(str(error))
+            if isinstance(error, errors.CursorNotFoundError) and isinstance(ctx.obj, Target):
+                said += names.suggestion(ctx.obj.open, error.key)
+            _say(said)
+            return next(code for kind, code in _EXITS if isinstance(error, kind))
+        except click.ClickException as error:
+            raise _showable(error) from None
+        except Abort:
+            raise
+        except OSError as error:
+            return _not_written(error, watch)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, whatever it is
+            return _mistaken(error, watch)
+
+
+def _not_written(error: OSError, watch: Watch) -> int:
+    """Say that input or output failed, and what was appended all the same; give the exit code."""
+    streams.abandon_output()
+    failed = f"input or output failed: {error.strerror or error}."
+    if watch.commits or watch.unknown:
+        _say(failed if watch.told else f"{watch.account}, but {failed}")
+        return EXIT_UNTOLD
+    # Whoever read it has read enough, if it is a pipe.
+    if error.errno != errno.EPIPE:
+        _say(failed)
+    return EXIT_FAILED
+
+
+def _mistaken(error: Exception, watch: Watch) -> int:
+    """Say that the program is wrong, and how to report it; give the exit code."""
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+    account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
+    _say(
+        f"this is a mistake of the program (version {version('cursor-ledger')}): "
+        f"{type(error).__name__}: {targets.shown(str(error))[:500]}.{account} Please report it, "
+        f"with the command and what {_TRACEBACK}=1 in front of it prints."
+    )
+    return EXIT_BUG
+
+
+def _say(text: str) -> None:
+    click.echo(f"cursor-ledger: {codec.visible(text)}", err=True)
+
+
+def _as_typed(message: str) -> str:
+    name, space, rest = message.partition(" ")
+    return _TYPED.get(name, name) + space + rest
+
+
+def _showable(error: click.ClickException) -> click.ClickException:
+    """Give a refusal of click's, which repeats what was typed, without a password in it."""
+    said = error.format_message()
+    if targets.shown(said) == said:
+        return error
+    if isinstance(error, click.UsageError):
+        return click.UsageError(targets.shown(said), ctx=error.ctx)
+    return click.ClickException(targets.shown(said))

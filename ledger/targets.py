@@ -1,0 +1,112 @@
+"""What names a ledger: the path of a file, or a `postgresql://` URL; nothing that is nearly one.
+
+A connection string in another form would be taken for the name of a file, with a password in it,
+and the file would be made. It is refused, and not repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ledger import fields
+from ledger.errors import InvalidCursorError
+
+__all__ = ["checked", "is_postgres", "shown"]
+
+_FORM = (
+    "Write postgresql://user@host:port/database, with the password in PGPASSWORD or ~/.pgpass; "
+    "or the path of a file, with ./ in front if it is really called so."
+)
+# What says by itself that a path is meant.
+_PATH = ("/", "./", "../")
+
+# Schemes of databases, in front of anything; of others only with `://`.
+_SCHEME = re.compile(
+    r"(postgres(ql)?|pgsql|psql|pg|jdbc|odbc|ado|mysql|mariadb|sqlite3?|file|mssql|sqlserver|oracle|"
+    r"redshift|cockroach(db)?|timescale(db)?|mongodb|rediss?|https?)(\+\w+)*:",
+    re.IGNORECASE,
+)
+# What libpq knows in a connection string: `PQconndefaults` of PostgreSQL 18, and what others call
+# the same.
+_KEYWORD = re.compile(
+    r"(?:^|[\s;&?,])(application_name|channel_binding|client_encoding|connect_timeout|"
+    r"dbname|fallback_application_name|gssdelegation|gssencmode|gsslib|host|hostaddr|"
+    r"keepalives(?:_\w+)?|krbsrvname|load_balance_hosts|m(?:ax|in)_protocol_version|oauth_\w+|"
+    r"options|passfile|password|port|replication|require_auth|requirepeer|requiressl|"
+    r"scram_\w+_key|service|servicefile|ssl\w+|"
+    r"target_session_attrs|tcp_user_timeout|tty|authtype|user|"
+    r"pass|passwd|passphrase|pwd|uid|username|user\s+id|data\s+source)\s*=",
+    re.IGNORECASE,
+)
+_USER_INFO = re.compile(r"^/{0,2}[^\s/:@]+:[^\s@]*@[^\s@]")
+_KINDS = (
+    (_KEYWORD, "a connection string of names and values"),
+    (_USER_INFO, "user, password and host"),
+)
+
+# All up to the last @ of the word: a password may have one in it, and a slash.
+_SECRETS = (
+    (re.compile(r"""(postgres\w*(?:\+\w+)?:/{0,2})[^'"\n]*@""", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"(:/{0,2}|//)[^\s@]*:?\S*@"), r"\1***@"),
+    (re.compile(r"[^\s/:@'\"(]+:\*\*\*@"), "***@"),
+    (
+        re.compile(
+            r"((?:pass\w*|pwd|secret|\w*_key|oauth_client_secret)\s*=\s*)"
+            r"""('(?:[^'\\]|\\.)*'?|"[^"]*"?|[^\s;&'"]+)""",
+            re.IGNORECASE,
+        ),
+        r"\1***",
+    ),
+)
+
+
+def checked(target: object) -> str:
+    """Give `target` as text: a path, or a URL that begins with postgresql:// or postgres://.
+
+    Raises InvalidCursorError, which never repeats what may have a password in it.
+    """
+    if not isinstance(target, str | os.PathLike):
+        raise InvalidCursorError(f"target must be a path, not {fields.kind(target)}.")
+    path = os.fspath(target)
+    if not isinstance(path, str):
+        raise InvalidCursorError("target must be a path of text, not of bytes.")
+    if not path.strip():
+        raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
+    if "\0" in path:
+        raise InvalidCursorError("target must be a path, without NUL characters in it.")
+    if is_postgres(path):
+        return path
+    if (looks := _looks_like(path)) is not None:
+        raise InvalidCursorError(
+            f"target looks like {looks}, which is neither a path nor a postgresql:// URL. {_FORM}"
+        )
+    return path
+
+
+def is_postgres(target: str) -> bool:
+    """Say whether `target` is the URL of a PostgreSQL database."""
+    return target.startswith(("postgresql://", "postgres://"))
+
+
+def shown(target: str) -> str:
+    """Give `target` for a message: user info and passwords in it are masked."""
+    for pattern, mask in _SECRETS:
+        target = pattern.sub(mask, target)
+    return target
+
+
+def _looks_like(path: str) -> str | None:
+    """Name the kind of connection string that `path` seems to be; None if it is a path."""
+    text = path.strip()
+    if is_postgres(text):
+        return "a URL with white space around it"
+    if found := _SCHEME.match(text):
+        return f"a URL of {found[0].rstrip(':').lower()!r}"
+    if "://" in text:
+        return "a URL"
+    says_so = path.startswith(_PATH) and not path.startswith("//")
+    for pattern, kind in () if says_so else _KINDS:
+        if pattern.search(text):
+            return kind
+    return None

@@ -1,0 +1,106 @@
+"""Who waits for whom among threads that run callbacks: a circle of them would wait for ever."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Protocol
+
+from ledger.errors import StorageError
+
+__all__ = ["Answering", "answering", "in_callback", "refuse_circle", "waiting_for"]
+
+
+class Answering(Protocol):
+    """What a thread may wait for, and which threads that takes."""
+
+    def busy_threads(self) -> set[int]:
+        """Return the threads that must end what they do before another goes on."""
+
+
+# Both are only touched under the lock, which a signal handler may find with its own thread.
+_lock = threading.RLock()
+_answering: set[int] = set()
+_waiting: dict[int, Answering] = {}
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Note that this thread gives answers, and so runs callbacks."""
+    me = get_ident()
+    with _lock:
+        fresh = me not in _answering
+        _answering.add(me)
+    try:
+        yield
+    finally:
+        if fresh:
+            with _lock:
+                _answering.discard(me)
+
+
+def in_callback() -> bool:
+    """Say whether this thread gives answers, so that what runs in it is a callback."""
+    return get_ident() in _answering
+
+
+@contextmanager
+def waiting_for(other: Answering) -> Iterator[None]:
+    """Note that this thread waits for `other`.
+
+    Raises StorageError if `other` waits for this thread.
+    """
+    me = get_ident()
+    refuse_circle(other)
+    if me not in _answering:
+        yield  # Nobody waits for this thread.
+        return
+    with _lock:
+        # Once more, because another may have begun to wait in between.
+        refuse_circle(other)
+        before = _waiting.get(me)
+        _waiting[me] = other
+    try:
+        yield
+    finally:
+        with _lock:
+            if before is None:
+                del _waiting[me]
+            else:
+                _waiting[me] = before
+
+
+def refuse_circle(other: Answering) -> None:
+    """Refuse to wait for `other` if that takes this thread, or one that waits for it.
+
+    Raises StorageError.
+    """
+    me = get_ident()
+    with _lock:
+        seen: list[Answering] = []
+        ahead = [other]
+        while ahead:
+            next_one = ahead.pop()
+            if next_one in seen:
+                continue
+            seen.append(next_one)
+            threads = next_one.busy_threads()
+            if me in threads:
+                raise StorageError(
+                    "This thread would wait for ever: it is in the middle of an append, or in a "
+                    "callback, and what it would wait for comes after that. Let it return first; "
+                    "add a callback to the future, or wait in another thread."
+                )
+            ahead += [_waiting[thread] for thread in threads if thread in _waiting]
+
+
+def _forget() -> None:
+    _answering.clear()
+    _waiting.clear()
+
+
+# None of the threads lives on in a child.
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,109 @@
+"""Commands that are printed to be run later: what was planned is what they do, or they refuse."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import attrs
+import click
+from click.core import ParameterSource
+
+from ledger import codec
+from ledger.cli.parameters import Target
+from ledger.codec import visible
+from ledger.targets import is_postgres
+from projections.plans import PlannedReset
+
+__all__ = ["Place", "to_apply", "to_reset"]
+
+# What libpq keeps secret of what may stand in a URL.
+_SECRETS = {
+    "oauth_client_secret",
+    "password",
+    "scram_client_key",
+    "scram_server_key",
+    "sslpassword",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """The ledger that a plan was made for: how it is shown, and how it is typed.
+
+    Its password is never shown; `incomplete` says that a command needs it from somewhere else.
+    """
+
+    shown: str
+    typed: str
+    incomplete: bool = False
+
+    @classmethod
+    def of(cls, target: Target, context: click.Context) -> Place:
+        """Return the place of `target`, from wherever it is read."""
+        if not is_postgres(target.path):
+            path = os.path.abspath(target.path)  # noqa: PTH100 - it keeps symbolic links
+            return cls(shown=path, typed=shlex.quote(path))
+        shown = _without_password(target.path)
+        if shown == target.path:
+            return cls(shown=shown, typed=shlex.quote(shown))
+        own = context.get_parameter_source("db") is ParameterSource.COMMANDLINE
+        root = context.find_root().get_parameter_source("db")
+        if not own and root is ParameterSource.ENVIRONMENT:
+            # Elsewhere, where the variable is not set, the command is refused.
+            return cls(shown=shown, typed='"$CURSOR_LEDGER_DB"')
+        return cls(shown=shown, typed=shlex.quote(shown), incomplete=True)
+
+
+def to_reset(place: Place, planned: PlannedReset, *, actor: str) -> str | None:
+    """Return the command that makes this very reset, whatever becomes of clocks and other cursors.
+
+    None if a terminal would not show it as it is, or no command can say it.
+    """
+    key = planned.key
+    names = [name for name in (key.consumer_id, key.stream_name, key.subject_id) if name]
+    options = ["--to", str(planned.sequence), "--reason", planned.reason]
+    if planned.delivery_id:
+        options += ["--delivery-id", planned.delivery_id]
+    for option, moment in (
+        ("--delivered-at", planned.delivered_at),
+        ("--now", planned.occurred_at),
+    ):
+        if moment is not None:
+            options += [option, codec.show_time(moment)]
+    for name, value in planned.metadata.items():
+        options += ["--meta", f"{name}={value}"]
+    options += ["--actor", actor, "--expect-version", str(planned.version)]
+    if not planned.version:
+        options.append("--new")
+    options.append("--execute")
+    if any("=" in name for name in planned.metadata):
+        return None
+    # A name that begins with a hyphen would be taken for an option.
+    behind = any(name.startswith("-") for name in names)
+    return _command(place, [*options, "--", *names] if behind else [*names, *options])
+
+
+def to_apply(place: Place, plan: Path, beside: Sequence[str]) -> str | None:
+    """Return the command that applies the plan in a file; None if a terminal would not show it."""
+    path = os.path.abspath(plan)  # noqa: PTH100 - it keeps symbolic links
+    return _command(place, ["--from-file", path, *beside, "--execute"])
+
+
+def _command(place: Place, arguments: list[str]) -> str | None:
+    command = f"cursor-ledger --db {place.typed} reset {shlex.join(arguments)}"
+    return command if visible(command) == command else None
+
+
+def _without_password(url: str) -> str:
+    front, question, query = url.partition("?")
+    scheme, _, rest = front.partition("://")
+    authority, slash, name = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    user = user.partition(":")[0]
+    options = [part for part in query.split("&") if unquote(part.partition("=")[0]) not in _SECRETS]
+    front = f"{scheme}://{user}{at}{hosts}{slash}{name}"
+    return front + (question + "&".join(options) if options else "")

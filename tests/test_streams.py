@@ -1,0 +1,178 @@
+"""Exit codes hold when standard input, output or error is closed, full, or read by nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import ledger
+from ledger import CursorKey
+from projections.cli import main
+
+COMMAND = Path(sys.executable).with_name("cursor-ledger")
+OWNER = ["webhooks", "orders"]
+
+# A command that appends; one that ends otherwise than well; and all others, which only read.
+APPENDING = {
+    "advance": [*OWNER, "--to", "9"],
+    "error": [*OWNER, "-m", "HTTP 503"],
+    "reset": [*OWNER, "--to", "1", "--reason", "x", "--execute"],
+    "append": ["refused.jsonl"],
+}
+OTHERS = {
+    "append": ["absent.jsonl"],
+    "show": OWNER,
+    "list": ["--csv"],
+    "history": OWNER,
+    "entries": ["--table"],
+    "status": [],
+    "verify": [],
+    "checkpoint": [],
+    "copy": ["cursors.db", "copied.db"],
+    "reset": [*OWNER, "--to", "1", "--reason", "x"],
+    "resets": [],
+    "as-of": ["1h"],
+    "diff": ["1"],
+    "explain": [*OWNER, "2"],
+    "gaps": OWNER,
+    "repeats": OWNER,
+    "stalls": [],
+    "tail": [],
+    "timeline": OWNER,
+    "--help": [],
+    "--version": [],
+}
+FAILING = {
+    "show": ["nobody", "orders"],
+    "advance": [*OWNER, "--to", "1"],
+    "list": ["--limit", "x"],
+    "error": ["--help"],
+}
+COMMANDS = [
+    [name, *arguments]
+    for commands in (APPENDING, OTHERS, FAILING)
+    for name, arguments in commands.items()
+]
+FULL = Path("/dev/full").exists()
+UNWRITABLE = [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"]
+UNWRITABLE += [">/dev/full", ">/dev/full 2>/dev/full", ">/dev/full 2>&-"] if FULL else []
+# Every command is tried with these, and a few with all.
+SHORT = ["<&- >&- 2>&-", ">/dev/full", "2>/dev/full"]
+THOROUGH = ("advance", "append", "list", "verify")
+HARMLESS = ["<&-", "2>&-", "<&- 2>&-"] + (["2>/dev/full"] if FULL else [])
+
+
+def line(sequence: int) -> str:
+    key = {"consumer_id": "mailer", "stream_name": "jobs"}
+    return json.dumps({"op": "advance", "advance": {"key": key, "last_sequence": sequence}}) + "\n"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "refused.jsonl").write_text(line(1) + line(2) + "{}\n" + line(1))
+    with ledger.open(folder / "cursors.db", actor="x") as book:
+        book.advance(CursorKey(*OWNER), to=2)
+        book.advance(CursorKey(*OWNER), to=5)
+    return folder
+
+
+def positions(folder: Path) -> int:
+    with ledger.open(folder / "cursors.db") as book:
+        return len(list(book.entries()))
+
+
+def ran(
+    original: Path, folder: Path, arguments: Sequence[str], streams: str
+) -> tuple[subprocess.CompletedProcess[str], int]:
+    """Give how a command ends in a copy of the folder, and how many entries are there then."""
+    shutil.copytree(original, folder)
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {streams}', "bash", COMMAND, *arguments],
+        cwd=folder,
+        env={**os.environ, "CURSOR_LEDGER_DB": "cursors.db"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done, positions(folder)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_an_exit_code_holds_whatever_becomes_of_the_streams(
+    original: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    usual, after = ran(original, tmp_path / "usual", arguments, "")
+    assert "Traceback" not in usual.stderr
+    appends = after > positions(original)
+    tried = [
+        streams for streams in UNWRITABLE + HARMLESS if streams in SHORT or arguments[0] in THOROUGH
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        runs = {
+            streams: threads.submit(ran, original, tmp_path / f"run-{number}", arguments, streams)
+            for number, streams in enumerate(tried)
+        }
+    for streams, future in runs.items():
+        done, there = future.result()
+        code = usual.returncode
+        if streams in UNWRITABLE and usual.stdout:
+            code = 74 if appends else 1
+        assert done.returncode == code, (streams, done.stderr)
+        assert there == after, streams
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+        if code in {1, 74} and code != usual.returncode and "2>" not in streams:
+            assert "input or output failed" in done.stderr
+            assert ("appended" in done.stderr) == appends
+
+
+def test_every_command_is_tried() -> None:
+    assert {command for command, *_ in COMMANDS} >= set(main.commands)
+
+
+def test_an_append_whose_output_fails_says_where_to_go_on(original: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(original, folder)
+    lines = [line(number) if number % 2 else "{}\n" for number in range(1, 2_001)]
+    (folder / "requests.jsonl").write_text("".join(lines))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; '{COMMAND}' append requests.jsonl | head -1"],
+        cwd=folder,
+        env={**os.environ, "CURSOR_LEDGER_DB": "cursors.db"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 74
+    told, failed = done.stderr.splitlines()
+    assert failed == "cursor-ledger: input or output failed: Broken pipe."
+    said = "stopped: {0} appended, {0} refused (perhaps not all of them listed) up to line {1}; "
+    there = positions(folder) - positions(original)
+    assert told == said.format(there, 2 * there) + f"go on with --from-line {2 * there + 1}"
+
+
+def test_no_file_or_connection_becomes_a_standard_stream(original: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done, _ = ran(original, folder, ["advance", *OWNER, "--to", "9"], "<&- >&- 2>&-")
+    assert done.returncode == 74
+    with ledger.open(folder / "cursors.db") as book:
+        assert book.verify().ok
+
+
+def test_append_from_a_closed_input_fails_in_a_line(original: Path, tmp_path: Path) -> None:
+    done, there = ran(original, tmp_path / "run", ["append", "-"], "<&-")
+    assert done.returncode == 1
+    assert there == positions(original)
+    assert "Bad file descriptor" in done.stderr
+    assert "Traceback" not in done.stderr
