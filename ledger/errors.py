@@ -171,7 +171,7 @@ class SchemaVersionError(StorageError):
 
 
 class UnknownOutcomeError(StorageError):
-    """The database was lost in the middle of a commit: the entry was appended, or it was not."""
+    """A commit was cut off, or failed half-way: the entry was appended, or it was not."""
 
 
 SHOWN_MAX = 160

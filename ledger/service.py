@@ -85,7 +85,8 @@ class Ledger:
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
     LedgerBusyError; a method that raises has appended nothing. What interrupts it from outside, as
     KeyboardInterrupt does, may come too late; then a note on the exception says so. And a database
-    that is lost in the middle of a commit, and does not come back, leaves an UnknownOutcomeError.
+    that is lost in the middle of a commit, and does not come back, leaves an UnknownOutcomeError;
+    so does a disk that fails in one, and again when it is undone.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:

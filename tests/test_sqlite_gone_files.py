@@ -111,6 +111,25 @@ def test_a_write_looks_at_once_and_a_read_soon(
 
 
 @pytest.mark.usefixtures("time_flies")
+def test_closing_what_is_gone_leaves_alone_what_is_there_now(path: Path) -> None:
+    with ledger.open(path) as gone:
+        gone.advance(ORDERS, to=1)
+        replaced(path)
+        for companion in path.parent.glob("*.db-*"):
+            companion.unlink()
+        with ledger.open(path) as there:
+            assert there.advance(ORDERS, to=100).version == 2
+            with pytest.raises(StorageError, match="deleted, moved or replaced"):
+                gone.advance(ORDERS, to=2)
+            gone.close()
+            # It has its log still, or this would be refused.
+            assert there.advance(ORDERS, to=101).version == 3
+    with ledger.open(path) as book:
+        assert book.get(ORDERS).last_sequence == 101
+        assert book.verify().ok
+
+
+@pytest.mark.usefixtures("time_flies")
 def test_it_goes_on_when_the_same_file_is_back(book: Ledger, path: Path) -> None:
     book.advance(ORDERS, to=1)
     path.rename(path.with_name("aside"))

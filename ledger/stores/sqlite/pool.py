@@ -358,6 +358,7 @@ class Pool:
         try:
             connection = connecting.connect(self.file, way, self._busy_timeout_s)
         except sqlite3.Error as error:
+            self._watch.check_at_once()
             raise translated(error, self._path) from error
         return self._session(connection, way)
 
