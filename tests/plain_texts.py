@@ -340,6 +340,14 @@ x == y; a => b
 mot de passe incorrect
 😀 failed 😀
 the sandwich: bread, cheese
+["old_password", "new_password1", "new_password2"]
+('splitpasswd', 'splitport', 'splitquery')
+class Token(Base, frozen=True):
+{"password_mismatch": "The two fields did not match."}
+"errors": ["password", "email"]
+{"required": ["token", "id"], "type": "object"}
+default_token_generator=7
+JWT: signature verification failed
 hmac mismatch
 otp is invalid
 license expired
