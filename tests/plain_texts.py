@@ -307,6 +307,7 @@ private_key_id=7
 File "/srv/app/tokens.py", line 7, in refresh_token
 File "/usr/lib/python3.11/secrets.py", line 12, in token_hex
 /run/secrets/db_password
+/run/secrets/db_password: Permission denied
 /var/lib/app/password.txt: Permission denied
 C:\Users\ines\secrets.json not found
 OSError: [Errno 28] No space left on device: '/var/lib/app/log'
