@@ -307,6 +307,7 @@ private_key_id=7
 File "/srv/app/tokens.py", line 7, in refresh_token
 File "/usr/lib/python3.11/secrets.py", line 12, in token_hex
 /run/secrets/db_password
+/run/secrets/db_password: Permission denied
 /var/lib/app/password.txt: Permission denied
 C:\Users\ines\secrets.json not found
 OSError: [Errno 28] No space left on device: '/var/lib/app/log'
@@ -340,6 +341,14 @@ x == y; a => b
 mot de passe incorrect
 😀 failed 😀
 the sandwich: bread, cheese
+["old_password", "new_password1", "new_password2"]
+('splitpasswd', 'splitport', 'splitquery')
+class Token(Base, frozen=True):
+{"password_mismatch": "The two fields did not match."}
+"errors": ["password", "email"]
+{"required": ["token", "id"], "type": "object"}
+default_token_generator=7
+JWT: signature verification failed
 hmac mismatch
 otp is invalid
 license expired

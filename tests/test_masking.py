@@ -12,7 +12,7 @@ from conftest import JOBS
 from hypothesis import example, given
 from hypothesis import strategies as st
 from plain_texts import PLAIN
-from secret_texts import JWT, SECRETS, drawn, pem
+from secret_texts import JWT, SECRETS, TOKENS, drawn, pem
 
 from ledger import InvalidCursorError, RecordError, ResetCursor, masking
 from ledger.fields import MESSAGE_LENGTH_MAX, message
@@ -118,6 +118,14 @@ def test_text_that_masks_move_into_the_kept_part_is_masked_too(
     kept = masked(f"{first}\n{text}\n{after}{'y ' * 3_000}")
     assert "sss" not in kept
     assert [secret for secret in secrets if secret in kept] == []
+
+
+@pytest.mark.parametrize("shown", range(4, 44, 4))
+def test_a_token_of_which_only_the_beginning_is_looked_at_is_not_shown(shown: int) -> None:
+    for name, token in TOKENS.items():
+        first = "password=" + "s" * (masking.WINDOW - shown - 10)
+        kept = masked(f"{first} {token} {'y ' * 3_000}")
+        assert token[:4] not in kept, name
 
 
 LONG = drawn(20_000, "abcdefghijkABCDEFGHIJK0123456789", "long")

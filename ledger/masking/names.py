@@ -37,12 +37,12 @@ LITERALS = (
 
 # Words that end so name a secret, however they begin: PGPASSWORD.
 _SECRETS = (
-    *("password", "passwords", "passwd", "passphrase", "passcode", "passkey", "pwd", "jwt"),
+    *("password", "passwords", "passwd", "passphrase", "passcode", "passkey", "pwd"),
     *("secret", "secrets", "apikey", "accesskey", "secretkey", "privatekey", "authkey"),
     *("accountkey", "sharedkey", "signingkey", "encryptionkey", "masterkey", "sshkey"),
     *("dbpass", "userpass", "smtppass", "passwort", "kennwort", "contraseña"),
 )
-_TOKENS = ("token", "credential", "credentials")
+_TOKENS = ("token", "credential", "credentials", "jwt")
 _TOKENS_ALONE = _words("pass pw bearer")
 # Names of several words, written together.
 _JOINED = (
@@ -61,15 +61,16 @@ _OWNERS = _words(
 # A name that ends so says something about a secret, and is none: token_count, secretName. The
 # last lines are the endings of files.
 _HARMLESS_ENDS = _words(
-    """age algorithm arn at attempt attempts audience auth authentication bucket budget class cost
-    count counts dir disabled enabled endpoint error errors exchange expiration expired expires
-    expiry failed failure field fields file files format header headers hint id ids in index
-    invalid issuer kind len length limit limits manager max method min missing mode name names path
-    policy prompt provider rate ratio ref refresh request required reset response review rotation
-    scope scopes service size status store strength total ttl type types uri url usage used valid
-    validator version
-    c cfg conf cpp cs env erl ex go h html ini java js json kt log md php py rb rs scala sql toml ts
-    txt xml yaml yml"""
+    """age algorithm argtypes arn at attempt attempts audience auth authentication bucket budget
+    changed class cost count counts dir disabled enabled endpoint error errors exchange
+    expiration expired expires expiry failed failure field fields file files form format
+    generator handler header headers help hint id ids in index invalid issuer kind len length
+    limit limits manager max method mgr min mismatch missing mode name names path policy
+    prompt provider rate ratio ref refresh request required reset response review rotation
+    scope scopes service size status store strength total ttl type types uri url usage
+    used valid validator version
+    c cfg conf cpp cs env erl ex go h html ini java js json kt log md php py rb rs scala sql toml
+    ts txt xml yaml yml"""
 )
 # The tokens of pages and of language models.
 _HARMLESS_TOKENS = _words(

@@ -150,22 +150,20 @@ def _value(
     start, after = match.span(1)
     begin = match.end()
     between = low[after:begin]
-    if "," in between and low[start - 1 : start] not in {"'", '"'}:
+    if "," in between and not _is_pair(low, start, begin):
         return None
     if kind is Kind.HEADER:
         return _header(low, match, ends)
     place = quoted(low, begin)
     if place:
-        # ("name", "value": …) is no pair.
-        is_name = "," in between and low.startswith((":", " :"), place[1])
-        return None if is_name else _judged(text, low, match, kind, place)
+        return _judged(text, low, match, kind, place)
     # A name without quotes and a colon may as well be prose.
     loose = (":" in between or "：" in between) and '"' not in between and "'" not in between
     if loose and begins_prose(low[begin : min(ends.of(_CREDENTIAL, begin), begin + 40)]):
         return None
-    place = _unquoted(low, start, begin, ends, loose=loose and kind is not Kind.RANDOM)
-    if place and kind is Kind.TOKEN and loose and _is_word(text[place[0] : place[1]][:SHORT]):
+    if loose and kind is Kind.TOKEN and _is_word(text[begin : min(word(ends, begin), begin + 16)]):
         return None
+    place = _unquoted(low, start, begin, ends, loose=loose and kind is not Kind.RANDOM)
     return _judged(text, low, match, kind, place) if place else None
 
 
@@ -241,6 +239,16 @@ def _header_value(low: str, match: re.Match[str], ends: Ends) -> tuple[int, int,
         closing = low.find(quote, begin, end)
         end = end if closing < 0 else closing
     return begin, end, begin
+
+
+def _is_pair(low: str, start: int, begin: int) -> bool:
+    """Tell ("name", "value") and ["--name", "value"] from a list of other texts."""
+    before = low[max(0, start - 6) : start].rstrip("\\")
+    place = quoted(low, begin)
+    if before[-1:] not in {"'", '"'} or not place:
+        return False
+    opened = before[:-1].rstrip("b\\").endswith("(")
+    return low.startswith("-", start) or (opened and low.startswith(")", place[1]))
 
 
 def _after_semicolon(low: str, start: int) -> bool:

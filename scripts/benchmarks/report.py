@@ -113,6 +113,9 @@ scale; they differ from machine to machine, and from hour to hour. No test asser
   with its defaults, as [its manual shows it](../scripts/benchmarks/peer.py); for get + save, an
   aggregate of 1,000 events without snapshots.
 - **In time** means that less is better: the cost at one length of the log by that at another.
+- **Mask 1 MB** is the processor's time for the slowest of
+  [1,700 texts](../scripts/benchmarks/hostile.py) that are made to keep
+  [the masking of error messages](masking.md) busy, and of some more that a search finds.
 
 Run it yourself: `scripts/bench --quick` takes less than a minute, `scripts/bench` less than ten.
 
