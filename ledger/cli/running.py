@@ -122,7 +122,7 @@ class Commands(click.Group):
 def _not_written(error: OSError, watch: Watch) -> int:
     """Say that input or output failed, and what was appended all the same; give the exit code."""
     streams.abandon_output()
-    place = f"{targets.shown(os.fsdecode(error.filename))}: " if error.filename else ""
+    place = f"{targets.shown(error.filename)}: " if isinstance(error.filename, str) else ""
     failed = f"input or output failed: {place}{error.strerror or error}."
     if watch.commits or watch.unknown:
         _say(failed if watch.told else f"{watch.account}, but {failed}")
