@@ -73,8 +73,12 @@ def checked(target: object) -> str:
         raise InvalidCursorError("target must be a path of text, not of bytes.")
     if not path.strip():
         raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
-    if "\0" in path:
-        raise InvalidCursorError("target must be a path, without NUL characters in it.")
+    try:
+        unusable = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        unusable = True
+    if unusable:
+        raise InvalidCursorError("target must be a path, without a NUL or a lone surrogate in it.")
     if is_postgres(path):
         return path
     if (looks := _looks_like(path)) is not None:

@@ -136,7 +136,7 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["reset", "--all", "--to", "1", "--reason", "x", "--expect-version", "1"], 2, "one curs"),
         (["explain", *OWNER], 2, "SEQUENCE"),
         (["explain", *OWNER, "soon"], 2, "is no sequence"),
-        (["explain", *OWNER, "0"], 2, "sequence must be from 1"),
+        (["explain", *OWNER, "0"], 2, "SEQUENCE must be from 1"),
         (["explain", *OWNER, "a", "b", "1"], 2, "SEQUENCE"),
         (["explain", "new", "orders", "1"], 4, "has no cursor"),
         (["gaps", "new", "orders"], 4, "has no cursor"),

@@ -27,6 +27,7 @@ from ledger.cli.parameters import (
     EXIT_USAGE,
     Target,
 )
+from ledger.cli.wording import as_typed
 
 __all__ = ["Commands"]
 
@@ -43,23 +44,7 @@ _EXITS = (
     (errors.LedgerError, EXIT_REFUSED),
 )
 
-# What a value is called in Python and in JSON, and where it was typed.
-_TYPED = {
-    "consumer_id": "CONSUMER",
-    "stream_name": "STREAM",
-    "subject_id": "SUBJECT",
-    "last_sequence": "--to",
-    "delivery_id": "--delivery-id",
-    "last_delivery_id": "--delivery-id",
-    "last_error": "--message",
-    "reason": "--reason",
-    "actor": "--actor",
-    "epoch": "--epoch",
-    "expected_version": "--expect-version",
-    "position_from": "--from-position",
-    "position_until": "--to-position",
-    "covering": "--covering",
-}
+_TYPED = "ledger.cli.typed"
 
 
 class Commands(click.Group):
@@ -83,12 +68,18 @@ class Commands(click.Group):
             except Exception as error:  # noqa: BLE001 - as behind it
                 sys.exit(_mistaken(error, Watch()))
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
+    ) -> click.Context:
         """Read the options of the program."""
+        typed = list(args)
         try:
-            return super().make_context(*args, **kwargs)
+            _check_text(typed)
+            context = super().make_context(info_name, args, *rest, **kwargs)
         except click.ClickException as error:
             raise _showable(error) from None
+        context.meta[_TYPED] = typed
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -115,7 +106,9 @@ class Commands(click.Group):
                 _say(f"interrupted; {watch.account}.")
             return EXIT_INTERRUPTED
         except errors.LedgerError as error:
-            said = _as_typed(str(error))
+            inner = self.commands.get(ctx.invoked_subcommand or "")
+            commands = [command for command in (inner, self) if command is not None]
+            said = as_typed(str(error), commands, ctx.meta.get(_TYPED, ()))
             if isinstance(error, errors.CursorNotFoundError) and isinstance(ctx.obj, Target):
                 said += names.suggestion(ctx.obj.open, error.key)
             _say(said)
@@ -133,7 +126,8 @@ class Commands(click.Group):
 def _not_written(error: OSError, watch: Watch) -> int:
     """Say that input or output failed, and what was appended all the same; give the exit code."""
     streams.abandon_output()
-    failed = f"input or output failed: {error.strerror or error}."
+    place = f"{targets.shown(error.filename)}: " if isinstance(error.filename, str) else ""
+    failed = f"input or output failed: {place}{error.strerror or error}."
     if watch.commits or watch.unknown:
         _say(failed if watch.told else f"{watch.account}, but {failed}")
         return EXIT_UNTOLD
@@ -160,9 +154,15 @@ def _say(text: str) -> None:
     click.echo(f"cursor-ledger: {codec.visible(text)}", err=True)
 
 
-def _as_typed(message: str) -> str:
-    name, space, rest = message.partition(" ")
-    return _TYPED.get(name, name) + space + rest
+def _check_text(typed: list[str]) -> None:
+    """Refuse what no shell can hand over, but a program that calls this one can."""
+    for argument in typed:
+        try:
+            given = os.fsencode(argument)
+        except UnicodeEncodeError:
+            given = b"\0"
+        if b"\0" in given:
+            raise click.UsageError("An argument has a NUL or a lone surrogate in it.")
 
 
 def _showable(error: click.ClickException) -> click.ClickException:

@@ -1,0 +1,196 @@
+"""A command refuses in the words that were typed, and shows no traceback of ours for any input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import ledger
+from ledger import CursorKey
+from ledger.cli import program
+from ledger.cli.wording import as_typed
+from projections.cli import main
+
+COMMAND = Path(sys.executable).with_name("cursor-ledger")
+OWNER = ["webhooks", "orders"]
+HUGE = "9" * 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CURSOR_LEDGER_DB", "cursors.db")
+    with ledger.open("cursors.db", actor="x") as book:
+        book.advance(CursorKey(*OWNER), to=5)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, input="")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["advance", "x" * 513, "orders", "--to", "1"], "CONSUMER has 513"),
+        (["advance", "webhooks", " ", "--to", "1"], "STREAM is required"),
+        (["advance", *OWNER, "x" * 513, "--to", "1"], "SUBJECT has 513"),
+        (["advance", *OWNER, "--to", HUGE], "--to must be"),
+        (["advance", *OWNER, "--to", "6", "--delivery-id", "x" * 513], "--delivery-id has 513"),
+        (["advance", *OWNER, "--to", "6", "--epoch", "-1"], "--epoch must be"),
+        (["advance", *OWNER, "--to", "6", "--expect-version", "-1"], "--expect-version must be"),
+        (["advance", *OWNER, "--to", "6", "--meta", "x=" + "y" * 5_000], "--meta has 5,001"),
+        (["advance", *OWNER, "--to", "6", "--meta", " =x"], "--meta has a blank name"),
+        (["advance", *OWNER, "--to", "6", "--actor", "x" * 513], "--actor has 513"),
+        (["--actor", "x" * 513, "advance", *OWNER, "--to", "6"], "--actor has 513"),
+        (["error", *OWNER, "--message", ""], "--message is required"),
+        (["reset", *OWNER, "--to", "-1", "--reason", "x"], "--to must be"),
+        (["reset", *OWNER, "--by", HUGE, "--reason", "x"], "--by must be"),
+        (["reset", *OWNER, "--to-entry", "-1", "--reason", "x"], "--to-entry must be"),
+        (["reset", *OWNER, "--to", "1", "--reason", "x" * 5_000], "--reason has 5,000"),
+        (["reset", "--stream", "x" * 513, "--to", "1", "--reason", "x"], "--stream has 513"),
+        (["list", "--consumer", "x" * 513], "--consumer has 513"),
+        (["list", "-n", HUGE], "--limit must be"),
+        (["entries", "--from-position", HUGE], "--from-position must be"),
+        (["entries", "--to-position=-1"], "--to-position must be"),
+        (["entries", "--covering", HUGE], "--covering must be"),
+        (["entries", "--by", "x" * 513], "--by has 513"),
+        (["resets", "--reason", "x" * 5_000], "--reason has 5,000"),
+        (["explain", *OWNER, HUGE], "SEQUENCE must be"),
+        (["tail", "--lines", HUGE], "--lines must be"),
+        (["stalls", "--errors", HUGE], "--errors must be"),
+        (
+            ["reset", *OWNER, "--to", "1", "--reason", "x", "--expect-version", "-1"],
+            "--expect-version must be",
+        ),
+        (["explain", *OWNER, "0"], "SEQUENCE must be"),
+        (["gaps", "--subject", "x" * 513], "--subject has 513"),
+        (["gaps", "webhooks", "x" * 513], "STREAM has 513"),
+    ],
+)
+def test_a_refusal_names_what_was_typed(folder: Path, arguments: list[str], said: str) -> None:
+    del folder
+    refused = run(*arguments)
+    assert refused.exit_code == 2, refused.output
+    assert refused.stderr.startswith(f"cursor-ledger: {said}")
+
+
+def test_advice_names_what_to_type() -> None:
+    advance = [main.commands["advance"], main]
+    for message, said in (
+        ("x.db has no ledger in it (…). Open it once with ledger.open(…) to make one.", "advance"),
+        ("webhooks/orders: edited. Run verify() to see every fault.", "Run cursor-ledger verify"),
+        (
+            "It needs an actor: pass actor=…, or give the ledger one when it is opened.",
+            "--actor",
+        ),
+    ):
+        told = as_typed(message, advance, ["advance"])
+        assert said in told
+        assert "(…)" not in told.replace("(…).", "")
+        assert "actor=" not in told
+    # Names in the middle, too; but not in what others have named so.
+    told = as_typed("it has no last_sequence, beside a/last_sequence.", advance, ["advance"])
+    assert told == "it has no --to, beside a/last_sequence."
+
+
+ODD = [
+    "",
+    "-1",
+    HUGE,
+    "9" * 5_000,
+    "٣",
+    "a\0b",
+    "\udcff",
+    "9999-12-31T23:59:59-23:59",
+    "{",
+    "x" * 5_000,
+]
+BASE = {
+    "advance": [*OWNER, "--to", "9"],
+    "error": [*OWNER, "-m", "x"],
+    "reset": [*OWNER, "--to", "1", "--reason", "x"],
+    "append": ["-"],
+    "show": OWNER,
+    "history": OWNER,
+    "as-of": ["1h"],
+    "diff": ["1"],
+    "explain": [*OWNER, "2"],
+    "timeline": OWNER,
+    "copy": ["cursors.db", "copied.db"],
+}
+ALLOWED = {0, 1, 2, 3, 4, 5}
+
+
+def with_odd(name: str, command: click.Command, odd: str) -> Iterator[list[str]]:
+    """Give the command with `odd` in the place of each option and argument."""
+    base = BASE.get(name, [])
+    for option in command.params:
+        # What is followed never ends; charts take seconds, and paths are made.
+        apart = option.name in {"follow", "export", "output"}
+        if isinstance(option, click.Option) and not option.is_flag and not apart:
+            given = option.opts[-1]
+            rest = list(base)
+            if given in rest:
+                del rest[rest.index(given) : rest.index(given) + 2]
+            yield [name, *rest, f"{given}={odd}" if given.startswith("--") else given + odd]
+    for place, word in enumerate(base):
+        if not word.startswith("-") and not (place and base[place - 1].startswith("-")):
+            yield [name, *base[:place], odd, *base[place + 1 :]]
+    yield [name, *base, odd]
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_odd_input_is_refused_in_a_line(folder: Path, name: str) -> None:
+    del folder
+    for odd in ODD:
+        for arguments in with_odd(name, main.commands[name], odd):
+            done = run(*arguments)
+            assert done.exit_code in ALLOWED, (arguments, done.output[-500:])
+            assert "mistake of the program" not in done.stderr, (arguments, done.stderr)
+
+
+def test_a_child_survives_bytes_that_are_no_text(folder: Path) -> None:
+    raw = b"\xff\xfe"
+    for arguments in (
+        [b"show", raw, b"orders"],
+        [b"list", b"--consumer", raw],
+        [b"--db", raw, b"list"],
+        [b"append", raw],
+        [b"advance", b"a", b"b", b"--to", raw],
+        [b"reset", b"a", b"b", b"--to", b"1", b"--reason", raw, b"--execute"],
+        [raw],
+    ):
+        done = subprocess.run(
+            [os.fsencode(COMMAND), *arguments], cwd=folder, capture_output=True, check=False
+        )
+        assert done.returncode in {1, 2}, (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+        assert b"mistake" not in done.stderr
+        assert done.stdout == b""
+
+
+def test_a_mistake_of_the_program_is_a_line_that_says_how_to_report_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @click.command()
+    def broken() -> None:
+        raise ZeroDivisionError("division of postgresql://me:geheim@h/x")
+
+    command = program([broken])
+    done = CliRunner().invoke(command, ["broken"])
+    assert done.exit_code == 70
+    [told] = done.stderr.splitlines()
+    assert told.startswith("cursor-ledger: this is a mistake of the program (version ")
+    assert "ZeroDivisionError" in told
+    assert "Please report it" in told
+    assert "geheim" not in told
+    monkeypatch.setenv("CURSOR_LEDGER_TRACEBACK", "1")
+    assert "Traceback" in CliRunner().invoke(command, ["broken"]).stderr
