@@ -230,6 +230,7 @@ class AsyncLedger:
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
     horizon = _in_thread(Ledger.horizon)
+    identity = _in_thread(Ledger.identity)
     verify = _in_thread(Ledger.verify)
     checkpoint = _in_thread(Ledger.checkpoint)
     rebuild = _in_thread(Ledger.rebuild)
