@@ -152,7 +152,8 @@ class Writer:
                         until = asked_at + self._busy_timeout_s
                         here = self._enqueue(Call(groups, conclude, slot, asked_at, until))
                 if slot is None:
-                    results.append(self._append_alone(groups, conclude))
+                    results.append(self._committer.append(groups, conclude))
+                    self._busy_since = None
                 else:
                     self._wait(slot, until, here=here)
                     results, failure = slot.results, slot.error
@@ -164,6 +165,8 @@ class Writer:
                     with self._lock:
                         self._go_on()
         except BaseException as interrupt:
+            if slot is None and isinstance(interrupt, LedgerBusyError):
+                self._note_busy()
             if told or (slot is not None and not self._withdraw(slot)):
                 may_be_committed(interrupt)
             raise
@@ -280,17 +283,6 @@ class Writer:
 
     # --- and what they do without it ---
 
-    def _append_alone(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        try:
-            result = self._committer.append(groups, conclude)
-        except LedgerBusyError:
-            # On a server others may have been in the way of these cursors only.
-            if not self._apart and self._busy_since is None:
-                self._busy_since = time.monotonic() - self._busy_timeout_s
-            raise
-        self._busy_since = None
-        return result
-
     def _append_within(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         """Append in a callback of a future that was just answered: nobody else could do it."""
         if not self._telling:
@@ -317,6 +309,12 @@ class Writer:
                 "Nothing was appended; try again."
             )
         slot.answered()  # It is being committed, which ends one way or the other.
+
+    def _note_busy(self) -> None:
+        """Note that one who committed alone has waited for others, all his time."""
+        # On a server they may have been in the way of his cursors only.
+        if not self._apart and self._busy_since is None:
+            self._busy_since = time.monotonic() - self._busy_timeout_s
 
     def _withdraw(self, slot: Slot[R]) -> bool:
         with self._lock:

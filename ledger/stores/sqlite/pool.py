@@ -194,7 +194,8 @@ class Pool:
 
     def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
-        self._heads.begin(self._begin(session))
+        in_time = self._until is None and not self._waits_less
+        self._heads.begin(session.begin() if in_time else self._begin_in_time(session))
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
         result = work(session)
@@ -208,7 +209,7 @@ class Pool:
             self._checkpoint(session.connection)
         return result
 
-    def _begin(self, session: SQLiteSession) -> int:
+    def _begin_in_time(self, session: SQLiteSession) -> int:
         """Begin a transaction; of the busy time-out, what is left may be spent on that."""
         waits_s = self._busy_timeout_s
         if self._until is not None:
