@@ -130,8 +130,8 @@ class PostgresSession:
     def horizon(self) -> Horizon:
         """Give how far the log is settled, for what is read behind this."""
         with self.in_one_round_trip():
-            drawn = self.rows().execute(self.sql.last_drawn)
-            appending = self.rows().execute(self.sql.appending)
+            drawn = self.rows().execute(self.sql.last_drawn, ())
+            appending = self.rows().execute(self.sql.appending, ())
         [(last, isolation, _)] = drawn.fetchall()
         if isolation != "read committed" and self.connection.info.transaction_status:
             raise InvalidCursorError(
