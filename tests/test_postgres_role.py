@@ -12,7 +12,7 @@ from conftest import JOBS, ORDERS
 from servers import ELSEWHERE, connect
 
 import ledger
-from ledger import AdvanceCursor, CursorKey, Ledger, StorageError
+from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.session import cursor_id
 
@@ -220,3 +220,30 @@ def test_no_statement_renames_a_cursor(target: str, book: Ledger) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
                 owner.execute(f"UPDATE ledger_cursors SET {column}".encode())
     assert book.verify().ok
+
+
+UNDO = """
+    DROP FUNCTION ledger_gate CASCADE;
+    DROP FUNCTION ledger_may_append, ledger_swallowed;
+    DROP TRIGGER ledger_cursors_refuse_rename ON ledger_cursors;
+    DELETE FROM ledger_migrations WHERE name = '0002_guards'
+"""
+
+
+def test_an_older_ledger_is_brought_up_to_date_by_its_owner(target: str, as_role: str) -> None:
+    with connect(target) as owner:
+        owner.execute(UNDO)
+        with pytest.raises(SchemaVersionError, match="Open it once as their owner"):
+            ledger.open(as_role)
+        with ledger.open(target, actor="owner") as again:
+            again.advance(ORDERS, to=2)
+        with ledger.open(as_role, actor="dispatcher") as again:
+            assert again.advance(ORDERS, to=3).version == 3
+            assert again.verify().ok
+        made = owner.execute(
+            "SELECT count(*) FROM pg_trigger"
+            " WHERE tgname = 'ledger_events_gate' AND tgenabled = 'A'"
+            " AND tgrelid = ANY (SELECT oid FROM pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace)"
+        ).fetchone()
+        assert made == (9,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -130,7 +131,9 @@ def test_who_holds_a_cursor_is_named(target: str, way: str, lent: bool) -> None:
         with pytest.raises(LedgerBusyError) as busy:
             asked.advance(ORDERS, to=6)
         said = str(busy.value)
-        assert f"billing\\x1b[2J, process {caller.info.backend_pid}, since 20" in said
+        # Older servers have put something else in its place.
+        assert re.search(r"billing(\\x1b|\?)\[2J, process \d+, since 20", said)
+        assert f"process {caller.info.backend_pid}," in said
         assert (
             "It is held by" if way != "by an append" else "Have appended, and not ended"
         ) in said

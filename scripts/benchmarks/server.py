@@ -98,7 +98,7 @@ class BareServer:
         _, _, version, _, digest = self.head
         state, event = self._next(sequence)
         done = self.connection.execute(self.sql.move, (*state, self.id, version, digest, *event))
-        assert done.fetchall() == [(1,)]
+        assert done.rowcount == 1
 
     def append(self, sequences: range) -> None:
         with self.connection.transaction():

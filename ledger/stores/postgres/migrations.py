@@ -82,8 +82,21 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
             "that a reader could miss an entry. Name the primary, or all hosts and "
             "target_session_attrs=read-write."
         )
-    if not pending(connection, schema):
+    names = pending(connection, schema)
+    if not names:
         return
+    try:
+        _apply(connection, schema)
+    except psycopg.errors.InsufficientPrivilege as error:
+        if names[0] == SCHEMAS[0]:
+            raise
+        raise SchemaVersionError(
+            f"{place} was made by an older cursor-ledger ({', '.join(names)} is yet to be "
+            "applied), and this user may not change its tables. Open it once as their owner."
+        ) from error
+
+
+def _apply(connection: psycopg.Connection[Any], schema: str) -> None:
     with connection.transaction():
         # Of several processes one makes the tables, and the others find them made.
         connection.execute(_LOCK)

@@ -135,18 +135,18 @@ class PostgresSession:
 
     def horizon(self) -> Horizon:
         """Give how far the log is settled, for what is read behind this."""
-        # Two statements, which cannot be prepared as one.
-        found = self._cursor.execute(self.sql.horizon, (), prepare=False)
-        [(last, isolation, _)] = found.fetchall()
+        with self.in_one_round_trip():
+            drawn = self.rows().execute(self.sql.last_drawn, ())
+            appending = self.rows().execute(self.sql.appending, ())
+        [(last, isolation, _)] = drawn.fetchall()
         if isolation != "read committed" and self.connection.info.transaction_status:
             raise InvalidCursorError(
                 f"the connection is at {isolation.upper()}, where entries that commit late would "
                 "be missed. Read the log at READ COMMITTED."
             )
-        found.nextset()
         position = last
         waiting = []
-        for low, pid, application, since in found.fetchall():
+        for low, pid, application, since in appending.fetchall():
             # The lock's name has 31 bits of the position that was the last when it was taken.
             behind = (last - low) & 0x7FFFFFFF
             if behind < 1 << 30:

@@ -77,7 +77,8 @@ class Statements:
     cursor: bytes
     cursors: str
     entries: str
-    horizon: bytes
+    last_drawn: bytes
+    appending: bytes
     holders: bytes
     last_of_cursor: bytes
     last_position: bytes
@@ -139,7 +140,7 @@ def statements(schema: str) -> Statements:
         """.encode(),
         there=f"SELECT id FROM {s}.ledger_cursors WHERE id {_EQ} ANY(%s)".encode(),
         # An advance in one round trip: only if the chain still ends where it did, the cursor is
-        # moved, and the entry stored; both, or neither.
+        # moved, and the entry stored; both, or neither. It gives a row if it was done.
         move=f"""
             WITH moved AS (
                 UPDATE {s}.ledger_cursors SET {moves}
@@ -148,7 +149,8 @@ def statements(schema: str) -> Statements:
                 INSERT INTO {s}.ledger_events ({event})
                 SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved RETURNING 1
             )
-            {counted("ledger_events", "(SELECT pg_catalog.count(*) FROM moved)")}
+            SELECT CASE WHEN s.n IS NULL THEN {s}.ledger_swallowed('ledger_events', 0, 1) END
+            FROM moved LEFT JOIN stored AS s (n) ON true
         """.encode(),
         # The same for a few entries, which may be of several cursors: all of them, or none. It
         # waits for nobody.
@@ -172,18 +174,16 @@ def statements(schema: str) -> Statements:
                 RETURNING 1
             )
             SELECT CASE
-                WHEN NOT is_whole THEN 0
                 WHEN moved {_NE} wanted_moved
                     THEN {s}.ledger_swallowed('ledger_cursors', moved, wanted_moved)
                 WHEN stored {_NE} wanted_stored
                     THEN {s}.ledger_swallowed('ledger_events', stored, wanted_stored)
-                ELSE stored
             END
             FROM (
-                SELECT (SELECT is_whole FROM whole) AS is_whole,
-                    (SELECT pg_catalog.count(*) FROM moved) AS moved, %s::bigint AS wanted_moved,
+                SELECT (SELECT pg_catalog.count(*) FROM moved) AS moved, %s::bigint AS wanted_moved,
                     (SELECT pg_catalog.count(*) FROM stored) AS stored, %s::bigint AS wanted_stored
             ) AS n
+            WHERE (SELECT is_whole FROM whole)
         """.encode(),
         insert_heads=f"""
             WITH stored AS (
@@ -253,10 +253,12 @@ def statements(schema: str) -> Statements:
         # among the locks, unless he has ended and can be seen by what is read behind this. So can
         # what this very transaction has appended. Anybody may take such a lock; it counts if its
         # session may append, or is not known. What the session remembers of others' may be old.
-        horizon=f"""
+        last_drawn=f"""
             SELECT (SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions),
                 pg_catalog.current_setting('transaction_isolation'),
-                pg_catalog.pg_stat_clear_snapshot();
+                pg_catalog.pg_stat_clear_snapshot()
+        """.encode(),
+        appending=f"""
             SELECT l.objid::bigint, a.pid::bigint, a.application_name,
                 (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint
             FROM pg_catalog.pg_locks AS l

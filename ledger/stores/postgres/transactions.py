@@ -123,7 +123,7 @@ class Remembered:
                 len(known),
                 len(events),
             )
-        if session.execute(statement, values).fetchall() != [(len(events),)]:
+        if session.execute(statement, values).rowcount != 1:
             raise UnsureError
 
 

@@ -30,7 +30,7 @@ DECLARE
     setting CONSTANT pg_catalog.text := pg_catalog.format('cursor_ledger.gate_%s', positions);
     -- Of no use to any other transaction: what a role, a database or a session has set before does
     -- not count.
-    mark CONSTANT pg_catalog.text := pg_catalog.pg_current_xact_id()::pg_catalog.text;
+    mark pg_catalog.text := pg_catalog.pg_current_xact_id()::pg_catalog.text;
     number bigint;
 BEGIN
     IF pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) mark THEN
@@ -52,7 +52,8 @@ BEGIN
     ) LOOP
         number := number OPERATOR(pg_catalog.-) 1;
     END LOOP;
-    PERFORM pg_catalog.set_config(setting, mark, true);
+    -- No PERFORM, which would run a whole query.
+    mark := pg_catalog.set_config(setting, mark, true);
     RETURN NULL;
 END
 $gate$;
