@@ -1,0 +1,48 @@
+"""The process under the recorder: for each order, one JSON line, it forks a child to carry it out."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from stress import workloads
+
+CHILD_S = 120
+
+
+def main() -> None:
+    # Its own children would each be recorded into no log; only what it forks is.
+    os.environ.pop("LD_PRELOAD", None)
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            carry_out(order)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def carry_out(order: dict[str, object]) -> None:
+    """Run a workload, and end this process in every case."""
+    status = 98
+    try:
+        signal.alarm(CHILD_S)  # What hangs is killed, and seen by its status.
+        ctypes.CDLL(None).campaign_begin(str(order["folder"]).encode(), str(order["log"]).encode())
+        options = order["options"]
+        assert isinstance(options, dict)
+        workloads.WORKLOADS[str(order["workload"])](Path(str(order["folder"])), **options)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
