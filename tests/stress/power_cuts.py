@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from stress.images import POLICIES, Disk
 from stress.promises import Story, examine
-from stress.recording import Recording, Stage
+from stress.recording import Recording, Stage, fast_folder
 from stress.results import Result
 from stress.workloads import POWER_CUTS
 
@@ -19,7 +17,6 @@ __all__ = ["cut", "power_cuts"]
 
 # Many threads and processes are acknowledged in another order than they are appended in.
 UNORDERED = ("submits", "processes")
-MEMORY_FOLDER = Path("/dev/shm")
 
 
 def power_cuts(
@@ -58,7 +55,7 @@ def cut(recording: Recording, result: Result, name: str, times: int, seed: int) 
                 disk.do(step)
         done = place
         policy = chance.choice(POLICIES)
-        with tempfile.TemporaryDirectory(prefix="image-", dir=_fast()) as folder:
+        with tempfile.TemporaryDirectory(prefix="image-", dir=fast_folder()) as folder:
             disk.write(Path(folder), policy, chance)
             findings = examine(
                 Path(folder) / recording.database.name, story, in_order=name not in UNORDERED
@@ -67,10 +64,3 @@ def cut(recording: Recording, result: Result, name: str, times: int, seed: int) 
         result.lost += bool(findings.lost)
         if findings.faults or (findings.lost and not result.may_lose):
             result.breaks(f"{name}, seed {seed}, after call {place}, {policy}", findings)
-
-
-def _fast() -> Path | None:
-    """Give a folder in memory, if there is one with room: images need no disk."""
-    if not MEMORY_FOLDER.is_dir() or not os.access(MEMORY_FOLDER, os.W_OK):
-        return None
-    return MEMORY_FOLDER if shutil.disk_usage(MEMORY_FOLDER).free > 1 << 28 else None

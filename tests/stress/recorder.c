@@ -28,12 +28,13 @@
 #define FOLDER_NAME "."
 
 struct header { /* Read by recording.py. */
+    char magic[4];
     char kind;
     uint8_t failed;
     uint16_t name_length;
     uint32_t data_length;
     int64_t offset;
-};
+} __attribute__((packed));
 
 static char folder[PATH_MAX];
 static char log_path[PATH_MAX];
@@ -81,7 +82,7 @@ static void unlock(void) {
 static void record(char kind, int failed, const char *name, int64_t offset, const void *data,
                    size_t length) {
     int kept = errno;
-    struct header header = {kind, failed != 0, strlen(name), length, offset};
+    struct header header = {{'\xfe', 'R', 'E', 'C'}, kind, failed != 0, strlen(name), length, offset};
     struct iovec parts[] = {
         {&header, sizeof header}, {(void *)name, header.name_length}, {(void *)data, length}};
     if (writev(log_file, parts, 3) != (ssize_t)(sizeof header + header.name_length + length)) {
@@ -117,12 +118,16 @@ static const char *fault(char kind, const char *name) {
     if (fault_kind != kind || !ends_with(name, fault_suffix)) return "";
     fault_calls++;
     if (fault_calls < fault_first || fault_calls > fault_last) return "";
+    record('X', 0, name, 0, fault_action, strlen(fault_action));
     if (!strcmp(fault_action, "kill-before")) kill(getpid(), SIGKILL);
     return fault_action;
 }
 
 static int error_of(const char *action) {
-    return !strcmp(action, "EIO") ? EIO : !strcmp(action, "ENOSPC") ? ENOSPC : 0;
+    return !strcmp(action, "EIO")      ? EIO
+           : !strcmp(action, "ENOSPC") ? ENOSPC
+           : !strcmp(action, "EACCES") ? EACCES
+                                       : 0;
 }
 
 static void after(const char *action) {
@@ -153,8 +158,6 @@ void campaign_arm(char kind, const char *suffix, int first, int last, const char
     fault_first = first, fault_last = last, fault_calls = 0;
     unlock();
 }
-
-int campaign_calls(void) { return fault_calls; }
 
 /* --- what SQLite and Python call --- */
 

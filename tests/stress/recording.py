@@ -20,15 +20,17 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Recording", "Stage", "Step", "impossible", "staged"]
+__all__ = ["Recording", "Stage", "Step", "fast_folder", "impossible", "staged"]
 
 HERE = Path(__file__).parent
-HEADER = struct.Struct("=cBHIq")  # As in recorder.c.
+HEADER = struct.Struct("=4scBHIq")  # As in recorder.c.
+MEMORY_FOLDER = Path("/dev/shm")
+MAGIC = b"\xfeREC"
 
 
 @attrs.frozen
 class Step:
-    """One call. `kind` is O (made), W, T (cut to `offset`), S, D (folder), U, R or M (a mark)."""
+    """One call: O (made), W, T (cut to `offset`), S, D (of the folder), U, R; M is a mark, X a fault."""
 
     kind: str
     failed: bool
@@ -48,6 +50,11 @@ class Recording:
     @property
     def database(self) -> Path:
         return self.folder / "cursors.db"
+
+    @property
+    def struck(self) -> bool:
+        """Whether a call was made to fail."""
+        return any(step.kind == "X" for step in self.steps)
 
     def marks(self, until: int | None = None) -> Iterator[str]:
         for step in self.steps[:until]:
@@ -115,8 +122,18 @@ class Stage:
             text=True,
         )
 
-    def record(self, workload: str, folder: Path | None = None, **options: Any) -> Recording:
-        """Run a workload of workloads.py to its end in a folder of its own, or in `folder`."""
+    def record(
+        self,
+        workload: str,
+        folder: Path | None = None,
+        *,
+        only_marks: bool = False,
+        **options: Any,
+    ) -> Recording:
+        """Run a workload to its end in a folder of its own, or in `folder`.
+
+        With `only_marks`, its calls are left alone, and its threads get in each other's way.
+        """
         self._count += 1
         if folder is None:
             folder = self._folder / f"{self._count}"
@@ -126,6 +143,7 @@ class Stage:
             "workload": workload,
             "folder": str(folder),
             "log": str(log),
+            "recorded": "" if only_marks else str(folder),
             "options": options,
         }
         assert self._process.stdin
@@ -154,7 +172,7 @@ class Stage:
 @contextmanager
 def staged() -> Iterator[Stage]:
     """Give a stage, and leave nothing of it."""
-    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+    with tempfile.TemporaryDirectory(prefix="campaign-", dir=fast_folder()) as folder:
         stage = Stage(Path(folder).resolve())
         try:
             yield stage
@@ -162,13 +180,28 @@ def staged() -> Iterator[Stage]:
             stage.close()
 
 
+def fast_folder() -> Path | None:
+    """Give a folder in memory, if there is one with room: what is rebuilt needs no disk."""
+    if not MEMORY_FOLDER.is_dir() or not os.access(MEMORY_FOLDER, os.W_OK):
+        return None
+    return MEMORY_FOLDER if shutil.disk_usage(MEMORY_FOLDER).free > 1 << 28 else None
+
+
 def _read(log: Path) -> Iterator[Step]:
-    data = memoryview(log.read_bytes())
+    if not log.exists():
+        return
+    data = log.read_bytes()
     place = 0
-    while place < len(data):
-        kind, failed, name_length, length, offset = HEADER.unpack_from(data, place)
-        place += HEADER.size
-        name = bytes(data[place : place + name_length]).decode()
-        place += name_length
-        yield Step(kind.decode(), bool(failed), name, offset, bytes(data[place : place + length]))
-        place += length
+    while place + HEADER.size <= len(data):
+        _, kind, failed, name_length, length, offset = HEADER.unpack_from(data, place)
+        name_at = place + HEADER.size
+        data_at = name_at + name_length
+        place = data_at + length
+        if place != len(data) and not data.startswith(MAGIC, place):
+            # Its process was killed while it wrote this, and others went on behind it.
+            place = data.find(MAGIC, name_at)
+            if place < 0:
+                break
+            continue
+        name = data[name_at:data_at].decode()
+        yield Step(kind.decode(), bool(failed), name, offset, data[data_at:place])

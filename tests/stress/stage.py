@@ -10,14 +10,19 @@ import sys
 import traceback
 from pathlib import Path
 
-from stress import workloads
+import ledger
+from stress import loads, workloads
 
 CHILD_S = 120
+
+WORKLOADS = workloads.POWER_CUTS | workloads.FAULTS | loads.LOADS
 
 
 def main() -> None:
     # Its own children would each be recorded into no log; only what it forks is.
     os.environ.pop("LD_PRELOAD", None)
+    # Modules are imported once, here: children are to be killed while they make a ledger.
+    ledger.open(":memory:").close()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
@@ -32,10 +37,10 @@ def carry_out(order: dict[str, object]) -> None:
     status = 98
     try:
         signal.alarm(CHILD_S)  # What hangs is killed, and seen by its status.
-        ctypes.CDLL(None).campaign_begin(str(order["folder"]).encode(), str(order["log"]).encode())
+        ctypes.CDLL(None).campaign_begin(str(order["recorded"]).encode(), str(order["log"]).encode())
         options = order["options"]
         assert isinstance(options, dict)
-        workloads.WORKLOADS[str(order["workload"])](Path(str(order["folder"])), **options)
+        WORKLOADS[str(order["workload"])](Path(str(order["folder"])), **options)
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -27,7 +27,7 @@ from ledger import (
     UnknownOutcomeError,
 )
 
-__all__ = ["FAULTS", "POWER_CUTS", "WORKLOADS", "Fault", "faulted"]
+__all__ = ["FAULTS", "KEYS", "POWER_CUTS", "advance", "in_threads", "opened", "told"]
 
 KEYS = [CursorKey("consumer", "stream", str(n)) for n in range(3)]
 
@@ -43,7 +43,7 @@ def mark(said: str, tokens: Sequence[str]) -> None:
 
 def arm(fault: Fault) -> None:
     kind, suffix, first, last, action = fault
-    LIBRARY.campaign_arm(kind.encode(), suffix.encode(), first, last, action.encode())
+    LIBRARY.campaign_arm(ctypes.c_char(kind.encode()), suffix.encode(), first, last, action.encode())
 
 
 def told(tokens: Sequence[str], work: Callable[[], object]) -> None:
@@ -287,4 +287,3 @@ POWER_CUTS: dict[str, Callable[..., None]] = {
     "clocked": clocked,
 }
 FAULTS: dict[str, Callable[..., None]] = {"faulted": faulted, "filled": filled}
-WORKLOADS = POWER_CUTS | FAULTS

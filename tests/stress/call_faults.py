@@ -1,0 +1,142 @@
+"""System calls that fail, end short or never return: one after the other, on every file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from stress.power_cuts import cut
+from stress.promises import Story, examine
+from stress.recording import Recording, Stage
+from stress.results import Result
+
+__all__ = ["COMEBACK", "FOLDER", "Case", "cases", "full_disk", "strike"]
+
+ALWAYS = 1_000_000
+
+# The sync of the log is the last call of a COMMIT: what it fails to make sure is in the file.
+COMEBACK = ("S", "-wal")
+FOLDER = ("D", "")
+
+
+@attrs.frozen
+class Case:
+    """One failing call, and how its process goes on and ends."""
+
+    kind: str
+    suffix: str
+    first: int
+    last: int
+    action: str
+    many: bool = False
+    goes_on: bool = False
+    ends: str = "kill"
+    before_opening: bool = False
+
+    def __str__(self) -> str:
+        calls = f"{self.first}" if self.first == self.last else f"{self.first} and on"
+        parts = [f"{self.kind}{self.suffix} {calls} {self.action}"]
+        parts += [name for name in ("many", "goes_on", "before_opening") if getattr(self, name)]
+        return ", ".join([*parts, self.ends])
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether what raised is in the file, whole."""
+        return (self.kind, self.suffix) == COMEBACK and self.action in ("EIO", "ENOSPC")
+
+
+def cases(nths: tuple[int, ...]) -> Iterator[Case]:
+    """Give every combination: calls, errors, ways to go on and to end."""
+    for ends in ("kill", "close"):
+        for kind, suffix, many in (
+            ("W", "-wal", False),
+            ("W", "-wal", True),
+            ("S", "-wal", False),
+            ("S", "-wal", True),
+        ):
+            for first in nths:
+                for last in (first, ALWAYS):
+                    for action in ("EIO", "ENOSPC", "short") if kind == "W" else ("EIO",):
+                        for goes_on in (False, True):
+                            yield Case(kind, suffix, first, last, action, many, goes_on, ends)
+        # Closing copies the log into the database, and removes it.
+        for kind, suffix in (("W", ".db"), ("S", ".db"), ("U", "-wal"), ("T", "")):
+            for action in ("EIO", "ENOSPC"):
+                yield Case(kind, suffix, 1, ALWAYS, action, ends=ends)
+    for kind, suffix in (("W", "-wal"), ("S", "-wal"), ("U", "-wal"), ("W", ".db"), ("S", ".db")):
+        for action in ("kill-before", "kill-after"):
+            for first in nths:
+                yield Case(kind, suffix, first, first, action, many=kind == "W", ends="close")
+    # In creation: the journal, the database, the log and the folder.
+    for kind, suffix in (
+        ("O", ".db"), ("O", "-journal"), ("O", "-wal"), ("W", "-journal"), ("S", "-journal"),
+        ("U", "-journal"), ("W", ".db"), ("S", ".db"), ("T", ""), ("W", "-wal"),
+    ):  # fmt: skip
+        for first in nths:
+            for action in ("EIO", "ENOSPC", "kill-before", "kill-after"):
+                yield Case(kind, suffix, first, first, action, before_opening=True)
+
+
+def strike(stage: Stage, case: Case, result: Result, *, cuts: int = 0, seed: int = 1) -> Recording:
+    """Run one case, examine what is left; and after so many power cuts, too."""
+    fault = (case.kind, case.suffix, case.first, case.last, case.action)
+    recording = stage.record(
+        "faulted",
+        fault=fault,
+        many=case.many,
+        goes_on=case.goes_on,
+        ends=case.ends,
+        before_opening=case.before_opening,
+    )
+    result.times += recording.struck
+    if recording.status not in (0, -9):
+        result.breaks(str(case), f"ended with status {recording.status}")
+    if cuts:
+        cut(recording, result, str(case), cuts, seed)
+    findings = examine(recording.database, Story.of(recording.marks()))
+    result.lost += bool(findings.lost)
+    if findings.broken:
+        result.breaks(str(case), findings)
+    stage.forget(recording)
+    return recording
+
+
+def full_disk(stage: Stage, mount: Path, times: int) -> Result:
+    """Fill a disk that is really full, make room, go on. Only root can mount one."""
+    result = Result("a disk that is really full")
+    for n in range(times):
+        mount.mkdir(exist_ok=True)
+        size = f"size={2_048 + 16 * n}k"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", mount], check=True)
+        try:
+            recording = stage.record("filled", folder=mount)
+            if recording.status:
+                result.breaks(size, f"ended with status {recording.status}")
+            copy = mount.parent / "copy"
+            shutil.copytree(mount, copy, ignore=shutil.ignore_patterns("*-shm"))
+        finally:
+            subprocess.run(["umount", mount], check=True)
+        findings = examine(copy / recording.database.name, Story.of(recording.marks()))
+        result.times += 1
+        result.lost += bool(findings.lost)
+        if findings.broken:
+            result.breaks(size, findings)
+        shutil.rmtree(copy)
+    return result
+
+
+def may_mount() -> str:
+    """Say why no disk can be mounted; nothing if one can."""
+    if os.geteuid() != 0:
+        return "only root may mount a small disk"
+    probe = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        check=False,
+        capture_output=True,
+    )
+    return "no disk can be mounted here" if probe.returncode else ""
