@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping
 
 import attrs
 
-__all__ = ["Result", "Trial", "table"]
+__all__ = ["Result", "table"]
 
 SHOWN_MAX = 20
 
@@ -37,14 +36,11 @@ class Result:
         assert self.holds, f"{self.fault}: {self.times} times, {self.lost} lost\n{shown}"
 
 
-Trial: TypeAlias = Callable[[int, int], Result]
-"""Try a fault about so often, by this seed."""
-
-
-def table(results: Sequence[Result]) -> str:
-    rows = [("fault", "times", "lost", "broken", "note")]
+def table(results: Mapping[str, Result]) -> str:
+    rows = [("name", "fault", "times", "lost", "broken", "note")]
     rows += [
-        (r.fault, f"{r.times:,}", f"{r.lost:,}", f"{len(r.broken):,}", r.note) for r in results
+        (name, r.fault, f"{r.times:,}", f"{r.lost:,}", f"{len(r.broken):,}", r.note)
+        for name, r in results.items()
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
