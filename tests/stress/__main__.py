@@ -19,7 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/stress", description=__doc__)
     parser.add_argument("--long", action="store_true", help="some 20 minutes, not one and a half")
     parser.add_argument("--seed", type=int, default=1, help="of all that is chosen by chance")
-    parser.add_argument("--only", choices=TRIALS, action="append", help="one fault; may be repeated")
+    parser.add_argument(
+        "--only", choices=TRIALS, action="append", help="one fault; may be repeated"
+    )
     options = parser.parse_args()
     # The pool of psycopg reports every connection that is lost, and here that is all of them.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
@@ -35,8 +37,9 @@ def main() -> int:
             begun = time.monotonic()
             result = trial.run(stage, trial.long if options.long else trial.short, options.seed)
             results[name] = result
-            line = f"{name}: {result.times:,} times, {result.lost:,} lost, {len(result.broken):,} broken"
-            print(f"{line}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+            found = f"{result.times:,} times, {result.lost:,} lost, {len(result.broken):,} broken"
+            took_s = time.monotonic() - begun
+            print(f"{name}: {found}, {took_s:.0f} s", file=sys.stderr, flush=True)
             for each in result.broken[:10]:
                 print(f"    {each}", file=sys.stderr, flush=True)
     print(f"seed {options.seed}")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from stress.promises import Story, examine
+from stress.results import Result
 
 import ledger
 from ledger import CursorKey, Ledger, LedgerError
-from stress.promises import Story, examine
-from stress.results import Result
 
 __all__ = ["CUT_SHORT", "GONE", "STAYS", "beneath"]
 
 KEY = CursorKey("consumer", "stream")
 
 
-def beneath(folder: Path, ways: dict[str, Callable[[Path], None]], times: int) -> Result:
+def beneath(folder: Path, ways: Mapping[str, Callable[[Path], None]], times: int) -> Result:
     """Append, do it, append more; what was acknowledged is at the path afterwards."""
     result = Result(f"beneath an open ledger: {', '.join(ways)}")
     for name, way in ways.items():

@@ -6,22 +6,30 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import attrs
-
 from stress.power_cuts import cut
 from stress.promises import Story, examine
 from stress.recording import Recording, Stage
 from stress.results import Result
 
-__all__ = ["COMEBACK", "FOLDER", "Case", "cases", "full_disk", "strike"]
+__all__ = ["ALWAYS", "Case", "cases", "full_disk", "may_mount", "strike"]
 
 ALWAYS = 1_000_000
 
 # The sync of the log is the last call of a COMMIT: what it fails to make sure is in the file.
 COMEBACK = ("S", "-wal")
-FOLDER = ("D", "")
+# Closing copies the log into the database, and removes it.
+CLOSING = (("W", ".db"), ("S", ".db"), ("U", "-wal"), ("T", ""))
+KILLED = (("W", "-wal"), ("S", "-wal"), ("U", "-wal"), ("W", ".db"), ("S", ".db"))
+KILLS = ("kill-before", "kill-after")
+# The journal, the database, the log.
+CREATING = (
+    *(("O", ".db"), ("O", "-journal"), ("O", "-wal"), ("U", "-journal"), ("T", "")),
+    *(("W", "-journal"), ("S", "-journal"), ("W", ".db"), ("S", ".db"), ("W", "-wal")),
+)
 
 
 @attrs.frozen
@@ -52,34 +60,21 @@ class Case:
 
 def cases(nths: tuple[int, ...]) -> Iterator[Case]:
     """Give every combination: calls, errors, ways to go on and to end."""
-    for ends in ("kill", "close"):
-        for kind, suffix, many in (
-            ("W", "-wal", False),
-            ("W", "-wal", True),
-            ("S", "-wal", False),
-            ("S", "-wal", True),
-        ):
-            for first in nths:
-                for last in (first, ALWAYS):
-                    for action in ("EIO", "ENOSPC", "short") if kind == "W" else ("EIO",):
-                        for goes_on in (False, True):
-                            yield Case(kind, suffix, first, last, action, many, goes_on, ends)
-        # Closing copies the log into the database, and removes it.
-        for kind, suffix in (("W", ".db"), ("S", ".db"), ("U", "-wal"), ("T", "")):
-            for action in ("EIO", "ENOSPC"):
-                yield Case(kind, suffix, 1, ALWAYS, action, ends=ends)
-    for kind, suffix in (("W", "-wal"), ("S", "-wal"), ("U", "-wal"), ("W", ".db"), ("S", ".db")):
-        for action in ("kill-before", "kill-after"):
-            for first in nths:
-                yield Case(kind, suffix, first, first, action, many=kind == "W", ends="close")
-    # In creation: the journal, the database, the log and the folder.
-    for kind, suffix in (
-        ("O", ".db"), ("O", "-journal"), ("O", "-wal"), ("W", "-journal"), ("S", "-journal"),
-        ("U", "-journal"), ("W", ".db"), ("S", ".db"), ("T", ""), ("W", "-wal"),
-    ):  # fmt: skip
-        for first in nths:
-            for action in ("EIO", "ENOSPC", "kill-before", "kill-after"):
-                yield Case(kind, suffix, first, first, action, before_opening=True)
+    for ends, first in product(("kill", "close"), nths):
+        yield from _in_appending(first, ends)
+    for ends, action, (kind, suffix) in product(("kill", "close"), ("EIO", "ENOSPC"), CLOSING):
+        yield Case(kind, suffix, 1, ALWAYS, action, ends=ends)
+    for action, (kind, suffix), first in product(KILLS, KILLED, nths):
+        yield Case(kind, suffix, first, first, action, many=kind == "W", ends="close")
+    for (kind, suffix), first, action in product(CREATING, nths, ("EIO", "ENOSPC", *KILLS)):
+        yield Case(kind, suffix, first, first, action, before_opening=True)
+
+
+def _in_appending(first: int, ends: str) -> Iterator[Case]:
+    for many, goes_on, last in product((False, True), (False, True), (first, ALWAYS)):
+        for action in ("EIO", "ENOSPC", "short"):
+            yield Case("W", "-wal", first, last, action, many, goes_on, ends)
+        yield Case("S", "-wal", first, last, "EIO", many, goes_on, ends)
 
 
 def strike(stage: Stage, case: Case, result: Result, *, cuts: int = 0, seed: int = 1) -> Recording:

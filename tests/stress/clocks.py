@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from stress.results import Result
+
 import ledger
-from ledger import CursorKey
+from ledger import CursorKey, Ledger
 from projections import resets
 from projections.cursors import as_of
-from stress.results import Result
 
 __all__ = ["BEFORE_1970", "SINCE_1970", "strange_clocks"]
 
@@ -55,17 +57,21 @@ def strange_clocks(
         for fault in book.verify().faults[:5]:
             result.breaks(f"verify, seed {seed}", fault)
         for key in KEYS:
-            entries = list(book.history(key))
-            if any(a.recorded_at > b.recorded_at for a, b in pairwise(entries)):
-                result.breaks(str(key), "recorded times go back")
-            if as_of(book, key, entries[-1].recorded_at) != book.get(key):
-                result.breaks(str(key), "as of its last entry it is not what it is now")
-            before = entries[0].recorded_at
-            if before > datetime.min.replace(tzinfo=UTC):
-                before -= timedelta(microseconds=1)
-                if as_of(book, key, before) is not None:
-                    result.breaks(str(key), "it is there before its first entry")
-        epochs = sum(book.get(key).epoch for key in KEYS)
-        if len(list(resets(book))) != epochs:
-            result.breaks("resets", "not all are listed")
+            for what in _wrong(book, key):
+                result.breaks(f"{key}, seed {seed}", what)
+        if len(list(resets(book))) != sum(book.get(key).epoch for key in KEYS):
+            result.breaks(f"resets, seed {seed}", "not all are listed")
     return result
+
+
+def _wrong(book: Ledger, key: CursorKey) -> Iterator[str]:
+    entries = list(book.history(key))
+    if any(a.recorded_at > b.recorded_at for a, b in pairwise(entries)):
+        yield "recorded times go back"
+    if as_of(book, key, entries[-1].recorded_at) != book.get(key):
+        yield "as of its last entry it is not what it is now"
+    before = entries[0].recorded_at
+    if before > datetime.min.replace(tzinfo=UTC):
+        before -= timedelta(microseconds=1)
+        if as_of(book, key, before) is not None:
+            yield "it is there before its first entry"

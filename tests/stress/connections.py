@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import attrs
 import psycopg
 from servers import drop, fresh_schema, with_schema
+from stress.proxy import Direction, Proxy, Wound, proxied
+from stress.results import Result
 
 import ledger
 from ledger import (
@@ -23,8 +25,6 @@ from ledger import (
     NonMonotonicCursorError,
     UnknownOutcomeError,
 )
-from stress.proxy import Direction, Proxy, Wound, proxied
-from stress.results import Result
 
 __all__ = ["CALLS", "COPIED", "REFUSED", "hurt_connections"]
 
@@ -180,9 +180,7 @@ def _told(work: Callable[[], object]) -> Told | BaseException:
     return "acknowledged"
 
 
-def _places(
-    field: Field, call: Call, positions: int, seed: int
-) -> Iterator[tuple[Direction, int]]:
+def _places(field: Field, call: Call, positions: int, seed: int) -> Iterator[tuple[Direction, int]]:
     """Make the call unhurt, and give places in what it says, and in what it is answered."""
     for _ in range(2):  # The first one prepares statements.
         field.book.get(KEY)

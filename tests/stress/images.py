@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-
 from stress.recording import Step, change
 
 __all__ = ["POLICIES", "Disk"]
@@ -52,7 +51,9 @@ class File:
         content = bytearray(self.durable)
         unsure = [each for each in self.changes if not each.sure]
         torn = chance.randrange(len(unsure) + 1)
-        fates = {id(each): _fate(policy, n, torn, len(unsure), chance) for n, each in enumerate(unsure)}
+        fates = {
+            id(each): _fate(policy, n, torn, len(unsure), chance) for n, each in enumerate(unsure)
+        }
         for each in self.changes:
             for step in _surviving(each.step, fates.get(id(each), "kept"), chance):
                 change(content, step)

@@ -10,8 +10,9 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from ledger import CursorKey, Ledger, LedgerBusyError
 from stress.workloads import KEYS, advance, in_threads, opened, told
+
+from ledger import CursorKey, Ledger, LedgerBusyError
 
 __all__ = ["LOADS"]
 
@@ -68,7 +69,7 @@ def killed_in_creation(folder: Path, share: float) -> None:
 
 
 def stopped(folder: Path, delay_s: float, stop_s: float) -> None:
-    """Stop a process for a while, as a machine that stalls does; others go on, then it does, too."""
+    """Stop a process for a while, as a machine that stalls does; others write; it goes on."""
 
     def work(name: str, rounds: int) -> None:
         with patiently_opened(folder) as book:

@@ -22,7 +22,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST, and drops what 
 
 @attrs.frozen
 class Wound:
-    """After so many bytes in one direction, the connection is cut, reset, half-closed or delayed."""
+    """What is done to a connection after so many bytes in one direction."""
 
     direction: Direction
     after: int
@@ -47,7 +47,7 @@ class Proxy:
         """Count from now; strike whichever connection passes the last byte."""
         with self._lock:
             self._wound = wound
-            self.passed = dict.fromkeys(self.passed, 0)  # type: ignore[arg-type]
+            self.passed = dict.fromkeys(self.passed, 0)
             self.struck = False
 
     def close(self) -> None:

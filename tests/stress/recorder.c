@@ -123,11 +123,13 @@ static const char *fault(char kind, const char *name) {
     return fault_action;
 }
 
-static int error_of(const char *action) {
-    return !strcmp(action, "EIO")      ? EIO
-           : !strcmp(action, "ENOSPC") ? ENOSPC
-           : !strcmp(action, "EACCES") ? EACCES
-                                       : 0;
+static int fails(const char *action) {
+    int error = !strcmp(action, "EIO")      ? EIO
+                : !strcmp(action, "ENOSPC") ? ENOSPC
+                : !strcmp(action, "EACCES") ? EACCES
+                                            : 0;
+    if (error) errno = error;
+    return error;
 }
 
 static void after(const char *action) {
@@ -168,9 +170,7 @@ static int opened(const char *path, int flags, mode_t mode) {
     struct stat status;
     int is_new = (flags & O_CREAT) && stat(path, &status) != 0;
     const char *action = fault('O', name);
-    int file = -1;
-    if (error_of(action)) errno = error_of(action);
-    else file = real_open(path, flags, mode);
+    int file = fails(action) ? -1 : real_open(path, flags, mode);
     if (file >= 0 && file < FILES_MAX) {
         int kept = errno;
         free(names[file]);
@@ -228,9 +228,9 @@ int close(int file) {
 static ssize_t written(int file, const char *name, const void *data, size_t length, off64_t offset) {
     lock();
     const char *action = fault('W', name);
-    ssize_t done = -1;
-    if (error_of(action)) {
-        errno = error_of(action);
+    ssize_t done;
+    if (fails(action)) {
+        done = -1;
     } else if (!strcmp(action, "short")) { /* Half of it, and the disk is full from there on. */
         done = real_pwrite(file, data, length / 2, offset);
         fault_last = fault_calls + 1;
@@ -269,9 +269,7 @@ static int synced(int file, const char *name, int (*real)(int)) {
     char kind = is_folder ? 'D' : 'S';
     lock();
     const char *action = fault(kind, name);
-    int result = -1;
-    if (error_of(action)) errno = error_of(action);
-    else result = real(file);
+    int result = fails(action) ? -1 : real(file);
     record(kind, result, name, 0, NULL, 0);
     after(action);
     unlock();
@@ -296,9 +294,7 @@ int ftruncate64(int file, off64_t length) {
     if (!name) return real(file, length);
     lock();
     const char *action = fault('T', name);
-    int result = -1;
-    if (error_of(action)) errno = error_of(action);
-    else result = real(file, length);
+    int result = fails(action) ? -1 : real(file, length);
     if (!result) record('T', 0, name, length, NULL, 0);
     after(action);
     unlock();
@@ -326,9 +322,7 @@ int unlink(const char *path) {
     if (!name) return real(path);
     lock();
     const char *action = fault('U', name);
-    int result = -1;
-    if (error_of(action)) errno = error_of(action);
-    else result = real(path);
+    int result = fails(action) ? -1 : real(path);
     if (!result) record('U', 0, name, 0, NULL, 0);
     after(action);
     unlock();

@@ -30,7 +30,10 @@ MAGIC = b"\xfeREC"
 
 @attrs.frozen
 class Step:
-    """One call: O (made), W, T (cut to `offset`), S, D (of the folder), U, R; M is a mark, X a fault."""
+    """One call: a file made (O), written (W), cut to `offset` (T), removed (U) or renamed (R).
+
+    S is its sync, D that of the folder; M is a mark of the workload, and X a fault that struck.
+    """
 
     kind: str
     failed: bool
@@ -108,7 +111,17 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         library = folder / "recorder.so"
         subprocess.run(
-            ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "recorder.c", "-ldl", "-lpthread"],
+            [
+                "cc",
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-o",
+                library,
+                HERE / "recorder.c",
+                "-ldl",
+                "-lpthread",
+            ],
             check=True,
         )
         self._folder = folder

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psycopg
 from servers import Server, wheel_binaries
+from stress.results import Result
 
 import ledger
 from ledger import CursorKey, Ledger, LedgerError, UnknownOutcomeError
-from stress.results import Result
 
 __all__ = ["killed_servers"]
 
@@ -58,7 +58,9 @@ class Load:
         self._told: dict[str, str] = {}
         self._strange: list[BaseException] = []
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(THREADS)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(THREADS)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -96,8 +98,8 @@ class Load:
             result.breaks("a call", repr(error))
         for fault in self.book.verify().faults[:5]:
             result.breaks("verify", fault)
-        told = Counter(self._told.values())
-        result.note = ", ".join(f"{n:,} {what}" for what, n in sorted(told.items()))
+        counted = Counter(self._told.values())
+        result.note = ", ".join(f"{n:,} {what}" for what, n in sorted(counted.items()))
 
 
 def _kill_one(server: Server, chance: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""The process under the recorder: for each order, one JSON line, it forks a child to carry it out."""
+"""The process under the recorder: for each order, a line of JSON, it forks a child."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sys
 import traceback
 from pathlib import Path
 
-import ledger
 from stress import loads, workloads
+
+import ledger
 
 CHILD_S = 120
 
@@ -37,12 +38,14 @@ def carry_out(order: dict[str, object]) -> None:
     status = 98
     try:
         signal.alarm(CHILD_S)  # What hangs is killed, and seen by its status.
-        ctypes.CDLL(None).campaign_begin(str(order["recorded"]).encode(), str(order["log"]).encode())
+        ctypes.CDLL(None).campaign_begin(
+            str(order["recorded"]).encode(), str(order["log"]).encode()
+        )
         options = order["options"]
         assert isinstance(options, dict)
         WORKLOADS[str(order["workload"])](Path(str(order["folder"])), **options)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - its parent sees the status, and people the rest
         traceback.print_exc()
     finally:
         sys.stderr.flush()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
 from servers import server
-
 from stress import beneath, clocks, connections
 from stress.call_faults import cases, full_disk, may_mount, strike
 from stress.folders import unsynced_folder
@@ -73,7 +72,7 @@ def clock_before_1970(_: Stage, times: int, seed: int) -> Result:
         return clocks.strange_clocks(Path(folder) / "cursors.db", years, times, seed)
 
 
-def _beneath(ways: dict[str, Callable[[Path], None]]) -> Callable[[Stage, int, int], Result]:
+def _beneath(ways: Mapping[str, Callable[[Path], None]]) -> Callable[[Stage, int, int], Result]:
     def run(_: Stage, times: int, __: int) -> Result:
         with tempfile.TemporaryDirectory(prefix="beneath-") as folder:
             return beneath.beneath(Path(folder), ways, times)

@@ -43,7 +43,9 @@ def mark(said: str, tokens: Sequence[str]) -> None:
 
 def arm(fault: Fault) -> None:
     kind, suffix, first, last, action = fault
-    LIBRARY.campaign_arm(ctypes.c_char(kind.encode()), suffix.encode(), first, last, action.encode())
+    LIBRARY.campaign_arm(
+        ctypes.c_char(kind.encode()), suffix.encode(), first, last, action.encode()
+    )
 
 
 def told(tokens: Sequence[str], work: Callable[[], object]) -> None:
