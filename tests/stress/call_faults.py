@@ -23,6 +23,7 @@ ALWAYS = 1_000_000
 COMEBACK = ("S", "-wal")
 # Closing copies the log into the database, and removes it.
 CLOSING = (("W", ".db"), ("S", ".db"), ("U", "-wal"), ("T", ""))
+READ = (("P", ".db"), ("P", "-wal"))
 KILLED = (("W", "-wal"), ("S", "-wal"), ("U", "-wal"), ("W", ".db"), ("S", ".db"))
 KILLS = ("kill-before", "kill-after")
 # The journal, the database, the log.
@@ -45,11 +46,14 @@ class Case:
     goes_on: bool = False
     ends: str = "kill"
     before_opening: bool = False
+    beside: bool = False
+    reopens: bool = False
 
     def __str__(self) -> str:
         calls = f"{self.first}" if self.first == self.last else f"{self.first} and on"
         parts = [f"{self.kind}{self.suffix} {calls} {self.action}"]
-        parts += [name for name in ("many", "goes_on", "before_opening") if getattr(self, name)]
+        flags = ("many", "goes_on", "before_opening", "beside", "reopens")
+        parts += [name for name in flags if getattr(self, name)]
         return ", ".join([*parts, self.ends])
 
     @property
@@ -64,6 +68,15 @@ def cases(nths: tuple[int, ...]) -> Iterator[Case]:
         yield from _in_appending(first, ends)
     for ends, action, (kind, suffix) in product(("kill", "close"), ("EIO", "ENOSPC"), CLOSING):
         yield Case(kind, suffix, 1, ALWAYS, action, ends=ends)
+    for ends, first, last, (kind, suffix), early in product(
+        ("kill", "close"), nths, (0, ALWAYS), READ, (False, True)
+    ):
+        yield Case(
+            kind, suffix, first, last or first, "EIO",
+            goes_on=True, ends=ends, before_opening=early, reopens=True,
+        )  # fmt: skip
+    for ends, first, goes_on in product(("kill", "close"), nths, (False, True)):
+        yield Case("S", "-wal", first, first, "EIO", goes_on=goes_on, ends=ends, beside=True)
     for action, (kind, suffix), first in product(KILLS, KILLED, nths):
         yield Case(kind, suffix, first, first, action, many=kind == "W", ends="close")
     for (kind, suffix), first, action in product(CREATING, nths, ("EIO", "ENOSPC", *KILLS)):
@@ -87,6 +100,8 @@ def strike(stage: Stage, case: Case, result: Result, *, cuts: int = 0, seed: int
         goes_on=case.goes_on,
         ends=case.ends,
         before_opening=case.before_opening,
+        beside=case.beside,
+        reopens=case.reopens,
     )
     result.times += recording.struck
     if recording.status not in (0, -9):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from stress.workloads import KEYS, advance, in_threads, opened, told
+from stress.workloads import KEYS, advance, child, in_threads, opened, told
 
 from ledger import CursorKey, Ledger, LedgerBusyError
 
@@ -97,18 +97,6 @@ def patiently_opened(folder: Path) -> Ledger:
 
 def noted(book: Ledger, key: CursorKey, token: str) -> None:
     told([token], lambda: book.record_error(key, "failed", metadata={"token": token}))
-
-
-def child(work: Callable[[], None]) -> int:
-    """Fork a process that does `work` and ends; give its id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-        os._exit(0)
-    finally:
-        os._exit(98)
 
 
 LOADS: dict[str, Callable[..., None]] = {

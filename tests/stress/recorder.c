@@ -288,6 +288,21 @@ int fdatasync(int file) {
     return name ? synced(file, name, real) : real(file);
 }
 
+/* Reads change nothing, and are not recorded; but they may fail. */
+ssize_t pread64(int file, void *data, size_t length, off64_t offset) {
+    REAL(ssize_t, "pread64", int, void *, size_t, off64_t);
+    const char *name = name_of(file);
+    if (!name || fault_kind != 'P') return real(file, data, length, offset);
+    lock();
+    ssize_t done = fails(fault('P', name)) ? -1 : real(file, data, length, offset);
+    unlock();
+    return done;
+}
+
+ssize_t pread(int file, void *data, size_t length, off_t offset) {
+    return pread64(file, data, length, offset);
+}
+
 int ftruncate64(int file, off64_t length) {
     REAL(int, "ftruncate64", int, off64_t);
     const char *name = name_of(file);

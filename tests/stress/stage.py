@@ -10,13 +10,15 @@ import sys
 import traceback
 from pathlib import Path
 
-from stress import loads, workloads
+from stress.loads import LOADS
+from stress.struck import STRUCK
+from stress.workloads import POWER_CUTS
 
 import ledger
 
 CHILD_S = 120
 
-WORKLOADS = workloads.POWER_CUTS | workloads.FAULTS | loads.LOADS
+WORKLOADS = POWER_CUTS | STRUCK | LOADS
 
 
 def main() -> None:

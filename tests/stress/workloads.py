@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,25 +26,15 @@ from ledger import (
     UnknownOutcomeError,
 )
 
-__all__ = ["FAULTS", "KEYS", "POWER_CUTS", "advance", "in_threads", "opened", "told"]
+__all__ = ["KEYS", "LIBRARY", "POWER_CUTS", "advance", "child", "in_threads", "opened", "told"]
 
 KEYS = [CursorKey("consumer", "stream", str(n)) for n in range(3)]
-
-Fault = tuple[str, str, int, int, str]
-"""The kind of call, the end of its file's name, the first and the last that fail, and how."""
 
 LIBRARY = ctypes.CDLL(None)
 
 
 def mark(said: str, tokens: Sequence[str]) -> None:
     LIBRARY.campaign_mark(" ".join([said, *tokens]).encode())
-
-
-def arm(fault: Fault) -> None:
-    kind, suffix, first, last, action = fault
-    LIBRARY.campaign_arm(
-        ctypes.c_char(kind.encode()), suffix.encode(), first, last, action.encode()
-    )
 
 
 def told(tokens: Sequence[str], work: Callable[[], object]) -> None:
@@ -67,9 +56,6 @@ def advance(book: Ledger, key: CursorKey, to: int, token: str) -> None:
 
 def opened(folder: Path, durability: str, **more: Any) -> Ledger:
     return ledger.open(folder / "cursors.db", actor="workload", durability=durability, **more)
-
-
-# --- for power cuts ---
 
 
 def singles(folder: Path, durability: str) -> None:
@@ -118,24 +104,19 @@ def resets(folder: Path, durability: str) -> None:
 
 def processes(folder: Path, durability: str) -> None:
     """Two processes share the file; and a third comes and goes."""
-    children = []
-    for name in range(2):
-        child = os.fork()
-        if child == 0:
-            try:
-                with opened(folder, durability) as book:
-                    for n in range(1, 11):
-                        key = CursorKey("process", "stream", str(name))
-                        advance(book, key, n, f"process-{name}-{n}")
-                os._exit(0)
-            finally:
-                os._exit(98)
-        children.append(child)
+
+    def work(name: int) -> None:
+        with opened(folder, durability) as book:
+            for n in range(1, 11):
+                key = CursorKey("process", "stream", str(name))
+                advance(book, key, n, f"process-{name}-{n}")
+
+    children = [child(lambda name=name: work(name)) for name in range(2)]  # type: ignore[misc]
     for n in range(1, 6):
         with opened(folder, durability) as book:
             advance(book, KEYS[2], n, f"passing-{n}")
-    for child in children:
-        assert os.waitpid(child, 0)[1] == 0
+    for each in children:
+        assert os.waitpid(each, 0)[1] == 0
 
 
 def creation(folder: Path, durability: str) -> None:
@@ -190,69 +171,16 @@ def caller(folder: Path, durability: str) -> sqlite3.Connection:
     return connection
 
 
-# --- for failing calls ---
-
-
-def faulted(
-    folder: Path,
-    fault: Fault,
-    *,
-    many: bool = False,
-    goes_on: bool = False,
-    ends: str = "kill",
-    before_opening: bool = False,
-) -> None:
-    """Append; let calls fail; append again; perhaps go on; and end by kill -9 or by closing."""
-    if before_opening:
-        arm(fault)
-    with suppress(LedgerError):
-        book = opened(folder, "full")
-        for n in range(1, 4):
-            advance(book, KEYS[0], n, f"before-{n}")
-        if not before_opening:
-            arm(fault)
-        if many:
-            tokens = [f"struck-{n}" for n in range(200)]
-            requests = [
-                AdvanceCursor(KEYS[1], n, metadata={"token": token, "body": "x" * 1_000})
-                for n, token in enumerate(tokens, 1)
-            ]
-            told(tokens, lambda: book.append(requests))
-        else:
-            advance(book, KEYS[0], 10, "struck")
-        if goes_on:
-            for n in range(11, 14):
-                advance(book, KEYS[0], n, f"after-{n}")
-        if ends == "close":
-            book.close()
-    if ends == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def filled(folder: Path) -> None:
-    """Append until the disk is full; make room; go on."""
-    ballast = folder / "ballast"
-    ballast.write_bytes(bytes(1 << 19))
-    with opened(folder, "full") as book:
-        refused = 0
-        for n in range(1, 4_000):
-            token = f"filling-{n}"
-            before = refused
-
-            def work(n: int = n, token: str = token) -> None:
-                nonlocal refused
-                refused += 1
-                metadata = {"token": token, "body": "x" * 2_000}
-                book.advance(KEYS[n % 3], to=n, metadata=metadata)
-                refused -= 1
-
-            told([token], work)
-            if refused > before and refused > 5:
-                break
-        assert refused, "the disk was never full"
-        ballast.unlink()
-        for n in range(5_000, 5_005):
-            advance(book, KEYS[n % 3], n, f"room-{n}")
+def copies(folder: Path, durability: str) -> None:
+    """Copy another ledger here, and copy once more what it has got since."""
+    with ledger.open(":memory:", actor="workload") as source, opened(folder, durability) as book:
+        for part in range(2):
+            tokens = [f"copied-{part}-{n}" for n in range(300)]
+            for n, token in enumerate(tokens):
+                source.advance(KEYS[n % 3], to=part * 1_000 + n + 1, metadata={"token": token})
+                mark("asked", [token])
+            source.copy_to(book)
+            mark("acknowledged", tokens)
 
 
 def clocked(folder: Path, durability: str) -> None:
@@ -266,6 +194,18 @@ def clocked(folder: Path, durability: str) -> None:
     with opened(folder, durability, clock=clock) as book:
         for n in range(1, 11):
             advance(book, KEYS[n % 2], n, f"clocked-{n}")
+
+
+def child(work: Callable[[], None]) -> int:
+    """Fork a process that does `work` and ends; give its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(98)
 
 
 def in_threads(work: Callable[[int], None], count: int) -> None:
@@ -287,5 +227,5 @@ POWER_CUTS: dict[str, Callable[..., None]] = {
     "reopens": reopens,
     "callers": callers,
     "clocked": clocked,
+    "copies": copies,
 }
-FAULTS: dict[str, Callable[..., None]] = {"faulted": faulted, "filled": filled}
