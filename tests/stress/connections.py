@@ -26,7 +26,7 @@ from ledger import (
     UnknownOutcomeError,
 )
 
-__all__ = ["CALLS", "COPIED", "REFUSED", "hurt_connections"]
+__all__ = ["CALLS", "COPIED", "LOOKS", "REFUSED", "hurt_connections"]
 
 HOWS = ("cut", "reset", "half-closed", "delayed")
 DIRECTIONS: tuple[Direction, ...] = ("to the server", "to the client")
@@ -44,7 +44,9 @@ class Field:
     """A ledger behind a proxy, and what it was asked for there."""
 
     proxy: Proxy
+    url: str
     near: str
+    schema: str
     book: Ledger
     judge: Ledger
     told: dict[str, Told] = attrs.field(factory=dict)
@@ -127,6 +129,47 @@ def refused(field: Field) -> tuple[list[str], Callable[[], object]]:
     return tokens, work
 
 
+def reading(field: Field) -> tuple[list[str], Callable[[], object]]:
+    """Read all there is: what is given is whole, or an error."""
+    version = field.judge.get(KEY).version
+
+    def work() -> None:
+        assert len(list(field.book.history(KEY))) == version, "a part of the history"
+        assert field.book.verify().ok, "a part of the log"
+
+    return [], work
+
+
+def opening(field: Field) -> tuple[list[str], Callable[[], object]]:
+    """Open what is there."""
+
+    def work() -> None:
+        with ledger.open(with_schema(field.near, field.schema), busy_timeout_s=BUSY_TIMEOUT_S) as b:
+            b.get(KEY)
+
+    return [], work
+
+
+def making(field: Field) -> tuple[list[str], Callable[[], object]]:
+    """Make a new ledger; and if that fails, see that it can be made at the next attempt."""
+    schema = fresh_schema()
+
+    def work() -> None:
+        options = {"actor": "campaign", "busy_timeout_s": BUSY_TIMEOUT_S}
+        near, url = (with_schema(each, schema) for each in (field.near, field.url))
+        try:
+            ledger.open(near, **options).close()  # type: ignore[arg-type]
+        finally:
+            try:
+                with ledger.open(url, **options) as book:  # type: ignore[arg-type]
+                    assert book.advance(KEY, to=1).version == 1
+                    assert book.verify().ok
+            finally:
+                drop(field.url, schema)
+
+    return [], work
+
+
 KEY = CursorKey("consumer", "stream")
 CALLS: dict[str, Call] = {
     "advance": advance,
@@ -135,6 +178,7 @@ CALLS: dict[str, Call] = {
     "submit": submit,
     "using": using,
 }
+LOOKS: dict[str, Call] = {"reading": reading, "opening": opening, "making": making}
 COPIED: dict[str, Call] = {"append of 40": append_large}
 REFUSED: dict[str, Call] = {"refused": refused}
 
@@ -231,5 +275,5 @@ def field_of(url: str) -> Iterator[Field]:
             ledger.open(with_schema(near, schema), **options) as book,  # type: ignore[arg-type]
         ):
             book.advance(KEY, to=2)
-            yield Field(proxy, near, book, judge)
+            yield Field(proxy, url, near, schema, book, judge)
     drop(url, schema)

@@ -101,6 +101,7 @@ TRIALS = {
     "kill-creation": Trial(lambda stage, n, _: killed_in_creation(stage, n), 40, 1_000),
     "stop": Trial(stopped, 5, 100),
     "postgres-bytes": Trial(_hurt(connections.CALLS), 5, 120, nothing),
+    "postgres-looks": Trial(_hurt(connections.LOOKS), 2, 120, nothing),
     "postgres-copy": Trial(_hurt(connections.COPIED), 12, 120, nothing),
     "postgres-refused": Trial(_hurt(connections.REFUSED), 3, 120, nothing),
     "postgres-kill": Trial(lambda _, n, seed: killed_servers(n, seed), 3, 60, nothing),
