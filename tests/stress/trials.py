@@ -91,7 +91,7 @@ def nothing() -> str:
 
 
 TRIALS = {
-    "power-full": Trial(lambda stage, n, seed: power_cuts(stage, "full", n, seed), 400, 6_000),
+    "power-full": Trial(lambda stage, n, seed: power_cuts(stage, "full", n, seed), 330, 6_000),
     "power-normal": Trial(lambda stage, n, seed: power_cuts(stage, "normal", n, seed), 150, 2_000),
     "power-folder": Trial(unsynced_folder, 60, 600),
     "calls": Trial(failing_calls, 1, 6),
