@@ -144,3 +144,9 @@ def test_every_public_name_is_documented() -> None:
         for name in package.__all__:
             assert re.search(rf"`{name}[`(]", reference), name
             assert getattr(package, name).__doc__, name
+
+
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", (TOP / "docs/security.md").read_text("utf-8"))
+    assert len(named) > 10
+    assert [name for name in named if not (TOP / name).exists()] == []
