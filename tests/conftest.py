@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,9 @@ from servers import drop, fresh_schema, kinds, server, with_schema
 
 import ledger
 from ledger import CursorKey, Ledger
+
+# A shell that runs the tests in the background has them ignore this, and so would their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.load_profile("ci")

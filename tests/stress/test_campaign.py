@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from stress.results import Result
-
-from ledger.stores.sqlite.write_ahead_log import RESET_RACE
 
 Tried = Callable[[str], Result]
 
@@ -28,10 +25,6 @@ def test_a_power_cut_at_normal_durability_loses_the_last_commits_and_nothing_els
     assert result.lost > result.times // 10
 
 
-@pytest.mark.xfail(
-    reason="SQLite ignores a sync of the folder that fails, or that it cannot try",
-    raises=AssertionError,
-)
 def test_where_the_folder_cannot_be_synced_nothing_is_acknowledged_and_lost(tried: Tried) -> None:
     tried("power-folder").check()
 
@@ -45,10 +38,6 @@ def test_whatever_call_fails_what_is_acknowledged_is_there_and_what_raised_is_no
     tried("calls").check()
 
 
-@pytest.mark.xfail(
-    reason="the frames of a COMMIT whose fsync failed stay valid, and come back",
-    raises=AssertionError,
-)
 def test_what_raised_when_the_log_could_not_be_synced_does_not_come_back(tried: Tried) -> None:
     tried("calls-log-sync").check()
 
@@ -87,19 +76,12 @@ def test_what_is_read_or_made_over_a_connection_that_is_hurt_is_whole_or_an_erro
     tried("postgres-looks").check()
 
 
-@pytest.mark.xfail(
-    reason="a COPY that the server ends ends in psycopg's ValueError", raises=AssertionError
-)
 def test_a_large_append_whose_connection_is_hurt_ends_in_no_error_of_the_driver(
     tried: Tried,
 ) -> None:
     tried("postgres-copy").check()
 
 
-@pytest.mark.xfail(
-    reason="a transaction that drafted nothing cannot be asked what became of it",
-    raises=AssertionError,
-)
 def test_a_refusal_whose_answer_is_lost_is_no_error_of_ours(tried: Tried) -> None:
     tried("postgres-refused").check()
 
@@ -111,9 +93,6 @@ def test_a_server_killed_under_load_loses_nothing(tried: Tried) -> None:
 # --- what is around ---
 
 
-@pytest.mark.xfail(
-    RESET_RACE, reason="a log that a reader holds is drained in vain, again and again"
-)
 def test_a_held_snapshot_holds_up_no_writer(tried: Tried) -> None:
     tried("snapshot").check()
 
@@ -122,24 +101,14 @@ def test_clocks_may_jump_about_since_1970(tried: Tried) -> None:
     tried("clocks").check()
 
 
-@pytest.mark.xfail(
-    reason="verify takes the beginning of a chain for an entry of 1970", raises=AssertionError
-)
 def test_clocks_may_jump_about_before_1970(tried: Tried) -> None:
     tried("clocks-1969").check()
 
 
-@pytest.mark.xfail(
-    reason="an open ledger does not look whether its file is still at its path",
-    raises=AssertionError,
-)
 def test_nothing_is_acknowledged_into_a_file_that_is_gone(tried: Tried) -> None:
     tried("removed").check()
 
 
-@pytest.mark.xfail(
-    reason="an open ledger does not look whether its file was cut short", raises=AssertionError
-)
 def test_nothing_is_acknowledged_into_a_file_that_was_cut_short(tried: Tried) -> None:
     tried("cut-short").check()
 
