@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -196,11 +197,12 @@ def test_no_text_is_too_strange_to_be_masked_and_twice_is_once(text: str) -> Non
         assert not text.strip()
 
 
-@pytest.mark.parametrize(("name", "text"), list(hostile_texts())[::12], ids=lambda part: part[:40])
-def test_a_long_text_is_masked_by_its_beginning_alone(name: str, text: str) -> None:
-    if text.strip():
-        beginning = text.strip()[: masking.WINDOW]
-        assert masked(text) == masked(beginning + "!!"), name
+def test_a_long_text_is_masked_by_its_beginning_alone() -> None:
+    # One at a time: all of them are more than a gigabyte.
+    for name, text in islice(hostile_texts(), 0, None, 12):
+        if text.strip():
+            beginning = text.strip()[: masking.WINDOW]
+            assert masked(text) == masked(beginning + "!!"), name
 
 
 # --- what is masked, and what is not ---

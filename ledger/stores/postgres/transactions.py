@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 import attrs
+import psycopg
 
 from ledger.chain import Head
 from ledger.codec import Row
@@ -258,9 +259,13 @@ class Held:
 
     def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
         cursor = self.session.rows()
-        with cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except ValueError as error:
+            # psycopg expects one result of a COPY, and a server that ends the session gives two.
+            raise psycopg.OperationalError("the server ended the COPY early") from error
         if cursor.rowcount != len(rows):
             raise swallowed("ledger_events", cursor.rowcount, len(rows))
 
