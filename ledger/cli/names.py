@@ -35,8 +35,10 @@ new_option = click.option(
 class NewCursorError(errors.CursorNotFoundError):
     """The command would make a cursor, and most likely none was meant to be made."""
 
-    def __str__(self) -> str:
-        return f"{super().__str__()} If it is to be made, give --new."
+    def __init__(self, key: CursorKey | str) -> None:
+        super().__init__(key)
+        if not isinstance(key, str):
+            self.args = (f"{self} If it is to be made, give --new.",)
 
 
 def words(key: CursorKey) -> str:
