@@ -213,6 +213,15 @@ class AsyncLedger:
         self._submitting = ledger.through(_Submitting)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="cursor-ledger reader")
 
+    @property
+    def immutable(self) -> bool:
+        """Whether this user may only read the file, and it was opened as one that stays as it is.
+
+        SQLite then takes no locks, and writes nothing beside the file either. If somebody else
+        writes to it all the same, a later call raises StorageError.
+        """
+        return self._ledger.immutable
+
     advance = _appending(Ledger.advance)
     reset = _appending(Ledger.reset)
     record_error = _appending(Ledger.record_error)

@@ -82,7 +82,7 @@ def test_its_methods_are_those_of_the_ledger() -> None:
     # A connection is lent in the thread that it is used in; and this is itself another way through.
     assert public(Ledger) - public(AsyncLedger) == {"using", "through"}
     assert public(AsyncLedger) - public(Ledger) == set()
-    for name in public(AsyncLedger) - {"submit", "close"}:
+    for name in public(AsyncLedger) - {"submit", "close", "immutable"}:
         own, its = getattr(AsyncLedger, name), getattr(Ledger, name)
         assert own.__doc__ == its.__doc__
         assert inspect.signature(own) == inspect.signature(its)
@@ -228,7 +228,7 @@ async def test_what_the_body_raises_comes_out_of_a_ledger_that_was_closed_in_it(
     with pytest.raises(RuntimeError, match="refused") as raised:
         await deliver()
     [note] = raised.value.__notes__
-    assert "could not record this error: This ledger is closed" in note
+    assert "could not record this error: StorageError: This ledger is closed" in note
 
     async def deliver_well() -> None:
         async with (
@@ -253,7 +253,9 @@ async def test_what_the_body_raises_comes_out_when_the_commit_fails_later(path: 
 
         with pytest.raises(RuntimeError, match="refused") as raised:
             await deliver()
-        assert raised.value.__notes__ == ["cursor-ledger could not record this error: disk full"]
+        assert raised.value.__notes__ == [
+            "cursor-ledger could not record this error: StorageError: disk full"
+        ]
         await book.close()
 
 

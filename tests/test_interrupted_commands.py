@@ -104,11 +104,13 @@ def test_an_interrupted_file_goes_on_where_it_says(tmp_path: Path, times: int) -
         said["known"] += 1
         assert there == [known for known in WHOLE if known <= up_to]
         assert len(there) == count
-        assert len(listed.splitlines()) == int((refused or "0").replace(",", ""))
+        # A second interrupt may come while refusals are listed; they are counted all the same.
+        unlisted = int((refused or "0").replace(",", "")) - len(listed.splitlines())
+        assert unlisted == 0 if times == 1 else unlisted >= 0
         assert int(onward) == up_to + 1
         rest = start(folder, "append", "requests.jsonl", "--from-line", onward)
         rest.communicate(timeout=60)
-        assert rest.returncode == 3
+        assert rest.returncode == (3 if any(n % 7 == 0 for n in range(up_to + 1, LINES + 1)) else 0)
         assert sequences(folder) == WHOLE
     assert said["known"] >= (1 if times == 1 else 0), said
     assert not (times == 1 and said["unknown"]), said
@@ -118,7 +120,7 @@ def test_an_interrupted_file_goes_on_where_it_says(tmp_path: Path, times: int) -
     "command",
     [
         ("advance", "mailer", "jobs", "--to", "2"),
-        ("reset", "mailer", "jobs", "--to", "0", "--reason", "x", "--execute"),
+        ("reset", "mailer", "jobs", "--to", "0", "--reason", "x", "--execute", "--yes"),
     ],
     ids=lambda command: command[0],
 )

@@ -165,7 +165,7 @@ def test_a_child_survives_bytes_that_are_no_text(folder: Path) -> None:
         [b"--db", raw, b"list"],
         [b"append", raw],
         [b"advance", b"a", b"b", b"--to", raw],
-        [b"reset", b"a", b"b", b"--to", b"1", b"--reason", raw, b"--execute"],
+        [b"reset", b"a", b"b", b"--to", b"1", b"--reason", raw, b"--new", b"--execute"],
         [raw],
     ):
         done = subprocess.run(

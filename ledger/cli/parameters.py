@@ -47,8 +47,11 @@ class Target:
     # Where it was typed.
     name: str = "--db"
 
-    def open(self, *, actor: str | None = None, make: bool = False) -> Ledger:
-        """Open it; only a command that writes makes one where there is none."""
+    def open(self, *, actor: str | None = None, make: bool = False, writes: bool = False) -> Ledger:
+        """Open it, and make one where there is none if the command may `make` it.
+
+        What a command that `writes` or makes one has appended is known when it is interrupted.
+        """
         acts = self.actor if actor is None else actor
         if acts is not None and not acts.strip():
             raise errors.InvalidCursorError(
@@ -60,7 +63,8 @@ class Target:
                 "would be gone with the command."
             )
         watch = Watch.current()
-        watch.writes = watch.writes or make
+        writes = writes or make
+        watch.writes = watch.writes or writes
         try:
             # Before anything is looked for, and named in a message.
             targets.checked(self.path)
@@ -81,7 +85,7 @@ class Target:
                 "user may not write to it or its folder.",
                 err=True,
             )
-        return watch.over(book) if make else book
+        return watch.over(book) if writes else book
 
     @property
     def file(self) -> str | None:

@@ -154,7 +154,7 @@ def reset(
     if export is not None:
         files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
-    with target.open(actor=actor, make=execute and new) as book:
+    with target.open(actor=actor, make=execute and new, writes=execute) as book:
         plan = _plan(book, chosen, planner, new=new, **given)
         if not plan.resets:
             click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)

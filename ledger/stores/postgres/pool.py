@@ -39,6 +39,8 @@ Connection = psycopg.Connection[Any]
 HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
+# Autovacuum locks a catalog for a moment, and gives way to whoever waits so long: a check does.
+CATALOGS_S_MIN = 2
 # A connection that has to be opened first is waited for so long, whatever the time-out.
 CONNECT_S_MIN = 0.25
 # So much of the time-out may be gone before what is left of it is told to the server.
@@ -176,6 +178,8 @@ class Pool:
                 settled = session.horizon().position
                 # Behind the horizon: all that is settled by it can be seen from this moment.
                 session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                if self._busy_timeout_s < CATALOGS_S_MIN:
+                    session.execute(f"SET LOCAL lock_timeout = {CATALOGS_S_MIN * 1_000}".encode())
                 yield PostgresLog(session, settled)
             except psycopg.Error as error:
                 raise translated(error, self._place) from error
