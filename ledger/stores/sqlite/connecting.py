@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
 
 from ledger.errors import StorageError
 from ledger.stores.sqlite.errors import translated
@@ -16,6 +15,9 @@ READ_WRITE = "mode=rw"
 READ_ONLY = "mode=ro"
 IMMUTABLE = "mode=ro&immutable=1"
 """Without locks and without a log, as one reads a file that nobody writes to."""
+
+_NOT_THIS_WAY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says where a file could be opened in another way."""
 
 
 def connect(file: str, way: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -43,8 +45,11 @@ def connect_to_read(
     """
     *first, last = _ways_to_read(file)
     for way in first:
-        with suppress(sqlite3.Error):
+        try:
             return _connected(file, path, way, busy_timeout_s)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF not in _NOT_THIS_WAY:
+                raise translated(error, path) from error
     try:
         return _connected(file, path, last, busy_timeout_s)
     except sqlite3.Error as error:
@@ -66,7 +71,8 @@ def _ways_to_read(file: str) -> tuple[str, ...]:
     """
     log = os.path.exists(file + "-wal")
     if may_write(file):
-        return (READ_ONLY,) if log else (READ_WRITE,)
+        # A log or a journal that a crash has left may have to be written back before it is read.
+        return (READ_ONLY, READ_WRITE) if log else (READ_WRITE,)
     # To read in a log, SQLite needs an index of it beside it, which it makes if it is not there.
     if _unread(file):
         return (READ_ONLY,)

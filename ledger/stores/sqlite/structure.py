@@ -38,6 +38,9 @@ WHERE lower(name) IN ({_OURS}) OR lower(tbl_name) IN ({_OURS})
 # No column is computed without the word AS. Written so, it takes a tenth of the time of \bAS\b.
 _COMPUTED = re.compile(r"AS(?<!\wAS)\b")
 
+# How integrity_check reports a read that failed, which is no fault of what was to be read.
+_FAILED_READ = re.compile(r"error code=(\d+)")
+
 TAGS = "SELECT +id, +tag FROM ledger_tags NOT INDEXED"
 
 MISPLACED_TAGS = """
@@ -117,6 +120,12 @@ def _damages(connection: sqlite3.Connection) -> Iterator[Fault]:
     rows.row_factory = None
     for table in TABLES:
         for (found,) in rows.execute(f"PRAGMA integrity_check({table})").fetchall():
+            failed = _FAILED_READ.search(found)
+            if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
+                raise StorageError(
+                    f"{table} could not be read by the operating system ({found}). This says "
+                    "nothing of what is in it; look at the disk, then try again."
+                )
             if found != "ok":
                 kind = FaultKind.INDEX if "index" in found else FaultKind.DAMAGED
                 yield Fault(kind=kind, place=table, detail=found)

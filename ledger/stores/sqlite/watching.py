@@ -69,6 +69,11 @@ class Watch:
                 "-wal and -shm beside that path belong to the file that is gone: put it back, or "
                 "take them away, too, before you open what is there now."
             )
+        if not found.st_size and self._companions:
+            raise StorageError(
+                f"{self._path} was emptied while this ledger had it open; nothing was appended. "
+                "Close all programs that use it, and restore it from a backup."
+            )
         if monotonic() >= self._look_again_at:
             self._check_the_rest()
 
