@@ -83,10 +83,10 @@ class Ledger:
 
     Safe to use from many threads at once, and beside other processes on the same database. Not
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
-    LedgerBusyError; a method that raises has appended nothing. What interrupts it from outside, as
-    KeyboardInterrupt does, may come too late; then a note on the exception says so. And a database
-    that is lost in the middle of a commit, and does not come back, leaves an UnknownOutcomeError;
-    so does a disk that fails in one, and again when it is undone.
+    LedgerBusyError. A method that raises has appended nothing, with these exceptions: `delivering`
+    records what its body raises. An interrupt, as KeyboardInterrupt is, may come too late, and then
+    carries a note that says so. After UnknownOutcomeError nobody knows before the cursor is read: a
+    server was lost in the middle of a commit, or a disk failed in one, and again when it was undone.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:

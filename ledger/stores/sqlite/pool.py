@@ -238,9 +238,13 @@ class Pool:
         writer = self._for_writing()
         try:
             writer.remember(self._heads)
+            synced = self._path != file.MEMORY and self._durability == "full"
+            if synced:
+                # Before the tables are made as well: a half-made file would be all that is left.
+                file.sync_folder(self.file, self._path)
             file.bring_up_to_date(writer.connection, self._path, self._busy_timeout_s)
             if self._path != file.MEMORY:
-                if self._durability == "full":
+                if synced:
                     file.sync_folder(self.file, self._path)
                 self._watch.know_companions()
         except BaseException:
