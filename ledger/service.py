@@ -86,7 +86,7 @@ class Ledger:
     LedgerBusyError. A method that raises has appended nothing, with these exceptions: `delivering`
     records what its body raises. An interrupt, as KeyboardInterrupt is, may come too late, and then
     carries a note that says so. After UnknownOutcomeError nobody knows before the cursor is read: a
-    server was lost in the middle of a commit, or a disk failed in one, and again when it was undone.
+    server was lost in the middle of a commit, or a disk failed in one and again as it was undone.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:

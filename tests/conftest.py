@@ -55,6 +55,21 @@ def book(target: str, clock: Clock) -> Iterator[Ledger]:
         yield book
 
 
+def fill(book: Ledger, clock: Clock) -> Ledger:
+    """Append positions 1 to 4 and 7 to ORDERS (versions 1 to 5), 5 and 6 to JOBS."""
+    for sequence in (1, 2, 5):
+        book.advance(ORDERS, to=sequence, delivery_id=f"d-{sequence}", metadata={"n": "1"})
+        clock.tick()
+    book.reset(ORDERS, to=3, reason="again")
+    book.advance(JOBS, to=7)
+    book.record_error(JOBS, "HTTP 503")
+    clock.tick()
+    book.advance(ORDERS, to=4)
+    found = book.verify()
+    assert found.ok, found.faults
+    return book
+
+
 # --- modules with BOTH = True, the contract, are run on every database, those with
 # --- POSTGRES = True on all but SQLite, and those with NEWEST_POSTGRES = True on one of these ---
 

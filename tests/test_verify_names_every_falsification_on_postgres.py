@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS, Clock
+from conftest import JOBS, ORDERS, Clock, fill
 from servers import connect
 
 from ledger import FaultKind, Ledger, Standing
@@ -18,18 +18,7 @@ Deed = Callable[[psycopg.Connection[object]], None]
 
 @pytest.fixture
 def full(book: Ledger, clock: Clock) -> Ledger:
-    """Positions 1 to 4 and 7 are of ORDERS (versions 1 to 5), 5 and 6 of JOBS."""
-    for sequence in (1, 2, 5):
-        book.advance(ORDERS, to=sequence, delivery_id=f"d-{sequence}", metadata={"n": "1"})
-        clock.tick()
-    book.reset(ORDERS, to=3, reason="again")
-    book.advance(JOBS, to=7)
-    book.record_error(JOBS, "HTTP 503")
-    clock.tick()
-    book.advance(ORDERS, to=4)
-    found = book.verify()
-    assert found.ok, found.faults
-    return book
+    return fill(book, clock)
 
 
 def run(*statements: str) -> Deed:
