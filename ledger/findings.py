@@ -85,6 +85,8 @@ class Standing(StrEnum):
     """The log has fewer entries than the checkpoint."""
     CHANGED = "changed"
     """Entries under the checkpoint were changed, removed, added, or put in another order."""
+    UNREAD = "unread"
+    """The database is damaged, and could not be read so far."""
     OTHER = "other ledger"
     """The first entry is another one: the checkpoint is of another ledger, or all was rewritten."""
 

@@ -10,6 +10,7 @@ import attrs
 
 from ledger.chain import Checkpoint, Tree
 from ledger.errors import BrokenChainError
+from ledger.fields import SEQUENCE_MAX
 from ledger.findings import Anomaly, Compared, Fault, FaultKind, Standing, Verification
 from ledger.following import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Log, StoredHead, paired
 
@@ -38,10 +39,10 @@ def verify(
     """
     found = _Found()
     found.add_all(log.structure())
-    entries, cursors = _check_chains(log, found, progress)
-    order = _Order(log.settled(), against)
-    found.add_all(order.follow(log))
-    if order.tree.entries != entries:
+    entries, cursors, whole_chains = _check_chains(log, found, progress)
+    order = _Order(_settled(log, found), against)
+    order.read_to_its_end = found.add_all(order.follow(log))
+    if order.read_to_its_end and whole_chains and order.tree.entries != entries:
         detail = f"the table has {order.tree.entries:,} entries, its index by cursor {entries:,}"
         found.add(Fault(kind=FaultKind.INDEX, place="the log", detail=detail))
     whole = order.settled or order.tree.checkpoint()
@@ -51,7 +52,7 @@ def verify(
             "what is there; verify again when it has ended"
         )
         found.add(Fault(kind=FaultKind.UNSETTLED, place="the log", detail=detail))
-    compared = tuple(order.compare(kept) for kept in against)
+    compared = tuple(order.compare(kept, found.false_from) for kept in against)
     vouched = max(
         (each.checkpoint.entries for each in compared if each.standing is Standing.KEPT), default=0
     )
@@ -78,28 +79,51 @@ def settled(log: Log) -> Iterator[tuple[int, bytes]]:
     return ((position, leaf) for position, leaf, _ in log.leaves() if position <= until)
 
 
+def _settled(log: Log, found: _Found) -> int:
+    try:
+        return log.settled()
+    except BrokenChainError as error:
+        found.add_damage(error)
+        return SEQUENCE_MAX  # What can be read is there; what comes behind it nobody knows.
+
+
+# A checkpoint covers digests, and with these an entry no longer is what its digest covers.
+_FALSE = {FaultKind.EDITED, FaultKind.UNREADABLE, FaultKind.ORPHAN, FaultKind.TAG}
+
+
 @attrs.define
 class _Found:
     """The faults so far; past `FAULTS_MAX` they are only counted."""
 
+    false_from: int = SEQUENCE_MAX
+    """The position of the first entry that does not say what its digest covers."""
     _listed: list[Fault] = attrs.field(factory=list)
     _count: int = 0
 
     def add(self, fault: Fault) -> None:
         self._count += 1
+        if fault.kind in _FALSE and fault.position is not None:
+            self.false_from = min(self.false_from, fault.position)
         if len(self._listed) < FAULTS_MAX:
             self._listed.append(fault)
 
-    def add_all(self, faults: Iterable[Fault | None]) -> None:
-        """Add each one; where the database finds its own file damaged, that, and no more."""
+    def add_all(self, faults: Iterable[Fault | None]) -> bool:
+        """Add each one, and say whether these were all.
+
+        Where the database finds its own file damaged, that is added, and no more of them.
+        """
         try:
             for fault in faults:
                 if fault is not None:
                     self.add(fault)
         except BrokenChainError as error:
-            self.add(
-                Fault(kind=FaultKind.DAMAGED, place=error.place or "the log", detail=str(error))
-            )
+            self.add_damage(error)
+            return False
+        return True
+
+    def add_damage(self, error: BrokenChainError) -> None:
+        place, detail = error.place or "the log", error.fault or str(error)
+        self.add(Fault(kind=FaultKind.DAMAGED, place=place, detail=detail))
 
     def all(self) -> tuple[Fault, ...]:
         if self._count <= FAULTS_MAX:
@@ -111,8 +135,11 @@ class _Found:
 # --- by cursor ---
 
 
-def _check_chains(log: Log, found: _Found, progress: Progress | None) -> tuple[int, int]:
-    """Follow every chain beside its stored cursor; return the number of entries and cursors."""
+def _check_chains(log: Log, found: _Found, progress: Progress | None) -> tuple[int, int, bool]:
+    """Follow every chain beside its stored cursor.
+
+    Returns the number of entries and of cursors, and whether these are all that there are.
+    """
     entries = cursors = 0
 
     def faults() -> Iterator[Fault | None]:
@@ -132,8 +159,8 @@ def _check_chains(log: Log, found: _Found, progress: Progress | None) -> tuple[i
             if head is not None:
                 yield chain.compare(head[2]) if seen else _without_entries(head)
 
-    found.add_all(faults())
-    return entries, cursors
+    whole = found.add_all(faults())
+    return entries, cursors, whole
 
 
 def _without_entries(head: StoredHead) -> Fault:
@@ -156,6 +183,7 @@ class _Order:
         self.tree = Tree()
         self.settled: Checkpoint | None = None
         self.anomalies: list[Anomaly] = []
+        self.read_to_its_end = True
         self._until = until
         self._sizes = {kept.entries for kept in against}
         self._at: dict[int, Checkpoint] = {0: self.tree.checkpoint()}
@@ -181,11 +209,17 @@ class _Order:
                 latest = recorded_at
             last = position
 
-    def compare(self, kept: Checkpoint) -> Compared:
-        """Say how the log stands to a checkpoint that was kept."""
+    def compare(self, kept: Checkpoint, false_from: int) -> Compared:
+        """Say how the log stands to a checkpoint that was kept, if entries are false from there."""
         now = self._at.get(kept.entries)
-        if now == kept:
+        if now == kept and false_from > kept.position:
             return Compared(checkpoint=kept, standing=Standing.KEPT)
+        if now == kept:
+            detail = (
+                "the digests are those of the checkpoint, but the entry at position "
+                f"{false_from} no longer says what its digest covers"
+            )
+            return Compared(checkpoint=kept, standing=Standing.CHANGED, detail=detail)
         last = self.tree.checkpoint()
         if None not in (kept.first, last.first) and kept.first != last.first:
             standing = Standing.OTHER
@@ -193,6 +227,9 @@ class _Order:
                 "its first entry is another one: it is of another ledger, or this one was "
                 "rewritten from its first entry on"
             )
+        elif now is None and not self.read_to_its_end:
+            standing = Standing.UNREAD
+            detail = f"the database could be read up to entry {self.tree.entries:,} only"
         elif now is None:
             standing = Standing.CUT_OFF
             detail = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -374,23 +375,30 @@ def test_a_temporary_table_that_stands_in_front_of_ours_is_named(full: Ledger, p
     assert FaultKind.FOREIGN in {fault.kind for fault in faults}
 
 
-def test_a_damaged_page_is_named_and_the_rest_is_checked(path: Path, clock: Clock) -> None:
+def test_a_damaged_page_is_named_and_nothing_is_said_of_what_could_not_be_read(
+    path: Path, clock: Clock
+) -> None:
     with ledger.open(path, actor="tester", clock=clock) as book:
-        for sequence in range(1, 2_001):
-            book.submit(ledger.AdvanceCursor(ORDERS, sequence, delivery_id=f"d-{sequence}"))
+        book.append(
+            [ledger.AdvanceCursor(ORDERS, n, delivery_id=f"d-{n}") for n in range(1, 2_001)]
+        )
+        kept = book.checkpoint()
     with closing(sqlite3.connect(path)) as raw:
+        # The second half of the table of entries, page by page, and of nothing else.
+        [size] = raw.execute("PRAGMA page_size").fetchone()
         [root] = raw.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = 'ledger_events'"
         ).fetchone()
-        [size] = raw.execute("PRAGMA page_size").fetchone()
-        pages = raw.execute("PRAGMA page_count").fetchone()[0]
-    assert 1 < root < pages
-    with path.open("r+b") as file:
-        file.seek(size * (pages // 2))
-        file.write(b"\xff" * 100)
+    image = bytearray(path.read_bytes())
+    # The root of a table has its pages' numbers: the last one is in its header.
+    last = int.from_bytes(image[(root - 1) * size + 8 :][:4])
+    image[(last - 1) * size : last * size] = b"\xff" * size
+    path.write_bytes(image)
     with ledger.open(path) as book:
-        found = book.verify()
-    assert FaultKind.DAMAGED in {fault.kind for fault in found.faults}
+        found = book.verify(kept)
+    assert {fault.kind for fault in found.faults} == {FaultKind.DAMAGED, FaultKind.CHECKPOINT}
+    assert found.against[0].standing is Standing.UNREAD
+    assert found.unvouched == found.checkpoint.entries
 
 
 # --- what is no fault ---
@@ -445,6 +453,20 @@ def test_the_way_in_which_a_checkpoint_is_not_kept_is_told(full: Ledger, path: P
     assert full.verify(kept).against[0].standing is Standing.CHANGED
     run("DELETE FROM ledger_events WHERE position = 8")(path)
     assert full.verify(iter([kept])).against[0].standing is Standing.CUT_OFF
+
+
+def test_a_checkpoint_over_an_entry_that_was_edited_is_not_kept(full: Ledger, path: Path) -> None:
+    kept = full.checkpoint()
+    before = Checkpoint(entries=1, position=1, root=_root_of_the_first(full))
+    edited("actor = 'nobody'")(path)
+    found = full.verify([before, kept])
+    assert [each.standing for each in found.against] == [Standing.KEPT, Standing.CHANGED]
+    assert "position 2 no longer says what its digest covers" in found.against[1].detail
+    assert (found.unvouched, found.entries) == (6, 7)
+
+
+def _root_of_the_first(book: Ledger) -> bytes:
+    return hashlib.sha256(b"\0" + next(book.entries()).digest).digest()
 
 
 def test_many_checkpoints_are_checked_in_one_pass_and_the_first_that_fails_is_named(

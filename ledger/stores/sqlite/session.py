@@ -279,7 +279,8 @@ class SQLiteSession:
 
     def settled(self) -> int:
         """Return the last position: one writes after the other."""
-        return self.horizon().position
+        with _damage():
+            return self.horizon().position
 
     def structure(self) -> Iterator[Fault]:
         """Return what is wrong with the tables, their indexes, triggers and definitions."""
