@@ -260,7 +260,8 @@ class TwoLedgersAndACaller(RuleBasedStateMachine):
     def both_see_what_was_committed(self) -> None:
         for book in self.books:
             check(book, self.committed)
-            assert book.verify().ok
+        # By one of them, for they have one log.
+        assert self.books[0].verify().ok
         if self.inside is None:
             assert self.connection.execute("SELECT count(*) FROM mine").fetchone() == (self.mine,)
 
