@@ -534,6 +534,26 @@ def test_a_virtual_table_in_the_place_of_a_table_is_not_read(
         ledger.open(path)
 
 
+def test_a_comment_does_not_hide_a_virtual_table(theirs: sqlite3.Connection, path: Path) -> None:
+    theirs.execute("DROP VIEW ledger_log")
+    theirs.execute("ALTER TABLE ledger_tags RENAME TO kept")
+    theirs.execute("CREATE VIRTUAL TABLE ledger_tags USING fts5 (id, tag)")
+    theirs.execute("PRAGMA writable_schema = ON")
+    theirs.execute(
+        "UPDATE sqlite_master SET sql = 'CREATE/**/VIRTUAL' || substr(sql, 15)"
+        " WHERE name = 'ledger_tags'"
+    )
+    with pytest.raises(ledger.StorageError, match="ledger_tags is a virtual table"):
+        ledger.open(path)
+
+
+def test_a_definition_kept_as_a_blob_is_no_crash(theirs: sqlite3.Connection, path: Path) -> None:
+    theirs.execute("PRAGMA writable_schema = ON")
+    theirs.execute("UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'ledger_cursors'")
+    with ledger.open(path) as book:
+        assert FaultKind.DEFINITION not in {fault.kind for fault in book.verify().faults}
+
+
 def test_a_computed_column_is_not_read(theirs: sqlite3.Connection, path: Path) -> None:
     theirs.execute("ALTER TABLE ledger_cursors ADD COLUMN slow AS (hex(zeroblob(id * 400000000)))")
     with pytest.raises(ledger.StorageError, match=r"ledger_cursors\.slow is computed"):
