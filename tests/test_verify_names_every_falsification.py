@@ -547,6 +547,31 @@ def test_a_comment_does_not_hide_a_virtual_table(theirs: sqlite3.Connection, pat
         ledger.open(path)
 
 
+def test_a_blob_does_not_hide_a_computed_column(theirs: sqlite3.Connection, path: Path) -> None:
+    theirs.execute("PRAGMA writable_schema = ON")
+    theirs.execute(
+        "UPDATE sqlite_master SET sql = CAST(replace(sql, 'last_delivered_at INTEGER',"
+        " 'last_delivered_at INTEGER GENERATED ALWAYS' || char(10) || 'AS(1)VIRTUAL') AS BLOB)"
+        " WHERE name = 'ledger_cursors'"
+    )
+    with pytest.raises(ledger.StorageError, match=r"ledger_cursors\.last_delivered_at is computed"):
+        ledger.open(path)
+
+
+def test_verify_computes_no_constraint_of_somebody_else_s(
+    theirs: sqlite3.Connection, path: Path
+) -> None:
+    theirs.execute("PRAGMA writable_schema = ON")
+    theirs.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, 'version           INTEGER NOT NULL',"
+        " 'version INTEGER NOT NULL CHECK (version < 0)') WHERE name = 'ledger_events'"
+    )
+    with ledger.open(path) as book:
+        [fault] = book.verify().faults
+    # Computed, the constraint would have been found broken, and named as well.
+    assert (fault.kind, fault.place) == (FaultKind.DEFINITION, "table ledger_events")
+
+
 def test_a_definition_kept_as_a_blob_is_no_crash(theirs: sqlite3.Connection, path: Path) -> None:
     theirs.execute("PRAGMA writable_schema = ON")
     theirs.execute("UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'ledger_cursors'")
