@@ -566,6 +566,7 @@ def test_verify_computes_no_constraint_of_somebody_else_s(
         "UPDATE sqlite_master SET sql = replace(sql, 'version           INTEGER NOT NULL',"
         " 'version INTEGER NOT NULL CHECK (version < 0)') WHERE name = 'ledger_events'"
     )
+    theirs.close()  # A connection that may only read would compute none in any case.
     with ledger.open(path) as book:
         [fault] = book.verify().faults
     # Computed, the constraint would have been found broken, and named as well.
