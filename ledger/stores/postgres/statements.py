@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import attrs
 
-from ledger.chain import STATE
+from ledger.log.heads import STATE
 
 __all__ = ["EVENT", "Statements", "catalog", "quoted", "statements"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.chain import Head
-from ledger.cursor import CursorKey
+from ledger.law.cursor import CursorKey
+from ledger.log.heads import Head
 
 __all__ = ["Heads"]
 

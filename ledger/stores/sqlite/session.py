@@ -9,16 +9,16 @@ from itertools import repeat
 
 import attrs
 
-from ledger import codec
-from ledger.chain import STATE, Head
-from ledger.codec import Content, Row
-from ledger.cursor import Cursor, CursorKey, CursorQuery
 from ledger.errors import BrokenChainError, StorageError
-from ledger.events import CursorReset, Entry, EntryQuery
-from ledger.findings import Fault
-from ledger.following import StoredHead
+from ledger.evidence.findings import Fault
+from ledger.evidence.following import StoredHead
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import CursorReset, Entry
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.heads import STATE, Head
+from ledger.log.rows import Content, Row, cursor_from, entry_from
 from ledger.stores import Draft, Horizon
-from ledger.stores.conditions import TAG_IDS, conditions
+from ledger.stores.queries import TAG_IDS, conditions
 from ledger.stores.sqlite import structure
 from ledger.stores.sqlite.heads import Heads
 
@@ -205,7 +205,7 @@ class SQLiteSession:
         """Give the cursor of `key`; None if it has no entry."""
         place = (key.stream_name, key.subject_id, key.consumer_id)
         rows = self._row_of(key, CURSOR, place)
-        return codec.cursor(key, rows[0]) if rows else None
+        return cursor_from(key, rows[0]) if rows else None
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Give the cursors that come next after `after`, at most `rows`."""
@@ -213,7 +213,7 @@ class SQLiteSession:
         chosen = {part: getattr(query, part) for part in _KEY if getattr(query, part)}
         conditions = "".join(f" AND {part} = ?" for part in chosen)
         found = self.select(CURSORS.format(conditions=conditions), (*place, *chosen.values(), rows))
-        return [codec.cursor(CursorKey.kept(*row[:3]), row[3:]) for row in found]
+        return [cursor_from(CursorKey.kept(*row[:3]), row[3:]) for row in found]
 
     def horizon(self) -> Horizon:
         """Give how far the log is settled: to its end, for one writes after the other."""
@@ -245,7 +245,7 @@ class SQLiteSession:
             conditions=" AND ".join(asked),
             order=order + (" DESC" if query.newest_first else ""),
         )
-        return [codec.entry(row) for row in self.select(statement, (*values, rows))]
+        return [entry_from(row) for row in self.select(statement, (*values, rows))]
 
     # --- the whole log, for a check, or to make the stored cursors anew ---
 
