@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
-from ledger.errors import InvalidCursorError, LedgerError
+from ledger.errors import InvalidCursorError, LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint
@@ -21,7 +21,7 @@ from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, make_advance
 from ledger.stores import Horizon
 from ledger.writing import copying
 from ledger.writing.commit import Answer, Group
@@ -131,7 +131,7 @@ class Ledger:
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
         StaleEpochError, VersionConflictError.
         """
-        request = AdvanceCursor(
+        request = make_advance(
             key,
             to,
             delivery_id=delivery_id,
@@ -319,7 +319,8 @@ class Ledger:
         Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
         """
         if not isinstance(target, Ledger):
-            raise InvalidCursorError(f"target must be a Ledger, not {fields.kind(target)}.")
+            said = fields.kind(target)
+            raise invalid("target", f"must be a Ledger, not {said}.", value=said)
         return copying.copy(self._store, target._store, progress=progress)
 
     # --- life ---
@@ -404,9 +405,11 @@ def _checkpoints(against: object) -> list[Checkpoint]:
         kept = list(kept)
         if all(isinstance(each, Checkpoint) for each in kept):
             return kept
-    raise InvalidCursorError(
-        f"against must be a Checkpoint, or several, not {fields.kind(against)}; "
-        "see Ledger.checkpoint."
+    said = fields.kind(against)
+    raise invalid(
+        "against",
+        f"must be a Checkpoint, or several, not {said}; see Ledger.checkpoint.",
+        value=said,
     )
 
 
@@ -414,13 +417,15 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
     if query is None:
         return kind()
     if not isinstance(query, kind):
-        raise InvalidCursorError(f"query must be {kind.__name__}, not {fields.kind(query)}.")
+        said = fields.kind(query)
+        raise invalid("query", f"must be {kind.__name__}, not {said}.", value=said)
     return query
 
 
 def _checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(requests, Iterable):
-        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
+        said = fields.kind(requests)
+        raise invalid("requests", f"must be a sequence, not {said}.", value=said)
     return [_request(request) for request in requests]
 
 
