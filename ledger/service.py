@@ -319,8 +319,11 @@ class Ledger:
         Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
         """
         if not isinstance(target, Ledger):
-            said = fields.kind(target)
-            raise invalid("target", f"must be a Ledger, not {said}.", value=said)
+            raise invalid(
+                "target",
+                f"must be a Ledger, not {fields.kind(target)}.",
+                value=fields.kind(target),
+            )
         return copying.copy(self._store, target._store, progress=progress)
 
     # --- life ---
@@ -424,8 +427,11 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
 
 def _checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(requests, Iterable):
-        said = fields.kind(requests)
-        raise invalid("requests", f"must be a sequence, not {said}.", value=said)
+        raise invalid(
+            "requests",
+            f"must be a sequence, not {fields.kind(requests)}.",
+            value=fields.kind(requests),
+        )
     return [_request(request) for request in requests]
 
 
