@@ -6,12 +6,13 @@ Fields are named as in the JSON of requests. Each has a converter, which checks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 import attrs
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.making import maker, once, sealed
@@ -23,6 +24,7 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "checked",
     "make_advance",
 ]
 
@@ -202,3 +204,32 @@ class RecordError:
 
 
 Request = AdvanceCursor | ResetCursor | RecordError
+
+REQUESTS: tuple[type[Request], ...] = get_args(Request)
+
+
+def checked(requests: Iterable[Request]) -> list[Request]:
+    """Return `requests` as a list.
+
+    Raises InvalidCursorError if one of them is no request.
+    """
+    given: object = requests
+    if not isinstance(given, Iterable):
+        said = fields.kind(given)
+        raise invalid("requests", f"must be a sequence, not {said}.", value=said)
+    return [_checked_one(request) for request in given]
+
+
+def _checked_one(request: object) -> Request:
+    for kind in REQUESTS:
+        if type(request) is kind and type(request.key) is CursorKey:
+            return request
+        if isinstance(request, kind):
+            # A subclass may add fields or override methods; both are left out.
+            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
+            return kind(**given)
+    known = tuple(kind.__name__ for kind in REQUESTS)
+    said = fields.kind(request)
+    raise invalid(
+        "a request", f"must be one of {', '.join(known)}, not {said}.", value=said, allowed=known
+    )
