@@ -135,7 +135,7 @@ def test_a_maker_refuses_a_class_for_which_it_would_leave_something_out() -> Non
 
     @attrs.frozen(weakref_slot=False)
     class WithDefaultThatIsConverted:
-        field: str = attrs.field(default=" ", converter=str.strip)
+        field: str = attrs.field(default=" ", converter=lambda text: text.strip())
 
     @attrs.frozen(weakref_slot=False)
     class WithSteps:
