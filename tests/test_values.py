@@ -125,6 +125,9 @@ def test_a_maker_takes_what_the_class_takes(
 
 
 def test_a_maker_refuses_a_class_for_which_it_would_leave_something_out() -> None:
+    def trimmed(text: str) -> str:
+        return text.strip()
+
     @attrs.frozen(weakref_slot=False)
     class WithFactory:
         field: list[int] = attrs.Factory(list)
@@ -135,7 +138,7 @@ def test_a_maker_refuses_a_class_for_which_it_would_leave_something_out() -> Non
 
     @attrs.frozen(weakref_slot=False)
     class WithDefaultThatIsConverted:
-        field: str = attrs.field(default=" ", converter=lambda text: text.strip())
+        field: str = attrs.field(default=" ", converter=trimmed)
 
     @attrs.frozen(weakref_slot=False)
     class WithSteps:
