@@ -19,6 +19,7 @@ __all__ = [
     "EVENT",
     "HEAD",
     "KEY",
+    "KEYED_CURSOR",
     "STATE",
     "STORED_CURSOR",
     "Column",
@@ -127,6 +128,9 @@ CURSOR = Columns(
     )
 )
 """Where a cursor stands: the fields of a `Cursor` behind its key."""
+
+KEYED_CURSOR = Columns((*KEY, *CURSOR))
+"""A cursor with its key, as cursors are listed."""
 
 STATE = Columns((*CURSOR, _RECORDED_AT, _DIGEST))
 """All that changes of a stored cursor: where it stands, and where the chain of its entries ends."""
