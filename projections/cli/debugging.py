@@ -28,13 +28,15 @@ from ledger.cli.times import DURATION
 from ledger.log.json import unstructure
 from ledger.log.text import parse_time, visible
 from projections.cli.choosing import Choice, choice, cleared, watched
-from projections.deliveries import Gap, Repeat
-from projections.deliveries import gaps as find_gaps
-from projections.deliveries import repeats as find_repeats
 from projections.explanation import Verdict
 from projections.explanation import explain as tell
-from projections.stalls import STALLED_AFTER, ErrorStreak, Stall, error_streaks
+from projections.gaps import Gap
+from projections.gaps import gaps as find_gaps
+from projections.repeats import Repeat
+from projections.repeats import repeats as find_repeats
+from projections.stalls import STALLED_AFTER, Stall
 from projections.stalls import stalls as find_stalls
+from projections.streaks import ErrorStreak, error_streaks
 
 __all__ = ["commands"]
 

@@ -30,7 +30,7 @@ from projections import files
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cli.choosing import watched
 from projections.cursors import last_position
-from projections.projector import follow as follow_log
+from projections.following import follow as follow_log
 from projections.timeline import MarkKind, Timeline
 from projections.timeline import timeline as make_timeline
 
