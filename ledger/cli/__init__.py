@@ -9,8 +9,8 @@ import click
 from ledger.cli import reading, writing
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
-from ledger.cli.parameters import DEFAULT_DB, Target
 from ledger.cli.running import Commands
+from ledger.cli.target import DEFAULT_DB, Target
 from ledger.opening import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]

@@ -9,26 +9,16 @@ from typing import Any, BinaryIO
 import attrs
 import click
 
-from ledger.cli.filters import cursor_filters, entry_filters, entry_query, limit_option
-from ledger.cli.output import (
-    CURSORS,
-    ENTRIES,
-    Column,
-    Form,
-    Progress,
-    form_options,
-    say_whom_it_waits_for,
-    show,
-    show_one,
-    waited_for,
-)
-from ledger.cli.parameters import (
-    EXIT_NOT_VERIFIED,
-    Target,
-    cursor_arguments,
-    key,
-    pass_target,
-)
+from ledger.cli.columns import CURSORS, ENTRIES
+from ledger.cli.exits import EXIT_NOT_VERIFIED
+from ledger.cli.filters import cursor_filters, entry_filters, entry_query
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.options import limit_option
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
+from ledger.cli.waiting import say_what_is_not_settled, waited_for
 from ledger.errors import InvalidCursorError
 from ledger.evidence.findings import Fault, Verification
 from ledger.evidence.merkle import Checkpoint
@@ -104,7 +94,7 @@ def entries(
     query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
         show(book.entries(query), ENTRIES, form, of=[Entry])
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
 
 
 @click.command()
@@ -186,7 +176,7 @@ def checkpoint(target: Target) -> None:
     """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
     with target.open() as book:
         click.echo(dumps(unstructure(book.checkpoint())))
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
 
 
 commands = [show_cursor, list_cursors, history, entries, status, verify, checkpoint]

@@ -8,22 +8,16 @@ from typing import Any
 import click
 
 from ledger import Cursor, EntryQuery
-from ledger.cli.filters import cursor_filters, limit_option
-from ledger.cli.output import (
-    CURSORS,
-    OWNER,
-    Column,
-    Form,
-    Progress,
-    form_options,
-    say_whom_it_waits_for,
-    show,
-    show_one,
-    show_time,
-    with_metadata,
-)
-from ledger.cli.parameters import EXIT_NO_CURSOR, Target, pass_target
+from ledger.cli.columns import CURSORS, OWNER, show_time, with_metadata
+from ledger.cli.exits import EXIT_NO_CURSOR
+from ledger.cli.filters import cursor_filters
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.options import limit_option
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT, MOMENT_OR_POSITION
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
 from projections.changes import Change, diff
 from projections.cli.choosing import Choice, choice, cleared
@@ -83,7 +77,7 @@ def resets(
             form,
             of=[RecordedReset],
         )
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
 
 
 @click.command("as-of")
@@ -104,7 +98,7 @@ def as_of(
         if chosen.key is None:
             then = cursors_as_of(book, moment, chosen.query)
             show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
-            say_whom_it_waits_for(book)
+            say_what_is_not_settled(book)
             return
         book.get(chosen.key)
         cursor = cursor_as_of(book, chosen.key, moment)
@@ -141,7 +135,7 @@ def show_diff(
     with target.open() as book:
         changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
         show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
 
 
 commands = [resets, as_of, show_diff]

@@ -10,21 +10,15 @@ from typing import Any
 import click
 
 from ledger import CursorAdvanced, CursorKey, Entry, EntryQuery, Ledger
+from ledger.cli.columns import OWNER, show_time
 from ledger.cli.filters import cursor_filters
-from ledger.cli.output import (
-    OWNER,
-    Column,
-    Form,
-    Progress,
-    colour,
-    form_options,
-    say_whom_it_waits_for,
-    show,
-    show_one,
-    show_time,
-)
-from ledger.cli.parameters import Target, known, pass_target
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.keys import known
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column, colour
+from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.json import unstructure
 from ledger.log.text import parse_time, visible
 from projections.cli.choosing import Choice, choice, cleared, watched
@@ -159,7 +153,7 @@ def stalls(
             if consumer in ("", trouble.key.consumer_id) and not (ongoing and _end(trouble))
         )
         show(cleared(chosen, progress), _TROUBLES, form, of=[Stall, ErrorStreak])
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
 
 
 commands = [explain, gaps, repeats, stalls]

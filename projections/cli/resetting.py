@@ -12,24 +12,20 @@ import click
 from click.core import ParameterSource
 
 from ledger import CursorKey, CursorNotFoundError, Ledger
+from ledger.cli.columns import CURSORS
+from ledger.cli.exits import EXIT_FAILED, EXIT_NO_CURSOR
+from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.names import NewCursorError, new_option
-from ledger.cli.output import CURSORS, Form, form_options, show, show_one
-from ledger.cli.parameters import (
-    EXIT_FAILED,
-    EXIT_NO_CURSOR,
-    Target,
-    default_actor,
-    metadata_option,
-    pass_target,
-)
-from ledger.cli.times import MOMENT
-from ledger.cli.writing import (
+from ledger.cli.options import (
     actor_option,
     delivered_at_option,
     delivery_id_option,
+    metadata_option,
     now_option,
     version_option,
 )
+from ledger.cli.target import Target, default_actor, pass_target
+from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time, visible
 from projections import files

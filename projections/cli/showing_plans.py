@@ -9,7 +9,9 @@ from pathlib import Path
 import attrs
 import click
 
-from ledger.cli.output import OWNER, Column, Form, show, show_one
+from ledger.cli.columns import OWNER
+from ledger.cli.forms import Form, show, show_one
+from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
 from projections.resets.plans import PlannedReset, ResetPlan

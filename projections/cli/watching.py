@@ -11,20 +11,15 @@ import attrs
 import click
 
 from ledger import Entry
+from ledger.cli.columns import ENTRIES, show_time
+from ledger.cli.exits import EXIT_FAILED
 from ledger.cli.filters import entry_filters, entry_query
-from ledger.cli.output import (
-    ENTRIES,
-    Column,
-    Form,
-    Progress,
-    colour,
-    form_options,
-    say_whom_it_waits_for,
-    show,
-    show_one,
-    show_time,
-)
-from ledger.cli.parameters import EXIT_FAILED, Target, cursor_arguments, key, pass_target
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column, colour
+from ledger.cli.target import Target, pass_target
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
 from projections import files
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
@@ -60,7 +55,7 @@ def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given
         last = list(book.entries(last_ones)) if lines else []
         for entry in reversed(last):
             _show_line(entry, to_read=to_read)
-        say_whom_it_waits_for(book)
+        say_what_is_not_settled(book)
         if follow:
             for entry in follow_log(book, query, after=until):
                 _show_line(entry, to_read=to_read)
