@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from ledger.cli import reading, writing
+from ledger.cli import reading, verifying, writing
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
 from ledger.cli.running import Commands
@@ -15,7 +15,13 @@ from ledger.opening import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]
 
-commands: tuple[click.Command, ...] = (*writing.commands, append, *reading.commands, copy)
+commands: tuple[click.Command, ...] = (
+    *writing.commands,
+    append,
+    *reading.commands,
+    *verifying.commands,
+    copy,
+)
 
 
 def program(commands: Iterable[click.Command]) -> click.Group:
