@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
@@ -91,6 +92,28 @@ class Attempt:
             self._until = time.monotonic() + self._busy_timeout_s
 
 
+class _Stack(deque[Connection]):
+    """What is appended last is taken first."""
+
+    def popleft(self) -> Connection:
+        """Take what was appended last."""
+        return self.pop()
+
+
+class _MostRecentFirst(psycopg_pool.ConnectionPool[Connection]):
+    """A pool that lends the connection that came back last, because its session has warm caches.
+
+    By itself it lends the one that came back first, and so each of its sessions in turn: with 20 of
+    them a call takes the server a third more time. If a later version has no such attribute, the
+    order is that of its own again, and a test says so.
+    """
+
+    def start(self) -> None:
+        """Begin to connect; before that, nothing is in it."""
+        self._pool = _Stack()
+        self.open()
+
+
 class Pool:
     """Connections of our own to one server, or to several of which one can be written to."""
 
@@ -112,7 +135,7 @@ class Pool:
                 self.identity = migrations.ledger_id(connection, address.schema)
         except psycopg.Error as error:
             raise translated(error, self._place) from error
-        self._pool = psycopg_pool.ConnectionPool(
+        self._pool = _MostRecentFirst(
             address.conninfo,
             # Prepared at once: what would be prepared later, in the middle of a pipeline that has
             # failed by then, psycopg 3.3 takes for prepared although it was skipped.
@@ -120,11 +143,12 @@ class Pool:
             min_size=address.pool_min_size,
             max_size=address.pool_max_size,
             configure=self._configure,
-            open=True,
+            open=False,
             name="cursor-ledger",
             # It would wait longer and longer between its attempts, up to minutes behind an outage.
             reconnect_timeout=0,
         )
+        self._pool.start()
         try:
             if address.pool_min_size:
                 self._await_first()
