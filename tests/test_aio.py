@@ -153,7 +153,7 @@ async def test_what_comes_before_an_entry_that_cannot_be_read_is_given(path: Pat
 @asynchronous
 async def test_what_is_wrong_is_refused_where_it_is_asked(path: Path) -> None:
     with pytest.raises(InvalidCursorError):
-        async with ledger.aio.open(path, durability="none"):
+        async with ledger.aio.open(path, durability="none"):  # type: ignore[arg-type]
             pass
     async with ledger.aio.open(path) as book:
         calls: list[Callable[[], Awaitable[Any]]] = [

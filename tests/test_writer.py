@@ -37,7 +37,7 @@ from ledger import (
     StorageError,
 )
 from ledger.opening import utc_now
-from ledger.stores import Transaction, sqlite
+from ledger.stores import Durability, Transaction, sqlite
 from ledger.writing import group_commit
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
@@ -52,7 +52,7 @@ KILLS = 50
 class Gated:
     """A SQLite store whose transactions can be held up, made to fail, and counted."""
 
-    def __init__(self, path: Path, durability: str = "full") -> None:
+    def __init__(self, path: Path, durability: Durability = "full") -> None:
         self._store = sqlite.open_store(str(path), durability=durability)
         self.open = threading.Event()
         self.open.set()
@@ -90,7 +90,7 @@ def transaction_changes(transaction: Any) -> int:
 
 @contextmanager
 def gated(
-    path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
+    path: Path, *, durability: Durability = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
     committer = Committer(store, "tester", utc_now)
