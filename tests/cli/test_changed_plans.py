@@ -7,15 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_cli import Run, records, run
-from test_plans import sealed
-from test_sealed_plans import EXPORT, full, plan
 
 import ledger
 from ledger import InvalidCursorError
 from projections import ResetPlan, plan_files
-
-__all__ = ["full", "plan", "run"]  # The fixtures.
+from support.commands import Run, records
+from support.plan_files import EXPORT, sealed
 
 Edit = Callable[[list[bytes]], list[bytes]]
 
@@ -87,22 +84,22 @@ EDITS: dict[str, Edit] = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_a_plan_that_was_changed_is_refused(full: Run, plan: Path, edit: Edit) -> None:
+def test_a_plan_that_was_changed_is_refused(three: Run, plan: Path, edit: Edit) -> None:
     before = plan.read_bytes()
     plan.write_bytes(b"".join(edit(before.splitlines(keepends=True))))
     assert plan.read_bytes() != before
     for extra in ([], ["--execute"]):
-        refused = full("reset", "--from-file", plan, *extra)
+        refused = three("reset", "--from-file", plan, *extra)
         assert refused.exit_code == 2
         assert "Plan the reset again with --export" in refused.stderr
         assert refused.stdout == ""
-    assert records(full("resets")) == []
+    assert records(three("resets")) == []
     plan.write_bytes(before)
-    assert full("reset", "--from-file", plan, "--execute").exit_code == 0
+    assert three("reset", "--from-file", plan, "--execute").exit_code == 0
 
 
-def test_every_bit_of_a_plan_is_under_its_seal(full: Run, plan: Path) -> None:
-    assert full("list").exit_code == 0
+def test_every_bit_of_a_plan_is_under_its_seal(three: Run, plan: Path) -> None:
+    assert three("list").exit_code == 0
     whole = plan.read_bytes()
     for place in range(0, len(whole) - 1, 7):
         changed = bytearray(whole)
@@ -113,29 +110,29 @@ def test_every_bit_of_a_plan_is_under_its_seal(full: Run, plan: Path) -> None:
 
 
 def test_a_plan_of_an_older_version_or_one_that_was_printed_has_no_seal(
-    full: Run, path: Path
+    three: Run, path: Path
 ) -> None:
     old = path.with_name("old.jsonl")
-    old.write_text(full(*EXPORT).stdout)
-    refused = full("reset", "--from-file", old, "--execute")
+    old.write_text(three(*EXPORT).stdout)
+    refused = three("reset", "--from-file", old, "--execute")
     assert refused.exit_code == 2
     assert "the plan has no seal" in refused.stderr
 
 
-def test_a_plan_of_a_newer_version_is_not_guessed_at(full: Run, plan: Path) -> None:
+def test_a_plan_of_a_newer_version_is_not_guessed_at(three: Run, plan: Path) -> None:
     plan.write_text(plan.read_text().replace("cursor-ledger-plan/1", "cursor-ledger-plan/2"))
-    refused = full("reset", "--from-file", plan)
+    refused = three("reset", "--from-file", plan)
     assert refused.exit_code == 2
     assert "of the format 'cursor-ledger-plan/2'; this version reads cursor" in refused.stderr
 
 
-def test_a_seal_is_no_signature_but_the_log_keeps_what_was_applied(full: Run, plan: Path) -> None:
+def test_a_seal_is_no_signature_but_the_log_keeps_what_was_applied(three: Run, plan: Path) -> None:
     header, first, *_ = plan.read_text().splitlines()
     shown = json.loads(header)["digest"]
     forged = sealed(header, {**json.loads(first), "sequence": 0})
     plan.write_text("".join(f"{line}\n" for line in forged))
-    assert full("reset", "--from-file", plan, "--execute").exit_code == 0
-    [entry] = records(full("resets"))
+    assert three("reset", "--from-file", plan, "--execute").exit_code == 0
+    [entry] = records(three("resets"))
     assert entry["metadata"]["plan"] != shown
 
 
@@ -163,14 +160,16 @@ def test_a_seal_is_no_signature_but_the_log_keeps_what_was_applied(full: Run, pl
     ],
     ids=" ".join,
 )
-def test_what_a_plan_has_in_it_is_not_given_again(full: Run, plan: Path, option: list[str]) -> None:
+def test_what_a_plan_has_in_it_is_not_given_again(
+    three: Run, plan: Path, option: list[str]
+) -> None:
     for extra in ([], ["--execute"]):
-        refused = full("reset", "--from-file", plan, *option, *extra)
+        refused = three("reset", "--from-file", plan, *option, *extra)
         assert refused.exit_code == 2
         named = option[0] if option[0].startswith("-") else "CONSUMER"
         assert "has all of the plan in it" in refused.stderr
         assert named in refused.stderr
-    assert records(full("resets")) == []
+    assert records(three("resets")) == []
 
 
 def test_what_the_lines_say_is_what_their_digest_is_of() -> None:

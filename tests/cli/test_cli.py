@@ -9,9 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,13 +19,9 @@ from ledger import CursorKey
 from ledger.cli.output import colour
 from ledger.codec import visible
 from projections.cli import main
+from support.commands import COMMAND, OWNER, Run, line, records
 
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
-BOTH = True
-
-OWNER = ("webhooks", "orders")
-
-Run = Callable[..., Result]
+STORES = "every"
 
 
 @pytest.fixture
@@ -39,15 +33,6 @@ def run(target: str, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(main, [str(argument) for argument in arguments], input=text)
 
     return run
-
-
-def records(result: Result) -> list[Any]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def line(sequence: object, *, consumer: str = "mailer", **more: object) -> str:
-    key = {"consumer_id": consumer, "stream_name": "jobs"}
-    return json.dumps({"op": "advance", "advance": {"key": key, "last_sequence": sequence, **more}})
 
 
 def test_a_command_appends_and_prints_the_cursor_as_a_json_line(run: Run) -> None:

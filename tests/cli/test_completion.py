@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shells import SHELLS, Shell, missing
 
 import ledger
 from ledger import CursorKey
+from support.shells import SHELLS, Shell, missing
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 

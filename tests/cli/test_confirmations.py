@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_cli import COMMAND, OWNER, Run, records, run
 
-__all__ = ["run"]  # The fixture.
+from support.commands import COMMAND, OWNER, Run, records
 
-BOTH = True
+STORES = "every"
 
 RESET = ("reset", *OWNER, "--to", "41", "--reason", "lost 42", "--execute")
 SEVERAL = ("reset", "--stream", "orders", "--by", "-1", "--reason", "lost", "--execute")

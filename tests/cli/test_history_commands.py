@@ -9,36 +9,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Clock
-from test_cli import COMMAND, OWNER, Run, records, run
 
 import ledger
 from ledger import CursorKey
+from support.clock import Clock
+from support.commands import COMMAND, OWNER, Run, last, records
 
-__all__ = ["run"]  # The fixture.
-
-BOTH = True
+STORES = "every"
 
 ROOT = ("--actor", "ines")
-
-
-@pytest.fixture
-def full(run: Run) -> Run:
-    for to in (41, 44):
-        run("advance", *OWNER, "--to", to, "--delivery-id", f"m-{to}")
-    run("error", *OWNER, "-m", "HTTP 503")
-    run("advance", "mailer", "orders", "--to", 7)
-    return run
-
-
-# --- reset ---
-
-
-def last(run: Run, *cursor: str) -> Any:
-    return records(run("show", *cursor))[0]
 
 
 @pytest.mark.parametrize(

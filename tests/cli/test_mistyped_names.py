@@ -6,15 +6,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from test_cli import OWNER, Run, records, run
 
 import ledger
 from ledger import AdvanceCursor, CursorKey
 from ledger.cli import names
+from support.commands import OWNER, Run, records
 
-__all__ = ["run"]  # The fixture.
-
-BOTH = True
+STORES = "every"
 
 
 @pytest.fixture

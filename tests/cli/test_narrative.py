@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import new_target
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, LedgerError, RecordError, Request, ResetCursor
 from projections.cli import main
+from support.targets import new_target
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 STEP = timedelta(minutes=30)
-BOTH = True
+STORES = "every"
 
 STEPS = 336  # a week
 STREAMS = ("orders", "invoices", "users", "parcels", "audit")

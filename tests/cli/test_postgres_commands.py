@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS
-from servers import connect
-from test_cli import COMMAND, OWNER, Run, records, run
 
 import ledger
+from support.commands import COMMAND, OWNER, Run, records
+from support.cursors import JOBS
+from support.servers import connect
 
-__all__ = ["run"]  # The fixture.
-
-
-POSTGRES = True
+STORES = "postgres"
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from test_cli import COMMAND, OWNER, Run, records, run
 
 import ledger
 from ledger import CursorKey
-
-__all__ = ["run"]  # The fixture.
+from support.commands import OWNER, Run, records
+from support.printed_commands import in_a_shell, last_entry, printed
 
 HOSTILE = 'it\'s "lost"; $(touch gone) `touch gone` \\ & | * ~ ! # € \t'.strip()
 
@@ -25,38 +21,6 @@ def full(run: Run) -> Run:
         run("advance", *OWNER, "--to", to, "--delivery-id", f"m-{to}")
     run("advance", "mailer", "orders", "--to", 7)
     return run
-
-
-def printed(stderr: str) -> str:
-    """Return the command that stands under "To do it:"."""
-    [command] = [line[2:] for line in stderr.splitlines() if line.startswith("  cursor-ledger ")]
-    return command
-
-
-def in_a_shell(command: str, folder: Path, shell: str = "sh", **more: str) -> Any:
-    """Paste a command into a shell somewhere else, where other ledgers and actors are usual."""
-    environment = {
-        **os.environ,
-        "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
-        "CURSOR_LEDGER_DB": str(folder / "other.db"),
-        "CURSOR_LEDGER_ACTOR": "somebody-else",
-        **more,
-    }
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [shell, "-c", command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not list(folder.iterdir()), "nothing is made where it was pasted"
-    return done
-
-
-def last_entry(run: Run, *cursor: object) -> Any:
-    return records(run("history", *cursor))[-1]
 
 
 GOALS = [

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_cli import OWNER, Run, run
-from test_printed_commands import in_a_shell, last_entry, printed
 
-__all__ = ["run"]  # The fixture.
+from support.commands import OWNER, Run
+from support.printed_commands import in_a_shell, last_entry, printed
 
-POSTGRES = True
+STORES = "postgres"
 
 RESET = ("reset", *OWNER, "--to", "1", "--reason", "x")
 

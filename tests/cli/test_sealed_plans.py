@@ -7,46 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import new_target
-from test_cli import OWNER, Run, records, run
 
 import ledger
 from ledger import CursorKey, DivergedError
 from projections import ResetPlan, resets
+from support.commands import OWNER, Run, records
+from support.plan_files import EXPORT
+from support.targets import new_target
 
-__all__ = ["EXPORT", "full", "plan", "run"]  # The fixtures, and how a plan is exported.
-
-BOTH = True
-
-EXPORT = ("reset", "--stream", "orders", "--by", "-2", "--reason", "lost", "--meta", "ticket=OPS-1")
-
-
-@pytest.fixture
-def full(run: Run) -> Run:
-    run("advance", *OWNER, "--to", 44)
-    run("advance", "mailer", "orders", "--to", 7)
-    run("advance", "search", "orders", "--to", 9)
-    return run
-
-
-@pytest.fixture
-def plan(full: Run, path: Path) -> Path:
-    file = path.with_name("plan.jsonl")
-    assert full(*EXPORT, "--actor", "ines", "--export", file).exit_code == 0
-    return file
+STORES = "every"
 
 
 def test_a_plan_is_not_applied_to_another_ledger(
-    full: Run, plan: Path, kind: str, path: Path
+    three: Run, plan: Path, kind: str, path: Path
 ) -> None:
     with new_target(kind, path.with_name("other.db")) as other:
         for name, to in (("webhooks", 44), ("mailer", 7), ("search", 9)):
-            full("--db", other, "advance", name, "orders", "--to", to)
+            three("--db", other, "advance", name, "orders", "--to", to)
         for extra in ([], ["--execute"]):
-            refused = full("--db", other, "reset", "--from-file", plan, *extra)
+            refused = three("--db", other, "reset", "--from-file", plan, *extra)
             assert refused.exit_code == 3
             assert "the plan was made for another ledger" in refused.stderr
-        assert records(full("--db", other, "resets")) == []
+        assert records(three("--db", other, "resets")) == []
 
 
 def test_a_copy_is_known_apart_by_its_id_or_else_by_the_cursors(
@@ -98,13 +80,13 @@ def test_a_plan_that_was_made_by_hand_names_no_ledger(target: str) -> None:
 # --- what is recorded ---
 
 
-def test_each_entry_names_the_plan_its_planner_and_who_applied_it(full: Run, plan: Path) -> None:
-    shown = full("reset", "--from-file", plan)
+def test_each_entry_names_the_plan_its_planner_and_who_applied_it(three: Run, plan: Path) -> None:
+    shown = three("reset", "--from-file", plan)
     assert "planned by ines at 20" in shown.stderr
     digest = json.loads(plan.read_text().splitlines()[0])["digest"]
     assert f"digest of the plan: {digest}\n" in shown.stderr
-    full("reset", "--from-file", plan, "--execute", "--actor", "omar", "--meta", "approved=eve")
-    entries = records(full("entries", "--kind", "reset"))
+    three("reset", "--from-file", plan, "--execute", "--actor", "omar", "--meta", "approved=eve")
+    entries = records(three("entries", "--kind", "reset"))
     assert len(entries) == 3
     for entry in entries:
         assert entry["actor"] == "omar"
@@ -116,34 +98,34 @@ def test_each_entry_names_the_plan_its_planner_and_who_applied_it(full: Run, pla
         assert entry["metadata"]["approved"] == "eve"
 
 
-def test_what_is_exported_and_executed_at_once_names_its_plan_too(full: Run, path: Path) -> None:
+def test_what_is_exported_and_executed_at_once_names_its_plan_too(three: Run, path: Path) -> None:
     file = path.with_name("plan.jsonl")
-    full(*EXPORT, "--export", file, "--execute", "--yes")
+    three(*EXPORT, "--export", file, "--execute", "--yes")
     digest = json.loads(file.read_text().splitlines()[0])["digest"]
-    assert {reset["metadata"]["plan"] for reset in records(full("resets"))} == {digest}
+    assert {reset["metadata"]["plan"] for reset in records(three("resets"))} == {digest}
 
 
-def test_the_command_of_a_plan_has_what_was_given_beside_it(full: Run, plan: Path) -> None:
-    shown = full("reset", "--from-file", plan, "--actor", "omar", "--meta", "approved=by eve")
+def test_the_command_of_a_plan_has_what_was_given_beside_it(three: Run, plan: Path) -> None:
+    shown = three("reset", "--from-file", plan, "--actor", "omar", "--meta", "approved=by eve")
     assert shown.stderr.endswith("--actor omar --meta 'approved=by eve' --execute\n")
     assert records(shown)[0]["metadata"]["approved"] == "by eve"
 
 
 @pytest.mark.parametrize("name", ["ticket", "batch", "plan", "planned_by", "planned_at"])
-def test_metadata_beside_a_plan_replaces_nothing_in_it(full: Run, plan: Path, name: str) -> None:
+def test_metadata_beside_a_plan_replaces_nothing_in_it(three: Run, plan: Path, name: str) -> None:
     for extra in ([], ["--execute"]):
-        refused = full("reset", "--from-file", plan, "--meta", f"{name}=x", *extra)
+        refused = three("reset", "--from-file", plan, "--meta", f"{name}=x", *extra)
         assert refused.exit_code == 2
         assert f"--meta '{name}' is in the plan already" in refused.stderr
-    assert records(full("resets")) == []
+    assert records(three("resets")) == []
 
 
 def test_what_the_entries_would_have_no_room_for_is_refused_when_it_is_planned(
-    full: Run, path: Path
+    three: Run, path: Path
 ) -> None:
     def planned(*metadata: tuple[str, str]) -> Any:
         given = [part for name, value in metadata for part in ("--meta", f"{name}={value}")]
-        return full("reset", *OWNER, "--to", 1, "--reason", "x", *given, "--export", file)
+        return three("reset", *OWNER, "--to", 1, "--reason", "x", *given, "--export", file)
 
     file = path.with_name("plan.jsonl")
     many = [(f"n{n}", "x") for n in range(14)]
@@ -155,7 +137,7 @@ def test_what_the_entries_would_have_no_room_for_is_refused_when_it_is_planned(
     assert planned(("plan", "x")).exit_code == 2
     assert not file.exists()
     assert planned(*many[:13]).exit_code == 0
-    beside = full("reset", "--from-file", file, "--execute", "--meta", "one=more")
+    beside = three("reset", "--from-file", file, "--execute", "--meta", "one=more")
     assert beside.exit_code == 2
-    assert full("reset", "--from-file", file, "--execute").exit_code == 0
-    assert len(records(full("resets"))[0]["metadata"]) == 16
+    assert three("reset", "--from-file", file, "--execute").exit_code == 0
+    assert len(records(three("resets"))[0]["metadata"]) == 16

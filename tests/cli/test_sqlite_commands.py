@@ -7,10 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_cli import OWNER, Run, line, records, run
-from test_history_commands import full, last
 
-__all__ = ["full", "run"]  # The fixtures.
+from support.commands import OWNER, Run, last, line, records
 
 
 def test_a_held_database_is_busy_and_says_to_try_again(run: Run, path: Path) -> None:

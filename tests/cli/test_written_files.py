@@ -19,12 +19,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ORDERS
-from test_cli import COMMAND
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, InvalidCursorError, Ledger
 from projections import ResetPlan, draw, files, timeline
+from support.commands import COMMAND
+from support.cursors import ORDERS
 
 Writer = Callable[[Path], None]
 RESET = ("reset", "webhooks", "orders", "customer-7", "--to", "1", "--reason", "x")

@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Clock, new_target
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,13 +20,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import Model
 
 import ledger
 from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, RecordError, ResetCursor
 from ledger.stores.postgres.address import Address
-
-BOTH = True
+from support.clock import Clock
+from support.model import Model
+from support.targets import new_target
 
 KEYS = [
     CursorKey("mailer", "orders"),

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import JOBS, ORDERS, Clock
 
 import ledger
 from ledger import (
@@ -29,8 +28,8 @@ from ledger import (
     ResetCursor,
 )
 from projections.cli import main
-
-BOTH = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
 
 
 @pytest.fixture

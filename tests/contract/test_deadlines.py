@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from conftest import JOBS, ORDERS, new_target
 
 import ledger
 import ledger.aio
 from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError
 from ledger.stores.postgres.address import Address
-
-BOTH = True
+from support.cursors import JOBS, ORDERS
+from support.targets import new_target
 
 WAITS_S = 1.0
 THREADS = 8

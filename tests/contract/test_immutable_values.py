@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, ORDERS
 
 from ledger import (
     AdvanceCursor,
@@ -29,8 +28,7 @@ from ledger import (
 )
 from ledger.codec import unstructure
 from ledger.pairs import Pairs
-
-BOTH = True
+from support.cursors import JOBS, ORDERS
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
 FROZEN = attrs.exceptions.FrozenInstanceError

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, ORDERS, Clock
 
 import ledger
 from ledger import (
@@ -19,8 +18,8 @@ from ledger import (
     StaleEpochError,
     VersionConflictError,
 )
-
-BOTH = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
 
 T = datetime(2026, 5, 5, tzinfo=UTC)
 LATER = T + timedelta(hours=1)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS, Clock
 
 import ledger
 from ledger import (
@@ -28,8 +27,8 @@ from ledger import (
     ResetCursor,
     StaleEpochError,
 )
-
-BOTH = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
 
 NAIVE = datetime(2026, 5, 5)  # noqa: DTZ001 - naive on purpose
 

@@ -16,14 +16,12 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
 
 import ledger
 from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, ResetCursor, fields
 from ledger.appender import Committer
 from ledger.stores import Transaction, sqlite
-
-BOTH = True
+from support.linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
 
 T = TypeVar("T")
 

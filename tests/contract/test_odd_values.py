@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, Clock
 
 import ledger
 from ledger import (
@@ -21,8 +20,8 @@ from ledger import (
     Outcome,
     RecordError,
 )
-
-BOTH = True
+from support.clock import Clock
+from support.cursors import JOBS
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
 

@@ -15,12 +15,12 @@ import django.db
 import pytest
 import sqlalchemy
 import sqlalchemy.orm
-from conftest import JOBS, ORDERS
 from django.db import transaction
-from servers import own_database
 
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, StorageError
+from support.cursors import JOBS, ORDERS
+from support.servers import own_database
 
 
 @attrs.frozen

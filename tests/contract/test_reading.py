@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS, Clock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,8 +25,8 @@ from ledger import (
     Ledger,
 )
 from ledger.stores import paged
-
-BOTH = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
 
 KEYS = [ORDERS, JOBS, CursorKey("webhooks", "jobs"), CursorKey("mailer", "orders", "customer-7")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,9 @@ import ledger
 from ledger import Cursor, CursorKey, CursorQuery, Ledger, LedgerError
 from ledger.codec import structure, unstructure
 from projections.cli import main
+from support.places import GOLDEN
 
-BOTH = True
-
-RECORD = Path(__file__).parents[2] / "shared" / "reference" / "requests.jsonl"
+RECORD = GOLDEN / "requests.jsonl.gz"
 REFUSALS = {
     "invalid": "InvalidCursorError",
     "not_found": "CursorNotFoundError",
@@ -29,9 +29,8 @@ WRITES = {"advance", "reset", "error"}
 
 @pytest.fixture(scope="module")
 def recorded() -> list[dict[str, Any]]:
-    if not RECORD.exists():
-        pytest.skip("the record of the reference service is not beside this checkout")
-    return [json.loads(line) for line in RECORD.read_text("utf-8").splitlines()]
+    with gzip.open(RECORD, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def expected(plain: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS, new_target
 
 import ledger
 from ledger import (
@@ -25,8 +24,8 @@ from ledger import (
     fields,
 )
 from ledger.codec import structure, unstructure
-
-BOTH = True
+from support.cursors import JOBS, ORDERS
+from support.targets import new_target
 
 UNSEEN = [
     "\u200b",  # zero-width space

@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "benchmarks"))
-
 import report
 from measure import Result, compared
 
-TOP = Path(__file__).parents[1]
+from support.places import TOP
 
 
 def test_the_page_is_what_the_measurements_say() -> None:

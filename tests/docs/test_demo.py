@@ -11,10 +11,11 @@ import pytest
 
 import ledger
 from ledger import CursorKey, CursorReset, EntryQuery, ErrorRecorded
+from support.places import TOP
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="the demo delivers a git history")
 
-DEMO = Path(__file__).parents[1] / "scripts" / "demo.py"
+DEMO = TOP / "scripts" / "demo.py"
 GIT = [
     "git",
     "-c",

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import own_database
 
 import ledger
 import projections
+from support.places import TOP
+from support.servers import own_database
 
-TOP = Path(__file__).parents[1]
 DOCUMENTS = [TOP / "README.md", *sorted(TOP.glob("docs/**/*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from servers import connect, own_database
 
 import ledger
 import ledger.aio
@@ -27,8 +25,8 @@ from ledger import (
     StorageError,
 )
 from ledger.stores.postgres.address import Address
-
-POSTGRES = True
+from support.cursors import JOBS, ORDERS
+from support.servers import connect, own_database
 
 
 def test_what_is_appended_in_a_callers_transaction_stays_or_goes_with_it(

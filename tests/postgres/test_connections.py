@@ -8,10 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from conftest import ORDERS
-from servers import ELSEWHERE, Server, connect, wheel_binaries
 
 import ledger
 import ledger.aio
@@ -23,8 +20,9 @@ from ledger import (
 )
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.pool import Pool
-
-POSTGRES = True
+from support.cursors import ORDERS
+from support.lost_connections import Cut
+from support.servers import ELSEWHERE, Server, connect, wheel_binaries
 
 
 @pytest.mark.parametrize(
@@ -163,31 +161,6 @@ def test_a_loss_that_is_noticed_late_is_still_made_good(target: str) -> None:
         assert time.monotonic() - began > 2.5
         killing.join()
         assert [entry.version for entry in book.history(ORDERS)] == [1, 2]
-
-
-class Cut:
-    """Cuts the connection behind the commit, or before it, when the next transaction is sent."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, before: bool) -> None:
-        self.left = 1
-        execute = psycopg.Cursor.execute
-        cut = self
-
-        def executed(cursor: psycopg.Cursor[Any], statement: Any, *args: Any, **more: Any) -> Any:
-            last = isinstance(statement, bytes) and (
-                statement == b"COMMIT" or b"), moved AS" in statement or b"WITH moved" in statement
-            )
-            if not (last and cut.left):
-                return execute(cursor, statement, *args, **more)
-            cut.left -= 1
-            if not before:
-                execute(cursor, statement, *args, **more)
-                if cursor.connection.info.pipeline_status:
-                    cursor.connection._pipeline.sync()  # type: ignore[union-attr]
-            cursor.connection.pgconn.finish()
-            raise psycopg.OperationalError("the connection is lost")
-
-        monkeypatch.setattr(psycopg.Cursor, "execute", executed)
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from servers import ELSEWHERE, Server, wheel_binaries
 
 import ledger
 from ledger import CursorKey, StorageError
+from support.servers import ELSEWHERE, Server, wheel_binaries
 
 WRITERS = 8
 ROUNDS = 10

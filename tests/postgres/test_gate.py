@@ -8,19 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS
-from servers import ELSEWHERE, connect
-from test_cli import Run, records, run
 
 import ledger
 from ledger import CursorKey, EntryQuery, Ledger
 from ledger.cli.output import waited_for
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.session import cursor_id
-
-__all__ = ["run"]  # The fixture.
-
-POSTGRES = True
+from support.commands import Run, records
+from support.cursors import JOBS, ORDERS
+from support.servers import ELSEWHERE, connect
 
 VALUES = "{id}, {version}, 0, 1, 'raw', 1, 1, 1, '\\x00'"
 COLUMNS = "cursor_id, version, epoch, recorded_at, actor, tag_id, sequence, occurred_at, digest"

@@ -10,8 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS, Clock
-from servers import connect
 
 import ledger
 import ledger.aio
@@ -34,8 +32,9 @@ from ledger.stores.postgres.session import (
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transactions import Held, Remembered
 from projections import Projector
-
-POSTGRES = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
+from support.servers import connect
 
 
 def test_a_reader_does_not_pass_a_transaction_that_commits_late(target: str, book: Ledger) -> None:

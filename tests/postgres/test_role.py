@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS
-from servers import ELSEWHERE, connect
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.session import cursor_id
-
-POSTGRES = True
+from support.cursors import JOBS, ORDERS
+from support.places import TOP
+from support.servers import ELSEWHERE, connect
 
 ROW = "{id}, {version}, 0, 1, 'me', 1, 1, 1, '\\x00'"
 COLUMNS = "cursor_id, version, epoch, recorded_at, actor, tag_id, sequence, occurred_at, digest"
@@ -30,7 +28,7 @@ def as_role(target: str, book: Ledger) -> Iterator[str]:
         pytest.skip("no role is made on a server of somebody else")
     schema = Address.parse(target).schema
     role = f"r_{schema}"
-    page = (Path(__file__).parents[1] / "docs/postgresql.md").read_text("utf-8")
+    page = (TOP / "docs/postgresql.md").read_text("utf-8")
     [granting] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     book.advance(ORDERS, to=1)
     with connect(target) as owner:

@@ -13,11 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS, Clock
-from definitions import KEPT, fresh_definitions
 from psycopg import sql
-from servers import connect, server, with_schema
-from test_verify_names_every_falsification_on_postgres import FALSIFICATIONS
 
 import ledger
 import ledger.aio
@@ -37,8 +33,11 @@ from ledger.appender import Committer
 from ledger.stores.postgres.session import (
     cursor_id,
 )
-
-POSTGRES = True
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
+from support.definitions import KEPT, fresh_definitions
+from support.falsified_databases import FALSIFICATIONS
+from support.servers import connect, server, with_schema
 
 
 def test_two_transactions_that_make_the_same_cursor_do_so_once(target: str, book: Ledger) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 import attrs
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS
-from servers import ELSEWHERE, Server, connect, distribution_binaries, wheel_binaries, with_schema
 
 import ledger
 from ledger import (
@@ -34,8 +32,15 @@ from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.session import PostgresSession
 from ledger.stores.postgres.statements import Statements, statements
 from projections import Projector
-
-POSTGRES = True
+from support.cursors import JOBS, ORDERS
+from support.servers import (
+    ELSEWHERE,
+    Server,
+    connect,
+    distribution_binaries,
+    wheel_binaries,
+    with_schema,
+)
 
 SPRUNG = "sprung:"
 TYPES = (

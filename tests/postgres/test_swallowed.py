@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import JOBS, ORDERS
-from servers import connect
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, StorageError
-
-POSTGRES = True
+from support.cursors import JOBS, ORDERS
+from support.servers import connect
 
 KEYS = [CursorKey(f"c{n}", "orders") for n in range(40)]
 WORK: dict[str, Callable[[Ledger], object]] = {

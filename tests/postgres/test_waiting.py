@@ -11,17 +11,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import JOBS, ORDERS
-from servers import connect
-from test_postgres_connections import Cut
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError, RecordError
 from ledger.errors import NonMonotonicCursorError, StorageError
 from ledger.stores.postgres.errors import translated
 from ledger.stores.postgres.session import cursor_id
-
-POSTGRES = True
+from support.cursors import JOBS, ORDERS
+from support.lost_connections import Cut
+from support.servers import connect
 
 BUSY_S = 2.0
 # A call may take 1.2 times as long; what a machine adds that has other things to do is not counted

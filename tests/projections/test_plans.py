@@ -9,16 +9,18 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, ORDERS, Clock
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_projections import histories, written
 
 import ledger
 from ledger import CursorKey, CursorNotFoundError, InvalidCursorError, Ledger
-from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, plan_files, resets
+from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, resets
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
+from support.histories import histories, written
+from support.plan_files import sealed
 
-BOTH = True
+STORES = "every"
 
 
 @pytest.fixture
@@ -198,14 +200,6 @@ def test_a_bad_line_of_a_plan_is_named(full: Ledger, line: str, said: str) -> No
     header, good = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
     with pytest.raises(InvalidCursorError, match=f"line 3 is no planned reset: .*{said}"):
         ResetPlan.of_lines(sealed(header, json.loads(good), json.loads(line)))
-
-
-def sealed(header: str, *resets: object) -> list[str]:
-    """Seal other resets under a header, as only somebody who means to would."""
-    said = json.loads(header)
-    for name in ("format", "digest", "resets"):
-        del said[name]
-    return plan_files.seal(said, resets)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Entry, EntryQuery, InvalidCursorError, Ledger
 from projections import Projector, follow
+from support.cursors import JOBS, ORDERS
 
 
 @pytest.fixture

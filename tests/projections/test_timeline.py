@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import ORDERS, Clock
 from hypothesis import given, settings
-from test_projections import histories, written
 
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, Ledger
 from projections import MarkKind, Timeline, charts, draw, draw_on_terminal, timeline
 from projections.cli import main
+from support.clock import Clock
+from support.cursors import ORDERS
+from support.histories import histories, written
 
 CURSOR = ("webhooks", "orders", "customer-7")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS
-from test_writer import gated, held
 
 import ledger
 import ledger.aio
 from ledger import AdvanceCursor, CursorKey, Ledger, StorageError
+from support.cursors import JOBS, ORDERS
+from support.gated import gated, held
 
 FOR_EVER = "would wait for ever"
 PATIENCE_S = 20

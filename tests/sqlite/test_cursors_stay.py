@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import CursorKey, Ledger
 from ledger.stores.sqlite import migrations
+from support.cursors import JOBS, ORDERS
+from support.sqlite_files import definitions
 
 ROUNDS = 30
 
@@ -96,26 +97,6 @@ def test_stored_cursors_are_repaired_all_the_same(book: Ledger, path: Path) -> N
         raw.execute("UPDATE ledger_cursors SET last_sequence = 9, version = 1, last_error = 'x'")
     assert len(book.rebuild().repaired) == 1
     assert book.verify().ok
-
-
-# --- files of the schema before ---
-
-
-@pytest.fixture
-def older(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a ledger as it was made before cursors were kept, with an entry in it."""
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "SCHEMAS", migrations.SCHEMAS[:1])
-        with ledger.open(path) as book:
-            book.advance(JOBS, to=1)
-    assert "refuse_new_key" not in definitions(path)
-    return path
-
-
-def definitions(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as raw:
-        rows = raw.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
-        return "\n".join(map(str, rows))
 
 
 def test_an_older_file_becomes_what_a_new_one_is(older: Path, tmp_path: Path) -> None:

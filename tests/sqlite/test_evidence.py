@@ -8,11 +8,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS, Clock, fill
 
 import ledger
 from ledger import CursorKey, Ledger, chain, verification
 from ledger.codec import micros
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS, fill
 
 Tamper = Callable[..., None]
 

@@ -6,10 +6,10 @@ import errno
 from pathlib import Path
 
 import pytest
-from conftest import JOBS
-from failing import run
 
 import ledger
+from support.cursors import JOBS
+from support.failing import run
 
 ROWS = 5
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import (
@@ -28,6 +23,8 @@ from ledger import (
     SchemaVersionError,
     StorageError,
 )
+from support.children import child
+from support.cursors import JOBS, ORDERS
 
 ROUNDS = 50
 
@@ -202,35 +199,6 @@ def test_a_page_that_is_corrupt_is_said_to_be_when_it_is_read(path: Path) -> Non
             book.checkpoint()
         assert ledger.FaultKind.DAMAGED in {fault.kind for fault in book.verify().faults}
     assert path.read_bytes() == bytes(image)
-
-
-def child(script: str, path: Path, *, under: Sequence[str] = ()) -> list[str]:
-    """Run a script in a process of its own; give the lines that it prints."""
-    prelude = (
-        "import ledger, os, sys\nfrom ledger import CursorKey\njobs = CursorKey('mailer', 'jobs')\n"
-    )
-    done = subprocess.run(
-        [*under, sys.executable, "-c", prelude + textwrap.dedent(script), str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.fixture
-def humbly() -> list[str]:
-    """Give what to put before a command so that permissions count, which root does not heed."""
-    if os.getuid() != 0:
-        return []
-    if not (setpriv := shutil.which("setpriv")):
-        pytest.skip(
-            "the tests are run by root, and setpriv is not there to make it heed permissions"
-        )
-    return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def test_a_file_without_permission_can_be_read_or_says_so(path: Path, humbly: list[str]) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import Ledger, StorageError, fields
 from ledger.stores.sqlite import pool
+from support.cursors import JOBS, ORDERS
 
 
 def in_child(work: Callable[[], str]) -> str:

@@ -11,15 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS, Clock
-from failing import run
-from test_files import child, humbly
 
 import ledger
 from ledger import Ledger, StorageError
 from ledger.stores.sqlite import watching
-
-__all__ = ["humbly"]  # The fixture.
+from support.children import child
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
+from support.failing import run
 
 
 @pytest.fixture

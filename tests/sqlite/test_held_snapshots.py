@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import JOBS
 
 import ledger
 from ledger.stores.sqlite import write_ahead_log
@@ -20,6 +19,7 @@ from ledger.stores.sqlite.write_ahead_log import (
     PAGES_LONG,
     WriteAheadLog,
 )
+from support.cursors import JOBS
 
 
 class Connections:

@@ -18,10 +18,10 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import AdvanceCursor, Cursor, Ledger, StorageError, fields
+from support.cursors import JOBS, ORDERS
 
 
 class Slow:

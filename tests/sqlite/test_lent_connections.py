@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, Ledger, LedgerBusyError, StorageError
+from support.cursors import JOBS, ORDERS
 
 MODES: list[dict[str, Any]] = [
     {"isolation_level": mode} for mode in (None, "", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")

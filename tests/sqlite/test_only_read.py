@@ -12,15 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS
-from test_cli import Run, run
-from test_files import child, humbly
-from test_sqlite_cursors_stay import older
 
 import ledger
 from ledger.stores.sqlite import migrations
-
-__all__ = ["humbly", "older", "run"]  # The fixtures.
+from support.children import child
+from support.commands import Run
+from support.cursors import JOBS, ORDERS
 
 READS = """
 book.get(jobs), list(book.cursors()), list(book.entries()), list(book.history(jobs))

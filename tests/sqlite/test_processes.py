@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOBS
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, EntryQuery, Ledger, NonMonotonicCursorError
 from ledger.stores.sqlite import write_ahead_log
+from support.cursors import JOBS
 
 PROCESSES, ADVANCES, CURSORS = 8, 2_000, 10
 KEYS = [CursorKey("consumer", "stream", str(n)) for n in range(CURSORS)]

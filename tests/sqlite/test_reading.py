@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS, Clock
 
 from ledger import CursorKey, CursorReset, EntryQuery, Ledger
 from ledger.stores.sqlite.session import SQLiteSession
+from support.clock import Clock
+from support.cursors import JOBS, ORDERS
 
 
 @pytest.fixture

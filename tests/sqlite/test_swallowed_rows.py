@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS
 
 import ledger
 from ledger import AdvanceCursor, Ledger, StorageError
+from support.cursors import JOBS, ORDERS
 
 SWALLOWED = {
     "every entry": "BEFORE INSERT ON main.ledger_events",

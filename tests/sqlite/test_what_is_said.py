@@ -15,13 +15,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import JOBS, ORDERS
-from failing import run
-from test_files import child
 
 import ledger
 from ledger import LedgerBusyError, StorageError
 from ledger.stores.sqlite import holders
+from support.children import child
+from support.cursors import JOBS, ORDERS
+from support.failing import run
 
 on_linux = pytest.mark.skipif(
     not Path("/proc/locks").exists(), reason="only Linux lists who has locked what"

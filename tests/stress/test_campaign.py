@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stress.results import Result
+from support.campaign.results import Result
 
 Tried = Callable[[str], Result]
 

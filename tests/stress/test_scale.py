@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Clock
 
 import ledger
 import projections
 from ledger import AdvanceCursor, CursorKey, Ledger, Request
+from support.clock import Clock
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 ENTRIES = int(os.environ.get("CURSOR_LEDGER_TEST_ENTRIES", "30000"))

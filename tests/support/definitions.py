@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import psycopg
-from servers import drop, fresh_schema, server, with_schema
 
 import ledger
 from ledger.stores.postgres import structure
+from support.servers import drop, fresh_schema, server, with_schema
 
 KEPT = Path(structure.__file__).parent / "schema" / "definitions.json"
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import attrs
-from model import Model
+
+from support.model import Model
 
 UNKNOWN = "unknown"
 """The answer to a call that was never answered: it came to pass at some time, or never."""

@@ -12,7 +12,6 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import JOBS
 
 import ledger
 import projections
@@ -27,6 +26,7 @@ from ledger import (
     StaleEpochError,
     VersionConflictError,
 )
+from support.cursors import JOBS
 
 LONG = CursorKey("c" * 512, "s" * 512, "x" * 512)
 PAIRS = {"a": "x" * 4_000}

@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import pytest
-from conftest import JOBS, ORDERS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from ledger import (
     fields,
 )
 from ledger.codec import content, dumps, entry, loads, micros, structure, unstructure
+from support.cursors import JOBS, ORDERS
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 names = texts.filter(fields.is_seen)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ORDERS, Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +16,10 @@ from ledger import Checkpoint, CursorAdvanced, CursorKey, CursorReset, ErrorReco
 from ledger.chain import checkpoint, digest
 from ledger.codec import TAGS, unstructure
 from ledger.fields import SEQUENCE_MAX
+from support.clock import Clock
+from support.cursors import ORDERS
+from support.places import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 ODD = CursorKey("消费者", 'a "quoted" \\ name\twith\x01controls', "émile \U0001f600\x7f")
 BEFORE_1970 = datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 

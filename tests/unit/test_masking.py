@@ -6,22 +6,19 @@ import re
 import subprocess
 import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
-from conftest import JOBS
+from hostile import hostile_texts
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plain_texts import PLAIN
-from secret_texts import JWT, SECRETS, TOKENS, drawn, pem
 
 from ledger import InvalidCursorError, RecordError, ResetCursor, masking
 from ledger.fields import MESSAGE_LENGTH_MAX, message
-
-TOP = Path(__file__).parents[1]
-sys.path.insert(0, str(TOP / "scripts" / "benchmarks"))
-
-from hostile import hostile_texts  # noqa: E402 - it is no package
+from support.cursors import JOBS
+from support.places import TOP
+from support.plain_texts import PLAIN
+from support.secret_texts import SECRETS
+from support.secret_values import JWT, TOKENS, drawn, pem
 
 SHOWN = masking.WINDOW - masking.MARGIN
 """Nothing behind so many characters is ever shown."""

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stress.promises import Story, examine
-from stress.results import Result
-
 import ledger
 from ledger import CursorKey, Ledger, LedgerError
+from support.campaign.promises import Story, examine
+from support.campaign.results import Result
 
 __all__ = ["CUT_SHORT", "GONE", "STAYS", "beneath"]
 

@@ -10,10 +10,11 @@ from itertools import product
 from pathlib import Path
 
 import attrs
-from stress.power_cuts import cut
-from stress.promises import Story, examine
-from stress.recording import Recording, Stage
-from stress.results import Result
+
+from support.campaign.power_cuts import cut
+from support.campaign.promises import Story, examine
+from support.campaign.recording import Recording, Stage
+from support.campaign.results import Result
 
 __all__ = ["ALWAYS", "Case", "cases", "full_disk", "may_mount", "strike"]
 

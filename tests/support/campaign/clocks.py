@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from stress.results import Result
-
 import ledger
 from ledger import CursorKey, Ledger
 from projections import resets
 from projections.cursors import as_of
+from support.campaign.results import Result
 
 __all__ = ["BEFORE_1970", "SINCE_1970", "strange_clocks"]
 

@@ -12,9 +12,6 @@ from urllib.parse import urlsplit
 
 import attrs
 import psycopg
-from servers import drop, fresh_schema, with_schema
-from stress.proxy import Direction, Proxy, Wound, proxied
-from stress.results import Result
 
 import ledger
 from ledger import (
@@ -25,6 +22,9 @@ from ledger import (
     NonMonotonicCursorError,
     UnknownOutcomeError,
 )
+from support.campaign.proxy import Direction, Proxy, Wound, proxied
+from support.campaign.results import Result
+from support.servers import drop, fresh_schema, with_schema
 
 __all__ = ["CALLS", "COPIED", "LOOKS", "REFUSED", "hurt_connections"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stress.call_faults import ALWAYS, Case, strike
-from stress.recording import Stage
-from stress.results import Result
+from support.campaign.call_faults import ALWAYS, Case, strike
+from support.campaign.recording import Stage
+from support.campaign.results import Result
 
 __all__ = ["unsynced_folder"]
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-from stress.recording import Step, change
+
+from support.campaign.recording import Step, change
 
 __all__ = ["POLICIES", "Disk"]
 

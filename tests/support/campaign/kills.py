@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stress.promises import Story, examine
-from stress.recording import Stage
-from stress.results import Result
+from support.campaign.promises import Story, examine
+from support.campaign.recording import Stage
+from support.campaign.results import Result
 
 __all__ = ["killed", "killed_in_creation", "stopped"]
 

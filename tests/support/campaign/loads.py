@@ -10,9 +10,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from stress.workloads import KEYS, advance, child, in_threads, opened, told
-
 from ledger import CursorKey, Ledger, LedgerBusyError
+from support.campaign.workloads import KEYS, advance, child, in_threads, opened, told
 
 __all__ = ["LOADS"]
 

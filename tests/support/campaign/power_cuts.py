@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from stress.images import POLICIES, Disk
-from stress.promises import Story, examine
-from stress.recording import Recording, Stage, fast_folder
-from stress.results import Result
-from stress.workloads import POWER_CUTS
+from support.campaign.images import POLICIES, Disk
+from support.campaign.promises import Story, examine
+from support.campaign.recording import Recording, Stage, fast_folder
+from support.campaign.results import Result
+from support.campaign.workloads import POWER_CUTS
 
 __all__ = ["cut", "power_cuts"]
 

@@ -127,8 +127,8 @@ class Stage:
         self._folder = folder
         self._count = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "stress.stage"],
-            cwd=HERE.parent,
+            [sys.executable, "-m", "support.campaign.stage"],
+            cwd=HERE.parent.parent,
             env={**os.environ, "LD_PRELOAD": str(library)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
-from servers import Server, wheel_binaries
-from stress.results import Result
 
 import ledger
 from ledger import CursorKey, Ledger, LedgerError, UnknownOutcomeError
+from support.campaign.results import Result
+from support.servers import Server, wheel_binaries
 
 __all__ = ["killed_servers"]
 

@@ -10,10 +10,10 @@ from itertools import count
 from pathlib import Path
 
 import attrs
-from stress.results import Result
 
 import ledger
 from ledger import CursorKey, Ledger, LedgerError
+from support.campaign.results import Result
 
 __all__ = ["held_snapshot"]
 

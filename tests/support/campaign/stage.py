@@ -10,11 +10,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from stress.loads import LOADS
-from stress.struck import STRUCK
-from stress.workloads import POWER_CUTS
-
 import ledger
+from support.campaign.loads import LOADS
+from support.campaign.struck import STRUCK
+from support.campaign.workloads import POWER_CUTS
 
 CHILD_S = 120
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from stress.workloads import KEYS, LIBRARY, advance, child, opened, told
-
 from ledger import AdvanceCursor, FaultKind, Ledger, LedgerError
+from support.campaign.workloads import KEYS, LIBRARY, advance, child, opened, told
 
 __all__ = ["STRUCK"]
 

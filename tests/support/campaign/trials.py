@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
-from servers import server
-from stress import beneath, clocks, connections
-from stress.call_faults import cases, full_disk, may_mount, strike
-from stress.folders import unsynced_folder
-from stress.kills import killed, killed_in_creation, stopped
-from stress.power_cuts import power_cuts
-from stress.recording import Stage, fast_folder, impossible
-from stress.results import Result
-from stress.server_kills import killed_servers
-from stress.snapshots import held_snapshot
+
+from support.campaign import beneath, clocks, connections
+from support.campaign.call_faults import cases, full_disk, may_mount, strike
+from support.campaign.folders import unsynced_folder
+from support.campaign.kills import killed, killed_in_creation, stopped
+from support.campaign.power_cuts import power_cuts
+from support.campaign.recording import Stage, fast_folder, impossible
+from support.campaign.results import Result
+from support.campaign.server_kills import killed_servers
+from support.campaign.snapshots import held_snapshot
+from support.servers import server
 
 __all__ = ["TRIALS", "Trial"]
 
