@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,17 +17,76 @@ from ledger import Ledger
 from projections.cli import main
 from support.clock import Clock
 from support.commands import Run
-from support.servers import kinds
-from support.targets import new_target
+from support.depth import DEPTH
+from support.servers import ELSEWHERE, kinds, shared_by_processes
+from support.targets import drop_targets, new_target
 
 # A shell that runs the tests in the background has them ignore this, and so would their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("ci", deadline=None, print_blob=True)
-settings.load_profile("ci")
-
 # The stores of a room; a module elsewhere names its own, as in STORES = "every".
 ROOMS = {"contract": "every", "postgres": "postgres"}
+
+SLOW_TIMEOUT_S = 1_200
+
+servers = pytest.StashKey[AbstractContextManager[None]]()
+
+
+# --- how deep a run goes, and what its processes share ---
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="run everything: slow tests, all examples, a new schema for every test",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow(reason): runs only with --all, or by its own name")
+    config.addinivalue_line("markers", "makes_ledgers: its target has no ledger yet")
+    config.addinivalue_line("markers", "on_postgres: needs a server (set by conftest.py)")
+    # Modules of tests ask for it while they are imported.
+    os.environ[DEPTH] = "all" if config.getoption("--all") else "quick"
+    if not hasattr(config, "workerinput"):
+        config.stash[servers] = shared_by_processes()
+        config.stash[servers].__enter__()
+    for name, examples in (("all", 100), ("quick", 25)):
+        settings.register_profile(name, deadline=None, print_blob=True, max_examples=examples)
+    settings.load_profile(os.environ[DEPTH])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if ELSEWHERE:
+        drop_targets()
+    if shared := config.stash.get(servers, None):
+        shared.__exit__(None, None, None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server, and put the longest tests first; leave out what is slow."""
+    for item in items:
+        if "postgres" in item.path.parts or any(map(is_postgres, params(item))):
+            item.add_marker("on_postgres")
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if config.getoption("--all") or any("::" in argument for argument in config.args):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def is_postgres(param: object) -> bool:
+    return type(param) is str and param.startswith("postgres")
+
+
+def params(item: pytest.Item) -> list[object]:
+    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+
+
+# --- the stores that a test is run on ---
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,8 +116,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def target(kind: str, path: Path) -> Iterator[str]:
-    with new_target(kind, path) as target:
+def target(request: pytest.FixtureRequest, kind: str, path: Path) -> Iterator[str]:
+    made = request.node.get_closest_marker("makes_ledgers") is None
+    with new_target(kind, path, made=made) as target:
         yield target
 
 

