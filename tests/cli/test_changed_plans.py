@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import ledger
 from ledger import InvalidCursorError
-from projections import ResetPlan, plan_files
+from ledger.log.text import dumps
+from projections import ResetPlan
+from projections.resets import plan_files
 from support.commands import Run, records
 from support.plan_files import EXPORT, sealed
 
@@ -32,7 +33,7 @@ def said(name: str, value: object, *, line: int = 0) -> Edit:
         plain = json.loads(lines[line])
         assert name in plain
         assert plain[name] != value
-        changed = ledger.codec.dumps({**plain, name: value}).encode() + b"\n"
+        changed = dumps({**plain, name: value}).encode() + b"\n"
         return [*lines[:line], changed, *lines[line + 1 :]]
 
     return edit

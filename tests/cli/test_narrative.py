@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, LedgerError, RecordError, Request, ResetCursor
+from ledger.log.text import show_time
 from projections.cli import main
 from support.targets import new_target
 
@@ -205,7 +206,7 @@ def name(found: dict[str, Any]) -> CursorKey:
 
 
 def shown(moment: datetime) -> str:
-    return ledger.codec.show_time(moment)
+    return show_time(moment)
 
 
 def test_resets_finds_who_reset_what_and_what_came_of_it(ask: Ask) -> None:

@@ -26,8 +26,8 @@ from ledger import (
     RecordError,
     ResetCursor,
 )
-from ledger.codec import unstructure
-from ledger.pairs import Pairs
+from ledger.law.pairs import Pairs
+from ledger.log.json import unstructure
 from support.cursors import JOBS, ORDERS
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)

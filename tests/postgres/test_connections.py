@@ -19,7 +19,7 @@ from ledger import (
     UnknownOutcomeError,
 )
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.pool import Pool
+from ledger.stores.postgres.connections import Pool
 from support.cursors import ORDERS
 from support.lost_connections import Cut
 from support.servers import ELSEWHERE, Server, connect, wheel_binaries

@@ -22,15 +22,12 @@ from ledger import (
     LedgerBusyError,
     StorageError,
 )
-from ledger.cli.output import waited_for
-from ledger.commit import commit
+from ledger.cli.waiting import waited_for
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.session import (
-    PostgresSession,
-    settle_types,
-)
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import statements
-from ledger.stores.postgres.transactions import Held, Remembered
+from ledger.stores.postgres.transaction import Held, Remembered
+from ledger.writing.commit import commit
 from projections import Projector
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS

@@ -14,9 +14,10 @@ import pytest
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError, RecordError
-from ledger.errors import NonMonotonicCursorError, StorageError
+from ledger.errors import StorageError
+from ledger.law.refusals import NonMonotonicCursorError
 from ledger.stores.postgres.errors import translated
-from ledger.stores.postgres.session import cursor_id
+from ledger.stores.postgres.reading import cursor_id
 from support.cursors import JOBS, ORDERS
 from support.lost_connections import Cut
 from support.servers import connect

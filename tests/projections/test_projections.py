@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ledger
 import projections
 from ledger import (
     CursorAdvanced,
@@ -23,6 +22,7 @@ from ledger import (
     InvalidCursorError,
     Ledger,
 )
+from ledger.log.json import unstructure
 from support.cursors import JOBS, ORDERS
 from support.histories import KEYS, histories, steps, written
 
@@ -199,7 +199,7 @@ def test_what_the_projections_give_can_be_put_into_json(book: Ledger) -> None:
     book.advance(ORDERS, to=4)
     book.reset(ORDERS, to=2, reason="x", metadata={"ticket": "7"})
     book.advance(ORDERS, to=4)
-    plain = ledger.codec.unstructure(next(projections.resets(book)))
+    plain = unstructure(next(projections.resets(book)))
     assert (plain["actor"], plain["reason"], plain["key"]["consumer_id"]) == (
         "tester",
         "x",
@@ -208,6 +208,6 @@ def test_what_the_projections_give_can_be_put_into_json(book: Ledger) -> None:
     assert (plain["previous_sequence"], plain["sequence"]) == (4, 2)
     assert (plain["delivered_again"], plain["passed_over"]) == ({"first": 3, "last": 4}, None)
     assert plain["recorded_at"].endswith("Z")
-    told = ledger.codec.unstructure(projections.explain(book.history(ORDERS), 3))
+    told = unstructure(projections.explain(book.history(ORDERS), 3))
     assert (told["verdict"], told["deliveries"]) == ("passed", 0)
     assert attrs.asdict(next(projections.repeats(book.history(ORDERS))))["first"] == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger import CursorKey, CursorReset, EntryQuery, Ledger
-from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.reading import SQLiteSession
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
 

@@ -18,18 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import ledger
-import ledger.writer
-from ledger import (
-    AdvanceCursor,
-    Cursor,
-    CursorKey,
-    Ledger,
-    LedgerError,
-    StorageError,
-    fields,
-)
-from ledger.appender import Committer
-from ledger.writer import Writer
+import ledger.writing.group_commit
+from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, StorageError
+from ledger.opening import utc_now
+from ledger.writing.committer import Committer
+from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
 from support.gated import THREADS, Gated, run_threads
 
@@ -88,7 +81,7 @@ class Storm:
     def opened(self) -> Ledger:
         store = Gated(self.path, "normal")
         store.failure = self.failure
-        committer = Committer(store, "tester", fields.utc_now)
+        committer = Committer(store, "tester", utc_now)
         return Ledger(committer, Writer(committer, busy_timeout_s=60, batch_size_max=100))
 
     def failure(self) -> Exception | None:

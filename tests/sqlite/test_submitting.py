@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ledger
-import ledger.writer
+import ledger.writing.group_commit
 from ledger import (
     AdvanceCursor,
     Cursor,

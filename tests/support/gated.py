@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger import (
-    Ledger,
-    fields,
-)
-from ledger.appender import Committer
+from ledger import Ledger
+from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
-from ledger.writer import Writer
+from ledger.writing.committer import Committer
+from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
 
 T = TypeVar("T")
@@ -59,7 +57,8 @@ class Gated:
 
 def transaction_changes(transaction: Any) -> int:
     """Give how many events this connection has appended so far."""
-    return int(transaction.connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
+    connection = transaction.session.connection
+    return int(connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def gated(
     path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
-    committer = Committer(store, "tester", fields.utc_now)
+    committer = Committer(store, "tester", utc_now)
     writer = Writer(committer, busy_timeout_s=busy_timeout_s, **bounds)
     with Ledger(committer, writer) as book:
         yield book, store

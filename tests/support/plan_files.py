@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from projections import plan_files
+from projections.resets import plan_files
 
 EXPORT = ("reset", "--stream", "orders", "--by", "-2", "--reason", "lost", "--meta", "ticket=OPS-1")
 

@@ -23,7 +23,7 @@ from ledger import (
     ResetCursor,
     ResetReasonRequiredError,
 )
-from ledger.fields import message
+from ledger.law.fields import message
 from support.cursors import JOBS
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)

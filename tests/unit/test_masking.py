@@ -12,8 +12,9 @@ from hostile import hostile_texts
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger import InvalidCursorError, RecordError, ResetCursor, masking
-from ledger.fields import MESSAGE_LENGTH_MAX, message
+from ledger import InvalidCursorError, RecordError, ResetCursor
+from ledger.law import masking
+from ledger.law.fields import MESSAGE_LENGTH_MAX, message
 from support.cursors import JOBS
 from support.places import TOP
 from support.plain_texts import PLAIN
@@ -221,5 +222,5 @@ def test_the_page_lists_the_rules_that_there_are() -> None:
 def test_importing_the_ledger_makes_no_patterns() -> None:
     code = "import sys, ledger; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'ledger.fields'" in done.stdout
-    assert "ledger.masking" not in done.stdout
+    assert "'ledger.law.fields'" in done.stdout
+    assert "ledger.law.masking" not in done.stdout

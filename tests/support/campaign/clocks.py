@@ -10,8 +10,7 @@ from pathlib import Path
 
 import ledger
 from ledger import CursorKey, Ledger
-from projections import resets
-from projections.cursors import as_of
+from projections import as_of, resets
 from support.campaign.results import Result
 
 __all__ = ["BEFORE_1970", "SINCE_1970", "strange_clocks"]
