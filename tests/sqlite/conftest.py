@@ -1,4 +1,4 @@
-"""Files of the schema before, and permissions that count."""
+"""A file with something of everything, a file of the schema before, and permissions that count."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 import ledger
+from ledger import Ledger
 from ledger.stores.sqlite import migrations
-from support.cursors import JOBS
+from support.clock import Clock
+from support.cursors import JOBS, fill
 from support.sqlite_files import definitions
+
+
+@pytest.fixture
+def full(book: Ledger, clock: Clock) -> Ledger:
+    return fill(book, clock)
 
 
 @pytest.fixture

@@ -15,14 +15,9 @@ from ledger.evidence import verification
 from ledger.evidence.digests import digest_of
 from ledger.log.text import micros
 from support.clock import Clock
-from support.cursors import JOBS, ORDERS, fill
+from support.cursors import JOBS, ORDERS
 
 Tamper = Callable[..., None]
-
-
-@pytest.fixture
-def full(book: Ledger, clock: Clock) -> Ledger:
-    return fill(book, clock)
 
 
 @pytest.fixture

@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 import ledger
 from ledger import CursorKey, FaultKind, Ledger, Standing
 from support.clock import Clock
-from support.cursors import ORDERS, fill
+from support.cursors import ORDERS
 from support.falsified_files import FALSIFICATIONS
-
-
-@pytest.fixture
-def full(book: Ledger, clock: Clock) -> Ledger:
-    return fill(book, clock)
 
 
 @pytest.mark.parametrize("deed", FALSIFICATIONS)
