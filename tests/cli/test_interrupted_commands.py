@@ -73,6 +73,7 @@ STOPPED = re.compile(
 )
 
 
+@pytest.mark.slow("it interrupts files of 4,000 lines at ten moments")
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_interrupted_file_goes_on_where_it_says(tmp_path: Path, times: int) -> None:
     said: Counter[str] = Counter()
@@ -116,6 +117,7 @@ def test_an_interrupted_file_goes_on_where_it_says(tmp_path: Path, times: int) -
     assert not (times == 1 and said["unknown"]), said
 
 
+@pytest.mark.slow("it interrupts commands at ten moments")
 @pytest.mark.parametrize(
     "command",
     [

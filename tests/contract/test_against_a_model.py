@@ -25,6 +25,7 @@ import ledger
 from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, RecordError, ResetCursor
 from ledger.stores.postgres.address import Address
 from support.clock import Clock
+from support.depth import thorough
 from support.model import Model
 from support.targets import new_target
 
@@ -286,6 +287,8 @@ def test_it_is_as_the_model_says(
     run_state_machine_as_test(
         on_this_database,
         settings=settings(
-            max_examples=60 if kind == "sqlite" else 12, stateful_step_count=25, deadline=None
+            max_examples=thorough(60, 10) if kind == "sqlite" else thorough(12, 3),
+            stateful_step_count=25,
+            deadline=None,
         ),
     )

@@ -152,6 +152,7 @@ def test_the_command_copies_and_says_what_both_have(
 COPY = "from projections.cli import main; main()"
 
 
+@pytest.mark.slow("it waits for moments at which to kill the copy")
 def test_a_copy_that_is_killed_again_and_again_ends_the_same(
     file: Ledger, target: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, ResetC
 from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
 from ledger.writing.committer import Committer
+from support.depth import thorough
 from support.linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
 
 T = TypeVar("T")
@@ -256,7 +257,7 @@ def test_histories_whose_answer_is_known() -> None:
 
 
 @given(seed=st.integers(0, 10**6), width=st.integers(0, 4))
-@settings(max_examples=50)
+@settings(max_examples=thorough(50, 20))
 def test_what_did_come_one_by_one_passes_and_an_invented_answer_does_not(
     seed: int, width: int
 ) -> None:

@@ -27,6 +27,7 @@ from ledger import (
 from ledger.stores import paged
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
+from support.depth import thorough
 
 KEYS = [ORDERS, JOBS, CursorKey("webhooks", "jobs"), CursorKey("mailer", "orders", "customer-7")]
 
@@ -94,7 +95,9 @@ queries = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=thorough(150, 25), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(query=queries)
 def test_a_query_gives_what_a_plain_filter_gives(log: Ledger, query: dict[str, Any]) -> None:
     if "key" not in query and query.keys() & {"version_from", "version_until"}:
@@ -157,6 +160,7 @@ def test_an_iterator_ends_at_what_was_there_when_it_began(log: Ledger) -> None:
     assert sum(1 for _ in half) == before - 1
 
 
+@pytest.mark.slow("it writes long logs to measure memory")
 def test_memory_does_not_grow_with_the_log(target: str) -> None:
     with ledger.open(target, durability="normal") as book:
         for start in range(0, 20_000, 2_000):

@@ -19,6 +19,7 @@ def test_the_page_is_what_the_measurements_say() -> None:
     assert (TOP / "docs/benchmarks.svg").read_text("utf-8") == report.plot(results)
 
 
+@pytest.mark.slow("it measures for many seconds")
 def test_a_small_run_measures_everything_and_writes_its_page(tmp_path: Path) -> None:
     command = [
         sys.executable,

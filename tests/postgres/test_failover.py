@@ -68,6 +68,7 @@ def pair() -> Iterator[Pair]:
     pair.standby.remove()
 
 
+@pytest.mark.slow("ten times a primary is killed and its standby rebuilt")
 def test_what_was_acknowledged_survives_ten_fail_overs(pair: Pair) -> None:
     chance = random.Random(10)
     acknowledged: list[list[int]] = [[] for _ in range(WRITERS)]

@@ -100,6 +100,7 @@ def open_and_advance(target: str, nth: int) -> None:
         book.advance(CursorKey(f"p{nth}", "orders"), to=1)
 
 
+@pytest.mark.slow("it starts ten processes")
 def test_ten_processes_open_an_empty_database_at_once(target: str) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=open_and_advance, args=(target, n)) for n in range(10)]

@@ -17,6 +17,7 @@ from ledger import (
 )
 from support.clock import Clock
 from support.cursors import ORDERS
+from support.depth import thorough
 from support.histories import SEQUENCES, histories, written
 
 # --- one sequence ---
@@ -43,7 +44,7 @@ def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
     return ("passed" if passed else "skipped" if skipped else "not_yet"), 0
 
 
-@settings(max_examples=200)
+@settings(max_examples=thorough(200, 33))
 @given(asked=histories())
 def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
     with written(asked) as book:

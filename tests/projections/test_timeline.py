@@ -18,6 +18,7 @@ from projections import MarkKind, Timeline, charts, draw, draw_on_terminal, time
 from projections.cli import main
 from support.clock import Clock
 from support.cursors import ORDERS
+from support.depth import thorough
 from support.histories import histories, written
 
 CURSOR = ("webhooks", "orders", "customer-7")
@@ -66,7 +67,7 @@ def test_what_happened_is_marked(life: Timeline, clock: Clock) -> None:
     assert (life.entries, life.left_out) == (16, 0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=thorough(60, 20))
 @given(asked=histories())
 def test_the_points_are_where_the_cursor_was(asked: Any) -> None:
     with written(asked) as book:

@@ -15,9 +15,10 @@ import ledger
 from ledger import CursorKey, Ledger
 from ledger.stores.sqlite import migrations
 from support.cursors import JOBS, ORDERS
+from support.depth import thorough
 from support.sqlite_files import definitions
 
-ROUNDS = 30
+ROUNDS = thorough(30, 5)
 
 DEEDS = (
     "DELETE FROM ledger_cursors",

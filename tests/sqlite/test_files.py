@@ -25,8 +25,9 @@ from ledger import (
 )
 from support.children import child
 from support.cursors import JOBS, ORDERS
+from support.depth import thorough
 
-ROUNDS = 50
+ROUNDS = thorough(50, 5)
 
 
 def open_at_once(folder: str, start: Any, answers: Any) -> None:

@@ -20,8 +20,9 @@ import ledger
 from ledger import AdvanceCursor, CursorKey, EntryQuery, Ledger, NonMonotonicCursorError
 from ledger.stores.sqlite import write_ahead_log
 from support.cursors import JOBS
+from support.depth import thorough
 
-PROCESSES, ADVANCES, CURSORS = 8, 2_000, 10
+PROCESSES, ADVANCES, CURSORS = 8, thorough(2_000, 100), 10
 KEYS = [CursorKey("consumer", "stream", str(n)) for n in range(CURSORS)]
 
 
@@ -34,7 +35,7 @@ def report(path: str, name: int, start: Any, acknowledged: Any) -> None:
 
 
 def advance_many(path: str, name: int, start: Any) -> list[tuple[int, int]]:
-    """Make 2,000 advances on cursors that all others move too; give (cursor, sequence) of each."""
+    """Make many advances on cursors that all others move too; give (cursor, sequence) of each."""
     own: list[tuple[int, int]] = []
     with ledger.open(path, actor=str(name), busy_timeout_s=300) as book:
         start.wait()
@@ -101,7 +102,7 @@ def test_threads_share_one_ledger(book: Ledger) -> None:
 
 
 def test_closing_while_others_work_refuses_them_and_loses_nothing(path: Path) -> None:
-    for _ in range(20):
+    for _ in range(thorough(20, 5)):
         book = ledger.open(path, durability="normal")
         done: list[int] = []
         begun = threading.Event()

@@ -24,10 +24,11 @@ from ledger.opening import utc_now
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
+from support.depth import thorough
 from support.gated import THREADS, Gated, run_threads
 
-ROUNDS = int(os.environ.get("CURSOR_LEDGER_TEST_ROUNDS", "300"))
-KILLS = 50
+ROUNDS = int(os.environ.get("CURSOR_LEDGER_TEST_ROUNDS", thorough(300, 30)))
+KILLS = thorough(50, 5)
 
 
 LOOK_UP = """

@@ -14,6 +14,7 @@ import ledger
 from ledger import CursorKey, FaultKind, Ledger, Standing
 from support.clock import Clock
 from support.cursors import ORDERS
+from support.depth import thorough
 from support.falsified_files import FALSIFICATIONS
 
 
@@ -48,7 +49,9 @@ COLUMNS = [
 ]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=thorough(300, 50), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(COLUMNS), st.integers(1, 7), ANYTHING)
 def test_whatever_stands_in_a_column_is_found_and_is_no_crash(
     full: Ledger, path: Path, place: tuple[str, str], row: int, value: str | None

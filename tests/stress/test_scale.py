@@ -18,6 +18,8 @@ import projections
 from ledger import AdvanceCursor, CursorKey, Ledger, Request
 from support.clock import Clock
 
+pytestmark = [pytest.mark.slow("long logs"), pytest.mark.xdist_group("scale")]
+
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 ENTRIES = int(os.environ.get("CURSOR_LEDGER_TEST_ENTRIES", "30000"))
 BATCH = 3_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["DEPTH", "everything", "times"]
+__all__ = ["DEPTH", "everything", "thorough"]
 
 DEPTH = "CURSOR_LEDGER_TEST_DEPTH"
 """Tells all processes of a run how deep it goes."""
@@ -14,6 +14,6 @@ def everything() -> bool:
     return os.environ.get(DEPTH) == "all"
 
 
-def times(n: int, quick: int) -> int:
+def thorough(n: int, quick: int) -> int:
     """Return how often a test repeats what it does: `n` times in a run of everything."""
     return n if everything() else quick

