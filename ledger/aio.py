@@ -34,6 +34,7 @@ from ledger.writing.waits import in_callback, refuse_circle
 if TYPE_CHECKING:
     from ledger.law.cursor import Cursor
     from ledger.law.requests import Request
+    from ledger.stores import Transaction
     from ledger.writing.commit import Answer, Group
     from ledger.writing.committer import Appender
 
@@ -133,6 +134,9 @@ class _Submitting:
         self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
     ) -> Future[R]:
         return self.appender.submit(groups, conclude, room=room)
+
+    def run(self, work: Callable[[Transaction], R]) -> R:
+        return self.appender.run(work)
 
     def close(self) -> None:
         self.appender.close()

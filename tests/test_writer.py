@@ -24,7 +24,6 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
-import ledger.writing.group_commit
 from ledger import (
     AdvanceCursor,
     Cursor,
@@ -38,7 +37,8 @@ from ledger import (
 )
 from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
-from ledger.writing import group_commit
+from ledger.stores.deadline import Deadline
+from ledger.writing import serving
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 
@@ -60,7 +60,7 @@ class Gated:
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         counted = 0
 
         def watched(transaction: Transaction) -> T:
@@ -74,7 +74,7 @@ class Gated:
                 raise failure
             return result
 
-        result: T = self._store.write(watched, until)
+        result: T = self._store.write(watched, deadline)
         self.batches.append(counted)
         return result
 
@@ -144,7 +144,7 @@ def test_callers_who_wait_share_a_transaction_and_are_answered_each(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The thread is told when there is something to do; it does not come and look.
-    monkeypatch.setattr(group_commit, "IDLE_S", 3_600)
+    monkeypatch.setattr(serving, "IDLE_S", 3_600)
     with gated(path, busy_timeout_s=10) as (book, store):
         book.advance(ORDERS, to=5)
         with held(book, store):
@@ -595,7 +595,7 @@ def deliver_in_64_threads(path: str, said: Connection) -> None:
 def test_a_process_killed_under_load_has_lost_nothing_that_it_acknowledged(path: Path) -> None:
     # A server forks the victims, so that they need not import everything first.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ledger.writer", "concurrent.futures"])
+    context.set_forkserver_preload(["ledger.writing.group_commit", "concurrent.futures"])
     chance = random.Random(50)
     acknowledged: dict[int, int] = {}
     for _ in range(KILLS):

@@ -90,7 +90,7 @@ class WriteAheadLog:
             self._pages = again
             if holder.in_transaction:
                 holder.execute("ROLLBACK")
-            holder.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+            holder.execute("PRAGMA busy_timeout = 0")
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
         """Copy on and on, for a moment, until those who read in the log have left it.
