@@ -25,6 +25,7 @@ from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.lent import Borrowed
+from ledger.stores.sqlite.line import Line
 from ledger.stores.sqlite.session import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.turn import Turn
@@ -71,6 +72,7 @@ class Pool:
             forking.refuse_inherited(self.file)
             forking.watch(self)
         self._watch = Watch(os.path.abspath(path), self.file, path)
+        self._line = Line(self.file)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
         # How to open those that read. As long as nothing is written, nothing is changed either.
@@ -179,7 +181,7 @@ class Pool:
     def _transact(self, work: Callable[[SQLiteSession], T], deadline: Deadline) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
         session = self._writing(deadline)
-        self._heads.begin(self._begin(session, deadline))
+        self._heads.begin(self._line.begin(session.begin, deadline))
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
         result = work(session)
@@ -192,16 +194,6 @@ class Pool:
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
-
-    def _begin(self, session: SQLiteSession, deadline: Deadline) -> int:
-        """Begin a transaction; other processes are waited for until the deadline."""
-        try:
-            return session.begin()
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or deadline.is_over:
-                raise
-        with _waiting(session.connection, deadline.left_s):
-            return session.begin()
 
     def _open_writer(self, deadline: Deadline) -> SQLiteSession:
         if self._path != file.MEMORY and not connecting.may_write(self.file):
@@ -335,6 +327,7 @@ class Pool:
         if writer and self._writer is not None:
             self._writer.close()
             self._let_go_of_writer()
+            self._line.close()
 
     def _connect(self, way: str) -> SQLiteSession:
         try:
@@ -374,10 +367,6 @@ def _waiting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         yield
     finally:
         connection.execute("PRAGMA busy_timeout = 0")
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _rolled_back(session: SQLiteSession) -> bool:
