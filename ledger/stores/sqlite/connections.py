@@ -20,16 +20,18 @@ from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.following import Log
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
+from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
-from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
+from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
+from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 
 __all__ = ["Pool"]
@@ -101,7 +103,7 @@ class Pool:
         finally:
             self._give(session)
 
-    def write(self, work: Callable[[SQLiteSession], T], deadline: Deadline | None = None) -> T:
+    def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
         return self._in_turn(lambda deadline: self._transact(work, deadline), deadline)
 
@@ -111,7 +113,7 @@ class Pool:
         with self._turn_of_memory() if self._path == file.MEMORY else self._lent() as session:
             try:
                 session.connection.execute("BEGIN")
-                with session.everything() as log:
+                with whole_log(session) as log:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
@@ -178,19 +180,19 @@ class Pool:
         if self._closed:
             self._close_idle(writer=True)
 
-    def _transact(self, work: Callable[[SQLiteSession], T], deadline: Deadline) -> T:
+    def _transact(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
         session = self._writing(deadline)
-        self._heads.begin(self._line.begin(session.begin, deadline))
+        transaction = self._transaction
+        self._line.begin(transaction.begin, deadline)
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
-        result = work(session)
+        result = work(transaction)
         try:
-            rows = session.commit()
+            rows = transaction.commit()
         except sqlite3.Error as error:
             take_back(session.connection, self._path, error, self._busy_timeout_s)
             raise
-        self._heads.committed()
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
@@ -202,11 +204,10 @@ class Pool:
                 "nothing was appended. Give it permission, or copy the ledger to a place where it "
                 "has it."
             )
-        self._heads = Heads()
         writer = self._for_writing()
         try:
             writer.connection.execute("PRAGMA busy_timeout = 0")
-            writer.remember(self._heads)
+            self._transaction = SQLiteTransaction(writer, HeadCache())
             synced = self._path != file.MEMORY and self._durability == "full"
             if synced:
                 # Before the tables are made as well: a half-made file would be all that is left.

@@ -64,21 +64,23 @@ class Line:
         self._look_at = 0.0
         _all.add(self)
 
-    def begin(self, attempt: Callable[[], int], deadline: Deadline) -> int:
+    def begin(self, attempt: Callable[[], None], deadline: Deadline) -> None:
         """Begin a transaction by `attempt`, when it is this process's turn.
 
         Raises what `attempt` raises; that the file is locked, only at the deadline.
         """
         if monotonic() >= self._look_at and self._has_line:
             if self._others_wait():
-                return self._begin_in_line(attempt, deadline)
+                self._begin_in_line(attempt, deadline)
+                return
             self._look_at = monotonic() + BATCH_S
         try:
-            return attempt()
+            attempt()
+            return
         except sqlite3.OperationalError as error:
             if not is_busy(error) or deadline.is_over:
                 raise
-        return self._begin_in_line(attempt, deadline)
+        self._begin_in_line(attempt, deadline)
 
     def close(self) -> None:
         """Close the file, and remove it if nobody waits; whoever has to wait makes it anew."""
@@ -97,7 +99,7 @@ class Line:
 
     # --- waiting ---
 
-    def _begin_in_line(self, attempt: Callable[[], int], deadline: Deadline) -> int:
+    def _begin_in_line(self, attempt: Callable[[], None], deadline: Deadline) -> None:
         joined_at = monotonic()
         tries = 0
         try:
@@ -107,13 +109,13 @@ class Line:
                 impatient = monotonic() - joined_at > PATIENCE_S
                 if first or impatient or deadline.is_over:
                     try:
-                        begun = attempt()
+                        attempt()
                     except sqlite3.OperationalError as error:
                         if not is_busy(error) or deadline.is_over:
                             raise
                     else:
                         self._look_at = monotonic() + BATCH_S
-                        return begun
+                        return
                     tries += 1
                 sleep(min(_pause(place, tries, first=first, impatient=impatient), deadline.left_s))
         finally:
