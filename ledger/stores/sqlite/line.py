@@ -97,6 +97,11 @@ class Line:
                 os.close(self._fd)
             self._fd = -1
 
+    def _do_without(self) -> None:
+        """Give the line up: the file cannot be made or opened here, or not be locked like this."""
+        self._has_line = False
+        self.abandon()
+
     # --- waiting ---
 
     def _begin_in_line(self, attempt: Callable[[], None], deadline: Deadline) -> None:
@@ -127,7 +132,7 @@ class Line:
 
     def _join(self) -> int:
         place = self._last_place + 1
-        while self._opened(make=True):
+        while self._has_line and self._opened(make=True):
             behind = self._locked(place, 0)
             if behind:
                 place = behind + 1
@@ -137,7 +142,7 @@ class Line:
             except BlockingIOError:
                 continue  # Another process was faster.
             except OSError:
-                self._has_line = False
+                self._do_without()
                 break
             self._last_place = place
             return place
@@ -154,7 +159,7 @@ class Line:
         try:
             found = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _flock(start, length))
         except OSError:
-            self._has_line = False  # A file system that does not have these locks.
+            self._do_without()
             return 0
         kind, _, place, _, _ = _FLOCK.unpack(found)
         return 0 if kind == fcntl.F_UNLCK else place
@@ -169,7 +174,7 @@ class Line:
         except FileNotFoundError:
             there = None
         except OSError:
-            self._has_line = False
+            self._do_without()
             return False
         if there is not None and self._fd >= 0:
             mine = os.fstat(self._fd)
@@ -184,7 +189,7 @@ class Line:
         except FileNotFoundError:
             return make and self._made(path)
         except OSError:
-            self._has_line = False
+            self._do_without()
         return self._fd >= 0
 
     def _made(self, path: str) -> bool:
@@ -199,7 +204,7 @@ class Line:
         except FileExistsError:
             return self._opened(make=True)
         except OSError:
-            self._has_line = False
+            self._do_without()
         return self._fd >= 0
 
 
