@@ -28,11 +28,6 @@ PROCESSES = 8
 SECONDS = 3.0
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cursors.db"
-
-
 def queue_of(path: Path) -> Path:
     return path.with_name(path.name + line.SUFFIX)
 
