@@ -113,7 +113,7 @@ FAILED_OVER = Notice(
 )
 CALLS_PUT_OFF = Notice(
     "calls_put_off",
-    Level.INFO,
+    Level.DEBUG,
     "%(calls)s calls are put off, because other transactions hold their cursors",
     ("calls",),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
+from ledger import notices
 from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -312,7 +313,12 @@ class Ledger:
             with transaction.everything() as log:
                 return repair.rebuild(log, progress=progress)
 
-        return self._appender.run(work)
+        result = self._appender.run(work)
+        if result.repaired or result.left:
+            notices.CURSORS_REBUILT.report(
+                cursors=result.cursors, repaired=len(result.repaired), left=len(result.left)
+            )
+        return result
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
