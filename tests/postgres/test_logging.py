@@ -44,7 +44,8 @@ def test_a_transaction_that_is_retried_is_logged(target: str) -> None:
         raw.execute("CREATE SEQUENCE tried")
         raw.execute(
             "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " IF nextval(quote_ident(TG_TABLE_SCHEMA) || '.tried') = 1 THEN RAISE 'not yet' USING ERRCODE = '40001'; END IF;"
+            " IF nextval(quote_ident(TG_TABLE_SCHEMA) || '.tried') = 1 THEN"
+            " RAISE 'not yet' USING ERRCODE = '40001'; END IF;"
             " RETURN NEW; END $$"
         )
         raw.execute(
