@@ -144,7 +144,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def reset(
         self,
@@ -175,7 +175,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def record_error(
         self,
@@ -199,14 +199,14 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
         """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
         Raises the refusal of the first request that is refused.
         """
-        return self._append([checked(requests)], answers.whole)
+        return self._appender.append([checked(requests)], answers.whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
@@ -214,7 +214,7 @@ class Ledger:
         Where the law refuses one, its refusal is returned in place of the cursor; the others are
         appended.
         """
-        return self._append([(request,) for request in checked(requests)], answers.each)
+        return self._appender.append([(request,) for request in checked(requests)], answers.each)
 
     def submit(self, request: Request) -> Future[Cursor]:
         """Queue `request`, and return the future of its cursor, set once the entry is safe.
@@ -265,7 +265,8 @@ class Ledger:
             except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
-        self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+        self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -362,12 +363,6 @@ class Ledger:
     ) -> None:
         """Close the ledger."""
         self.close()
-
-    def _append_one(self, request: Request) -> Cursor:
-        return self._append(((request,),), answers.one)
-
-    def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self._appender.append(groups, conclude)
 
 
 # --- for ledger.aio ---
