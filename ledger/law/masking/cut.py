@@ -76,8 +76,8 @@ def _places(text: str) -> list[tuple[int, int]]:
 def _settled(window: str) -> int:
     """Return up to where the text after a window cannot change what is a secret in it.
 
-    User info ends in an @, and a JWT has dots. A run whose end, @ or dot is not in the margin is not
-    shown.
+    User info ends in an @, and a JWT has dots. A run is not shown unless its end, @ or dot is in the
+    margin.
     """
     limit = WINDOW - MARGIN
     if re.search(r"[\s\"'<>]", window[limit:]):
