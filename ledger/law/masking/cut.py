@@ -76,7 +76,7 @@ def _places(text: str) -> list[tuple[int, int]]:
 def _settled(window: str) -> int:
     """Return up to where the text after a window cannot change what is a secret in it.
 
-    User info ends in an @, and a JWT has dots. A run is not shown unless its end, @ or dot is in the
+    User info ends in an @, and a JWT has dots. A run is only shown if its end, @ or dot is in the
     margin.
     """
     limit = WINDOW - MARGIN
