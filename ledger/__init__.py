@@ -27,6 +27,8 @@ from ledger.rules import fold
 from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.stores import Horizon, Waiting
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ActorRequiredError",
     "AdvanceCursor",
