@@ -8,10 +8,10 @@ from projections.charts import ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cursors import Change, Moment, as_of, cursors_as_of, diff
 from projections.deliveries import Gap, Repeat, gaps, repeats
 from projections.explanation import Explanation, How, Step, Verdict, explain
-from projections.plans import ImpossiblePlanError, PlannedReset, ResetPlan
 from projections.projector import Projector, follow
 from projections.ranges import Range
-from projections.resets import Direction, RecordedReset, resets
+from projections.resets.plans import ImpossiblePlanError, PlannedReset, ResetPlan
+from projections.resets.views import Direction, RecordedReset, resets
 from projections.stalls import ErrorStreak, Stall, error_streaks, stalls
 from projections.timeline import MarkKind, Point, Timeline, TimelineMark, timeline
 

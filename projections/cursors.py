@@ -18,9 +18,8 @@ from ledger import (
     EntryQuery,
     InvalidCursorError,
     Ledger,
-    fields,
-    rules,
 )
+from ledger.law import fields, rules
 
 __all__ = ["Change", "Moment", "as_of", "cursors_as_of", "diff", "last_position"]
 

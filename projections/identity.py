@@ -6,16 +6,9 @@ from collections.abc import Iterable
 
 import attrs
 
-from ledger import (
-    CursorKey,
-    DivergedError,
-    Entry,
-    EntryQuery,
-    InvalidCursorError,
-    Ledger,
-    fields,
-)
-from projections.planned import PlannedReset, read_digest
+from ledger import CursorKey, DivergedError, Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger.law import fields
+from projections.resets.planned import PlannedReset, read_digest
 
 __all__ = ["LedgerMark", "check", "head"]
 

@@ -18,8 +18,8 @@ from ledger import (
     InvalidCursorError,
     Ledger,
     StorageError,
-    fields,
 )
+from ledger.law import fields
 from ledger.stores.sqlite.errors import translated
 from projections.cursors import last_position
 
@@ -187,7 +187,7 @@ def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]
     import psycopg
 
     from ledger.stores.postgres.errors import translated
-    from ledger.stores.postgres.session import plain_cursor
+    from ledger.stores.postgres.reading import plain_cursor
 
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise StorageError(_IN_USE)

@@ -9,14 +9,8 @@ from itertools import count
 
 import attrs
 
-from ledger import (
-    CursorKey,
-    CursorReset,
-    Entry,
-    ErrorRecorded,
-    InvalidCursorError,
-    fields,
-)
+from ledger import CursorKey, CursorReset, Entry, ErrorRecorded, InvalidCursorError
+from ledger.law import fields
 
 __all__ = ["STALLED_AFTER", "ErrorStreak", "Stall", "error_streaks", "stalls"]
 

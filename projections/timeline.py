@@ -18,7 +18,7 @@ from ledger import (
 )
 from projections.histories import one_cursor
 from projections.ranges import Range
-from projections.resets import Direction
+from projections.resets.views import Direction
 from projections.stalls import ErrorStreak
 
 __all__ = ["MarkKind", "Point", "Timeline", "TimelineMark", "timeline"]

@@ -17,6 +17,7 @@ from test_writer import gated, held
 import ledger
 import ledger.aio
 from ledger import AdvanceCursor, CursorKey, Ledger, StorageError
+from ledger.opening import utc_now
 
 FOR_EVER = "would wait for ever"
 PATIENCE_S = 20
@@ -118,7 +119,7 @@ def test_the_clock_of_a_ledger_cannot_wait_for_it(path: Path) -> None:
             with pytest.raises(StorageError, match=FOR_EVER) as caught:
                 late.result()
             met.append(caught.value)
-        return ledger.fields.utc_now()
+        return utc_now()
 
     with ledger.open(path, actor="tester", clock=clock) as book:
         assert book.advance(ORDERS, to=1).version == 1

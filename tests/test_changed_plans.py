@@ -11,9 +11,10 @@ from test_cli import Run, records, run
 from test_plans import sealed
 from test_sealed_plans import EXPORT, full, plan
 
-import ledger
 from ledger import InvalidCursorError
-from projections import ResetPlan, plan_files
+from ledger.log.text import dumps
+from projections import ResetPlan
+from projections.resets import plan_files
 
 __all__ = ["full", "plan", "run"]  # The fixtures.
 
@@ -35,7 +36,7 @@ def said(name: str, value: object, *, line: int = 0) -> Edit:
         plain = json.loads(lines[line])
         assert name in plain
         assert plain[name] != value
-        changed = ledger.codec.dumps({**plain, name: value}).encode() + b"\n"
+        changed = dumps({**plain, name: value}).encode() + b"\n"
         return [*lines[:line], changed, *lines[line + 1 :]]
 
     return edit

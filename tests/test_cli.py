@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import ledger
 from ledger import CursorKey
 from ledger.cli.output import colour
-from ledger.codec import visible
+from ledger.log.text import visible
 from projections.cli import main
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")

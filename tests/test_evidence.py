@@ -11,8 +11,10 @@ import pytest
 from conftest import JOBS, ORDERS, Clock, fill
 
 import ledger
-from ledger import CursorKey, Ledger, chain, verification
-from ledger.codec import micros
+from ledger import CursorKey, Ledger
+from ledger.evidence import verification
+from ledger.evidence.digests import digest_of
+from ledger.log.text import micros
 
 Tamper = Callable[..., None]
 
@@ -158,7 +160,7 @@ def test_an_inserted_entry_is_named(
     assert head is not None
     now = micros(clock.now)
     said = (*("mailer", "jobs", ""), 3, 0, now, "x", None, "cursor.advanced.v1", 7, 8, "", now)
-    digest = forged or chain.digest(head.digest, (*said, "delivered", None, None, now))
+    digest = forged or digest_of(head.digest, (*said, "delivered", None, None, now))
     tamper(
         "INSERT INTO ledger_events VALUES"
         " (8, ?, 3, 0, ?, 'x', NULL, 1, 7, 8, '', ?, 'delivered', NULL, NULL, ?, ?)",
@@ -233,7 +235,7 @@ def test_a_stored_cursor_of_wrong_types_is_found_and_not_given_out(
 def unruly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let everything pass at the append, as other code might; the digests are right."""
     with monkeypatch.context() as patch:
-        patch.setattr("ledger.rules._moves_back", lambda *_: False)
+        patch.setattr("ledger.law.rules._moves_back", lambda *_: False)
         yield
 
 
@@ -377,7 +379,7 @@ def test_what_the_log_cannot_vouch_for_is_left_as_it_is(full: Ledger, tamper: Ta
 def test_rebuilding_tells_how_far_it_is(
     full: Ledger, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.repair.PROGRESS_ENTRIES", 2)
+    monkeypatch.setattr("ledger.evidence.repair.PROGRESS_ENTRIES", 2)
     tamper("UPDATE ledger_cursors SET epoch = 7")
     told: list[int] = []
     assert len(full.rebuild(progress=told.append).repaired) == 2

@@ -24,7 +24,7 @@ from ledger import (
     ResetCursor,
     ResetReasonRequiredError,
 )
-from ledger.fields import message
+from ledger.law.fields import message
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
 

@@ -12,8 +12,9 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
-from ledger import Ledger, StorageError, fields
-from ledger.stores.sqlite import pool
+from ledger import Ledger, StorageError
+from ledger.opening import utc_now
+from ledger.stores.sqlite import connections as pool
 
 
 def in_child(work: Callable[[], str]) -> str:
@@ -130,7 +131,7 @@ def test_a_child_that_inherits_a_connection_is_refused_the_file(
         # In the middle of a transaction of this very thread: it cannot be closed.
         if not said:
             said.append(in_child(advance_again(path, 2)))
-        return fields.utc_now()
+        return utc_now()
 
     with ledger.open(path, actor="parent", clock=clock) as book:  # type: ignore[arg-type]
         book.advance(ORDERS, to=1)
@@ -149,7 +150,7 @@ def test_a_fork_does_not_wait_long_for_one_who_writes(
     def clock() -> object:
         entered.set()
         release.wait()
-        return fields.utc_now()
+        return utc_now()
 
     with ledger.open(path, actor="parent", clock=clock) as book:  # type: ignore[arg-type]
         writing = threading.Thread(target=lambda: book.advance(ORDERS, to=1))

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 import ledger
 from ledger import Checkpoint, CursorAdvanced, CursorKey, CursorReset, ErrorRecorded, Ledger
-from ledger.chain import checkpoint, digest
-from ledger.codec import TAGS, unstructure
-from ledger.fields import SEQUENCE_MAX
+from ledger.evidence.digests import digest_of
+from ledger.evidence.merkle import checkpoint
+from ledger.law.fields import SEQUENCE_MAX
+from ledger.log.json import unstructure
+from ledger.log.rows import TAGS
 
 GOLDEN = Path(__file__).parent / "golden"
 ODD = CursorKey("消费者", 'a "quoted" \\ name\twith\x01controls', "émile \U0001f600\x7f")
@@ -106,7 +108,7 @@ def test_a_frozen_entry_has_this_very_digest() -> None:
         'null,null,null,null,null,null,"boom",0]'
     )
     assert (
-        digest(bytes(32), (*said, *nothing, "boom", 0))
+        digest_of(bytes(32), (*said, *nothing, "boom", 0))
         == hashlib.sha256(bytes(32) + text.encode()).digest()
     )
 

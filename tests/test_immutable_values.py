@@ -27,8 +27,8 @@ from ledger import (
     RecordError,
     ResetCursor,
 )
-from ledger.codec import unstructure
-from ledger.pairs import Pairs
+from ledger.law.pairs import Pairs
+from ledger.log.json import unstructure
 
 BOTH = True
 

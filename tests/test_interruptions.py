@@ -21,7 +21,8 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
-from ledger import AdvanceCursor, Cursor, Ledger, StorageError, fields
+from ledger import AdvanceCursor, Cursor, Ledger, StorageError
+from ledger.opening import utc_now
 
 
 class Slow:
@@ -39,7 +40,7 @@ class Slow:
             until = time.monotonic() + self.seconds
             while time.monotonic() < until:
                 time.sleep(0.01)
-        return fields.utc_now()
+        return utc_now()
 
 
 @pytest.fixture

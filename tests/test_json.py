@@ -27,9 +27,11 @@ from ledger import (
     Outcome,
     RecordError,
     ResetCursor,
-    fields,
 )
-from ledger.codec import content, dumps, entry, loads, micros, structure, unstructure
+from ledger.law import fields
+from ledger.log.json import structure, unstructure
+from ledger.log.rows import content_of, entry_from
+from ledger.log.text import dumps, loads, micros
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 names = texts.filter(fields.is_seen)
@@ -132,7 +134,7 @@ def test_cursors_survive_the_way_through_json(cursor: Cursor) -> None:
 @given(entries)
 def test_entries_survive_the_way_through_json_and_through_a_row(written: Entry) -> None:
     assert structure(json.loads(json.dumps(unstructure(written))), Entry) == written
-    said = content(
+    said = content_of(
         written.key,
         written.version,
         written.epoch,
@@ -141,7 +143,7 @@ def test_entries_survive_the_way_through_json_and_through_a_row(written: Entry) 
         written.metadata,
         written.event,
     )
-    assert entry((written.position, *said, written.digest)) == written
+    assert entry_from((written.position, *said, written.digest)) == written
 
 
 def test_names_are_those_of_the_reference() -> None:
@@ -305,11 +307,11 @@ def test_a_query_is_read_as_the_reference_has_it() -> None:
 def test_a_row_that_holds_no_entry_is_a_broken_chain(book: ledger.Ledger) -> None:
     book.reset(JOBS, to=7, reason="x", metadata={"a": "b"})
     [written] = book.history(JOBS)
-    said = content(JOBS, 1, 1, 0, "x", written.metadata, written.event)
+    said = content_of(JOBS, 1, 1, 0, "x", written.metadata, written.event)
     row = [1, *said, written.digest]
-    assert entry(tuple(row)).event == written.event
+    assert entry_from(tuple(row)).event == written.event
     for column, value in enumerate(
         [None, 7, 7, 7, "x", "x", "x", 7, 7, "cursor.reset.v2", 1.5, "7"]
     ):
         with pytest.raises(BrokenChainError):
-            entry((*row[:column], value, *row[column + 1 :]))
+            entry_from((*row[:column], value, *row[column + 1 :]))

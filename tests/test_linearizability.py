@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
 
 import ledger
-from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, ResetCursor, fields
-from ledger.appender import Committer
+from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, ResetCursor
+from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
+from ledger.writing.committer import Committer
 
 BOTH = True
 
@@ -215,7 +216,7 @@ class WritesTwice(Broken):
 @pytest.mark.parametrize("broken", [ReadsWhatWas, ForgetsWhatItAcknowledged, WritesTwice])
 def test_a_store_that_is_broken_does_not_pass(path: Path, broken: type[Broken]) -> None:
     store = broken(path, random.Random(1))
-    committer = Committer(store, "tester", fields.utc_now)
+    committer = Committer(store, "tester", utc_now)
     with Ledger(committer) as book:
         said: list[Line] = []
         # One client is enough, without `submit`, which needs a thread.

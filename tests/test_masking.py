@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from plain_texts import PLAIN
 from secret_texts import JWT, SECRETS, TOKENS, drawn, pem
 
-from ledger import InvalidCursorError, RecordError, ResetCursor, masking
-from ledger.fields import MESSAGE_LENGTH_MAX, message
+from ledger import InvalidCursorError, RecordError, ResetCursor
+from ledger.law import masking
+from ledger.law.fields import MESSAGE_LENGTH_MAX, message
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "scripts" / "benchmarks"))
@@ -224,5 +225,5 @@ def test_the_page_lists_the_rules_that_there_are() -> None:
 def test_importing_the_ledger_makes_no_patterns() -> None:
     code = "import sys, ledger; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'ledger.fields'" in done.stdout
-    assert "ledger.masking" not in done.stdout
+    assert "'ledger.law.fields'" in done.stdout
+    assert "ledger.law.masking" not in done.stdout

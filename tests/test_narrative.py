@@ -13,6 +13,7 @@ from conftest import new_target
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, LedgerError, RecordError, Request, ResetCursor
+from ledger.log.text import show_time
 from projections.cli import main
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
@@ -205,7 +206,7 @@ def name(found: dict[str, Any]) -> CursorKey:
 
 
 def shown(moment: datetime) -> str:
-    return ledger.codec.show_time(moment)
+    return show_time(moment)
 
 
 def test_resets_finds_who_reset_what_and_what_came_of_it(ask: Ask) -> None:

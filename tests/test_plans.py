@@ -16,7 +16,8 @@ from test_projections import histories, written
 
 import ledger
 from ledger import CursorKey, CursorNotFoundError, InvalidCursorError, Ledger
-from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, plan_files, resets
+from projections import ImpossiblePlanError, PlannedReset, ResetPlan, as_of, resets
+from projections.resets import plan_files
 
 BOTH = True
 

@@ -33,10 +33,8 @@ from ledger import (
     StorageError,
 )
 from ledger.aio import AsyncLedger
-from ledger.appender import Committer
-from ledger.stores.postgres.session import (
-    cursor_id,
-)
+from ledger.stores.postgres.reading import cursor_id
+from ledger.writing.committer import Committer
 
 POSTGRES = True
 

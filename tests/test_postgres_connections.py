@@ -22,7 +22,7 @@ from ledger import (
     UnknownOutcomeError,
 )
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.pool import Pool
+from ledger.stores.postgres.connections import Pool
 
 POSTGRES = True
 

@@ -16,7 +16,7 @@ import ledger
 from ledger import CursorKey, EntryQuery, Ledger
 from ledger.cli.output import waited_for
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.session import cursor_id
+from ledger.stores.postgres.reading import cursor_id
 
 __all__ = ["run"]  # The fixture.
 

@@ -25,14 +25,11 @@ from ledger import (
     StorageError,
 )
 from ledger.cli.output import waited_for
-from ledger.commit import commit
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.session import (
-    PostgresSession,
-    settle_types,
-)
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import statements
-from ledger.stores.postgres.transactions import Held, Remembered
+from ledger.stores.postgres.transaction import Held, Remembered
+from ledger.writing.commit import commit
 from projections import Projector
 
 POSTGRES = True

@@ -14,7 +14,7 @@ from servers import ELSEWHERE, connect
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.session import cursor_id
+from ledger.stores.postgres.reading import cursor_id
 
 POSTGRES = True
 

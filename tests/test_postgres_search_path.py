@@ -28,10 +28,10 @@ from ledger import (
     NonMonotonicCursorError,
     StorageError,
 )
-from ledger.events import ErrorRecorded
+from ledger.law.events import ErrorRecorded
 from ledger.stores.postgres import look
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.session import PostgresSession
+from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.statements import Statements, statements
 from projections import Projector
 

@@ -17,9 +17,10 @@ from test_postgres_connections import Cut
 
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError, RecordError
-from ledger.errors import NonMonotonicCursorError, StorageError
+from ledger.errors import StorageError
+from ledger.law.refusals import NonMonotonicCursorError
 from ledger.stores.postgres.errors import translated
-from ledger.stores.postgres.session import cursor_id
+from ledger.stores.postgres.reading import cursor_id
 
 POSTGRES = True
 

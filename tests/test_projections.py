@@ -30,6 +30,7 @@ from ledger import (
     Request,
     ResetCursor,
 )
+from ledger.log.json import unstructure
 from projections.ranges import RangeMap
 
 SEQUENCES = range(1, 13)
@@ -515,7 +516,7 @@ def test_what_the_projections_give_can_be_put_into_json(book: Ledger) -> None:
     book.advance(ORDERS, to=4)
     book.reset(ORDERS, to=2, reason="x", metadata={"ticket": "7"})
     book.advance(ORDERS, to=4)
-    plain = ledger.codec.unstructure(next(projections.resets(book)))
+    plain = unstructure(next(projections.resets(book)))
     assert (plain["actor"], plain["reason"], plain["key"]["consumer_id"]) == (
         "tester",
         "x",
@@ -524,6 +525,6 @@ def test_what_the_projections_give_can_be_put_into_json(book: Ledger) -> None:
     assert (plain["previous_sequence"], plain["sequence"]) == (4, 2)
     assert (plain["delivered_again"], plain["passed_over"]) == ({"first": 3, "last": 4}, None)
     assert plain["recorded_at"].endswith("Z")
-    told = ledger.codec.unstructure(projections.explain(book.history(ORDERS), 3))
+    told = unstructure(projections.explain(book.history(ORDERS), 3))
     assert (told["verdict"], told["deliveries"]) == ("passed", 0)
     assert attrs.asdict(next(projections.repeats(book.history(ORDERS))))["first"] == 3

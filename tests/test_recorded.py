@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import ledger
 from ledger import Cursor, CursorKey, CursorQuery, Ledger, LedgerError
-from ledger.codec import structure, unstructure
+from ledger.log.json import structure, unstructure
 from projections.cli import main
 
 BOTH = True

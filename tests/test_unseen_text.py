@@ -22,9 +22,10 @@ from ledger import (
     Ledger,
     RecordError,
     ResetCursor,
-    fields,
 )
-from ledger.codec import structure, unstructure
+from ledger.law import fields
+from ledger.log import rows
+from ledger.log.json import structure, unstructure
 
 BOTH = True
 
@@ -166,7 +167,7 @@ def test_what_an_earlier_version_wrote_is_read_verified_copied_and_gone_on_with(
     key = written_before(book, monkeypatch)
     with pytest.raises(InvalidCursorError):
         CursorKey("\u200b", "\u2800", "\u3164")
-    ledger.codec.rows._key.cache_clear()
+    rows._key.cache_clear()
     assert book.verify().ok
     entries = [entry for entry in book.entries() if entry.key != ORDERS]
     assert [entry.key for entry in entries] == [key] * 3

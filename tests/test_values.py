@@ -13,10 +13,10 @@ import attrs
 import pytest
 
 from ledger import CursorAdvanced, CursorKey, Entry, Outcome
-from ledger.chain import Head, make_head
-from ledger.cursor import Cursor, make_cursor
-from ledger.events import make_advanced, make_entry
-from ledger.values import maker
+from ledger.law.cursor import Cursor, make_cursor
+from ledger.law.events import make_advanced, make_entry
+from ledger.law.making import maker
+from ledger.log.heads import Head, make_head
 
 NOW = datetime(2026, 5, 5, tzinfo=UTC)
 KEY = CursorKey("mailer", "orders")

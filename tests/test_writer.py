@@ -24,7 +24,7 @@ import pytest
 from conftest import JOBS, ORDERS
 
 import ledger
-import ledger.writer
+import ledger.writing.group_commit
 from ledger import (
     AdvanceCursor,
     Cursor,
@@ -35,11 +35,12 @@ from ledger import (
     NonMonotonicCursorError,
     ResetCursor,
     StorageError,
-    fields,
 )
-from ledger.appender import Committer
+from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
-from ledger.writer import Writer
+from ledger.writing import group_commit
+from ledger.writing.committer import Committer
+from ledger.writing.group_commit import Writer
 
 T = TypeVar("T")
 
@@ -83,7 +84,8 @@ class Gated:
 
 def transaction_changes(transaction: Any) -> int:
     """Give how many events this connection has appended so far."""
-    return int(transaction.connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
+    connection = transaction.session.connection
+    return int(connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def gated(
     path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
-    committer = Committer(store, "tester", fields.utc_now)
+    committer = Committer(store, "tester", utc_now)
     writer = Writer(committer, busy_timeout_s=busy_timeout_s, **bounds)
     with Ledger(committer, writer) as book:
         yield book, store
@@ -143,7 +145,7 @@ def test_callers_who_wait_share_a_transaction_and_are_answered_each(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The thread is told when there is something to do; it does not come and look.
-    monkeypatch.setattr(ledger.writer, "IDLE_S", 3_600)
+    monkeypatch.setattr(group_commit, "IDLE_S", 3_600)
     with gated(path, busy_timeout_s=10) as (book, store):
         book.advance(ORDERS, to=5)
         with held(book, store):
@@ -471,7 +473,7 @@ class Storm:
     def opened(self) -> Ledger:
         store = Gated(self.path, "normal")
         store.failure = self.failure
-        committer = Committer(store, "tester", fields.utc_now)
+        committer = Committer(store, "tester", utc_now)
         return Ledger(committer, Writer(committer, busy_timeout_s=60, batch_size_max=100))
 
     def failure(self) -> Exception | None:

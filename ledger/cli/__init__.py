@@ -11,7 +11,7 @@ from ledger.cli.bulk import append
 from ledger.cli.copying import copy
 from ledger.cli.parameters import DEFAULT_DB, Target
 from ledger.cli.running import Commands
-from ledger.service import BUSY_TIMEOUT_S
+from ledger.opening import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]
 

@@ -7,7 +7,8 @@ import click
 
 from ledger.cli.output import Progress
 from ledger.cli.parameters import Target, pass_target
-from ledger.codec import dumps, unstructure
+from ledger.log.json import unstructure
+from ledger.log.text import dumps
 
 __all__ = ["copy"]
 

@@ -10,7 +10,8 @@ import click
 
 from ledger.cli.parameters import known
 from ledger.cli.times import MOMENT
-from ledger.events import CursorAdvanced, CursorReset, EntryQuery, ErrorRecorded
+from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
+from ledger.law.queries import EntryQuery
 
 __all__ = ["cursor_filters", "entry_filters", "entry_query", "limit_option"]
 

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from ledger import codec
-from ledger.codec import visible
-from ledger.cursor import Cursor, CursorKey
-from ledger.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.log.json import unstructure
+from ledger.log.text import dumps, visible, visible_json
+from ledger.log.text import show_time as _rfc3339
 from ledger.service import Ledger
 from ledger.stores import Waiting
 
@@ -211,7 +212,7 @@ def _show_csv(values: Iterable[object], of: Sequence[type | str]) -> None:
     if names:
         writer.writerow(names)
     for value in values:
-        record = _flat(codec.unstructure(value))
+        record = _flat(unstructure(value))
         if not names:
             names = list(_names(type(value)) if isinstance(value, Entry) else record)
             writer.writerow(map(_defused, names))
@@ -236,7 +237,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         if name in ("key", "event"):
             flat.update(value)
         else:
-            flat[name] = codec.dumps(value) if isinstance(value, dict | list) else value
+            flat[name] = dumps(value) if isinstance(value, dict | list) else value
     return flat
 
 
@@ -245,12 +246,12 @@ def _defused(value: object) -> object:
 
 
 def _json(value: object) -> str:
-    return codec.visible_json(codec.dumps(codec.unstructure(value)))
+    return visible_json(dumps(unstructure(value)))
 
 
 def show_time(value: datetime | None) -> str:
     """Give a time to the second, as tables have it; nothing for None."""
-    return "" if value is None else codec.show_time(value.replace(microsecond=0))
+    return "" if value is None else _rfc3339(value.replace(microsecond=0))
 
 
 def _what(entry: Entry) -> str:

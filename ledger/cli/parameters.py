@@ -16,8 +16,10 @@ from click.shell_completion import CompletionItem
 import ledger
 from ledger import errors, targets
 from ledger.cli.interrupts import Watch
-from ledger.cursor import CursorKey, CursorQuery
-from ledger.service import Ledger, postgres
+from ledger.law.cursor import CursorKey
+from ledger.law.queries import CursorQuery
+from ledger.opening import postgres
+from ledger.service import Ledger
 from ledger.stores import sqlite
 
 __all__ = ["Target", "cursor_arguments", "known", "metadata_option", "pass_target"]

@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 import attrs
 import click
 
-from ledger.chain import Checkpoint
 from ledger.cli.filters import cursor_filters, entry_filters, entry_query, limit_option
 from ledger.cli.output import (
     CURSORS,
@@ -30,11 +29,14 @@ from ledger.cli.parameters import (
     key,
     pass_target,
 )
-from ledger.codec import dumps, loads, unstructure, visible, visible_json
-from ledger.cursor import Cursor, CursorQuery
 from ledger.errors import InvalidCursorError
-from ledger.events import Entry, EntryQuery
-from ledger.findings import Fault, Verification
+from ledger.evidence.findings import Fault, Verification
+from ledger.evidence.merkle import Checkpoint
+from ledger.law.cursor import Cursor
+from ledger.law.events import Entry
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.json import unstructure
+from ledger.log.text import dumps, loads, visible, visible_json
 from ledger.service import Ledger
 
 __all__ = ["commands"]

@@ -16,7 +16,7 @@ from ledger.cli.parameters import (
     pass_target,
 )
 from ledger.cli.times import MOMENT
-from ledger.cursor import Outcome
+from ledger.law.cursor import Outcome
 
 __all__ = [
     "actor_option",

@@ -24,12 +24,12 @@ from ledger.cli.output import (
 )
 from ledger.cli.parameters import EXIT_NO_CURSOR, Target, pass_target
 from ledger.cli.times import MOMENT, MOMENT_OR_POSITION
-from ledger.codec import visible
+from ledger.log.text import visible
 from projections.cli.choosing import Choice, choice, cleared
 from projections.cursors import Change, Moment, cursors_as_of, diff, last_position
 from projections.cursors import as_of as cursor_as_of
-from projections.resets import Direction, RecordedReset
-from projections.resets import resets as find_resets
+from projections.resets.views import Direction, RecordedReset
+from projections.resets.views import resets as find_resets
 
 __all__ = ["commands"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ledger import CursorAdvanced, CursorKey, Entry, EntryQuery, Ledger, codec
+from ledger import CursorAdvanced, CursorKey, Entry, EntryQuery, Ledger
 from ledger.cli.filters import cursor_filters
 from ledger.cli.output import (
     OWNER,
@@ -25,7 +25,8 @@ from ledger.cli.output import (
 )
 from ledger.cli.parameters import Target, known, pass_target
 from ledger.cli.times import DURATION
-from ledger.codec import visible
+from ledger.log.json import unstructure
+from ledger.log.text import parse_time, visible
 from projections.cli.choosing import Choice, choice, cleared, watched
 from projections.deliveries import Gap, Repeat
 from projections.deliveries import gaps as find_gaps
@@ -179,9 +180,9 @@ def _jump(book: Ledger, gap: Gap) -> dict[str, Any]:
     # By its key, because the log as a whole may not be settled that far.
     at = EntryQuery(key=gap.key, position_from=gap.position, position_until=gap.position)
     [entry] = book.entries(at)
-    plain: dict[str, Any] = codec.unstructure(entry)
+    plain: dict[str, Any] = unstructure(entry)
     said = {**plain, **plain["event"]}
-    found: dict[str, Any] = codec.unstructure(gap)
+    found: dict[str, Any] = unstructure(gap)
     return {**found, **{name: said[name] for name in _JUMPED}}
 
 
@@ -219,9 +220,7 @@ _GAPS = [
     Column("count", lambda found: f"{found['last'] - found['first'] + 1:,}"),
     Column("word", _word),
     Column("jumped", lambda found: f"{found['previous_sequence']} → {found['sequence']}"),
-    Column(
-        "recorded", lambda found: show_time(codec.parse_time(found["recorded_at"], "recorded_at"))
-    ),
+    Column("recorded", lambda found: show_time(parse_time(found["recorded_at"], "recorded_at"))),
     Column("actor", _part("actor")),
 ]
 

@@ -11,7 +11,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from ledger import CursorKey, CursorNotFoundError, Ledger, codec
+from ledger import CursorKey, CursorNotFoundError, Ledger
 from ledger.cli.names import NewCursorError, new_option
 from ledger.cli.output import CURSORS, Form, form_options, show, show_one
 from ledger.cli.parameters import (
@@ -30,12 +30,13 @@ from ledger.cli.writing import (
     now_option,
     version_option,
 )
-from ledger.codec import show_time, visible
+from ledger.log.json import structure
+from ledger.log.text import loads, show_time, visible
 from projections import files
 from projections.cli.choosing import Choice, choice
 from projections.cli.printed_commands import Place
 from projections.cli.showing_plans import Setting, confirm, show_plan
-from projections.plans import ImpossiblePlanError, ResetPlan
+from projections.resets.plans import ImpossiblePlanError, ResetPlan
 
 __all__ = ["reset"]
 
@@ -52,7 +53,7 @@ class _Key(click.ParamType[CursorKey]):
         if isinstance(value, CursorKey):
             return value
         if value.startswith("{"):
-            return codec.structure(codec.loads(value), CursorKey)
+            return structure(loads(value), CursorKey)
         parts = value.split("/")
         if not 2 <= len(parts) <= 3:
             self.fail(

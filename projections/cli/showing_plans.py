@@ -9,11 +9,10 @@ from pathlib import Path
 import attrs
 import click
 
-from ledger import codec
 from ledger.cli.output import OWNER, Column, Form, show, show_one
-from ledger.codec import visible
+from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
-from projections.plans import PlannedReset, ResetPlan
+from projections.resets.plans import PlannedReset, ResetPlan
 
 __all__ = ["Setting", "confirm", "show_plan"]
 
@@ -34,7 +33,7 @@ class Setting:
         """Say it beside the plan."""
         for time in self.times:
             click.echo(visible(time), err=True)
-        at = f" at {codec.show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
+        at = f" at {show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
         click.echo(
             f"planned by {visible(plan.planned_by) or 'nobody named'}{at} for the ledger "
             f"{visible(self.place.shown)}",

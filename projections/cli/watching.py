@@ -25,7 +25,7 @@ from ledger.cli.output import (
     show_time,
 )
 from ledger.cli.parameters import EXIT_FAILED, Target, cursor_arguments, key, pass_target
-from ledger.codec import visible
+from ledger.log.text import visible
 from projections import files
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cli.choosing import watched

@@ -1,0 +1,1 @@
+"""Resets: those that were made, and plans for those that are to be made."""
