@@ -1,4 +1,4 @@
-"""Run the fast tests on each Python that the package supports; `scripts/test-pythons` calls this."""
+"""Run the fast tests on each Python that the package supports; scripts/test-pythons calls this."""
 
 from __future__ import annotations
 

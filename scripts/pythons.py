@@ -1,4 +1,4 @@
-"""Run nox, and close with one line for each Python: passed, failed, or not run because it is missing."""
+"""Run nox, and close with one line for each Python: passed, failed, or not run."""
 
 from __future__ import annotations
 
