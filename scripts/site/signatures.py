@@ -72,8 +72,10 @@ def wrapped(name: str, found: Callable[..., object], member: griffe.Attribute) -
         parent=member.parent,
         returns=returned(found),
     )
-    text = inspect.getdoc(found)
-    function.docstring = member.docstring or (text and griffe.Docstring(text, parent=function))
+    text = inspect.getdoc(found) or ""
+    # The example of a method of `Ledger` does not await.
+    text = text.partition(">>>")[0]
+    function.docstring = member.docstring or griffe.Docstring(text, parent=function)
     if inspect.iscoroutinefunction(found):
         function.labels.add("async")
     return function
