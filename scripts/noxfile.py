@@ -29,4 +29,5 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *FAST, *session.posargs, env=dict(os.environ))
 
 
-FAST = ["tests/test_law.py", "tests/test_ledger.py", "tests/test_projections.py"]
+# What scripts/test --fast runs.
+FAST = ["-n", "3", "--dist=loadgroup", "-m", "not on_postgres", "tests/unit", "tests/contract"]
