@@ -139,7 +139,7 @@ class _Submitting:
 
 
 async def _settled(future: Future[R]) -> R:
-    """Give the answer; if this is cancelled too late to withdraw the call, wait for its end."""
+    """Return the answer; if this is cancelled too late to withdraw the call, wait for its end."""
     if isinstance(writer := getattr(future, "writer", None), Writer) and not future.done():
         refuse_circle(writer)
     answer = asyncio.wrap_future(future)
@@ -179,7 +179,7 @@ def _close_unwanted(opening: Future[Ledger]) -> None:
 
 
 def _page(rows: Iterator[R]) -> tuple[list[R], Exception | None]:
-    """Give what comes next, and what was raised in the place of more."""
+    """Return what comes next, and what was raised in the place of more."""
     page: list[R] = []
     try:
         page.extend(islice(rows, PAGE_ROWS))
@@ -202,6 +202,17 @@ class AsyncLedger:
     waited for: once the await has ended, the outcome is settled, and `get` tells it. A call that
     was cancelled may so have been appended; one that raised anything else was not. Any other call
     that is cancelled is withdrawn, or comes to its end by itself.
+
+    >>> import asyncio, ledger.aio
+    >>> async def main() -> list[int]:
+    ...     key = ledger.CursorKey("webhooks", "orders")
+    ...     async with ledger.aio.open(":memory:") as book:
+    ...         async with book.delivering(key, to=41) as before:
+    ...             assert before is None
+    ...         await book.advance(key, to=44)
+    ...         return [entry.event.sequence async for entry in book.history(key)]
+    >>> asyncio.run(main())
+    [41, 44]
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -230,7 +241,7 @@ class AsyncLedger:
     delivering = _delivering(Ledger.delivering)
 
     async def submit(self, request: Request) -> Cursor:
-        """Append `request`, and give the cursor."""
+        """Append `request`, and return the cursor."""
         [cursor] = await self.append((request,))
         return cursor
 
@@ -266,7 +277,7 @@ class AsyncLedger:
         await asyncio.shield(asyncio.wrap_future(_in_own_thread(self._finish)))
 
     async def __aenter__(self) -> Self:
-        """Give the ledger itself."""
+        """Return the ledger itself."""
         return self
 
     async def __aexit__(
@@ -359,4 +370,16 @@ def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
 
 
 open = _opening(opening.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
-"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it."""
+"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it.
+
+`target`, `actor`, `clock`, `durability` and `busy_timeout_s` are those of `ledger.open`, and so is
+what it raises.
+
+>>> import asyncio, ledger.aio
+>>> async def main() -> int:
+...     async with ledger.aio.open(":memory:", actor="dispatcher@web-1") as book:
+...         cursor = await book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+...     return cursor.last_sequence
+>>> asyncio.run(main())
+41
+"""

@@ -41,12 +41,18 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     `pool_min_size` and `pool_max_size` are the ledger's own.
 
     `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
-    With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
-    last commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
+    At `durability` `"full"`, what a call has returned survives a power loss; at `"normal"` the last
+    commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
     is how long a call waits for other writers, all in all, before it raises LedgerBusyError; where
     it appends in several transactions, as `copy_to` does, each of them.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     book.advance(key, to=41).last_sequence
+    41
     """
     actor = fields.text(actor, "actor", seen=True)
     if durability not in ("full", "normal"):
@@ -67,7 +73,7 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
 
 
 def postgres() -> ModuleType:
-    """Give the store on PostgreSQL, whose driver is an extra.
+    """Return the store on PostgreSQL, whose driver is an extra.
 
     Raises StorageError if that is not installed.
     """

@@ -46,6 +46,18 @@ class Ledger:
     records what its body raises. An interrupt, as KeyboardInterrupt is, may come too late, and then
     carries a note that says so. After UnknownOutcomeError nobody knows before the cursor is read: a
     server was lost in the middle of a commit, or a disk failed in one and again as it was undone.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     book.advance(key, to=44).last_sequence
+    ...     book.reset(key, to=41, reason="receiver lost 42 and 43").epoch
+    ...     [entry.version for entry in book.history(key)]
+    ...     book.verify().ok
+    44
+    1
+    [1, 2]
+    True
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -54,7 +66,7 @@ class Ledger:
         self._appender: Appender = appender or committer
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
-        """Give the same ledger, but with another way to append; `ledger.aio` is made so."""
+        """Return the same ledger, but with another way to append; `ledger.aio` is made so."""
         return Ledger(self._committer, wrap(self._appender))
 
     @property
@@ -69,7 +81,7 @@ class Ledger:
     # --- reading ---
 
     def get(self, key: CursorKey) -> Cursor:
-        """Give the cursor of `key`.
+        """Return the cursor of `key`.
 
         Raises CursorNotFoundError if nothing was ever appended for it.
         """
@@ -79,18 +91,18 @@ class Ledger:
         return cursor
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
-        """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
+        """Return the cursors that `query` chooses, lazily, by stream, subject and consumer."""
         return self._store.cursors(_chosen(query, CursorQuery))
 
     def history(self, key: CursorKey) -> Iterator[Entry]:
-        """Give all entries of `key`, lazily, oldest first; none if it has no cursor.
+        """Return all entries of `key`, lazily, oldest first; none if it has no cursor.
 
         Raises BrokenChainError at an entry that cannot be read.
         """
         return self._store.entries(EntryQuery(key=CursorKey.check(key)))
 
     def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
-        """Give the entries that `query` chooses, lazily, by position, as far as the log is settled.
+        """Return the entries that `query` chooses, lazily, by position, while the log is settled.
 
         Those appended after the first one was asked for are left out. On PostgreSQL so are those
         behind which a transaction may still append something: see `horizon`. Raises
@@ -99,7 +111,7 @@ class Ledger:
         return self._store.entries(_chosen(query, EntryQuery))
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, and which transactions readers wait for.
+        """Return how far the log is settled, and which transactions readers wait for.
 
         Up to its `position` nothing can come any more that is not there, so whoever follows the log
         by position misses nothing. On SQLite that is always the end of the log.
@@ -201,7 +213,7 @@ class Ledger:
         return self._append_one(request)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append all of `requests`, in order, in one transaction, or none; give the cursors.
+        """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
         Raises what the first refused one is refused with.
         """
@@ -240,7 +252,7 @@ class Ledger:
     ) -> Iterator[Cursor | None]:
         """Deliver in the body; then advance to `to`, or record the exception and raise it again.
 
-        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if
+        Yields the cursor as it stood, None if there was none. Its epoch goes with the advance: if
         the cursor is reset in the meantime, StaleEpochError is raised, and the reset stands. If the
         error cannot be recorded either, the body's exception is raised with a note of it.
 
@@ -267,7 +279,7 @@ class Ledger:
         self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
     def using(self, connection: object) -> Ledger:
-        """Give this ledger inside the transaction of the caller's `connection` to its database.
+        """Return this ledger inside the transaction of the caller's `connection` to its database.
 
         What is appended through it is part of the caller's transaction: it is committed, or rolled
         back, with the rest, by the caller. If no transaction is open, one is begun as the driver
@@ -297,7 +309,7 @@ class Ledger:
             return verification.verify(log, against=kept, progress=progress)
 
     def checkpoint(self) -> Checkpoint:
-        """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
+        """Return the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
         with self._store.snapshot() as log:
             return checkpoint(verification.settled(log))
 
@@ -334,7 +346,7 @@ class Ledger:
         self._store.close()
 
     def __enter__(self) -> Self:
-        """Give the ledger itself."""
+        """Return the ledger itself."""
         return self
 
     def __exit__(

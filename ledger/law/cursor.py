@@ -24,6 +24,12 @@ class CursorKey:
     at least one that can be seen.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> print(ledger.CursorKey(" webhooks ", "orders"))
+    webhooks/orders
+    >>> ledger.CursorKey("webhooks", "orders", "customer-7").subject_id
+    'customer-7'
     """
 
     consumer_id: str
@@ -88,6 +94,16 @@ class Cursor:
     until something was delivered; `last_error` is empty unless the last thing that happened was an
     error. `updated_at` is the caller's time of the last entry. `version` counts the entries of this
     cursor, and `epoch` the resets among them.
+
+    `key` names it. `last_delivery_id` is the delivery that it last confirmed; empty if none was
+    named.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41, delivery_id="msg-41")
+    >>> cursor.last_sequence, cursor.last_delivery_id, cursor.version, cursor.epoch
+    (41, 'msg-41', 1, 0)
     """
 
     key: CursorKey
@@ -106,7 +122,15 @@ make_cursor = maker(Cursor)
 
 
 class Outcome(StrEnum):
-    """What became of that which an advance passes. All three are progress; only one is delivery."""
+    """What became of that which an advance passes. All three are progress; only one is delivery.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41, outcome=ledger.Outcome.SKIPPED)
+    ...     [entry.event.outcome.value for entry in book.history(key)]
+    ['skipped']
+    """
 
     DELIVERED = "delivered"
     SKIPPED = "skipped"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import ledger
+from support.places import TOP
 
-TOP = Path(__file__).parents[2]
 NAME = f"cursor_ledger-{ledger.__version__}"
 CODE = (".py", ".sql", ".typed", ".json")
 

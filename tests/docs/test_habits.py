@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import ledger
-
-TOP = Path(__file__).parents[2]
+from support.places import TOP
 
 
 def refused(message: str, folder: Path) -> bool:

@@ -1,0 +1,77 @@
+"""The reference has every public name, with each parameter and field, and an example that holds."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+
+import attrs
+import griffe
+import pytest
+
+import ledger
+import ledger.aio
+import projections
+from support.places import TOP
+
+PAGES = sorted((TOP / "docs" / "reference").glob("*.md"))
+ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+PUBLIC = {
+    f"{package.__name__}.{name}": getattr(package, name)
+    for package in (ledger, ledger.aio, projections)
+    for name in package.__all__
+}
+PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]
+SOURCES = {
+    package: griffe.load(package, search_paths=[TOP]) for package in ("ledger", "projections")
+}
+
+
+def running(path: str) -> object:
+    """Return what a path of the reference names in the program."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def documented(path: str) -> str:
+    """Return the docstring of `path` as the site shows it: that of a union stands below it."""
+    package, _, rest = path.partition(".")
+    found = SOURCES[package][rest]
+    target = found.final_target if isinstance(found, griffe.Alias) else found
+    return target.docstring.value if target.docstring else ""
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    entries = [running(path) for path in PATHS]
+    missing = [name for name, value in PUBLIC.items() if not any(e is value for e in entries)]
+    assert missing == []
+    assert len(entries) == len(PUBLIC)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_example_of_a_public_name_holds(path: str) -> None:
+    # Nothing is imported for it: whoever copies an example has all of it.
+    example = doctest.DocTestParser().get_doctest(documented(path), {}, path, path, 0)
+    assert example.examples, f"{path} has no example"
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    assert runner.run(example, out=told.append).failed == 0, "".join(told)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_docstring_names_every_parameter_and_field(path: str) -> None:
+    text = documented(path)
+    assert [name for name in made_of(running(path)) if f"`{name}`" not in text] == []
+
+
+def made_of(value: object) -> list[str]:
+    """Return the parameters of a function, the fields of a value, or the facts of an error."""
+    if inspect.isclass(value) and attrs.has(value):
+        return [field.name for field in attrs.fields(value) if not field.name.startswith("_")]
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return [name for name in vars(value).get("__annotations__", {}) if name[0] != "_"]
+    if inspect.isfunction(value):
+        return list(inspect.signature(value).parameters)
+    return []
