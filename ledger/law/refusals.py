@@ -1,4 +1,4 @@
-"""What the law answers when it refuses. Each refusal carries its facts as attributes."""
+"""What the law raises when it refuses. Each refusal carries its facts as attributes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class CursorNotFoundError(LedgerError, LookupError):
     webhooks/orders
     """
 
+    __module__ = "ledger"
+
     key: CursorKey | None = None
 
     def __init__(self, key: CursorKey | str) -> None:
@@ -38,7 +40,7 @@ class CursorNotFoundError(LedgerError, LookupError):
 
 
 class NonMonotonicCursorError(LedgerError):
-    """An advance that would move `current` back, or confirm its place under another delivery id.
+    """An advance that would move `current` back, or confirm its sequence by another delivery id.
 
     `request` is the advance that was refused. Both are None if the error was made of its message
     alone.
@@ -54,6 +56,8 @@ class NonMonotonicCursorError(LedgerError):
     44 42
     """
 
+    __module__ = "ledger"
+
     current: Cursor | None = None
     request: AdvanceCursor | None = None
 
@@ -67,7 +71,7 @@ class NonMonotonicCursorError(LedgerError):
 
 
 class StaleEpochError(LedgerError):
-    """The consumer read the cursor before it was reset: `request.epoch` is over.
+    """The consumer read the cursor before a reset, so `request.epoch` is no longer its epoch.
 
     `current` is the cursor as it stands, None if there is none, and `request` the advance that was
     refused.
@@ -84,6 +88,8 @@ class StaleEpochError(LedgerError):
     1 0
     """
 
+    __module__ = "ledger"
+
     current: Cursor | None = None
     request: AdvanceCursor | None = None
 
@@ -91,10 +97,10 @@ class StaleEpochError(LedgerError):
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
+        epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
         super().__init__(
-            f"{request.key} is in epoch {current.epoch if current else 0}, for it was reset; this "
-            f"advance was made in epoch {request.epoch}. Read the cursor again, and go on from "
-            f"{current.last_sequence if current else 0}."
+            f"{request.key} is in epoch {epoch}, because it was reset; this advance was made in "
+            f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
         )
         self.current = current
         self.request = request
@@ -116,6 +122,8 @@ class VersionConflictError(LedgerError):
     1 0
     """
 
+    __module__ = "ledger"
+
     current: Cursor | None = None
     request: Request | None = None
 
@@ -133,7 +141,7 @@ class VersionConflictError(LedgerError):
 
 
 class ActorRequiredError(LedgerError):
-    """A reset that does not say who makes it.
+    """A reset without an actor: neither the request nor the ledger names one.
 
     `request` is the reset that was refused.
 
@@ -146,6 +154,8 @@ class ActorRequiredError(LedgerError):
     ...         print(error.request.last_sequence)
     41
     """
+
+    __module__ = "ledger"
 
     request: ResetCursor | None = None
 
