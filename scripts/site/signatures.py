@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable
 
@@ -24,8 +25,16 @@ KINDS = {
 }
 
 
+EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
+
+
 class Signatures(griffe.Extension):
     """Give what is public the signature that it has when the program runs."""
+
+    def on_object(self, *, obj: griffe.Object, **_: object) -> None:
+        """Show an example as code; Markdown would take its prompt for a quotation."""
+        if obj.docstring:
+            obj.docstring.value = EXAMPLE.sub(fenced, obj.docstring.value)
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
         for module in (pkg, *pkg.modules.values()):
@@ -33,6 +42,10 @@ class Signatures(griffe.Extension):
             if "__all__" in module.members:
                 importlib.import_module(module.path)
         complete(pkg)
+
+
+def fenced(example: re.Match[str]) -> str:
+    return f"```pycon\n{example[0]}\n```"
 
 
 def complete(place: griffe.Module | griffe.Class) -> None:
@@ -74,7 +87,7 @@ def wrapped(name: str, found: Callable[..., object], member: griffe.Attribute) -
     )
     text = inspect.getdoc(found) or ""
     # The example of a method of `Ledger` does not await.
-    text = text.partition(">>>")[0]
+    text = EXAMPLE.sub("", text)
     function.docstring = member.docstring or griffe.Docstring(text, parent=function)
     if inspect.iscoroutinefunction(found):
         function.labels.add("async")
