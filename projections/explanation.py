@@ -33,10 +33,15 @@ class Verdict(StrEnum):
     """
 
     DELIVERED = "delivered"
+    """An advance landed on it, as delivered."""
     SKIPPED = "skipped"
+    """An advance landed on it as skipped, or a reset passed over it."""
     SUPPRESSED = "suppressed"
+    """An advance landed on it, as suppressed."""
     PASSED = "passed"
+    """An advance jumped over it, and none landed on it."""
     NOT_YET = "not_yet"
+    """The cursor has never passed it."""
 
 
 class How(StrEnum):
@@ -52,10 +57,15 @@ class How(StrEnum):
     """
 
     LANDED = "landed"
+    """An advance came to it from below."""
     CONFIRMED_AGAIN = "confirmed_again"
+    """An advance confirmed it where the cursor already stood."""
     JUMPED = "jumped"
+    """An advance passed it and landed further on."""
     SKIPPED_BY_RESET = "skipped_by_reset"
+    """A reset moved the cursor forward, to it or beyond it."""
     REWOUND = "rewound"
+    """A reset moved the cursor back, to before it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -56,9 +56,13 @@ class MarkKind(StrEnum):
     """
 
     RESET = "reset"
+    """A reset moved the cursor."""
     ERRORS = "errors"
+    """Errors were recorded, one after another."""
     REPEAT = "repeat"
+    """Sequences were delivered again after a reset."""
     JUMP = "jump"
+    """An advance jumped over sequences."""
 
 
 @attrs.frozen(kw_only=True)

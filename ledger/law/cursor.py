@@ -137,8 +137,11 @@ class Outcome(StrEnum):
     """
 
     DELIVERED = "delivered"
+    """They were delivered."""
     SKIPPED = "skipped"
+    """They were passed over, for example because a filter rejects them."""
     SUPPRESSED = "suppressed"
+    """They were held back on purpose, for example because the consumer is muted."""
 
     @classmethod
     def of(cls, value: object) -> Outcome:

@@ -32,8 +32,11 @@ class Direction(StrEnum):
     """
 
     BACK = "back"
+    """To a smaller sequence: what lies between is delivered again."""
     FORWARD = "forward"
+    """To a larger sequence: what lies between is passed over."""
     NOWHERE = "nowhere"
+    """To where the cursor stands: its delivery and its epoch change."""
 
     @classmethod
     def between(cls, start: int, end: int) -> Direction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import enum
 import importlib
 import inspect
 import re
@@ -35,12 +36,24 @@ def running(path: str) -> object:
     return getattr(importlib.import_module(module), name)
 
 
-def documented(path: str) -> str:
-    """Return the docstring of `path` as the site shows it: that of a union stands below it."""
+def source(path: str) -> griffe.Object:
+    """Return what a path of the reference names in the source, where the site looks for it."""
     package, _, rest = path.partition(".")
     found = SOURCES[package][rest]
-    target = found.final_target if isinstance(found, griffe.Alias) else found
-    return target.docstring.value if target.docstring else ""
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def documented(path: str) -> str:
+    """Return the docstring of `path` as the site shows it: that of a union stands below it."""
+    docstring = source(path).docstring
+    return docstring.value if docstring else ""
+
+
+def members_of(value: object) -> list[str]:
+    """Return the names of the members of an enum; none of anything else."""
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        return [member.name for member in value]
+    return []
 
 
 def test_every_public_name_is_in_the_reference_once() -> None:
@@ -64,6 +77,12 @@ def test_the_example_of_a_public_name_holds(path: str) -> None:
 def test_a_docstring_names_every_parameter_and_field(path: str) -> None:
     text = documented(path)
     assert [name for name in made_of(running(path)) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if members_of(running(path))])
+def test_every_member_of_an_enum_says_what_it_means(path: str) -> None:
+    members = source(path).members
+    assert [name for name in members_of(running(path)) if not members[name].docstring] == []
 
 
 def made_of(value: object) -> list[str]:
