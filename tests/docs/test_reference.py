@@ -25,6 +25,12 @@ PUBLIC = {
     for name in package.__all__
 }
 PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]
+METHODS = [
+    f"ledger.Ledger.{name}"
+    for name in vars(ledger.Ledger)
+    # What is appended can be watched through it; `ledger.aio` is made so.
+    if not name.startswith("_") and name != "through"
+]
 SOURCES = {
     package: griffe.load(package, search_paths=[TOP]) for package in ("ledger", "projections")
 }
@@ -63,7 +69,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
     assert len(entries) == len(PUBLIC)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *METHODS])
 def test_the_example_of_a_public_name_holds(path: str) -> None:
     # Nothing is imported for it: whoever copies an example has all of it.
     example = doctest.DocTestParser().get_doctest(documented(path), {}, path, path, 0)
