@@ -169,6 +169,13 @@ def fold(entries: Iterable[Entry], cursor: Cursor | None = None) -> Cursor | Non
     """Return the cursor after `entries` of one key, in order, starting from `cursor`.
 
     Raises BrokenChainError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41)
+    ...     ledger.fold(book.history(key)) == cursor
+    True
     """
     for entry in entries:
         if cursor is not None and entry.key != cursor.key:
