@@ -56,8 +56,9 @@ class Sent:
 class Attempt:
     """One call: how long it may be tried, and what it has sent whose answer was lost."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, session_waits_s: float) -> None:
         self._deadline = deadline
+        self._session_waits_s = session_waits_s
         self._has_lost = False
         self.lost: list[Sent] = []
 
@@ -74,7 +75,7 @@ class Attempt:
     @property
     def is_spent(self) -> bool:
         """Whether so much of it was spent that the time-out of the session would be too long."""
-        return self.left_s <= self._deadline.allowed_s * (1 - SPENT_MAX)
+        return self.left_s <= self._session_waits_s * (1 - SPENT_MAX)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -153,7 +154,7 @@ class Pool:
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         while True:
             with self._lend(attempt) as connection:
                 try:
@@ -166,7 +167,7 @@ class Pool:
 
         What others were in the way of is run again, until the busy time-out.
         """
-        attempt = Attempt(deadline or Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt(deadline)
         remembered = True
         while True:
             with self._lend(attempt) as connection:
@@ -189,7 +190,7 @@ class Pool:
     @contextmanager
     def hold(self) -> Iterator[Log]:
         """Lend the whole log as of one moment."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         with self._lend(attempt) as connection:
             try:
                 session = self._session(connection)
@@ -220,6 +221,9 @@ class Pool:
             self._pool.close()
 
     # --- transactions ---
+
+    def _attempt(self, deadline: Deadline | None = None) -> Attempt:
+        return Attempt(deadline or Deadline.after(self._busy_timeout_s), self._busy_timeout_s)
 
     def _by_what_is_remembered(
         self, session: PostgresSession, work: Callable[[Transaction], T], sent: list[Sent]
