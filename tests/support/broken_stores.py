@@ -101,18 +101,6 @@ class CutsTimes(Broken):
     within = Within
 
 
-class MovesNoCursorThatIsThere(Broken):
-    class Within(BrokenTransaction):
-        def append(self, drafts: Any, heads: Any, positions: Any = None) -> None:
-            super().append(drafts, heads, positions)
-            for head in heads:
-                if head.cursor.version > 3:
-                    with self.transaction.everything() as log:
-                        log.restore(head.cursor_id, attrs.evolve(head, recorded_at=0).state)
-
-    within = Within
-
-
 class IgnoresPositions(Broken):
     class Within(BrokenTransaction):
         def append(self, drafts: Any, heads: Any, positions: Any = None) -> None:  # noqa: ARG002
@@ -187,14 +175,6 @@ class CommitsHalf(Broken):
         return result  # type: ignore[no-any-return]
 
 
-class Swallows(Broken):
-    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T | None:  # type: ignore[override]
-        try:
-            return self.store.write(work, deadline)
-        except Exception:  # noqa: BLE001 - that is what is wrong with it
-            return None
-
-
 class WaitsForEver(Broken):
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002
         return self.store.write(work, Deadline.after(60))
@@ -253,11 +233,6 @@ class KnowsNoCase(Broken):
 class IgnoresLimits(Broken):
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         return self.store.entries(attrs.evolve(query, limit=0))
-
-
-class IgnoresActors(Broken):
-    def entries(self, query: EntryQuery) -> Iterator[Entry]:
-        return self.store.entries(attrs.evolve(query, actor=""))
 
 
 class ReadsOnePage(Broken):
@@ -391,14 +366,12 @@ BROKEN: dict[type[Broken], str] = {
     LosesTheLastEntry: "long log|together",
     LosesMetadata: "every field",
     CutsTimes: "every field",
-    MovesNoCursorThatIsThere: "every field",
     IgnoresPositions: "same positions",
     RemembersHeads: "what another store appended|two stores",
     RemembersHeadsByThread: "threads",
     RemembersWhatWasRolledBack: "has changed nothing",
     RestoresNothing: "stored anew",
     CommitsHalf: "has changed nothing",
-    Swallows: "has changed nothing",
     LosesAnswers: "appends nothing",
     HoldsNothingFree: "without waiting",
     WaitsForEver: "until its deadline",
@@ -412,7 +385,6 @@ BROKEN: dict[type[Broken], str] = {
     OrdersCursorsByUTF16: "code-point order",
     KnowsNoCase: "query for cursors",
     IgnoresLimits: "query for entries",
-    IgnoresActors: "query for entries",
     ReadsOnePage: "long log",
     HasNoEnd: "ends at what was there",
     HoldsUpWriters: "holds up no writer",
