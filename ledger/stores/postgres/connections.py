@@ -14,18 +14,19 @@ import psycopg_pool
 
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
 from ledger.evidence.following import Log
-from ledger.law.cursor import CursorKey
-from ledger.log.heads import Head
 from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
+from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
+from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
-from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, settle_types
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
+from ledger.stores.postgres.whole_log import PostgresLog
 
 __all__ = ["Pool"]
 
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 Connection = psycopg.Connection[Any]
 
-HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
 FIRST_EVERY_S = 0.001
@@ -120,7 +120,7 @@ class Pool:
         self._busy_timeout_s = busy_timeout_s
         self._guard = ForkGuard()
         self._sql = statements(address.schema)
-        self._known: dict[CursorKey, Head] = {}
+        self._known = HeadCache()
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
         try:
@@ -275,16 +275,15 @@ class Pool:
 
     def _forget(self, sent: list[Sent]) -> None:
         for each in sent:
-            for head in each.transaction.heads:
-                self._known.pop(head.cursor.key, None)
+            self._known.forget(head.cursor.key for head in each.transaction.heads)
 
     def _remember(self, transaction: Remembered | Held) -> None:
-        if len(self._known) > HEADS_MAX:
-            self._known.clear()
-        for head in transaction.heads:
-            key = head.cursor.key
-            is_new = head.cursor_id is None
-            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key)) if is_new else head
+        self._known.keep(
+            attrs.evolve(head, cursor_id=cursor_id(head.cursor.key))
+            if head.cursor_id is None
+            else head
+            for head in transaction.heads
+        )
 
     # --- connections ---
 
