@@ -17,7 +17,7 @@ from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
-from ledger.stores import Draft, Transaction
+from ledger.stores import Appending, Draft
 
 __all__ = ["Answer", "Group", "commit", "commit_free"]
 
@@ -29,7 +29,7 @@ Answer: TypeAlias = list[Cursor] | LedgerError
 
 
 def commit(
-    transaction: Transaction,
+    transaction: Appending,
     groups: Sequence[Group],
     *,
     actor: str,
@@ -48,7 +48,7 @@ def commit(
 
 
 def commit_free(
-    transaction: Transaction,
+    transaction: Appending,
     calls: Sequence[Sequence[Group]],
     *,
     actor: str,
@@ -83,7 +83,7 @@ def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
 
 
 def _append(
-    transaction: Transaction, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+    transaction: Appending, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
 ) -> list[Answer]:
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []

@@ -13,7 +13,7 @@ import ledger
 from ledger import CursorKey, EntryQuery, Ledger
 from ledger.cli.waiting import waited_for
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.postgres.keys import cursor_id
 from support.commands import Run, records
 from support.cursors import JOBS, ORDERS
 from support.servers import ELSEWHERE, connect
