@@ -8,7 +8,7 @@ import attrs
 
 from ledger.chain import STATE
 
-__all__ = ["EVENT", "Statements", "catalog", "quoted", "statements"]
+__all__ = ["EVENT", "Statements", "catalog", "literal", "quoted", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -328,3 +328,8 @@ def statements(schema: str) -> Statements:
 def quoted(schema: str) -> str:
     """Give the name of a schema as SQL has it."""
     return '"' + schema.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
