@@ -1,31 +1,40 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
-from ledger.chain import Checkpoint
-from ledger.copying import Copied
-from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
 from ledger.errors import (
-    ActorRequiredError,
     BrokenChainError,
-    CursorNotFoundError,
     DivergedError,
     InvalidCursorError,
     LedgerBusyError,
     LedgerError,
-    NonMonotonicCursorError,
-    ResetReasonRequiredError,
     SchemaVersionError,
-    StaleEpochError,
     StorageError,
     UnknownOutcomeError,
+)
+from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standing, Verification
+from ledger.evidence.merkle import Checkpoint
+from ledger.evidence.repair import Rebuild
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.law.refusals import (
+    ActorRequiredError,
+    CursorNotFoundError,
+    NonMonotonicCursorError,
+    StaleEpochError,
     VersionConflictError,
 )
-from ledger.events import CursorAdvanced, CursorReset, Entry, EntryQuery, ErrorRecorded, Event
-from ledger.findings import Anomaly, Compared, Fault, FaultKind, Standing, Verification
-from ledger.repair import Rebuild
-from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.rules import fold
-from ledger.service import Ledger, open  # noqa: A004 - ledger.open(…) is how it reads
+from ledger.law.requests import (
+    AdvanceCursor,
+    RecordError,
+    Request,
+    ResetCursor,
+    ResetReasonRequiredError,
+)
+from ledger.law.rules import fold
+from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
+from ledger.service import Ledger
 from ledger.stores import Horizon, Waiting
+from ledger.writing.copying import Copied
 
 __all__ = [
     "ActorRequiredError",

@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import attrs
 
-from ledger import service
+from ledger import opening, service
 from ledger.errors import StorageError
-from ledger.forks import ForkGuard
 from ledger.service import Ledger
-from ledger.waits import in_callback, refuse_circle
-from ledger.writer import Writer
+from ledger.stores.forks import ForkGuard
+from ledger.writing.group_commit import Writer
+from ledger.writing.waits import in_callback, refuse_circle
 
 if TYPE_CHECKING:
-    from ledger.appender import Appender
-    from ledger.commit import Answer, Group
-    from ledger.cursor import Cursor
-    from ledger.requests import Request
+    from ledger.law.cursor import Cursor
+    from ledger.law.requests import Request
+    from ledger.writing.commit import Answer, Group
+    from ledger.writing.committer import Appender
 
 __all__ = ["AsyncLedger", "open"]
 
@@ -358,5 +358,5 @@ def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
     return opening
 
 
-open = _opening(service.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
+open = _opening(opening.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
 """Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it."""

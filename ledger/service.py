@@ -1,81 +1,40 @@
-"""The ledger as its users meet it: `open` gives a `Ledger`."""
+"""The ledger as its users meet it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
-from ledger import chain, copying, fields, repair, targets, verification
-from ledger.appender import Appender, Committer
-from ledger.chain import Checkpoint
-from ledger.commit import Answer, Group
-from ledger.copying import Copied
-from ledger.cursor import Cursor, CursorKey, CursorQuery, Outcome
-from ledger.errors import CursorNotFoundError, InvalidCursorError, LedgerError, StorageError
-from ledger.events import Entry, EntryQuery
-from ledger.findings import Verification
-from ledger.pairs import EMPTY
-from ledger.repair import Rebuild
-from ledger.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Horizon, sqlite
-from ledger.writer import Writer
+from ledger.errors import InvalidCursorError, LedgerError
+from ledger.evidence import repair, verification
+from ledger.evidence.findings import Verification
+from ledger.evidence.merkle import Checkpoint, checkpoint
+from ledger.evidence.repair import Rebuild
+from ledger.law import fields
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.events import Entry
+from ledger.law.pairs import EMPTY
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.law.refusals import CursorNotFoundError
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.stores import Horizon
+from ledger.writing import copying
+from ledger.writing.commit import Answer, Group
+from ledger.writing.committer import Appender, Committer
+from ledger.writing.copying import Copied
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "open"]
-
-BUSY_TIMEOUT_S = 10.0
+__all__ = ["Ledger", "note_unrecorded"]
 
 R = TypeVar("R")
 Q = TypeVar("Q", CursorQuery, EntryQuery)
-
-
-def open(  # noqa: A001 - ledger.open(…) is how it reads
-    target: str | os.PathLike[str],
-    *,
-    actor: str = "",
-    clock: Callable[[], datetime] = fields.utc_now,
-    durability: str = "full",
-    busy_timeout_s: float = BUSY_TIMEOUT_S,
-) -> Ledger:
-    """Open the ledger at `target`: a path, `":memory:"`, or a `postgresql://` URL.
-
-    A file, or tables, that are not there are made. A file that holds a ledger is not changed before
-    something is appended, and one that this user may not write to can be read: see
-    `Ledger.immutable`. A URL is read by libpq; in its query, `schema`,
-    `pool_min_size` and `pool_max_size` are the ledger's own.
-
-    `actor` is who acts where a call names nobody. `clock` gives the ledger's own time, aware.
-    With `durability="full"`, what a call has returned survives a power loss; with `"normal"` the
-    last commits may be lost in one, and nothing else. `busy_timeout_s`, from 0 to 86,400 seconds,
-    is how long a call waits for other writers, all in all, before it raises LedgerBusyError; where
-    it appends in several transactions, as `copy_to` does, each of them.
-
-    Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
-    """
-    actor = fields.text(actor, "actor", seen=True)
-    if durability not in ("full", "normal"):
-        raise InvalidCursorError(f'durability must be "full" or "normal", not {durability!r:.80}.')
-    if not callable(clock):
-        raise InvalidCursorError(f"clock must be callable, not {fields.kind(clock)}.")
-    if type(busy_timeout_s) not in (int, float) or not 0 <= busy_timeout_s <= 86_400:
-        raise InvalidCursorError(
-            f"busy_timeout_s must be from 0 to 86400 seconds, not {busy_timeout_s!r:.80}."
-        )
-    path = targets.checked(target)
-    apart = targets.is_postgres(path)
-    opened = postgres().open_store if apart else sqlite.open_store
-    store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
-    committer = Committer(store, actor, clock)
-    # On PostgreSQL those who write at the same time are no hindrance to each other.
-    return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=apart))
 
 
 class Ledger:
@@ -340,7 +299,7 @@ class Ledger:
     def checkpoint(self) -> Checkpoint:
         """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
         with self._store.snapshot() as log:
-            return chain.checkpoint(verification.settled(log))
+            return checkpoint(verification.settled(log))
 
     def rebuild(self, *, progress: Callable[[int], None] | None = None) -> Rebuild:
         """Make the stored cursors anew from the log, and report each one that differed.
@@ -435,22 +394,6 @@ def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
 
 
 # --- what was given ---
-
-
-def postgres() -> ModuleType:
-    """Give the store on PostgreSQL, whose driver is an extra.
-
-    Raises StorageError if that is not installed.
-    """
-    # Imported where it is wanted, for it takes 100 ms.
-    try:
-        from ledger.stores import postgres
-    except ImportError as error:
-        raise StorageError(
-            "Ledgers on PostgreSQL need the driver psycopg and its pool: "
-            f"pip install 'cursor-ledger[postgres]' ({error})."
-        ) from error
-    return postgres
 
 
 def _checkpoints(against: object) -> list[Checkpoint]:

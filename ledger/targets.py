@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 
-from ledger import fields
 from ledger.errors import InvalidCursorError
+from ledger.law import fields
 
 __all__ = ["checked", "is_postgres", "shown"]
 

@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ledger import InvalidCursorError, LedgerError, codec
+from ledger import InvalidCursorError, LedgerError
+from ledger.log.text import show_time, visible
 from projections import files
 from projections.timeline import MarkKind, Point, Timeline
 
@@ -162,7 +163,7 @@ def _chart(timeline: Timeline) -> str:
     chart = altair.layer(*layers).properties(
         width=WIDTH,
         height=HEIGHT,
-        title=altair.TitleParams(codec.visible(str(timeline.key)), subtitle=_legend(timeline)),
+        title=altair.TitleParams(visible(str(timeline.key)), subtitle=_legend(timeline)),
     )
     specification: str = chart.to_json(indent=None)
     return specification
@@ -186,7 +187,7 @@ def _point(point: Point) -> dict[str, object]:
     # Browsers keep 53 bits of a number; the text has them all.
     return {
         "at": point.at.isoformat(),
-        "at_text": codec.show_time(point.at),
+        "at_text": show_time(point.at),
         "place": point.sequence,
         "place_text": str(point.sequence),
     }
@@ -197,12 +198,12 @@ def _marks(timeline: Timeline, kind: MarkKind) -> list[dict[str, Any]]:
         {
             "at": mark.at.isoformat(),
             "until": mark.until.isoformat(),
-            "at_text": codec.show_time(mark.at),
-            "until_text": codec.show_time(mark.until),
+            "at_text": show_time(mark.at),
+            "until_text": show_time(mark.until),
             "low": mark.low,
             "high": mark.high,
             "to": mark.to,
-            "text": codec.visible(mark.text),
+            "text": visible(mark.text),
         }
         for mark in timeline.marks
         if mark.kind is kind

@@ -9,18 +9,11 @@ from enum import StrEnum
 
 import attrs
 
-from ledger import (
-    CursorAdvanced,
-    CursorKey,
-    CursorReset,
-    Entry,
-    ErrorRecorded,
-    Outcome,
-    codec,
-    fields,
-)
+from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, ErrorRecorded, Outcome
+from ledger.law import fields
+from ledger.log.text import show_time
 from projections.histories import one_cursor
-from projections.stalls import ErrorStreak
+from projections.streaks import ErrorStreak
 
 __all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
 
@@ -256,4 +249,4 @@ def _place(entry: Entry) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return codec.show_time(moment.replace(microsecond=0))
+    return show_time(moment.replace(microsecond=0))

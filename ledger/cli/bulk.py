@@ -8,14 +8,17 @@ from typing import BinaryIO
 import attrs
 import click
 
-from ledger import codec
+from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
+from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
-from ledger.cli.output import Column, Form, Progress, form_options, show
-from ledger.cli.parameters import EXIT_NOT_VERIFIED, EXIT_REFUSED, Target, pass_target
+from ledger.cli.progress import Progress
 from ledger.cli.streams import flush_output
-from ledger.codec import visible
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, StorageError
-from ledger.requests import Request
+from ledger.law.requests import Request
+from ledger.log.json import structure
+from ledger.log.text import loads, visible
 from ledger.service import Ledger
 
 __all__ = ["append"]
@@ -211,6 +214,6 @@ def _lines(file: BinaryIO, from_line: int) -> Iterator[tuple[int, Request | Ledg
             yield number, InvalidCursorError(f"the line is longer than {LINE_BYTES_MAX:,} bytes.")
             continue
         try:
-            yield number, codec.structure(codec.loads(raw), Request)
+            yield number, structure(loads(raw), Request)
         except LedgerError as error:
             yield number, error

@@ -19,8 +19,8 @@ from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
-from ledger import service, targets
-from ledger.cursor import CursorQuery
+from ledger import opening, targets
+from ledger.law.queries import CursorQuery
 
 __all__ = ["is_harmless", "names", "prepare"]
 
@@ -87,9 +87,9 @@ class _Bash(BashComplete):
 
 
 def _on_a_server(path: str, part: str, query: CursorQuery) -> Generator[str, None, None]:
-    there, _ = service.postgres().look(path)
+    there, _ = opening.postgres().look(path)
     if there:
-        with service.open(path, busy_timeout_s=DEADLINE_S) as book:
+        with opening.open(path, busy_timeout_s=DEADLINE_S) as book:
             for cursor in book.cursors(query):
                 yield getattr(cursor.key, part)
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import click
 
-from ledger.appender import Appender
-from ledger.commit import Answer, Group
 from ledger.errors import LedgerError, UnknownOutcomeError
 from ledger.service import Ledger
+from ledger.writing.commit import Answer, Group
+from ledger.writing.committer import Appender
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

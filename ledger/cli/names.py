@@ -13,8 +13,10 @@ from itertools import permutations
 import click
 
 from ledger import errors
-from ledger.codec import visible
-from ledger.cursor import CursorKey, CursorQuery
+from ledger.law.cursor import CursorKey
+from ledger.law.queries import CursorQuery
+from ledger.law.refusals import CursorNotFoundError
+from ledger.log.text import visible
 from ledger.service import Ledger
 
 __all__ = ["NewCursorError", "new_option", "refuse_rearranged", "suggestion", "words"]
@@ -32,7 +34,7 @@ new_option = click.option(
 )
 
 
-class NewCursorError(errors.CursorNotFoundError):
+class NewCursorError(CursorNotFoundError):
     """The command would make a cursor, and most likely none was meant to be made."""
 
     def __init__(self, key: CursorKey | str) -> None:
@@ -127,6 +129,6 @@ def _ratio(matcher: SequenceMatcher[str], said: str) -> float:
 def _is_there(book: Ledger, key: CursorKey) -> bool:
     try:
         book.get(key)
-    except errors.CursorNotFoundError:
+    except CursorNotFoundError:
         return False
     return True

@@ -12,10 +12,9 @@ from typing import Any
 import click
 from click.exceptions import Abort, Exit
 
-from ledger import codec, errors, targets
+from ledger import errors, targets
 from ledger.cli import names, streams
-from ledger.cli.interrupts import Watch
-from ledger.cli.parameters import (
+from ledger.cli.exits import (
     EXIT_BUG,
     EXIT_BUSY,
     EXIT_FAILED,
@@ -25,9 +24,12 @@ from ledger.cli.parameters import (
     EXIT_REFUSED,
     EXIT_UNTOLD,
     EXIT_USAGE,
-    Target,
 )
+from ledger.cli.interrupts import Watch
+from ledger.cli.target import Target
 from ledger.cli.wording import as_typed
+from ledger.law.refusals import CursorNotFoundError
+from ledger.log.text import visible
 
 __all__ = ["Commands"]
 
@@ -39,7 +41,7 @@ _EXITS = (
     (errors.LedgerBusyError, EXIT_BUSY),
     (errors.StorageError, EXIT_FAILED),
     (errors.BrokenChainError, EXIT_NOT_VERIFIED),
-    (errors.CursorNotFoundError, EXIT_NO_CURSOR),
+    (CursorNotFoundError, EXIT_NO_CURSOR),
     (errors.InvalidCursorError, EXIT_USAGE),
     (errors.LedgerError, EXIT_REFUSED),
 )
@@ -109,7 +111,7 @@ class Commands(click.Group):
             inner = self.commands.get(ctx.invoked_subcommand or "")
             commands = [command for command in (inner, self) if command is not None]
             said = as_typed(str(error), commands, ctx.meta.get(_TYPED, ()))
-            if isinstance(error, errors.CursorNotFoundError) and isinstance(ctx.obj, Target):
+            if isinstance(error, CursorNotFoundError) and isinstance(ctx.obj, Target):
                 said += names.suggestion(ctx.obj.open, error.key)
             _say(said)
             return next(code for kind, code in _EXITS if isinstance(error, kind))
@@ -151,7 +153,7 @@ def _mistaken(error: Exception, watch: Watch) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(f"cursor-ledger: {codec.visible(text)}", err=True)
+    click.echo(f"cursor-ledger: {visible(text)}", err=True)
 
 
 def _check_text(typed: list[str]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from ledger import codec, errors, fields
+from ledger import errors
+from ledger.log.text import parse_time
+from ledger.opening import utc_now
 
 __all__ = ["DURATION", "MOMENT", "MOMENT_OR_POSITION"]
 
@@ -59,11 +61,11 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             if (ago := _span(value)) is not None:
-                return fields.utc_now() - ago
+                return utc_now() - ago
         except OverflowError:
             self.fail(f"{value} is longer ago than there are years.", param, ctx)
         try:
-            return codec.parse_time(value, "it")
+            return parse_time(value, "it")
         except errors.InvalidCursorError:
             self.fail(
                 f"{value!r} is no time. Give one like 2026-05-05T16:00:01Z, or how long ago, with "

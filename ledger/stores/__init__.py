@@ -9,12 +9,13 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from ledger.chain import Head
-from ledger.codec import Content
-from ledger.cursor import Cursor, CursorKey, CursorQuery
-from ledger.events import Entry, EntryQuery
-from ledger.following import Log
-from ledger.repair import Repairable
+from ledger.evidence.following import Log
+from ledger.evidence.repair import Repairable
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import Entry
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.heads import Head
+from ledger.log.rows import Content
 
 __all__ = ["Draft", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 

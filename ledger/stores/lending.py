@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.errors import InvalidCursorError
-from ledger.fields import kind
+from ledger.law.fields import kind
 
 __all__ = ["not_to_be_lent"]
 

@@ -12,10 +12,11 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from ledger.cursor import Cursor, CursorKey, CursorQuery
-from ledger.events import Entry, EntryQuery
-from ledger.following import Log
-from ledger.repair import Repairable
+from ledger.evidence.following import Log
+from ledger.evidence.repair import Repairable
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import Entry
+from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.stores import Horizon, Transaction
 
 __all__ = ["Connections", "PagedStore", "Session"]

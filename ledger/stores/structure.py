@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ledger.codec import Row
-from ledger.findings import Fault, FaultKind
-from ledger.stores.conditions import TAG_IDS
+from ledger.evidence.findings import Fault, FaultKind
+from ledger.log.rows import Row
+from ledger.stores.tables import TAG_IDS
 
 __all__ = ["differences", "misplaced_tags", "wrong_tags"]
 

@@ -12,11 +12,10 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from ledger import codec
-from ledger.cli.parameters import Target
-from ledger.codec import visible
+from ledger.cli.target import Target
+from ledger.log.text import show_time, visible
 from ledger.targets import is_postgres
-from projections.plans import PlannedReset
+from projections.resets.plans import PlannedReset
 
 __all__ = ["Place", "to_apply", "to_reset"]
 
@@ -73,7 +72,7 @@ def to_reset(place: Place, planned: PlannedReset, *, actor: str) -> str | None:
         ("--now", planned.occurred_at),
     ):
         if moment is not None:
-            options += [option, codec.show_time(moment)]
+            options += [option, show_time(moment)]
     for name, value in planned.metadata.items():
         options += ["--meta", f"{name}={value}"]
     options += ["--actor", actor, "--expect-version", str(planned.version)]

@@ -9,11 +9,12 @@ from pathlib import Path
 import attrs
 import click
 
-from ledger import codec
-from ledger.cli.output import OWNER, Column, Form, show, show_one
-from ledger.codec import visible
+from ledger.cli.columns import OWNER
+from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.tables import Column
+from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
-from projections.plans import PlannedReset, ResetPlan
+from projections.resets.plans import PlannedReset, ResetPlan
 
 __all__ = ["Setting", "confirm", "show_plan"]
 
@@ -34,7 +35,7 @@ class Setting:
         """Say it beside the plan."""
         for time in self.times:
             click.echo(visible(time), err=True)
-        at = f" at {codec.show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
+        at = f" at {show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
         click.echo(
             f"planned by {visible(plan.planned_by) or 'nobody named'}{at} for the ledger "
             f"{visible(self.place.shown)}",
@@ -67,11 +68,12 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
-    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
-        resets = [reset.plain for reset in plan.resets]
-        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
-    else:
+    if fitting(form) is Form.TABLE:
         _show_text(plan)
+    elif len(plan.resets) == 1:
+        show_one(plan.resets[0], _PLAN, form, plain=_plain)
+    else:
+        show(plan.resets, _PLAN, form, plain=_plain)
     setting.say(plan)
     command: str | None = None
     if setting.file is not None:
@@ -103,6 +105,10 @@ def _show_text(plan: ResetPlan) -> None:
             click.echo(f"  {visible(name):<6}  {visible(value)}")
     else:
         show(plan.resets, _PLAN, Form.TABLE)
+
+
+def _plain(planned: PlannedReset) -> dict[str, object]:
+    return planned.plain
 
 
 def _effect(planned: PlannedReset) -> str:

@@ -22,7 +22,8 @@ from peer import Peer
 
 import ledger
 import projections
-from ledger import AdvanceCursor, CursorKey, Ledger, rules
+from ledger import AdvanceCursor, CursorKey, Ledger
+from ledger.law import rules
 
 __all__ = ["Sizes", "all_cases"]
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from ledger import fields, masking
+from ledger.law import fields, masking
 
 __all__ = ["hostile_texts", "slowest_seconds"]
 

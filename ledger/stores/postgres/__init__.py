@@ -7,8 +7,8 @@ import psycopg
 from ledger.stores.paged import PagedStore
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.connections import Pool
 from ledger.stores.postgres.errors import translated
-from ledger.stores.postgres.pool import Pool
 
 __all__ = ["look", "open_store"]
 

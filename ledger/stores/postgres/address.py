@@ -11,8 +11,8 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from ledger import fields
 from ledger.errors import InvalidCursorError
+from ledger.law import fields
 
 __all__ = ["OWN_PATH", "Address"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from ledger import fields
 from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
+from ledger.law import fields
 
 __all__ = ["is_late", "is_lost", "is_race", "translated"]
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from ledger.errors import SchemaVersionError, StorageError
-from ledger.stores.postgres.session import plain_cursor
+from ledger.stores.postgres.reading import plain_cursor
 from ledger.stores.postgres.statements import literal, quoted
 
 __all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ledger.codec import Row
-from ledger.findings import Fault, FaultKind
+from ledger.evidence.findings import Fault, FaultKind
+from ledger.log.rows import Row
 from ledger.stores.postgres.statements import literal
 from ledger.stores.structure import differences, misplaced_tags, wrong_tags
 

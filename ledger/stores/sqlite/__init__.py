@@ -6,7 +6,7 @@ import os
 
 from ledger.stores.paged import PagedStore
 from ledger.stores.sqlite.connecting import connect_to_read
-from ledger.stores.sqlite.pool import Pool
+from ledger.stores.sqlite.connections import Pool
 
 __all__ = ["look", "open_store"]
 

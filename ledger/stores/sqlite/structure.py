@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 from ledger.errors import StorageError
-from ledger.findings import Fault, FaultKind
+from ledger.evidence.findings import Fault, FaultKind
 from ledger.stores.sqlite import migrations
 from ledger.stores.structure import differences, misplaced_tags, wrong_tags
 

@@ -1,0 +1,150 @@
+"""The ledger that a command is about: `--db`, who acts, and how it is opened."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+import ledger
+from ledger import errors, targets
+from ledger.cli.interrupts import Watch
+from ledger.opening import postgres
+from ledger.service import Ledger
+from ledger.stores import sqlite
+
+__all__ = ["DEFAULT_DB", "Target", "default_actor", "pass_target", "path_of"]
+
+DEFAULT_DB = "cursor-ledger.db"
+# Under which a command that completes a word finds its own --db; there is no target then.
+_DB = "ledger.cli.db"
+
+
+@attrs.frozen
+class Target:
+    """The ledger that a command is about, and who asks."""
+
+    path: str = attrs.field(repr=targets.shown)
+    actor: str | None
+    busy_timeout_s: float
+    # Where it was typed.
+    name: str = "--db"
+
+    def open(self, *, actor: str | None = None, make: bool = False, writes: bool = False) -> Ledger:
+        """Open it, and make one where there is none if the command may `make` it.
+
+        What a command that `writes` or makes one has appended is known when it is interrupted.
+        """
+        acts = self.actor if actor is None else actor
+        if acts is not None and not acts.strip():
+            raise errors.InvalidCursorError(
+                "--actor is blank; name who acts, or leave it out for user@host."
+            )
+        if self.path == ":memory:":
+            raise errors.InvalidCursorError(
+                f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
+                "would be gone with the command."
+            )
+        watch = Watch.current()
+        writes = writes or make
+        watch.writes = watch.writes or writes
+        try:
+            # Before anything is looked for, and named in a message.
+            targets.checked(self.path)
+            if not make:
+                self._look_for_a_ledger()
+            book = ledger.open(
+                self.path,
+                actor=acts or default_actor(),
+                busy_timeout_s=self.busy_timeout_s,
+            )
+        except errors.InvalidCursorError as error:
+            raise errors.InvalidCursorError(
+                re.sub("^target ", f"{self.name} ", str(error))
+            ) from None
+        if book.immutable:
+            click.echo(
+                f"{self.path} is read as a file that nobody writes to, without locks, because this "
+                "user may not write to it or its folder.",
+                err=True,
+            )
+        return watch.over(book) if writes else book
+
+    @property
+    def file(self) -> str | None:
+        """The path of its file; None if it has none of its own."""
+        return None if targets.is_postgres(self.path) else self.path
+
+    def _look_for_a_ledger(self) -> None:
+        if targets.is_postgres(self.path):
+            there, place = postgres().look(self.path)
+            if not there:
+                raise self._holds_none(place)
+        else:
+            if not Path(self.path).exists():
+                raise errors.StorageError(
+                    f"{targets.shown(self.path)} does not exist. {self._advice()}"
+                )
+            if _has_no_ledger(self.path):
+                raise self._holds_none(targets.shown(self.path))
+
+    def _holds_none(self, place: str) -> errors.StorageError:
+        return errors.StorageError(
+            f"{place} holds no ledger; it was left as it is. {self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        if self.name != "--db":
+            return f"{self.name} must be a ledger."
+        return "Name a ledger with --db, or CURSOR_LEDGER_DB; the first advance makes one."
+
+
+def _has_no_ledger(path: str) -> bool:
+    """Say whether this is a database without our tables; if it is none, opening it says why."""
+    try:
+        return not sqlite.look(path)
+    except errors.StorageError:
+        return False
+
+
+def _other_target(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    del parameter
+    if path is None:
+        return
+    context.meta[_DB] = path
+    target = context.find_object(Target)
+    if target is not None:
+        # The group knows it, too: it may have to look again for what was not found.
+        context.obj = context.find_root().obj = attrs.evolve(target, path=path)
+
+
+def path_of(context: click.Context) -> str:
+    """Return the `--db` of a command that completes a word, which has no target."""
+    return context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
+
+
+def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its target: as for cursor-ledger, or by a `--db` of its own."""
+    option = click.option(
+        "--db",
+        metavar="TARGET",
+        expose_value=False,
+        callback=_other_target,
+        help="The ledger; else as for cursor-ledger.",
+    )
+    return option(click.make_pass_decorator(Target)(command))
+
+
+def default_actor() -> str:
+    """Give `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

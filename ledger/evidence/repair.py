@@ -1,0 +1,82 @@
+"""Stored cursors made anew from the log. The log itself is never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from ledger.evidence.findings import Fault
+from ledger.evidence.following import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Log, paired
+from ledger.log.heads import STATE
+from ledger.log.rows import Row
+
+__all__ = ["Rebuild", "Repairable", "rebuild"]
+
+
+class Repairable(Log, Protocol):
+    """A log whose stored cursors may be written, in one transaction."""
+
+    def restore(self, cursor_id: int, state: Row) -> None:
+        """Store `state`, in the order of `STATE`, as the state of that cursor."""
+
+
+@attrs.frozen(kw_only=True)
+class Rebuild:
+    """What was made anew, of so many stored cursors.
+
+    `repaired` says of each cursor that differed what was stored and what its entries make it.
+    `left` are those that were left as they are, because the log cannot vouch for them: `verify`
+    finds faults among their entries, or the stored cursor proves that the log has lost its end.
+    At most 10,000 of each are listed.
+    """
+
+    cursors: int
+    repaired: tuple[Fault, ...]
+    left: tuple[Fault, ...]
+
+
+def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -> Rebuild:
+    """Compare every stored cursor with the fold of its entries; store the fold where they differ.
+
+    `progress` is told now and then how many entries were read. Memory does not grow with the log.
+    """
+    repaired: list[Fault] = []
+    left: list[Fault] = []
+    entries = cursors = 0
+    for head, rows in paired(log):
+        chain = Chain(place=head[1] if head else "no cursor")
+        for row in rows:
+            chain.follow(row)  # what is wrong, verify reports; here it counts whether it is sound
+            entries += 1
+            if progress is not None and entries % PROGRESS_ENTRIES == 0:
+                progress(entries)
+        if head is None:
+            continue
+        cursors += 1
+        cursor_id, _, stored = head
+        difference, state = chain.compare(stored), chain.state
+        if difference is None or state is None:
+            continue
+        if chain.sound and not _is_ahead(stored, state):
+            log.restore(cursor_id, state)
+            kept = repaired
+        else:
+            kept = left
+        if len(kept) < FAULTS_MAX:
+            kept.append(difference)
+    return Rebuild(cursors=cursors, repaired=tuple(repaired), left=tuple(left))
+
+
+def _is_ahead(stored: Row, state: Row) -> bool:
+    """Say whether a stored cursor has seen entries that the log no longer has.
+
+    It is the only evidence of them, so it is not written over.
+    """
+    version, digest = stored[_VERSION], stored[_DIGEST]
+    return isinstance(version, int) and version > state[_VERSION] and digest != state[_DIGEST]
+
+
+_VERSION = STATE.index("version")
+_DIGEST = STATE.index("digest")

@@ -1,0 +1,116 @@
+"""What the law answers when it refuses. Each refusal carries its facts as attributes."""
+
+from __future__ import annotations
+
+from ledger.errors import LedgerError
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.requests import AdvanceCursor, Request, ResetCursor
+
+__all__ = [
+    "ActorRequiredError",
+    "CursorNotFoundError",
+    "NonMonotonicCursorError",
+    "StaleEpochError",
+    "VersionConflictError",
+]
+
+
+class CursorNotFoundError(LedgerError, LookupError):
+    """No entry was ever appended for `key`."""
+
+    key: CursorKey | None = None
+
+    def __init__(self, key: CursorKey | str) -> None:
+        if isinstance(key, str):
+            super().__init__(key)
+            return
+        super().__init__(f"{key} has no cursor: nothing was ever appended for it.")
+        self.key = key
+
+
+class NonMonotonicCursorError(LedgerError):
+    """An advance that would move `current` back, or confirm its place under another delivery id."""
+
+    current: Cursor | None = None
+    request: AdvanceCursor | None = None
+
+    def __init__(self, current: Cursor | str, request: AdvanceCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(_not_back(current, request))
+        self.current = current
+        self.request = request
+
+
+class StaleEpochError(LedgerError):
+    """The consumer read the cursor before it was reset: `request.epoch` is over."""
+
+    current: Cursor | None = None
+    request: AdvanceCursor | None = None
+
+    def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(
+            f"{request.key} is in epoch {current.epoch if current else 0}, for it was reset; this "
+            f"advance was made in epoch {request.epoch}. Read the cursor again, and go on from "
+            f"{current.last_sequence if current else 0}."
+        )
+        self.current = current
+        self.request = request
+
+
+class VersionConflictError(LedgerError):
+    """`current` is not at `request.expected_version`: somebody appended in between."""
+
+    current: Cursor | None = None
+    request: Request | None = None
+
+    def __init__(self, current: Cursor | str | None, request: Request | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        now = current.version if current else 0
+        super().__init__(
+            f"{request.key} is at version {now}, not {request.expected_version}: "
+            "something was appended to it in between. Look at it again, then decide anew."
+        )
+        self.current = current
+        self.request = request
+
+
+class ActorRequiredError(LedgerError):
+    """A reset that does not say who makes it."""
+
+    request: ResetCursor | None = None
+
+    def __init__(self, request: ResetCursor | str) -> None:
+        if isinstance(request, str):
+            super().__init__(request)
+            return
+        super().__init__(
+            f"A reset of {request.key} needs an actor: pass actor=…, "
+            "or give the ledger one when it is opened."
+        )
+        self.request = request
+
+
+def _not_back(current: Cursor, request: AdvanceCursor) -> str:
+    at = f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}"
+    to = request.last_sequence
+    if to == current.last_sequence:
+        return (
+            f"{at}; {to} {_named(request.delivery_id)} is another delivery of the same place. "
+            "Find out which one the consumer got; confirm that one, or reset the cursor."
+        )
+    return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
+
+
+def _named(delivery_id: str) -> str:
+    return f"({delivery_id})" if delivery_id else "(no delivery id)"
+
+
+def _message(*texts: object) -> str:
+    return "; ".join(str(text) for text in texts if text)

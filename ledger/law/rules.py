@@ -1,0 +1,196 @@
+"""The law: what a cursor allows, and what an event makes of it. Pure; the only copy.
+
+An append asks `decide` and then applies `evolve`; a replay applies the same `evolve`, so a log that
+breaks the law is found when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import assert_never
+
+import attrs
+
+from ledger.errors import BrokenChainError
+from ledger.law.cursor import Cursor, CursorKey, make_cursor
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    Entry,
+    ErrorRecorded,
+    Event,
+    make_advanced,
+)
+from ledger.law.refusals import (
+    ActorRequiredError,
+    NonMonotonicCursorError,
+    StaleEpochError,
+    VersionConflictError,
+)
+from ledger.law.requests import (
+    AdvanceCursor,
+    RecordError,
+    Request,
+    ResetCursor,
+    ResetReasonRequiredError,
+)
+
+__all__ = ["adopt", "decide", "evolve", "fold", "objection", "replay"]
+
+
+def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime) -> Event:
+    """Give the event that `request` becomes, or refuse it.
+
+    `cursor` is None if the key has none yet; `actor` and `now` stand in for what the request leaves
+    open.
+
+    Raises VersionConflictError, StaleEpochError, NonMonotonicCursorError, ActorRequiredError,
+    ResetReasonRequiredError.
+    """
+    version = cursor.version if cursor else 0
+    if request.expected_version is not None and request.expected_version != version:
+        raise VersionConflictError(cursor, request)
+    sequence = cursor.last_sequence if cursor else 0
+    occurred_at = request.now or now
+    match request:
+        case AdvanceCursor():
+            if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
+                raise StaleEpochError(cursor, request)
+            if cursor and _moves_back(cursor, request.last_sequence, request.delivery_id):
+                raise NonMonotonicCursorError(cursor, request)
+            return make_advanced(
+                previous_sequence=sequence,
+                sequence=request.last_sequence,
+                delivery_id=request.delivery_id,
+                delivered_at=request.last_delivered_at or occurred_at,
+                outcome=request.outcome,
+                occurred_at=occurred_at,
+            )
+        case ResetCursor():
+            if not request.reason:
+                raise ResetReasonRequiredError(request.key)
+            if not (request.actor or actor):
+                raise ActorRequiredError(request)
+            return CursorReset(
+                previous_sequence=sequence,
+                sequence=request.last_sequence,
+                delivery_id=request.last_delivery_id,
+                delivered_at=request.last_delivered_at,
+                reason=request.reason,
+                occurred_at=occurred_at,
+            )
+        case RecordError():
+            return ErrorRecorded(message=request.last_error, occurred_at=occurred_at)
+        case _:
+            assert_never(request)
+
+
+def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
+    """Give the cursor of `key` after `event`, which `decide` gave or `objection` let pass."""
+    version = cursor.version + 1 if cursor else 1
+    epoch = cursor.epoch if cursor else 0
+    match event:
+        case CursorAdvanced():
+            delivered_at = event.delivered_at
+            if cursor and event.sequence == cursor.last_sequence:
+                # A confirmation repeated: the first one says when it was delivered.
+                delivered_at = cursor.last_delivered_at or delivered_at
+            return make_cursor(
+                key=key,
+                last_sequence=event.sequence,
+                last_delivery_id=event.delivery_id,
+                last_delivered_at=delivered_at,
+                last_error="",
+                updated_at=event.occurred_at,
+                version=version,
+                epoch=epoch,
+            )
+        case CursorReset():
+            return make_cursor(
+                key=key,
+                last_sequence=event.sequence,
+                last_delivery_id=event.delivery_id,
+                last_delivered_at=event.delivered_at,
+                last_error="",
+                updated_at=event.occurred_at,
+                version=version,
+                epoch=epoch + 1,
+            )
+        case ErrorRecorded():
+            return make_cursor(
+                key=key,
+                last_sequence=cursor.last_sequence if cursor else 0,
+                last_delivery_id=cursor.last_delivery_id if cursor else "",
+                last_delivered_at=cursor.last_delivered_at if cursor else None,
+                last_error=event.message,
+                updated_at=event.occurred_at,
+                version=version,
+                epoch=epoch,
+            )
+        case _:
+            assert_never(event)
+
+
+def objection(cursor: Cursor | None, entry: Entry) -> str:
+    """Say what the law has against `entry` coming next after `cursor`: nothing ("") if lawful."""
+    event = entry.event
+    epoch = (cursor.epoch if cursor else 0) + isinstance(event, CursorReset)
+    if entry.epoch != epoch:
+        return f"its epoch is {entry.epoch}, but the resets make it {epoch}"
+    if isinstance(event, ErrorRecorded):
+        return ""
+    sequence = cursor.last_sequence if cursor else 0
+    if event.previous_sequence != sequence:
+        return f"it starts from {event.previous_sequence}, but the cursor was at {sequence}"
+    if isinstance(event, CursorReset):
+        if not event.reason or not entry.actor:
+            return "it is a reset without a reason or an actor"
+    elif cursor and _moves_back(cursor, event.sequence, event.delivery_id):
+        return f"it moves the cursor back without a reset, from {sequence} to {event.sequence}"
+    return ""
+
+
+def replay(cursor: Cursor | None, entry: Entry) -> Cursor:
+    """Give the cursor after `entry`, an entry of the log.
+
+    Raises BrokenChainError if it does not follow from `cursor`.
+    """
+    fault = objection(cursor, entry)
+    version = cursor.version + 1 if cursor else 1
+    if entry.version != version:
+        fault = f"its version is {entry.version}, but {version} comes next"
+    if fault:
+        raise BrokenChainError(f"position {entry.position}, {entry.key}", fault)
+    return evolve(cursor, entry.key, entry.event)
+
+
+def fold(entries: Iterable[Entry], cursor: Cursor | None = None) -> Cursor | None:
+    """Give the cursor after `entries` of one key, in order, starting from `cursor`.
+
+    Raises BrokenChainError.
+    """
+    for entry in entries:
+        if cursor is not None and entry.key != cursor.key:
+            raise BrokenChainError(
+                f"position {entry.position}, {entry.key}", f"it is no entry of {cursor.key}"
+            )
+        cursor = replay(cursor, entry)
+    return cursor
+
+
+def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
+    """Give the cursor after `entry` as the entry itself has it, lawful or not.
+
+    So a check can go on behind a fault, and report the next one rather than its echoes.
+    """
+    after = evolve(cursor, entry.key, entry.event)
+    if (after.version, after.epoch) == (entry.version, entry.epoch):
+        return after
+    return attrs.evolve(after, version=entry.version, epoch=entry.epoch)
+
+
+def _moves_back(cursor: Cursor, sequence: int, delivery_id: str) -> bool:
+    if sequence == cursor.last_sequence:
+        return delivery_id != cursor.last_delivery_id
+    return sequence < cursor.last_sequence

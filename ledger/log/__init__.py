@@ -1,0 +1,4 @@
+"""How an entry is written down: as plain values, as a row of a table, as JSON.
+
+What is read is distrusted.
+"""

@@ -1,0 +1,278 @@
+"""What is read over one PostgreSQL connection, the ledger's own or a caller's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg.types.numeric import Int8Dumper, IntLoader
+from psycopg.types.string import ByteaLoader, TextLoader
+
+from ledger.errors import InvalidCursorError, StorageError
+from ledger.evidence.findings import Fault, FaultKind
+from ledger.evidence.following import StoredHead
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import Entry
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
+from ledger.log.rows import Row, cursor_from, entry_from
+from ledger.log.text import dumps, instant, show_time, visible
+from ledger.stores import Horizon, Waiting
+from ledger.stores.postgres import structure
+from ledger.stores.postgres.statements import Statements, catalog
+from ledger.stores.queries import chosen_cursors, chosen_entries
+
+__all__ = [
+    "PostgresLog",
+    "PostgresSession",
+    "cursor_id",
+    "plain_cursor",
+    "same",
+    "settle_types",
+    "swallowed",
+]
+
+ITERATED_ROWS = 2_000
+
+_names = count(1)
+
+_KEY, _CURSOR = KEYED_CURSOR.places(KEY), KEYED_CURSOR.places(CURSOR)
+
+
+@lru_cache(maxsize=8_192)
+def cursor_id(key: CursorKey) -> int:
+    """Give the number that all rows of `key` are found by: 64 bits of its SHA-256."""
+    return _id_of([key.consumer_id, key.stream_name, key.subject_id])
+
+
+def _id_of(key: Sequence[str]) -> int:
+    said = dumps(list(key))
+    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], signed=True)
+
+
+class PostgresSession:
+    """One connection, and what the ledger reads over it."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], sql: Statements, *, lent: bool = False
+    ) -> None:
+        self.connection = connection
+        self.sql = sql
+        self._lent = lent
+        self.wanted: Sequence[int] = ()
+        """The cursors that were locked last, or that somebody else has."""
+        # For what is run by itself; to make one takes 10 µs.
+        self._cursor = self.rows()
+
+    def rows(self) -> psycopg.Cursor[Row]:
+        """Give a cursor for statements of ours, whatever a caller's connection makes of its own."""
+        if self._lent:
+            return plain_cursor(self.connection)
+        return self.connection.cursor(row_factory=tuple_row)
+
+    def execute(self, statement: bytes, values: Sequence[object] = ()) -> psycopg.Cursor[Row]:
+        """Run a statement; its rows are in the cursor that this gives, until the next one."""
+        # In a pipeline, each has to wait for its answer on a cursor of its own.
+        cursor = self.rows() if self.connection.pgconn.pipeline_status else self._cursor
+        return cursor.execute(statement, values)
+
+    @contextmanager
+    def in_one_round_trip(self) -> Iterator[None]:
+        """Send what is run in here together, and then wait for the answers."""
+        if not psycopg.Pipeline.is_supported():
+            yield
+            return
+        with self.connection.pipeline() as pipeline:
+            try:
+                yield
+            except psycopg.Error:
+                with suppress(psycopg.Error):
+                    pipeline.sync()  # Or psycopg would log what is raised here.
+                raise
+
+    # --- a page at a time ---
+
+    def cursor(self, key: CursorKey) -> Cursor | None:
+        """Give the cursor of `key`; None if it has no entry."""
+        row = self.execute(self.sql.cursor, (cursor_id(key),)).fetchone()
+        return None if row is None else cursor_from(same(key, row[_KEY]), row[_CURSOR])
+
+    def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
+        """Give the cursors that come next after `after`, at most `rows`."""
+        chosen = chosen_cursors(query, after, spelled=catalog)
+        conditions = chosen.conditions.replace("?", "%s")
+        statement = self.sql.cursors.replace("<conditions>", conditions).encode()
+        half = (*chosen.values, rows)
+        found = self.execute(statement, (*half, *half, rows)).fetchall()
+        return [cursor_from(CursorKey.kept(*row[_KEY]), row[_CURSOR]) for row in found]
+
+    def until(self, query: EntryQuery) -> int:
+        """Give the position up to which nothing can be missed any more.
+
+        The entries of one cursor are appended one after the other, under its lock, so of those
+        all that can be seen are settled.
+        """
+        if query.key is not None:
+            rows = self.execute(self.sql.last_of_cursor, (cursor_id(query.key),)).fetchall()
+            return int(rows[0][0] or 0)
+        return self.horizon().position
+
+    def holders(self) -> str:
+        """Say who has what was waited for in vain, as far as that can be known."""
+        # A row names who locked it, unless in a savepoint. Then it is one of those who have
+        # appended, and not ended.
+        rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
+        if found := sorted({_named(*row) for row in rows}):
+            return f"It is held by {'; '.join(found)}."
+        waiting = self.horizon().waiting
+        found = sorted({_named(each.process, each.application, each.since) for each in waiting})
+        return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
+
+    def horizon(self) -> Horizon:
+        """Give how far the log is settled, for what is read behind this."""
+        with self.in_one_round_trip():
+            drawn = self.rows().execute(self.sql.last_drawn, ())
+            appending = self.rows().execute(self.sql.appending, ())
+        [(last, isolation, _)] = drawn.fetchall()
+        if isolation != "read committed" and self.connection.info.transaction_status:
+            raise InvalidCursorError(
+                f"the connection is at {isolation.upper()}, where entries that commit late would "
+                "be missed. Read the log at READ COMMITTED."
+            )
+        position = last
+        waiting = []
+        for low, pid, application, since in appending.fetchall():
+            # The lock's name has 31 bits of the position that was the last when it was taken.
+            behind = (last - low) & 0x7FFFFFFF
+            if behind < 1 << 30:
+                position = min(position, last - behind)
+                waiting.append(
+                    Waiting(
+                        process=pid,
+                        application=application or "",
+                        since=None if since is None else instant(since),
+                    )
+                )
+        # The lock may have a lower name than that, if somebody was in the way of it.
+        return Horizon(position=max(position, 0), last=last, waiting=tuple(waiting))
+
+    def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
+        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        chosen = chosen_entries(query, after, until, of_key=_of_key, spelled=catalog)
+        statement = self.sql.entries.replace(
+            "<conditions>", chosen.conditions.replace("?", "%s")
+        ).replace("<order>", chosen.order)
+        found = self.execute(statement.encode(), (*chosen.values, rows))
+        return list(map(entry_from, found.fetchall()))
+
+
+class PostgresLog:
+    """The whole log as of one moment; in a transaction that holds it still."""
+
+    def __init__(self, session: PostgresSession, settled: int) -> None:
+        self._session = session
+        self._settled = settled
+
+    def heads(self) -> Iterator[StoredHead]:
+        """Give every stored cursor, by id."""
+        for row in self._iterate(self._session.sql.heads_by_id):
+            yield row[0], "/".join(part for part in row[1:4] if part), row[4:]
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Give (cursor id, row) of every entry, by cursor id and then version."""
+        for row in self._iterate(self._session.sql.rows_by_cursor):
+            yield row[0], row[1:]
+
+    def leaves(self) -> Iterator[tuple[int, bytes, int]]:
+        """Return (position, digest, recorded_at) of every entry, by position."""
+        for row in self._iterate(self._session.sql.leaves):
+            yield row[0], row[1], row[2]
+
+    def settled(self) -> int:
+        """Give the position up to which nothing can come any more that is not there."""
+        return self._settled
+
+    def structure(self) -> Iterator[Fault]:
+        """Return what is wrong with the tables, their indexes, triggers, functions and ids."""
+        session = self._session
+        yield from structure.check(session.connection, session.sql.schema)
+        for number, *key in self._iterate(session.sql.heads_by_id):
+            if number != _id_of(key[:3]):
+                place = "/".join(part for part in key[:3] if part)
+                detail = f"it is stored under the id {number}, where who asks for it does not look"
+                yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
+
+    def restore(self, cursor_id: int, state: Row) -> None:
+        """Store `state` as the state of that cursor."""
+        restored = self._session.execute(self._session.sql.restore, (*state, cursor_id))
+        if restored.rowcount != 1:
+            raise swallowed("ledger_cursors", restored.rowcount, 1)
+
+    def _iterate(self, statement: bytes) -> Iterator[Row]:
+        # Not psycopg's own: it asks for the name of its cursor with an operator of the path.
+        name = f"cursor_ledger_{next(_names)}".encode()
+        cursor = self._session.rows()
+        cursor.execute(
+            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + statement, (), prepare=False
+        )
+        fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
+        while rows := cursor.execute(fetch, prepare=False).fetchall():
+            yield from rows
+        # One that is not read to its end goes with its transaction.
+        cursor.execute(b"CLOSE " + name, prepare=False)
+
+
+def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
+    """Give a cursor as psycopg makes them, whatever the connection was told to make of its own."""
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    settle_types(cursor)
+    return cursor
+
+
+def settle_types(context: psycopg.abc.AdaptContext) -> None:
+    """Send every number as a bigint, and read each type as what it is.
+
+    By itself psycopg takes the smallest type that holds a number, and the server would have to
+    prepare a statement for each combination of them. A caller may have had it read types otherwise.
+    """
+    adapters = context.adapters
+    adapters.register_dumper(int, Int8Dumper)
+    adapters.register_loader("int8", IntLoader)
+    adapters.register_loader("text", TextLoader)
+    adapters.register_loader("bytea", ByteaLoader)
+
+
+def _of_key(key: CursorKey) -> tuple[str, Sequence[object]]:
+    return f"e.cursor_id {catalog('=')} ?", (cursor_id(key),)
+
+
+def _named(process: int | None, application: str | None, since: datetime | int | None) -> str:
+    if process is None:
+        return "a prepared transaction"
+    name = visible(application or "") or "a transaction"
+    begun = instant(since) if isinstance(since, int) else since
+    return f"{name}, process {process}" + (f", since {show_time(begun)}" if begun else "")
+
+
+def swallowed(table: str, stored: int, wanted: int) -> StorageError:
+    """Give what is raised where a table has not stored every row; nothing is kept then."""
+    return StorageError(
+        f"{table} has stored {stored} of {wanted} rows, so a trigger on it keeps rows away. "
+        "Nothing was appended; drop that trigger, then verify the ledger."
+    )
+
+
+def same(key: CursorKey, stored: Row) -> CursorKey:
+    """Return `key` if the stored key is this one, and not another with the same number."""
+    if stored != (key.consumer_id, key.stream_name, key.subject_id):
+        raise StorageError(
+            f"{key} cannot be kept beside {'/'.join(stored)}: their SHA-256 begin alike."
+        )
+    return key

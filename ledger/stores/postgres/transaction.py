@@ -1,0 +1,290 @@
+"""What a piece of work asks of its transaction: by what is remembered, or under the rows' locks.
+
+Neither stores anything while the work goes on. What it appended is kept, and sent when it is done:
+in one statement, or a few in one round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+import attrs
+import psycopg
+
+from ledger.evidence.repair import Repairable
+from ledger.law.cursor import CursorKey
+from ledger.log.heads import Head
+from ledger.log.rows import Row
+from ledger.stores import Draft
+from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, same, swallowed
+from ledger.stores.postgres.statements import EVENT
+from ledger.stores.tables import TAG_IDS
+
+__all__ = ["Held", "Remembered", "UnsureError"]
+
+# From so many on, COPY is faster than arrays.
+COPY_ROWS_MIN = 32
+
+
+_BOUND = b"""
+    SELECT pg_catalog.set_config('lock_timeout', %s, true),
+        pg_catalog.set_config('statement_timeout', %s, true)
+"""
+_BOUND_EACH = b"SELECT pg_catalog.set_config('lock_timeout', %s, true)"
+_UNBOUND = b"SET LOCAL statement_timeout TO DEFAULT"
+
+
+class Patience(Protocol):
+    """How long a call may still wait for others."""
+
+    @property
+    def left_ms(self) -> int:
+        """So many milliseconds are left, at least one."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether so much of it was spent that the time-out of the session would be too long."""
+
+
+class UnsureError(Exception):
+    """What is remembered does not do: the same again, under the locks."""
+
+
+@attrs.define
+class Remembered:
+    """A transaction of a few advances, judged by the heads that the last ones left.
+
+    They are stored on the condition that the chains still end there. Anything else is unsure.
+    """
+
+    known: Mapping[CursorKey, Head]
+    drafts: Sequence[Draft] = ()
+    heads: Collection[Head] = ()
+    _before: dict[CursorKey, Head] = attrs.field(factory=dict)
+    _waits: bool = True
+
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """See that there are a few requests, and that their heads are remembered."""
+        # Held here as they are now: other threads go on remembering.
+        for count, key in enumerate(keys, 1):
+            head = self.known.get(key)
+            if head is None or count >= COPY_ROWS_MIN:
+                raise UnsureError
+            self._before[key] = head
+
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """See to the same; whether somebody else holds one shows when it is sent."""
+        self.hold(keys)
+        self._waits = False
+        return ()
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give the head that is remembered."""
+        return self._before[key]
+
+    def confirm(self) -> None:
+        """Refuse nothing by a head that may have moved on."""
+        raise UnsureError
+
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        """Keep what is to be stored."""
+        if positions is not None:
+            raise UnsureError
+        self.drafts, self.heads = drafts, list(heads)
+
+    def everything(self) -> AbstractContextManager[Repairable]:
+        """Give nothing, for it is not remembered."""
+        raise UnsureError
+
+    def send(self, session: PostgresSession) -> None:
+        """Store it, and commit, in one round trip."""
+        before = [self._before[head.cursor.key] for head in self.heads]
+        session.wanted = [cursor_id(head.cursor.key) for head in self.heads]
+        known = [(head.cursor_id, head.cursor.version, head.digest) for head in before]
+        events = [event(head, content) for head, content in self.drafts]
+        values: tuple[object, ...]
+        if len(events) == 1 and self._waits:
+            [head] = self.heads
+            statement, values = session.sql.move, (*head.state, *known[0], *events[0])
+        else:
+            states = [(head.cursor_id, *head.state) for head in self.heads]
+            statement = session.sql.move_many
+            values = (
+                *columns(known),
+                len(known),
+                *columns(states),
+                *columns(events),
+                len(known),
+                len(events),
+            )
+        if session.execute(statement, values).rowcount != 1:
+            raise UnsureError
+
+
+@attrs.define
+class Held:
+    """A transaction that has the rows of its cursors locked."""
+
+    session: PostgresSession
+    begun: bool
+    patience: Patience | None = None
+    """None on a caller's connection, where its own `lock_timeout` holds."""
+    drafts: Sequence[Draft] = ()
+    heads: Collection[Head] = ()
+    _positions: Sequence[int] | None = None
+    _rows: dict[int, Row] = attrs.field(factory=dict)
+
+    def begin(self) -> None:
+        """Begin it, unless it is begun."""
+        if not self.begun:
+            self.session.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+            self.begun = True
+
+    def hold(self, keys: Iterable[CursorKey]) -> None:
+        """Lock the rows of `keys` that there are, all at once."""
+        ids = [cursor_id(key) for key in set(keys)]
+        self.session.wanted = ids
+        bounds = self._bounds(len(ids))
+        with nullcontext() if self.begun and not bounds else self.session.in_one_round_trip():
+            self.begin()
+            with self._within(bounds, len(ids)):
+                found = self.session.rows().execute(self.session.sql.hold, (ids,))
+        self._rows = {row[0]: row for row in found.fetchall()}
+
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """Lock the rows of `keys` that nobody else has locked; give the others."""
+        wanted = {cursor_id(key): key for key in keys}
+        session, ids = self.session, list(wanted)
+        with nullcontext() if self.begun else session.in_one_round_trip():
+            self.begin()
+            with self._within(self._bounds(1), 1):
+                found = session.rows().execute(session.sql.hold_free, (ids,))
+            there = session.rows().execute(session.sql.there, (ids,))
+        self._rows = {row[0]: row for row in found.fetchall()}
+        return [wanted[row[0]] for row in there.fetchall() if row[0] not in self._rows]
+
+    def head(self, key: CursorKey) -> Head | None:
+        """Give where the chain of `key` ends; None if it has no entry."""
+        row = self._rows.get(cursor_id(key))
+        return None if row is None else Head.of(same(key, row[1:4]), (row[0], *row[4:]))
+
+    def confirm(self) -> None:
+        """It is as it is: nobody else can change it."""
+
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        heads: Collection[Head],
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        """Keep what is to be stored."""
+        self.drafts, self.heads, self._positions = drafts, heads, positions
+
+    @contextmanager
+    def everything(self) -> Iterator[Repairable]:
+        """Keep all writers out, and give the whole log."""
+        self.begin()
+        self.session.wanted = ()
+        with self._within(self._bounds(1), 1):
+            self.session.execute(self.session.sql.exclude_writers)
+        last = self.session.execute(self.session.sql.last_position).fetchall()[0][0]
+        yield PostgresLog(self.session, last or 0)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent by COPY, which cannot be in one round trip with all else."""
+        return len(self.drafts) >= COPY_ROWS_MIN or self._positions is not None
+
+    def send(self) -> None:
+        """Store it; the caller commits."""
+        if not self.drafts:
+            return
+        session, sql = self.session, self.session.sql
+        new = [head for head in self.heads if head.cursor_id is None]
+        old = [head for head in self.heads if head.cursor_id is not None]
+        if new:
+            rows = []
+            for head in new:
+                key = head.cursor.key
+                place = (key.consumer_id, key.stream_name, key.subject_id)
+                rows.append((cursor_id(key), *place, *head.state))
+            bounds = self._bounds(len(new))
+            pipelined = session.connection.pgconn.pipeline_status
+            with (
+                session.in_one_round_trip() if bounds and not pipelined else nullcontext(),
+                # Another may be about to make the same cursor.
+                self._within(bounds, len(new)),
+            ):
+                session.execute(sql.insert_heads, [*columns(rows), len(rows)])
+        if old:
+            rows = [(head.cursor_id, *head.state) for head in old]
+            session.execute(sql.update_heads, [*columns(rows), len(rows)])
+        rows = [event(head, content) for head, content in self.drafts]
+        if self._positions is not None:
+            rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
+            self._copy(sql.copy_placed_events, rows)
+            # At the end, for it is not undone with the rest.
+            session.execute(sql.place_next, (self._positions[-1],))
+        elif self.is_large:
+            self._copy(sql.copy_events, rows)
+        else:
+            session.execute(sql.insert_events, [*columns(rows), len(rows)])
+
+    def _bounds(self, locks: int) -> str:
+        """Give for how long so many locks may be waited for; nothing if the session says it.
+
+        Its time-out is for one lock, and for a call that has not waited before.
+        """
+        if self.patience is None or (locks < 2 and not self.patience.is_spent):
+            return ""
+        return str(self.patience.left_ms)
+
+    @contextmanager
+    def _within(self, bounds: str, locks: int) -> Iterator[None]:
+        several = locks > 1
+        if bounds and several:
+            self.session.execute(_BOUND, (bounds, bounds))
+        elif bounds:
+            self.session.execute(_BOUND_EACH, (bounds,))
+        yield
+        if bounds and several:
+            self.session.execute(_UNBOUND)
+
+    def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
+        cursor = self.session.rows()
+        try:
+            with cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except ValueError as error:
+            # psycopg expects one result of a COPY, and a server that ends the session gives two.
+            raise psycopg.OperationalError("the server ended the COPY early") from error
+        if cursor.rowcount != len(rows):
+            raise swallowed("ledger_events", cursor.rowcount, len(rows))
+
+
+def columns(rows: Sequence[Row]) -> list[list[object]]:
+    """Turn rows into columns, each of which is sent as an array."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def event(head: Head, content: Row) -> Row:
+    """Give the row of an event, in the order of `EVENT`."""
+    number = head.cursor_id
+    return (
+        cursor_id(head.cursor.key) if number is None else number,
+        *content[3:8],
+        TAG_IDS[content[8]],
+        *content[9:],
+        head.digest,
+    )
+
+
+assert len(EVENT) == 16  # noqa: S101 - what is here in the order of there

@@ -1,0 +1,1 @@
+"""How a call reaches the log: the law is asked, entries are made, calls share transactions."""

@@ -1,0 +1,164 @@
+"""The one place where entries are born: the law is asked, the chain continued, both stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeAlias
+
+from ledger.errors import InvalidCursorError, LedgerError
+from ledger.evidence.digests import GENESIS, digest_of
+from ledger.law import fields, rules
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.requests import Request
+from ledger.log.heads import Head, make_head
+from ledger.log.rows import Content, content_of
+from ledger.log.text import micros
+from ledger.stores import Draft, Transaction
+
+__all__ = ["Answer", "Group", "commit", "commit_free"]
+
+Group: TypeAlias = Sequence[Request]
+"""Requests that are appended together or not at all."""
+
+Answer: TypeAlias = list[Cursor] | LedgerError
+"""What a group is told: the cursor after each of its requests, or why none was appended."""
+
+
+def commit(
+    transaction: Transaction,
+    groups: Sequence[Group],
+    *,
+    actor: str,
+    clock: Callable[[], datetime],
+) -> list[Answer]:
+    """Append what `groups` ask for, in order; answer each on its own.
+
+    A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
+    on. `actor` stands in where a request names none.
+    """
+    try:
+        transaction.hold(request.key for group in groups for request in group)
+    except _MISFITS as error:
+        raise _unsound(error) from error
+    return _append(transaction, groups, actor, clock)
+
+
+def commit_free(
+    transaction: Transaction,
+    calls: Sequence[Sequence[Group]],
+    *,
+    actor: str,
+    clock: Callable[[], datetime],
+) -> list[list[Answer] | None]:
+    """Append what `calls` ask for, each of them groups, but wait for no cursor that others hold.
+
+    A call that wants one is left out, and has None for its answers; so are those behind it that
+    want one of its cursors, so that what is asked of a cursor is appended in that order.
+    """
+    keys = (request.key for call in calls for group in call for request in group)
+    try:
+        held = set(transaction.hold_free(keys))
+    except _MISFITS as error:
+        raise _unsound(error) from error
+    free = [_is_free(call, held) for call in calls] if held else [True] * len(calls)
+    groups = [group for call, goes in zip(calls, free, strict=True) if goes for group in call]
+    answers = iter(_append(transaction, groups, actor, clock))
+    return [
+        list(islice(answers, len(call))) if goes else None
+        for call, goes in zip(calls, free, strict=True)
+    ]
+
+
+def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
+    """Say whether none of the cursors of `call` is held; if one is, hold all of them."""
+    keys = {request.key for group in call for request in group}
+    if held.isdisjoint(keys):
+        return True
+    held |= keys
+    return False
+
+
+def _append(
+    transaction: Transaction, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+) -> list[Answer]:
+    heads: dict[CursorKey, Head] = {}
+    drafts: list[Draft] = []
+    answers: list[Answer] = []
+    for group in groups:
+        before: list[tuple[CursorKey, Head | None]] = []
+        cursors: list[Cursor] = []
+        try:
+            now = fields.moment(clock(), "the ledger's clock")
+            for request in group:
+                key = request.key
+                known = heads.get(key)
+                try:
+                    head, content = _entry(known or transaction.head(key), request, actor, now)
+                except _MISFITS as error:
+                    raise _unsound(error) from error
+                before.append((key, known))
+                heads[key] = head
+                drafts.append((head, content))
+                cursors.append(head.cursor)
+        except LedgerError as error:
+            transaction.confirm()
+            _undo(heads, drafts, before)
+            answers.append(error)
+        else:
+            answers.append(cursors)
+    if drafts:
+        transaction.append(drafts, heads.values())
+    return answers
+
+
+def _entry(head: Head | None, request: Request, actor: str, now: datetime) -> tuple[Head, Content]:
+    cursor_id, before, recorded_at, digest = None, None, micros(now), GENESIS
+    if head is not None:
+        cursor_id, before, digest = head.cursor_id, head.cursor, head.digest
+        # The system's clock may be set back; the ledger's own time does not go back within a
+        # cursor.
+        recorded_at = max(recorded_at, head.recorded_at)
+    event = rules.decide(before, request, actor=actor, now=now)
+    cursor = rules.evolve(before, request.key, event)
+    content = content_of(
+        request.key,
+        cursor.version,
+        cursor.epoch,
+        recorded_at,
+        request.actor or actor,
+        request.metadata,
+        event,
+    )
+    head = make_head(
+        cursor_id=cursor_id,
+        cursor=cursor,
+        recorded_at=recorded_at,
+        digest=digest_of(digest, content),
+    )
+    return head, content
+
+
+# What comes of a request that was changed after it was made, by ways that Python cannot close. It
+# is refused alone where it can be; those beside it are appended.
+_MISFITS = (AttributeError, TypeError, ValueError, OverflowError)
+
+
+def _unsound(error: Exception) -> InvalidCursorError:
+    return InvalidCursorError(
+        f"a request was changed after it was made, to what cannot be appended: {error!s:.200}. "
+        "Make another one."
+    )
+
+
+def _undo(
+    heads: dict[CursorKey, Head], drafts: list[Draft], before: list[tuple[CursorKey, Head | None]]
+) -> None:
+    """Take back what a group has drafted; `before` says, step by step, what it has replaced."""
+    for key, head in reversed(before):
+        drafts.pop()
+        if head is None:
+            del heads[key]
+        else:
+            heads[key] = head

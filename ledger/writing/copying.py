@@ -1,0 +1,117 @@
+"""A log copied to another database: the same entries, positions and digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import attrs
+
+from ledger.errors import BrokenChainError, DivergedError
+from ledger.evidence.digests import GENESIS, digest_of
+from ledger.evidence.merkle import Checkpoint, checkpoint
+from ledger.evidence.verification import settled
+from ledger.law import rules
+from ledger.law.cursor import CursorKey
+from ledger.law.events import Entry
+from ledger.law.queries import EntryQuery
+from ledger.log.heads import Head, make_head
+from ledger.log.rows import content_of
+from ledger.log.text import micros
+from ledger.stores import Draft, Store, Transaction
+
+__all__ = ["Copied", "copy"]
+
+BATCH_ENTRIES = 1_000
+
+
+@attrs.frozen(kw_only=True)
+class Copied:
+    """What was copied: so many entries; and the checkpoint that both ledgers have now."""
+
+    entries: int
+    checkpoint: Checkpoint
+
+
+def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None = None) -> Copied:
+    """Append to `target` what it lacks of `source`, entry by entry; then compare all of it.
+
+    What `target` has must be the beginning of `source`. So a copy that was interrupted goes on
+    where it was. `progress` is told how many entries were copied.
+
+    Raises DivergedError, BrokenChainError if an entry does not follow from those before it.
+    """
+    there = _checkpoint(target)
+    _compare(source, there)
+    copied, after = 0, there.position
+    entries = source.entries(EntryQuery(position_from=after + 1))
+    while batch := list(islice(entries, BATCH_ENTRIES)):
+
+        def replay(
+            transaction: Transaction, batch: list[Entry] = batch, after: int = after
+        ) -> None:
+            _replay(transaction, batch, after)
+
+        target.write(replay)
+        after = batch[-1].position
+        copied += len(batch)
+        if progress is not None:
+            progress(copied)
+    whole = _checkpoint(target)
+    _compare(source, whole)
+    return Copied(entries=copied, checkpoint=whole)
+
+
+def _checkpoint(store: Store) -> Checkpoint:
+    with store.snapshot() as log:
+        return checkpoint(settled(log))
+
+
+def _compare(source: Store, there: Checkpoint) -> None:
+    with source.snapshot() as log:
+        beginning = checkpoint(log.leaves(), entries=there.entries)
+    if beginning != there:
+        raise DivergedError(
+            f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "
+            "of the source: it is another ledger, or one of them was written to in the meantime, "
+            "or edited. Copy to an empty target."
+        )
+
+
+def _replay(transaction: Transaction, entries: Sequence[Entry], after: int) -> None:
+    """Append entries as they are. Each must follow from those before it, by law and by digest."""
+    with transaction.everything() as log:
+        if log.settled() != after:
+            raise DivergedError(
+                "somebody else has written to the target in the meantime. Nothing was appended "
+                "behind that; copy to an empty target."
+            )
+        transaction.hold({entry.key for entry in entries})
+        heads: dict[CursorKey, Head] = {}
+        drafts: list[Draft] = []
+        for entry in entries:
+            before = heads.get(entry.key) or transaction.head(entry.key)
+            recorded_at = micros(entry.recorded_at)
+            content = content_of(
+                entry.key,
+                entry.version,
+                entry.epoch,
+                recorded_at,
+                entry.actor,
+                entry.metadata,
+                entry.event,
+            )
+            digest = digest_of(before.digest if before else GENESIS, content)
+            if digest != entry.digest:
+                raise BrokenChainError(
+                    f"position {entry.position}, {entry.key}",
+                    "its digest does not fit what it says, so it is not copied",
+                )
+            cursor = rules.replay(before.cursor if before else None, entry)
+            cursor_id = before.cursor_id if before else None
+            head = make_head(
+                cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=digest
+            )
+            heads[entry.key] = head
+            drafts.append((head, content))
+        transaction.append(drafts, heads.values(), [entry.position for entry in entries])

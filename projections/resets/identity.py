@@ -1,0 +1,84 @@
+"""What a ledger and its cursors are known by, so that a plan is not applied to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from ledger import CursorKey, DivergedError, Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger.law import fields
+from projections.resets.planned import PlannedReset, read_digest
+
+__all__ = ["LedgerMark", "check", "head"]
+
+
+@attrs.frozen(kw_only=True)
+class LedgerMark:
+    """What a ledger is known by: its id, and its first entry; None and None while it has none.
+
+    On SQLite the id is empty: a ledger and its copies are known by the same.
+    """
+
+    id: str
+    position: int | None
+    digest: bytes | None
+
+    @classmethod
+    def of(cls, book: Ledger) -> LedgerMark:
+        """Return the mark of a ledger."""
+        for entry in book.entries(EntryQuery(limit=1)):
+            return cls(id=book.identity(), position=entry.position, digest=entry.digest)
+        return cls(id=book.identity(), position=None, digest=None)
+
+    @classmethod
+    def of_plain(cls, plain: object) -> LedgerMark | None:
+        """Return the mark that plain JSON values describe, or None for None.
+
+        Raises InvalidCursorError.
+        """
+        if plain is None:
+            return None
+        if not isinstance(plain, dict) or plain.keys() != {"id", "position", "digest"}:
+            raise InvalidCursorError("ledger, in a plan, must have id, position and digest.")
+        position, digest = plain["position"], plain["digest"]
+        return cls(
+            id=fields.text(plain["id"], "id"),
+            position=fields.counter(position, "position"),
+            digest=None if digest is None else read_digest(digest, "digest"),
+        )
+
+    def is_of(self, book: Ledger) -> bool:
+        """Say whether `book` can be this ledger. What was empty may have a first entry by now."""
+        there = LedgerMark.of(book)
+        return self.id == there.id and self.digest in (None, there.digest)
+
+
+def head(book: Ledger, key: CursorKey, version: int) -> bytes | None:
+    """Return the digest of the entry that made the cursor's `version`; None if it is not there."""
+    entry = _entry(book, key, version)
+    return entry.digest if entry else None
+
+
+def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset]) -> None:
+    """Refuse a ledger that has not `mark`, or whose cursors came to their versions otherwise.
+
+    Raises DivergedError.
+    """
+    if mark is not None and not mark.is_of(book):
+        raise DivergedError(
+            "the plan was made for another ledger than this one. Name that one, or plan anew."
+        )
+    for reset in resets:
+        # One that is not at the version yet is refused by the append, under the cursor's lock.
+        there = None if reset.head is None else head(book, reset.key, reset.version)
+        if there is not None and there != reset.head:
+            raise DivergedError(
+                f"{reset.key} came to version {reset.version} by another history than that of the "
+                "plan, so this is another ledger. Name that one, or plan anew."
+            )
+
+
+def _entry(book: Ledger, key: CursorKey, version: int) -> Entry | None:
+    query = EntryQuery(key=key, version_from=version, version_until=version)
+    return next(book.entries(query), None)

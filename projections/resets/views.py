@@ -1,0 +1,158 @@
+"""Who reset what, from where to where, why, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from ledger import (
+    CursorKey,
+    CursorNotFoundError,
+    CursorReset,
+    Entry,
+    EntryQuery,
+    InvalidCursorError,
+    Ledger,
+)
+from ledger.law import fields
+from projections.ranges import Range
+
+__all__ = ["Direction", "RecordedReset", "resets"]
+
+
+class Direction(StrEnum):
+    """Where a reset moves its cursor."""
+
+    BACK = "back"
+    FORWARD = "forward"
+    NOWHERE = "nowhere"
+
+    @classmethod
+    def between(cls, start: int, end: int) -> Direction:
+        """Give the direction from `start` to `end`."""
+        return cls.BACK if end < start else cls.FORWARD if end > start else cls.NOWHERE
+
+
+@attrs.frozen(kw_only=True)
+class RecordedReset:
+    """One reset of the log, and what came of it.
+
+    `delivered_again` are the sequences that it asked to deliver again, `passed_over` those that it
+    skipped. After a reset back, `back_at` is when the cursor was where it had been, or further, by
+    the entry at `back_position`, of `back_by`; None if it has not been there since.
+    """
+
+    position: int
+    key: CursorKey
+    version: int
+    epoch: int
+    recorded_at: datetime
+    actor: str
+    reason: str
+    metadata: Mapping[str, str] = attrs.field(hash=False)
+    direction: Direction
+    previous_sequence: int
+    sequence: int
+    delivered_again: Range | None
+    passed_over: Range | None
+    back_at: datetime | None
+    back_position: int | None
+    back_by: str
+
+
+def resets(
+    book: Ledger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+) -> Iterator[RecordedReset]:
+    """Give the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
+
+    `reason` is text that the reason must have in it, in capitals or not. Resets have an index of
+    their own, so the rest of the log is not read: only, to see what came of one, the entries of its
+    cursor up to where it was back.
+
+    Raises InvalidCursorError.
+    """
+    if query is not None and not isinstance(query, EntryQuery):
+        raise InvalidCursorError(f"query must be an EntryQuery, not {fields.kind(query)}.")
+    query = query or EntryQuery()
+    wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
+    towards = None if direction is None else Direction(direction)
+    return _chosen(book, query, wanted, towards)
+
+
+def _chosen(
+    book: Ledger, query: EntryQuery, wanted: str, towards: Direction | None
+) -> Iterator[RecordedReset]:
+    given = 0
+    for entry in book.entries(attrs.evolve(query, kinds=(CursorReset,), limit=0)):
+        event = entry.event
+        if not isinstance(event, CursorReset) or wanted not in event.reason.casefold():
+            continue
+        if towards not in (None, Direction.between(event.previous_sequence, event.sequence)):
+            continue
+        yield _recorded(book, entry, event)
+        given += 1
+        if given == query.limit:
+            return
+
+
+def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
+    direction = Direction.between(event.previous_sequence, event.sequence)
+    crossed = Range.between(event.previous_sequence, event.sequence)
+    back = _return(book, entry, event) if direction is Direction.BACK else None
+    return RecordedReset(
+        position=entry.position,
+        key=entry.key,
+        version=entry.version,
+        epoch=entry.epoch,
+        recorded_at=entry.recorded_at,
+        actor=entry.actor,
+        reason=event.reason,
+        metadata=entry.metadata,
+        direction=direction,
+        previous_sequence=event.previous_sequence,
+        sequence=event.sequence,
+        delivered_again=crossed if direction is Direction.BACK else None,
+        passed_over=crossed if direction is Direction.FORWARD else None,
+        back_at=back.recorded_at if back else None,
+        back_position=back.position if back else None,
+        back_by=back.actor if back else "",
+    )
+
+
+def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
+    """Give the first later entry that had the cursor where it was before the reset, or further."""
+    there = event.previous_sequence
+    if not _was_there_again(book, entry, there):
+        return None
+    return next(
+        book.entries(
+            EntryQuery(key=entry.key, version_from=entry.version + 1, covering=there, limit=1)
+        ),
+        None,
+    )
+
+
+def _was_there_again(book: Ledger, entry: Entry, there: int) -> bool:
+    # Between two resets a cursor never goes back, so it has been furthest where the next reset
+    # found it, or where it stands now. Only these are read, lest a cursor that never came back
+    # have all of its entries searched.
+    try:
+        if book.get(entry.key).last_sequence >= there:
+            return True
+    except CursorNotFoundError:
+        return False  # The stored cursor was removed behind the ledger's back.
+    later = EntryQuery(
+        key=entry.key, version_from=entry.version + 1, kinds=(CursorReset,), newest_first=True
+    )
+    return any(
+        isinstance(reset.event, CursorReset)
+        and max(reset.event.previous_sequence, reset.event.sequence) >= there
+        for reset in book.entries(later)
+    )
