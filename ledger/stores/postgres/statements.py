@@ -9,7 +9,7 @@ import attrs
 from ledger.log import columns
 from ledger.log.columns import Columns
 
-__all__ = ["Statements", "catalog", "quoted", "statements"]
+__all__ = ["Statements", "catalog", "literal", "quoted", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -306,3 +306,8 @@ def statements(schema: str) -> Statements:
 def quoted(schema: str) -> str:
     """Give the name of a schema as SQL has it."""
     return '"' + schema.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
