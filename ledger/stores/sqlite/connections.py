@@ -143,6 +143,9 @@ class Pool:
     def _in_turn(self, work: Callable[[Deadline], T], deadline: Deadline | None) -> T:
         self._guard.check()
         until = deadline or Deadline.after(self._busy_timeout_s)
+        if self._forking:
+            # Or one who writes without a pause would have the turn again before the fork has it.
+            self._not_forking.wait(until.left_s)
 
         def tidily() -> T:
             try:
