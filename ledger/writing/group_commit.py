@@ -19,7 +19,7 @@ from ledger.stores.forks import ForkGuard
 from ledger.writing.calls import Call, Slot
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Committer, may_be_committed
-from ledger.writing.floor import BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
+from ledger.writing.floor import BEGIN_ALONE, BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
 from ledger.writing.serving import IDLE_S, Server
 from ledger.writing.waits import refuse_circle, waiting_for
 
@@ -185,7 +185,7 @@ class Writer:
         deadline = Deadline.after(self._busy_timeout_s)
         self._guard.check()
         server, me = self._server, get_ident()
-        floor, beside = server.floor, server.beside
+        floor, beside, calls = server.floor, server.beside, server.queue.calls
         if floor.owner == me or me in beside:
             return self._work_within(work, deadline)
         here = told = False
@@ -195,12 +195,15 @@ class Writer:
         try:
             try:
                 with server.lock:
-                    self._refuse_closed()
-                    if floor.phase is Phase.FREE and not server.queue:
-                        server.begin_alone(me)
-                    else:
+                    if server.closed:
+                        self._refuse_closed()
+                    if floor.phase is not Phase.FREE or calls:
                         slot = Slot()
                         here = server.enqueue(_call(groups, conclude, slot, deadline))
+                    elif self._apart:
+                        beside.add(me)
+                    else:
+                        floor.phase, floor.owner = BEGIN_ALONE.after, me
                 if slot is not None:
                     self._wait(slot, deadline, here=here)
                 if slot is None or conclude is None:
@@ -215,7 +218,7 @@ class Writer:
                 if floor.owner == me and floor.phase is Phase.ALONE:
                     floor.phase, floor.owner = END_ALONE.after, None
                 beside.discard(me)
-                if server.queue or server.closed:
+                if calls or server.closed:
                     self._let_go_on(here=here)
         except BaseException as interrupt:
             if slot is None and isinstance(interrupt, LedgerBusyError):
@@ -291,7 +294,7 @@ class Writer:
             )
 
     def _has_room(self) -> bool:
-        return self._server.closed or len(self._server.queue) < self._queue_length_max
+        return self._server.closed or len(self._server.queue.calls) < self._queue_length_max
 
     def _refuse_closed(self) -> None:
         if self._server.closed:
