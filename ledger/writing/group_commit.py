@@ -21,10 +21,12 @@ from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Committer, may_be_committed
 from ledger.writing.floor import BEGIN_ALONE, BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
 from ledger.writing.serving import IDLE_S, Server
-from ledger.writing.waits import refuse_circle, waiting_for
+from ledger.writing.waits import waiting_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ledger.writing.futures import Submitted
 
 __all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Writer"]
 
@@ -38,39 +40,9 @@ QUEUE_LENGTH_MAX = 2_048
 
 
 @cache
-def _future_type() -> Callable[[Writer], Future[Any]]:
-    # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
-    from concurrent.futures import Future
-
-    class Submitted(Future[Any]):
-        """A future that a thread cannot wait for which would have to answer it."""
-
-        def __init__(self, writer: Writer) -> None:
-            super().__init__()
-            self.writer = writer
-
-        def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - of any call
-            if timeout is not None or self.done():
-                return super().result(timeout)
-            with waiting_for(self.writer):
-                return super().result()
-
-        def exception(self, timeout: float | None = None) -> BaseException | None:
-            if timeout is not None or self.done():
-                return super().exception(timeout)
-            with waiting_for(self.writer):
-                return super().exception()
-
-        @property
-        def _waiters(self) -> list[Any]:
-            """Those who wait by `wait` and `as_completed`: they ask for this to be added to it."""
-            if not self.done():
-                refuse_circle(self.writer)
-            return self._others
-
-        @_waiters.setter
-        def _waiters(self, waiters: list[Any]) -> None:
-            self._others = waiters
+def _submitted() -> type[Submitted]:
+    # Imported here, because it takes 5 ms, and callers who wait for every answer never need it.
+    from ledger.writing.futures import Submitted
 
     return Submitted
 
@@ -136,7 +108,7 @@ class Writer:
         """
         self._guard.check()
         server = self._server
-        future: Future[R] = _future_type()(self)
+        future: Future[R] = _submitted()(self)
         with server.lock:
             if room and not self._has_room():
                 self._wait_for_room()
