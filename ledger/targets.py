@@ -62,7 +62,7 @@ _SECRETS = (
 
 
 def checked(target: object) -> str:
-    """Give `target` as text: a path, or a URL that begins with postgresql:// or postgres://.
+    """Return `target` as text: a path, or a URL that begins with postgresql:// or postgres://.
 
     Raises InvalidCursorError, which never repeats what may have a password in it.
     """
@@ -94,7 +94,7 @@ def is_postgres(target: str) -> bool:
 
 
 def shown(target: str) -> str:
-    """Give `target` for a message: user info and passwords in it are masked."""
+    """Return `target` for a message: user info and passwords in it are masked."""
     for pattern, mask in _SECRETS:
         target = pattern.sub(mask, target)
     return target

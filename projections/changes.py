@@ -33,13 +33,13 @@ class Change:
 def diff(
     book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
 ) -> Iterator[Change]:
-    """Give the cursors to which something was appended after `earlier`, up to `later`, lazily.
+    """Yield the cursors to which something was appended after `earlier`, up to `later`, lazily.
 
     Raises InvalidCursorError.
     """
     before_it = bounds_until(earlier)
     if _is_before(later, earlier):
-        raise InvalidCursorError(f"{earlier} is later than {later}; give the earlier moment first.")
+        raise InvalidCursorError(f"{earlier} is later than {later}; name the earlier moment first.")
     return (
         _change(folded_within(book, after.key, **before_it), after)
         for after in cursors_as_of(book, later, query)

@@ -19,7 +19,7 @@ LABELS_MAX = 20
 WIDTH, HEIGHT = 1_000, 460
 
 _COLOURS = {
-    "position": "#1f5fbf",
+    "sequence": "#1f5fbf",
     MarkKind.RESET: "#b8860b",
     MarkKind.ERRORS: "#c0392b",
     MarkKind.REPEAT: "#e8a33d",
@@ -67,7 +67,7 @@ _LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in
 
 
 def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
-    """Give `timeline` as lines of text without colours, in so many columns and rows.
+    """Return `timeline` as lines of text without colours, in so many columns and rows.
 
     A reset is marked R where it leads to, errors E, and a jump J.
 
@@ -77,7 +77,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     points = timeline.points
     start = points[0].at
     times = [(point.at - start).total_seconds() for point in points]
-    # A position stays until the next: the line goes along, then up.
+    # The cursor keeps its sequence until the next entry: the line goes along, then up.
     steps = list(zip(times[1:], [point.sequence for point in points], strict=False))
     corners = [(times[0], points[0].sequence)]
     for (time, before), point in zip(steps, points[1:], strict=True):
@@ -85,7 +85,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     plot.clear_figure()
     plot.theme("clear")
     plot.plotsize(width, height)
-    plot.plot([float(time) for time, _ in corners], [float(place) for _, place in corners])
+    plot.plot([float(time) for time, _ in corners], [float(sequence) for _, sequence in corners])
     for kind, letter in ((MarkKind.JUMP, "J"), (MarkKind.ERRORS, "E"), (MarkKind.RESET, "R")):
         places = [
             ((mark.at - start).total_seconds(), float(mark.to))
@@ -106,14 +106,14 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
 
 
 def _chart(timeline: Timeline) -> str:
-    """Give the chart as a Vega-Lite specification."""
+    """Return the chart as a Vega-Lite specification."""
     altair = _library("altair")
     altair.data_transformers.disable_max_rows()
     zoom = altair.selection_interval(bind="scales")
     places = altair.Data(values=[_point(point) for point in timeline.points])
     marks = {kind: _marks(timeline, kind) for kind in MarkKind}
     time = altair.X("at:T", title="recorded, UTC", scale=altair.Scale(type="utc"))
-    place = altair.Y("place:Q", title="position", scale=altair.Scale(zero=False))
+    place = altair.Y("place:Q", title="sequence", scale=altair.Scale(zero=False))
     text = altair.Tooltip(["text:N", "at_text:N", "until_text:N"])
 
     def of(kind: MarkKind) -> Any:  # noqa: ANN401 - altair is imported when it is needed
@@ -125,10 +125,10 @@ def _chart(timeline: Timeline) -> str:
         .mark_rect(color=_COLOURS[MarkKind.REPEAT], opacity=0.35)
         .encode(**spans),
         altair.Chart(places)
-        .mark_line(interpolate="step-after", color=_COLOURS["position"])
+        .mark_line(interpolate="step-after", color=_COLOURS["sequence"])
         .encode(x=time, y=place),
         altair.Chart(places)
-        .mark_circle(color=_COLOURS["position"], size=12, opacity=0.6)
+        .mark_circle(color=_COLOURS["sequence"], size=12, opacity=0.6)
         .encode(x=time, y=place, tooltip=["place_text:N", "at_text:N"])
         .add_params(zoom),
         of(MarkKind.JUMP)
@@ -172,7 +172,7 @@ def _chart(timeline: Timeline) -> str:
 def _legend(timeline: Timeline) -> list[str]:
     said = {
         MarkKind.RESET: "dashed: resets",
-        MarkKind.REPEAT: "shaded: passed again",
+        MarkKind.REPEAT: "shaded: delivered again",
         MarkKind.ERRORS: "crosses: errors",
         MarkKind.JUMP: "triangles: jumps",
     }

@@ -36,7 +36,7 @@ Moment = datetime | int
 
 
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
-    """Give the cursor of `key` as it stood at `moment`; None if it had no entry yet.
+    """Return the cursor of `key` as it stood at `moment`, or None if it had no entries yet.
 
     A time goes by `recorded_at`, the ledger's own clock. However long the history, only its end up
     to `moment` is read: back to where the cursor arrived at the place where it stood then.
@@ -47,14 +47,14 @@ def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
 
 
 def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
-    """Give the cursor of `key` as it was at `version`; None at 0."""
+    """Return the cursor of `key` as it was at `version`; None at 0."""
     return folded_within(book, key, version_until=version)
 
 
 def cursors_as_of(
     book: Ledger, moment: Moment, query: CursorQuery | None = None
 ) -> Iterator[Cursor]:
-    """Give the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
+    """Yield the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
 
     Raises InvalidCursorError.
     """
@@ -65,12 +65,12 @@ def cursors_as_of(
 
 
 def last_position(book: Ledger) -> int:
-    """Give the position of the last entry; 0 if there is none."""
+    """Return the position of the last entry, or 0 if there is none."""
     return next((e.position for e in book.entries(EntryQuery(newest_first=True, limit=1))), 0)
 
 
 def bounds_until(moment: Moment) -> dict[str, Any]:
-    """Give the bound of an EntryQuery that `moment` is."""
+    """Return the bound of an EntryQuery that `moment` is."""
     if isinstance(moment, datetime):
         return {"recorded_until": fields.moment(moment, "moment")}
     if isinstance(moment, bool) or not isinstance(moment, int):

@@ -24,7 +24,7 @@ def follow(
     poll_s: float = POLL_S,
     stop: threading.Event | None = None,
 ) -> Iterator[Entry]:
-    """Give the entries that `query` chooses after position `after`, then each as it is appended.
+    """Yield the entries that `query` chooses after position `after`, then each as it is appended.
 
     Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds, from 0.001 to
     3,600. Order and limit of `query` do not count.

@@ -37,12 +37,12 @@ class Gap:
 
 
 def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
-    """Give what the cursor of `history` jumped over and has not landed on since, in order.
+    """Yield what the cursor of `history` jumped over and has not landed on since, in order.
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
     on later, after a reset back, is no gap any more; what a reset skipped has its reason, and is
     none. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of memory until
-    the end of the history is reached, for any entry may still fill it.
+    the end of the history is reached, because any entry may still fill it.
 
     Raises InvalidCursorError if the entries are not all of one cursor.
     """

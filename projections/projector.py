@@ -29,13 +29,13 @@ BATCH_ENTRIES = 500
 class Projector:
     """Keeps a view caught up with the log: your tables, made from its entries.
 
-    `apply` is given entries by position, and writes what they mean into your tables over
+    `apply` is called with entries by position, and writes what they mean into your tables over
     `connection`, which is to the ledger's own database (a `sqlite3.Connection`, or a
     `psycopg.Connection` at READ COMMITTED), in the transaction that is open. Each batch
     and the projector's checkpoint are committed together, so that whenever the process is killed,
     the view has every entry up to its checkpoint, once. The checkpoint is a cursor of the ledger
-    itself: `key` gives it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
-    checkpoints are not given to `apply`.
+    itself: `key` names it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
+    checkpoints are not passed to `apply`.
 
     `name` is the view's, and one to a view: of two projectors of the same name one waits for the
     other. `batch_entries` are applied in a transaction at most, from 1 to 100,000.
@@ -70,7 +70,7 @@ class Projector:
         return _position(self.book, self.key)
 
     def catch_up(self) -> int:
-        """Apply what was appended since the checkpoint; give how many entries that were.
+        """Apply what was appended since the checkpoint; return the number of entries.
 
         If `apply` raises, its batch is rolled back, and what was committed before stays.
 
@@ -88,7 +88,7 @@ class Projector:
     def follow(
         self, *, poll_s: float = POLL_S, stop: threading.Event | None = None
     ) -> Iterator[int]:
-        """Catch up, and again whenever something was appended; give how many entries each time.
+        """Catch up, and again whenever something was appended; yield the number of entries each time.
 
         Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
         """
@@ -104,7 +104,7 @@ class Projector:
             over.wait(pause)
 
     def _apply_batch(self) -> tuple[int, bool]:
-        """Apply the next entries in one transaction; give how many, and whether there are more."""
+        """Apply the next entries in one transaction; return how many, and whether there are more."""
         book = self.book.using(self.connection)
         with one_transaction(self.connection, self.name):
             start = _position(book, self.key)

@@ -39,7 +39,7 @@ class Repeat:
 
 
 def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
-    """Give what the cursor of `history` delivered more than once, each time anew.
+    """Yield what the cursor of `history` delivered more than once, for each repetition.
 
     An advance delivers what it lands on. What no advance ever landed on counts as often as it was
     jumped over: a consumer that confirms every hundredth event delivers the others as well. What is
@@ -78,7 +78,7 @@ class _Deliveries:
         self._unheard = RangeMap()
 
     def advance(self, entry: Entry, start: int, end: int) -> Iterator[Repeat]:
-        """Count what is delivered from `start` to `end`; give what has been delivered before."""
+        """Count what is delivered from `start` to `end`; yield what has been delivered before."""
         if start == end:
             # A confirmation repeated is no other delivery; it counts only if there was none.
             if not self._counts.within(end, end) or self._unheard.within(end, end):
@@ -116,7 +116,7 @@ class _Deliveries:
 def _split(
     first: int, last: int, unheard: list[tuple[int, int, int]], end: int
 ) -> Iterator[tuple[int, int, bool]]:
-    """Give (first, last, whether it was landed on before) of the parts; `end` is one by itself."""
+    """Yield (first, last, whether it was landed on before) of the parts; `end` is one by itself."""
     edges = {first, last + 1, end}
     for low, high, _ in unheard:
         edges |= {low, high + 1}

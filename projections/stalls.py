@@ -39,7 +39,7 @@ class Stall:
 
 
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
-    """Give each time that a cursor stood still while others of its stream and subject went on.
+    """Yield each time that a cursor stood still while others of its stream and subject advanced.
 
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
@@ -108,7 +108,7 @@ class _Stream:
         standing.last_error = message
 
     def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        """Move a cursor; give the stall that this ends, if it does."""
+        """Move a cursor; yield the stall that this ends, if it ends one."""
         before = self._cursors.get(entry.key.consumer_id)
         if before is not None:
             yield from self._stall(before, until=entry.recorded_at)
@@ -121,7 +121,7 @@ class _Stream:
             other.waiting_since = entry.recorded_at
 
     def end(self) -> Iterator[Stall]:
-        """Give the stalls that have not ended."""
+        """Yield the stalls that have not ended."""
         for standing in self._cursors.values():
             yield from self._stall(standing, until=None)
 

@@ -42,7 +42,7 @@ class ErrorStreak:
     def after(
         cls, streak: ErrorStreak | None, entry: Entry, event: ErrorRecorded, last_sequence: int
     ) -> ErrorStreak:
-        """Give `streak` with one more error; a new one if there is none yet."""
+        """Return `streak` with one more error, or a new one if there is none yet."""
         if streak is None:
             return cls(
                 key=entry.key,
@@ -67,7 +67,7 @@ class ErrorStreak:
 
 
 def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
-    """Give the streaks of at least so many errors, each once it has ended, in any cursor's entries.
+    """Yield the streaks of at least `least` errors, each once it has ended, in any cursor's entries.
 
     Those that have not ended come last, in the order in which they began. Memory grows with the
     number of cursors, not with that of entries.

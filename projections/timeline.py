@@ -78,7 +78,7 @@ class Timeline:
 
 
 def timeline(history: Iterable[Entry]) -> Timeline:
-    """Give the life of the cursor whose entries `history` gives, in constant memory.
+    """Return the life of the cursor whose entries `history` yields, in constant memory.
 
     Raises InvalidCursorError if there are none, or some of another cursor.
     """

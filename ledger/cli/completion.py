@@ -1,8 +1,8 @@
 """Names of cursors for a shell that completes a word.
 
-The names were chosen by strangers, and what is offered ends in the reader's command line after one
-key. Only names of harmless characters are offered. Bash inserts what it is given as it is, so what
-it would split is quoted for it; zsh and fish quote by themselves.
+The names were chosen by strangers, and one key puts what is offered into the reader's command line.
+Only names of harmless characters are offered. Bash inserts a name as it is, therefore what it would
+split is quoted here; zsh and fish quote by themselves.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_harmless(name: str) -> bool:
 
 
 def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str]:
-    """Give the harmless names that begin with `incomplete`; none if the ledger cannot be read.
+    """Return the harmless names that begin with `incomplete`; none if the ledger cannot be read.
 
     The ledger is not made, changed or waited for.
     """
@@ -59,7 +59,7 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
                         found.add(name)
                     if len(found) >= NAMES_MAX or time.monotonic() > until:
                         break
-        except Exception:  # noqa: BLE001, S110 - nobody wants to read it in the middle of a word
+        except Exception:  # noqa: BLE001, S110 - a message would stand in the middle of a word
             pass
 
     # In a thread that can be left alone: a server may not answer, nor a share on the network.
@@ -78,7 +78,7 @@ class _Bash(BashComplete):
     """Completion for bash."""
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Give a line of the reply. The script in the shell takes one backslash of two away."""
+        """Return a line of the reply. The script in the shell removes one backslash of two."""
         value = str(item.value)
         words = os.environ.get("COMP_WORDS", "").split("\n")
         if not words[-1].startswith(("'", '"')):

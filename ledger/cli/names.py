@@ -30,7 +30,7 @@ CHARACTERS_MAX = 200
 LOOKED_AT_S = 0.5
 
 new_option = click.option(
-    "--new", is_flag=True, help="Make a cursor that is not there yet, whatever its name is like."
+    "--new", is_flag=True, help="Make the cursor, even if its name is like that of another."
 )
 
 
@@ -40,11 +40,11 @@ class NewCursorError(CursorNotFoundError):
     def __init__(self, key: CursorKey | str) -> None:
         super().__init__(key)
         if not isinstance(key, str):
-            self.args = (f"{self} If it is to be made, give --new.",)
+            self.args = (f"{self} To make it, add --new.",)
 
 
 def words(key: CursorKey) -> str:
-    """Give the words that name a cursor on the command line, quoted for the shell."""
+    """Return the words that name a cursor on the command line, quoted for the shell."""
     parts = (key.consumer_id, key.stream_name, key.subject_id)
     return " ".join(shlex.quote(part) for part in parts if part)
 
@@ -75,7 +75,7 @@ def suggestion(
 
 
 def _rearranged(book: Ledger, key: CursorKey) -> Iterator[CursorKey]:
-    """Give the cursors whose names have the same words in another order, or two of them as one."""
+    """Yield the cursors whose names have the same words in another order, or two of them as one."""
     parts = [part for part in (key.consumer_id, key.stream_name, key.subject_id) if part]
     orders = list(permutations(parts))
     if len(parts) == 3:

@@ -89,12 +89,12 @@ class Commands(click.Group):
         with watch.listening():
             code = self._run(ctx, watch)
             if watch.asked and not code:
-                _say(f"interrupted too late: {watch.account}.")
+                _say(f"the interrupt came too late: {watch.account}.")
                 code = EXIT_INTERRUPTED
         ctx.exit(code)
 
     def _run(self, ctx: click.Context, watch: Watch) -> int:
-        """Run the command; give its exit code."""
+        """Run the command; return its exit code."""
         try:
             code = 0
             try:
@@ -121,31 +121,31 @@ class Commands(click.Group):
             raise
         except OSError as error:
             return _not_written(error, watch)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours, whatever it is
+        except Exception as error:  # noqa: BLE001 - a bug of ours, whatever it is
             return _mistaken(error, watch)
 
 
 def _not_written(error: OSError, watch: Watch) -> int:
-    """Say that input or output failed, and what was appended all the same; give the exit code."""
+    """Say that input or output failed, and what was appended; return the exit code."""
     streams.abandon_output()
     place = f"{targets.shown(error.filename)}: " if isinstance(error.filename, str) else ""
     failed = f"input or output failed: {place}{error.strerror or error}."
     if watch.commits or watch.unknown:
         _say(failed if watch.told else f"{watch.account}, but {failed}")
         return EXIT_UNTOLD
-    # Whoever read it has read enough, if it is a pipe.
+    # The reader of a pipe has read enough.
     if error.errno != errno.EPIPE:
         _say(failed)
     return EXIT_FAILED
 
 
 def _mistaken(error: Exception, watch: Watch) -> int:
-    """Say that the program is wrong, and how to report it; give the exit code."""
+    """Say that the program has a bug, and how to report it; return the exit code."""
     if os.environ.get(_TRACEBACK):
         traceback.print_exception(error)
     account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
     _say(
-        f"this is a mistake of the program (version {version('cursor-ledger')}): "
+        f"this is a bug in cursor-ledger (version {version('cursor-ledger')}): "
         f"{type(error).__name__}: {targets.shown(str(error))[:500]}.{account} Please report it, "
         f"with the command and what {_TRACEBACK}=1 in front of it prints."
     )
@@ -168,7 +168,7 @@ def _check_text(typed: list[str]) -> None:
 
 
 def _showable(error: click.ClickException) -> click.ClickException:
-    """Give a refusal of click's, which repeats what was typed, without a password in it."""
+    """Return a refusal of click's, which repeats what was typed, without a password in it."""
     said = error.format_message()
     if targets.shown(said) == said:
         return error

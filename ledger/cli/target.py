@@ -70,7 +70,7 @@ class Target:
             ) from None
         if book.immutable:
             click.echo(
-                f"{self.path} is read as a file that nobody writes to, without locks, because this "
+                f"{self.path} is opened without locks, as a file that does not change, because this "
                 "user may not write to it or its folder.",
                 err=True,
             )
@@ -130,19 +130,19 @@ def path_of(context: click.Context) -> str:
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command its target: as for cursor-ledger, or by a `--db` of its own."""
+    """Pass a command its target: that of cursor-ledger, or that of its own `--db`."""
     option = click.option(
         "--db",
         metavar="TARGET",
         expose_value=False,
         callback=_other_target,
-        help="The ledger; else as for cursor-ledger.",
+        help="The ledger, if not that of cursor-ledger --db.",
     )
     return option(click.make_pass_decorator(Target)(command))
 
 
 def default_actor() -> str:
-    """Give `user@host`."""
+    """Return `user@host`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -56,7 +56,7 @@ _ADVICE = (
 
 
 def as_typed(message: str, commands: Iterable[click.Command], typed: Sequence[str]) -> str:
-    """Give `message` about what was `typed` for `commands`, the inner one first."""
+    """Return `message` about what was `typed` for `commands`, the inner one first."""
     words: dict[str, str] = {}
     for command in commands:
         for field, names in _FIELDS.items():

@@ -24,7 +24,7 @@ class Key(click.ParamType[CursorKey]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> CursorKey:
-        """Give the key."""
+        """Return the key."""
         if isinstance(value, CursorKey):
             return value
         if value.startswith("{"):
@@ -32,7 +32,7 @@ class Key(click.ParamType[CursorKey]):
         parts = value.split("/")
         if not 2 <= len(parts) <= 3:
             self.fail(
-                f"{value!r:.80} is no cursor. Give CONSUMER/STREAM[/SUBJECT] or, if a name has a "
+                f"{value!r:.80} is not a cursor. Write CONSUMER/STREAM[/SUBJECT] or, if a name has a "
                 'slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
                 param,
                 ctx,
@@ -42,7 +42,7 @@ class Key(click.ParamType[CursorKey]):
 
 @attrs.frozen
 class Then:
-    """A moment, and what was typed for it: 8h ago is another one whenever it is typed."""
+    """A moment, and what was typed for it: 8h ago is another moment each time it is typed."""
 
     at: datetime
     typed: str
@@ -59,7 +59,7 @@ class Past(click.ParamType[Then]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Then:
-        """Give the moment."""
+        """Return the moment."""
         if isinstance(value, Then):
             return value
         return Then(MOMENT.convert(value, param, ctx), value)

@@ -44,7 +44,7 @@ def merged(
     taken = {**reset.metadata, **marks}
     if clash := sorted(taken.keys() & more.keys()):
         raise InvalidCursorError(
-            f"metadata {clash[0]!r:.80} is in the plan already; give it another name."
+            f"metadata {clash[0]!r:.80} is in the plan already; choose another name."
         )
     fields.metadata({**taken, **more})
     return {**reset.metadata, **more}
@@ -54,8 +54,8 @@ def check_room(reset: PlannedReset, marks: Mapping[str, str]) -> None:
     """Refuse a reset whose metadata has no room for `marks`. Raises InvalidCursorError."""
     if clash := sorted(marks.keys() & reset.metadata.keys()):
         raise InvalidCursorError(
-            f"metadata {clash[0]!r:.80} is what the plan itself is recorded under; give it "
-            "another name."
+            f"metadata {clash[0]!r:.80} is the name that the plan itself is recorded under; "
+            "choose another name."
         )
     try:
         fields.metadata({**reset.metadata, **marks})

@@ -142,7 +142,7 @@ class ResetPlan:
         file, and a database, is never written over.
 
         The header has a digest over all of it, so that `load` notices what is changed. Whoever
-        means to deceive can compute it anew: it is no signature.
+        means to deceive can compute it again: it is not a signature.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
         """
@@ -158,7 +158,7 @@ class ResetPlan:
             return cls.of_lines(file)
 
     def lines(self) -> Iterator[str]:
-        """Give the plan as JSON: a header, and an object for each reset.
+        """Return the plan as JSON: a header, and an object for each reset.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds.
         """
@@ -173,7 +173,7 @@ class ResetPlan:
 
     @classmethod
     def of_lines(cls, lines: Iterable[str | bytes]) -> ResetPlan:
-        """Give the plan that JSON lines hold.
+        """Return the plan that JSON lines hold.
 
         Raises InvalidCursorError if they were changed since it was planned.
         """
@@ -203,7 +203,7 @@ class ResetPlan:
     def apply(
         self, book: Ledger, *, actor: str = "", metadata: Mapping[str, str] | None = None
     ) -> list[Cursor]:
-        """Make all resets in one transaction, and give the cursors; or none of them.
+        """Make all resets in one transaction, or none of them; return the cursors.
 
         `metadata` is added to that of each entry. If the plan was read from a file, so are the
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.

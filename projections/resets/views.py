@@ -1,4 +1,4 @@
-"""Who reset what, from where to where, why, and what came of it."""
+"""Who reset which cursor, from where to where, why, and with what result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Direction(StrEnum):
 
     @classmethod
     def between(cls, start: int, end: int) -> Direction:
-        """Give the direction from `start` to `end`."""
+        """Return the direction from `start` to `end`."""
         return cls.BACK if end < start else cls.FORWARD if end > start else cls.NOWHERE
 
 
@@ -70,7 +70,7 @@ def resets(
     reason: str = "",
     direction: Direction | None = None,
 ) -> Iterator[RecordedReset]:
-    """Give the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
+    """Yield the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
     `reason` is text that the reason must have in it, in capitals or not. Resets have an index of
     their own, so the rest of the log is not read: only, to see what came of one, the entries of its
@@ -127,7 +127,7 @@ def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
 
 
 def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
-    """Give the first later entry that had the cursor where it was before the reset, or further."""
+    """Return the first later entry that brought the cursor to where the reset found it, or beyond."""
     there = event.previous_sequence
     if not _was_there_again(book, entry, there):
         return None
