@@ -96,9 +96,10 @@ class Explanation:
     def _verdict(self) -> str:
         times = "once" if self.deliveries == 1 else f"{self.deliveries:,} times"
         by_reset = all(step.how is not How.LANDED for step in self.steps)
+        by = "a reset" if by_reset else "the consumer"
         what = {
             Verdict.DELIVERED: f"delivered {times}",
-            Verdict.SKIPPED: f"NOT DELIVERED: {'a reset' if by_reset else 'the consumer'} skipped it",
+            Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
             Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
             Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
             Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",

@@ -88,7 +88,7 @@ class Projector:
     def follow(
         self, *, poll_s: float = POLL_S, stop: threading.Event | None = None
     ) -> Iterator[int]:
-        """Catch up, and again whenever something was appended; yield the number of entries each time.
+        """Catch up, and again whenever something was appended; yield the number of entries.
 
         Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
         """
@@ -104,7 +104,7 @@ class Projector:
             over.wait(pause)
 
     def _apply_batch(self) -> tuple[int, bool]:
-        """Apply the next entries in one transaction; return how many, and whether there are more."""
+        """Apply a batch in one transaction; return how many entries, and whether there are more."""
         book = self.book.using(self.connection)
         with one_transaction(self.connection, self.name):
             start = _position(book, self.key)

@@ -20,7 +20,7 @@ class Range:
 
     @classmethod
     def between(cls, start: int, end: int) -> Range | None:
-        """Return the sequences that a cursor passes from `start` to `end`, or back; None if none."""
+        """Return the sequences that a cursor passes from `start` to `end`, or back, or None."""
         return None if start == end else cls(min(start, end) + 1, max(start, end))
 
     def __len__(self) -> int:

@@ -67,7 +67,7 @@ class ErrorStreak:
 
 
 def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
-    """Yield the streaks of at least `least` errors, each once it has ended, in any cursor's entries.
+    """Yield the streaks of at least `least` errors of any cursor, each once it has ended.
 
     Those that have not ended come last, in the order in which they began. Memory grows with the
     number of cursors, not with that of entries.

@@ -70,8 +70,8 @@ class Target:
             ) from None
         if book.immutable:
             click.echo(
-                f"{self.path} is opened without locks, as a file that does not change, because this "
-                "user may not write to it or its folder.",
+                f"{self.path} is opened without locks, as a file that does not change, because "
+                "this user may not write to it or its folder.",
                 err=True,
             )
         return watch.over(book) if writes else book

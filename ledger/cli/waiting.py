@@ -26,7 +26,7 @@ def say_what_is_not_settled(book: Ledger) -> None:
     if horizon.waiting and horizon.position < horizon.last:
         names = "; ".join(map(waited_for, horizon.waiting))
         click.echo(
-            f"the log is settled up to position {horizon.position:,} of {horizon.last:,}; later entries "
-            f"are shown after the end of {names}",
+            f"the log is settled up to position {horizon.position:,} of {horizon.last:,}; later "
+            f"entries are shown after the end of {names}",
             err=True,
         )

@@ -129,6 +129,6 @@ def check_only_file(context: click.Context) -> None:
                 option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
             )
             raise click.UsageError(
-                f"The plan of --from-file says which cursors, where to, and why. Leave out {given}, "
-                "or make another plan."
+                f"The plan of --from-file says which cursors, where to, and why. Leave out "
+                f"{given}, or make another plan."
             )

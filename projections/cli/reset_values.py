@@ -32,8 +32,8 @@ class Key(click.ParamType[CursorKey]):
         parts = value.split("/")
         if not 2 <= len(parts) <= 3:
             self.fail(
-                f"{value!r:.80} is not a cursor. Write CONSUMER/STREAM[/SUBJECT] or, if a name has a "
-                'slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
+                f"{value!r:.80} is not a cursor. Write CONSUMER/STREAM[/SUBJECT] or, if a name has "
+                'a slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
                 param,
                 ctx,
             )

@@ -127,7 +127,7 @@ def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
 
 
 def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
-    """Return the first later entry that brought the cursor to where the reset found it, or beyond."""
+    """Return the first later entry that brought the cursor back to where it was, or beyond."""
     there = event.previous_sequence
     if not _was_there_again(book, entry, there):
         return None
