@@ -80,6 +80,9 @@ class Commands(click.Group):
             context = super().make_context(info_name, args, *rest, **kwargs)
         except click.ClickException as error:
             raise _showable(error) from None
+        except KeyboardInterrupt:
+            # Of its own accord click would say "Aborted!", and exit with 1.
+            raise Exit(EXIT_INTERRUPTED) from None
         context.meta[_TYPED] = typed
         return context
 

@@ -154,7 +154,7 @@ def test_odd_input_is_refused_in_a_line(folder: Path, name: str) -> None:
         for arguments in with_odd(name, main.commands[name], odd):
             done = run(*arguments)
             assert done.exit_code in ALLOWED, (arguments, done.output[-500:])
-            assert "mistake of the program" not in done.stderr, (arguments, done.stderr)
+            assert "bug in cursor-ledger" not in done.stderr, (arguments, done.stderr)
 
 
 def test_a_child_survives_bytes_that_are_no_text(folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_mistake_of_the_program_is_a_line_that_says_how_to_report_it(
     done = CliRunner().invoke(command, ["broken"])
     assert done.exit_code == 70
     [told] = done.stderr.splitlines()
-    assert told.startswith("cursor-ledger: this is a mistake of the program (version ")
+    assert told.startswith("cursor-ledger: this is a bug in cursor-ledger (version ")
     assert "ZeroDivisionError" in told
     assert "Please report it" in told
     assert "geheim" not in told
