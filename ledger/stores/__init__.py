@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -17,10 +17,12 @@ from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.heads import Head
 from ledger.log.rows import Content
 
-__all__ = ["Draft", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
+__all__ = ["Draft", "Durability", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 
 T = TypeVar("T")
 
+Durability: TypeAlias = Literal["full", "normal"]
+"""What survives a power loss: every answered call, or all but the last commits."""
 
 Draft: TypeAlias = tuple[Head, Content]
 """An entry that is about to be stored, with the head that it makes; the store gives its position.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ledger import Ledger
 from ledger.opening import utc_now
-from ledger.stores import Transaction, sqlite
+from ledger.stores import Durability, Transaction, sqlite
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
@@ -25,7 +25,7 @@ THREADS = 64
 class Gated:
     """A SQLite store whose transactions can be held up, made to fail, and counted."""
 
-    def __init__(self, path: Path, durability: str = "full") -> None:
+    def __init__(self, path: Path, durability: Durability = "full") -> None:
         self._store = sqlite.open_store(str(path), durability=durability)
         self.open = threading.Event()
         self.open.set()
@@ -63,7 +63,7 @@ def transaction_changes(transaction: Any) -> int:
 
 @contextmanager
 def gated(
-    path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
+    path: Path, *, durability: Durability = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
     committer = Committer(store, "tester", utc_now)
