@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
+from ledger.errors import invalid
 from ledger.law import fields
 from projections.cursors import last_position
 from projections.following import POLL_S, pause_between_polls
@@ -52,11 +53,9 @@ class Projector:
     def __attrs_post_init__(self) -> None:
         CursorKey(self.name, CHECKPOINTS)
         if not callable(self.apply):
-            raise InvalidCursorError(f"apply must be callable, not {fields.kind(self.apply)}.")
+            raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")
         if not 1 <= fields.sequence(self.batch_entries, "batch_entries", least=1) <= 100_000:
-            raise InvalidCursorError(
-                f"batch_entries must be from 1 to 100000, not {self.batch_entries}."
-            )
+            raise invalid("batch_entries", f"must be from 1 to 100000, not {self.batch_entries}.")
         self.book.using(self.connection)
 
     @property

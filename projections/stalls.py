@@ -9,7 +9,8 @@ from itertools import count
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded, InvalidCursorError
+from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger.errors import invalid
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
 
@@ -53,7 +54,7 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
 
 def _pause(after: object) -> timedelta:
     if not isinstance(after, timedelta) or after < timedelta(0):
-        raise InvalidCursorError(f"after must be a timedelta from 0, not {after!r:.80}.")
+        raise invalid("after", f"must be a timedelta from 0, not {after!r:.80}.")
     return after
 
 

@@ -26,7 +26,7 @@ from ledger.cli.exits import (
     EXIT_USAGE,
 )
 from ledger.cli.interrupts import Watch
-from ledger.cli.target import Target
+from ledger.cli.target import Target, innermost
 from ledger.cli.wording import as_typed
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible
@@ -45,8 +45,6 @@ _EXITS = (
     (errors.InvalidCursorError, EXIT_USAGE),
     (errors.LedgerError, EXIT_REFUSED),
 )
-
-_TYPED = "ledger.cli.typed"
 
 
 class Commands(click.Group):
@@ -74,17 +72,14 @@ class Commands(click.Group):
         self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
     ) -> click.Context:
         """Read the options of the program."""
-        typed = list(args)
         try:
-            _check_text(typed)
-            context = super().make_context(info_name, args, *rest, **kwargs)
+            _check_text(args)
+            return super().make_context(info_name, args, *rest, **kwargs)
         except click.ClickException as error:
             raise _showable(error) from None
         except KeyboardInterrupt:
             # Of its own accord click would say "Aborted!", and exit with 1.
             raise Exit(EXIT_INTERRUPTED) from None
-        context.meta[_TYPED] = typed
-        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -111,9 +106,7 @@ class Commands(click.Group):
                 _say(f"interrupted; {watch.account}.")
             return EXIT_INTERRUPTED
         except errors.LedgerError as error:
-            inner = self.commands.get(ctx.invoked_subcommand or "")
-            commands = [command for command in (inner, self) if command is not None]
-            said = as_typed(str(error), commands, ctx.meta.get(_TYPED, ()))
+            said = as_typed(error, innermost(ctx))
             if isinstance(error, CursorNotFoundError) and isinstance(ctx.obj, Target):
                 said += names.suggestion(ctx.obj.open, error.key)
             _say(said)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import re
 import socket
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from ledger.opening import postgres
 from ledger.service import Ledger
 from ledger.stores import sqlite
 
-__all__ = ["DEFAULT_DB", "Target", "default_actor", "pass_target", "path_of"]
+__all__ = ["DEFAULT_DB", "Target", "default_actor", "innermost", "pass_target", "path_of"]
 
 DEFAULT_DB = "cursor-ledger.db"
 # Under which a command that completes a word finds its own --db; there is no target then.
 _DB = "ledger.cli.db"
+_INNERMOST = "ledger.cli.innermost"
 
 
 @attrs.frozen
@@ -65,9 +66,9 @@ class Target:
                 busy_timeout_s=self.busy_timeout_s,
             )
         except errors.InvalidCursorError as error:
-            raise errors.InvalidCursorError(
-                re.sub("^target ", f"{self.name} ", str(error))
-            ) from None
+            if error.field != "target":
+                raise
+            raise errors.InvalidCursorError(f"{self.name} {error.problem}") from None
         if book.immutable:
             click.echo(
                 f"{self.path} is opened without locks, as a file that does not change, because "
@@ -131,6 +132,14 @@ def path_of(context: click.Context) -> str:
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
     """Pass a command its target: that of cursor-ledger, or that of its own `--db`."""
+
+    @wraps(command)
+    def noted(*given: Any, **named: Any) -> Any:
+        # The group reports what the command raises, when the context of the command has ended.
+        context = click.get_current_context()
+        context.meta[_INNERMOST] = context
+        return command(*given, **named)
+
     option = click.option(
         "--db",
         metavar="TARGET",
@@ -138,7 +147,13 @@ def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_other_target,
         help="The ledger, if not that of cursor-ledger --db.",
     )
-    return option(click.make_pass_decorator(Target)(command))
+    return option(click.make_pass_decorator(Target)(noted))
+
+
+def innermost(context: click.Context) -> click.Context:
+    """Return the context of the command that was run, or `context` if none was."""
+    found: click.Context = context.meta.get(_INNERMOST, context)
+    return found
 
 
 def default_actor() -> str:

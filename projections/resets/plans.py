@@ -183,7 +183,7 @@ class ResetPlan:
             try:
                 made.append(PlannedReset.of_plain(plain))
             except InvalidCursorError as error:
-                raise InvalidCursorError(f"line {number} is no planned reset: {error}") from None
+                raise InvalidCursorError(f"line {number} is not a planned reset: {error}") from None
         return cls(tuple(made), **_said(header))._with(digest)
 
     # --- doing it ---

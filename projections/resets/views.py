@@ -14,9 +14,9 @@ from ledger import (
     CursorReset,
     Entry,
     EntryQuery,
-    InvalidCursorError,
     Ledger,
 )
+from ledger.errors import invalid
 from ledger.law import fields
 from projections.ranges import Range
 
@@ -79,7 +79,7 @@ def resets(
     Raises InvalidCursorError.
     """
     if query is not None and not isinstance(query, EntryQuery):
-        raise InvalidCursorError(f"query must be an EntryQuery, not {fields.kind(query)}.")
+        raise invalid("query", f"must be an EntryQuery, not {fields.kind(query)}.")
     query = query or EntryQuery()
     wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
     towards = None if direction is None else Direction(direction)
