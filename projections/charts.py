@@ -34,9 +34,9 @@ class ChartLibraryMissingError(LedgerError):
 def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     """Draw `timeline` into a file that ends in .html, .svg or .png.
 
-    Only its owner may read the file, and it is written whole or not at all. What is no plain file,
-    and a database, is never written over. The page has all that it needs in it: it opens offline,
-    zooms, and says what is under the pointer.
+    Only its owner may read the file, and it is written whole or not at all. A database, and
+    anything but a plain file, is never overwritten. The page has all that it needs in it:
+    it opens offline, zooms, and says what is under the pointer.
 
     Raises InvalidCursorError, ChartLibraryMissingError, OSError.
     """

@@ -36,7 +36,7 @@ _OTHERS = (
 
 
 def check(path: str | os.PathLike[str], *, ledger: str | None = None) -> None:
-    """Refuse a destination that is no plain file, or is a database; `ledger` is where one is.
+    """Refuse a destination that is not a plain file, or is a database, as at `ledger`.
 
     Raises InvalidCursorError, OSError.
     """

@@ -2,7 +2,7 @@
 
 The first line is a header: the format, the digest, and what was said of the plan as a whole. Each
 line after it is one reset. The digest is the SHA-256 of all the lines, that of the header without
-the digest. It shows that a file was edited, cut or damaged. It is no signature: whoever means to
+the digest. It shows that a file was edited, cut or damaged. It is not a signature: whoever means to
 deceive can compute it again, which is why the log keeps the digest of the plan that was applied.
 """
 
@@ -32,7 +32,7 @@ def seal(header: Mapping[str, object], resets: Sequence[object]) -> list[str]:
 def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], str]:
     """Return the header, the resets and the digest of lines that nobody has changed.
 
-    Raises InvalidCursorError if somebody has, or if it is no plan.
+    Raises InvalidCursorError if somebody has, or if it is not a plan.
     """
     # What else a line may end in is a change.
     texts = [_text(line).removesuffix("\n") for line in lines]

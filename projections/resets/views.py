@@ -1,4 +1,4 @@
-"""Who reset which cursor, from where to where, why, and with what result."""
+"""The resets of the log: which actor reset which cursor, why, and with what result."""
 
 from __future__ import annotations
 
