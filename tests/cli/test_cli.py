@@ -102,7 +102,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["list", "--limit", "many"], 2, "not a valid integer"),
         (["entries", "--kind", "move"], 2, "move"),
         (["entries", "--since", "90"], 2, "90m"),
-        (["entries", "--since", "999999999w"], 2, "longer ago"),
+        (["entries", "--since", "999999999w"], 2, "too long ago"),
         (["entries", "--from-position", "-1"], 2, "--from-position must be from 0"),
         (["entries", "--covering", "-1"], 2, "covering must be from 0"),
         (["append", "no-such-file"], 2, "No such file"),
@@ -173,7 +173,7 @@ def test_a_long_table_goes_on_page_after_page(run: Run, monkeypatch: pytest.Monk
     run("error", *OWNER, "-m", "the last")
     heading, _, *rows = run("entries", "--table").stdout.splitlines()
     # What stands in a later page only needs its column as well.
-    assert heading.split()[4:] == ["subject", "version", "what", "detail", "actor"]
+    assert heading.split()[4:] == ["subject", "version", "event", "detail", "actor"]
     assert len(rows) == 6
     assert "the last" in rows[-1]
 

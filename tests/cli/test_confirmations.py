@@ -49,7 +49,7 @@ def test_one_cursor_at_the_version_that_was_seen_needs_no_yes(full: Run) -> None
 
 def test_yes_alone_does_nothing_and_says_so(full: Run) -> None:
     refused = full(*RESET[:-1], "--yes")
-    assert (refused.exit_code, "--execute, too" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "no effect without --execute" in refused.stderr) == (2, True)
 
 
 class Terminal:

@@ -91,7 +91,7 @@ def test_a_reset_makes_a_cursor_only_if_it_is_said_to_be_new(full: Run) -> None:
 
 def test_new_is_for_one_cursor_that_is_named(full: Run) -> None:
     refused = full("reset", "--all", "--to", 5, "--reason", "x", "--new")
-    assert (refused.exit_code, "for one cursor" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "--new makes one cursor" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", [["advance", "--to", "9"], ["error", "-m", "HTTP 503"]])
