@@ -22,7 +22,7 @@ from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
 from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
-from ledger.stores import Horizon
+from ledger.stores import Horizon, Transaction
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
@@ -307,7 +307,12 @@ class Ledger:
         The log is not touched. Other writers wait meanwhile. `progress` is told now and then how
         many entries were read.
         """
-        return self._store.repair(lambda log: repair.rebuild(log, progress=progress))
+
+        def work(transaction: Transaction) -> Rebuild:
+            with transaction.everything() as log:
+                return repair.rebuild(log, progress=progress)
+
+        return self._appender.run(work)
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
@@ -324,7 +329,9 @@ class Ledger:
                 f"must be a Ledger, not {fields.kind(target)}.",
                 value=fields.kind(target),
             )
-        return copying.copy(self._store, target._store, progress=progress)
+        return copying.copy(
+            self._store, target._store, write=target._appender.run, progress=progress
+        )
 
     # --- life ---
 

@@ -16,6 +16,7 @@ from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.heads import Head
 from ledger.log.rows import Content
+from ledger.stores.deadline import Deadline
 
 __all__ = ["Draft", "Durability", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 
@@ -112,17 +113,14 @@ class Store(Reader, Protocol):
 
     immutable: bool
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
-        Others are waited for until `until`, by the monotonic clock; without it, for the whole busy
-        time-out from now.
+        Others are waited for until `deadline`; without one, the call enters here, and has the whole
+        busy time-out.
 
         Raises LedgerBusyError, StorageError.
         """
-
-    def repair(self, work: Callable[[Repairable], T]) -> T:
-        """Run `work`, which writes stored cursors anew, in one transaction, as `write` does."""
 
     def using(self, connection: object) -> Store:
         """Give the same log inside the transaction of a caller's connection."""

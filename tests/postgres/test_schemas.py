@@ -29,6 +29,7 @@ from ledger import (
     StorageError,
 )
 from ledger.aio import AsyncLedger
+from ledger.stores.deadline import Deadline
 from ledger.stores.postgres.reading import cursor_id
 from ledger.writing.committer import Committer
 from support.clock import Clock
@@ -222,9 +223,9 @@ def test_what_is_submitted_to_a_cursor_that_stays_held_is_busy_in_the_end(
     tries = []
     append_free = Committer.append_free
 
-    def counted(committer: Committer, calls: Any, until: float | None = None) -> Any:
+    def counted(committer: Committer, calls: Any, deadline: Deadline) -> Any:
         tries.append(calls)
-        return append_free(committer, calls, until)
+        return append_free(committer, calls, deadline)
 
     monkeypatch.setattr(Committer, "append_free", counted)
     with (

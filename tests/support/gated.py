@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ledger import Ledger
 from ledger.opening import utc_now
 from ledger.stores import Durability, Transaction, sqlite
+from ledger.stores.deadline import Deadline
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
@@ -33,7 +34,7 @@ class Gated:
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         counted = 0
 
         def watched(transaction: Transaction) -> T:
@@ -47,7 +48,7 @@ class Gated:
                 raise failure
             return result
 
-        result: T = self._store.write(watched, until)
+        result: T = self._store.write(watched, deadline)
         self.batches.append(counted)
         return result
 
