@@ -6,7 +6,6 @@ import errno
 import os
 import sys
 import traceback
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -137,6 +136,9 @@ def _not_written(error: OSError, watch: Watch) -> int:
 
 def _mistaken(error: Exception, watch: Watch) -> int:
     """Say that the program has a bug, and how to report it; return the exit code."""
+    # Imported here, because it takes longer than the whole of click.
+    from importlib.metadata import version
+
     if os.environ.get(_TRACEBACK):
         traceback.print_exception(error)
     account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
