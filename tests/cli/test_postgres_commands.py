@@ -20,6 +20,7 @@ STORES = "postgres"
 @pytest.mark.parametrize(
     "command", [["list"], ["verify"], ["status"], ["reset", *OWNER, "--to", "1", "--reason", "x"]]
 )
+@pytest.mark.makes_ledgers
 def test_a_command_that_reads_makes_nothing(run: Run, target: str, command: list[str]) -> None:
     refused = run(*command)
     assert refused.exit_code == 1
