@@ -48,7 +48,7 @@ def diff(
 
 
 def _is_before(one: Moment, other: Moment) -> bool:
-    # A time and a position cannot be compared without the log; nothing lies between them then.
+    # A time and a position cannot be compared without the log; the answer is then empty.
     if isinstance(one, datetime) and isinstance(other, datetime):
         return one < other
     return isinstance(one, int) and isinstance(other, int) and one < other

@@ -56,8 +56,8 @@ def _drawn(timeline: Timeline, form: str) -> bytes:
     if form == "svg":
         text = renderer.vegalite_to_svg(drawn)
     else:
-        # The page has the specification in a script, and the renderer does not see to it that text
-        # from the log cannot end that. JavaScript reads \u003c in a string as "<".
+        # The page holds the specification in a script, and the renderer does not prevent that text
+        # from the log ends this script. JavaScript reads \u003c in a string as "<".
         page = renderer.vegalite_to_html(drawn.replace("<", _LESS_THAN), bundle=True)
         text = page.replace(_LESS_THAN, r"\u003c")
     return str(text).encode()
@@ -148,7 +148,7 @@ def _chart(timeline: Timeline) -> str:
         .encode(x=time, y="to:Q", tooltip=text),
     ]
     if len(marks[MarkKind.RESET]) <= LABELS_MAX:
-        # Beside its reset, on the side where there is more room.
+        # Beside its reset, on the side that has more room.
         points = timeline.points
         middle = (points[0].at + (points[-1].at - points[0].at) / 2).isoformat()
         for align, dx, early in (("left", 7, True), ("right", -7, False)):

@@ -59,7 +59,7 @@ def cursors_as_of(
     Raises InvalidCursorError.
     """
     until = bounds_until(moment)
-    # What is appended meanwhile is left out for all of them alike.
+    # What is appended meanwhile is left out for all cursors alike.
     until["position_until"] = min(until.get("position_until", _END), last_position(book))
     return _each_as_of(book, until, query)
 
@@ -89,7 +89,7 @@ def folded_within(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None: 
     last = next(last_ones(1), None)
     if last is None:
         return None
-    # The entry that brought it there says all but what was appended since, without a move.
+    # The last entry that moved the cursor says everything except what was appended since.
     arrived = last
     if not _arrives(last):
         for arrived in last_ones(0):

@@ -38,7 +38,7 @@ def span(first: int, last: int) -> str:
 
 
 class RangeMap:
-    """What is known of which sequences: ranges that do not overlap, each with a 64-bit number.
+    """Ranges of sequences that do not overlap, each with a 64-bit number.
 
     Neighbours with the same number are one. A range takes 24 bytes.
     """
@@ -50,7 +50,7 @@ class RangeMap:
 
     def put(self, first: int, last: int, value: int | None) -> None:
         """Set `value` for `first` to `last`, in place of what was known; None forgets that."""
-        # One place further on either side, for a neighbour to join with.
+        # One sequence further on either side, to join with a neighbour.
         low = bisect_left(self._lasts, first - 1)
         high = bisect_right(self._firsts, min(last, _MAX - 1) + 1)
         if low == high and value is None:

@@ -80,7 +80,7 @@ class _Deliveries:
     def advance(self, entry: Entry, start: int, end: int) -> Iterator[Repeat]:
         """Count what is delivered from `start` to `end`; yield what has been delivered before."""
         if start == end:
-            # A confirmation repeated is no other delivery; it counts only if there was none.
+            # A repeated confirmation is not another delivery; it counts only if there was none.
             if not self._counts.within(end, end) or self._unheard.within(end, end):
                 self._counts.put(end, end, self._states.number(1, None))
                 self._unheard.put(end, end, None)
@@ -96,8 +96,8 @@ class _Deliveries:
                 times, reset = self._states[state]
                 landed = low == end
                 if heard is not landed:
-                    # Landed on for the first time, which is delivery one; or one that was landed on
-                    # is jumped over now, which is none.
+                    # Landed on for the first time: delivery one. Jumped over after it was landed on:
+                    # not a delivery.
                     if heard:
                         self._counts.put(low, high, state)
                         self._unheard.put(low, high, None)

@@ -19,7 +19,7 @@ STALLED_AFTER = timedelta(minutes=15)
 
 @attrs.frozen(kw_only=True)
 class Stall:
-    """A cursor that stood at `last_sequence` while others of its stream and subject went on.
+    """A cursor that stood at `last_sequence` while others of its stream and subject advanced.
 
     It came there at `moved_at`; `since` is when the first of the others confirmed something beyond
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them

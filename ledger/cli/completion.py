@@ -24,16 +24,16 @@ from ledger.law.queries import CursorQuery
 
 __all__ = ["is_harmless", "names", "prepare"]
 
-# Somebody has pressed a key, and waits.
+# A person has pressed a key and waits.
 DEADLINE_S = 1.5
 NAMES_MAX = 1_000
 
-# Letters and digits of all scripts, and of the other characters only these. A comma is not among
-# them, because it ends the value in what click's script for fish reads.
+# Letters and digits of all scripts, and these other characters. A comma is not one of them, because
+# it ends the value in what click's script for fish reads.
 _HARMLESS = re.compile(r"[\w./][\w ./:=@%+-]{0,127}")
-# Letters by their category, but nobody sees them.
+# Unicode calls them letters, but they are invisible.
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-# Bash breaks words at the others that are harmless.
+# Harmless characters at which bash breaks a word.
 _BREAKS_A_WORD = re.compile(r"[ :=@]")
 
 
@@ -62,7 +62,7 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
         except Exception:  # noqa: BLE001, S110 - a message would stand in the middle of a word
             pass
 
-    # In a thread that can be left alone: a server may not answer, nor a share on the network.
+    # In a thread that can be abandoned, because a server or a network share may not answer.
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
     looking.join(DEADLINE_S)
@@ -98,7 +98,7 @@ def _in_a_file(path: str, part: str, query: CursorQuery) -> Generator[str, None,
     place = Path(path).absolute()
     if not place.is_file():
         return
-    # While nobody has it open there is no such file, and SQLite would make one even to read.
+    # It exists only while a process has the database open, and SQLite would make it even to read.
     shared = place.with_name(place.name + "-shm").exists()
     uri = place.as_uri() + "?mode=ro" + ("" if shared else "&immutable=1")
     with closing(sqlite3.connect(uri, uri=True, timeout=0.2)) as connection:

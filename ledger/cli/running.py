@@ -61,7 +61,7 @@ class Commands(click.Group):
         with streams.ready():
             try:
                 return super().main(*args, **kwargs)
-            # Before any command is run; the help is written then.
+            # Before any command runs, while the help is printed.
             except OSError as error:
                 sys.exit(_not_written(error, Watch()))
             except Exception as error:  # noqa: BLE001 - as behind it
@@ -77,7 +77,7 @@ class Commands(click.Group):
         except click.ClickException as error:
             raise _showable(error) from None
         except KeyboardInterrupt:
-            # Of its own accord click would say "Aborted!", and exit with 1.
+            # By default click says "Aborted!", and exits with 1.
             raise Exit(EXIT_INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:

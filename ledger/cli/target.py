@@ -22,7 +22,7 @@ from ledger.stores import sqlite
 __all__ = ["DEFAULT_DB", "Target", "default_actor", "innermost", "pass_target", "path_of"]
 
 DEFAULT_DB = "cursor-ledger.db"
-# Under which a command that completes a word finds its own --db; there is no target then.
+# The key of a command's own --db, for completing a word, when there is no target yet.
 _DB = "ledger.cli.db"
 _INNERMOST = "ledger.cli.innermost"
 
@@ -34,7 +34,7 @@ class Target:
     path: str = attrs.field(repr=targets.shown)
     actor: str | None
     busy_timeout_s: float
-    # Where it was typed.
+    # The parameter that it was typed for.
     name: str = "--db"
 
     def open(self, *, actor: str | None = None, make: bool = False, writes: bool = False) -> Ledger:
@@ -56,7 +56,7 @@ class Target:
         writes = writes or make
         watch.writes = watch.writes or writes
         try:
-            # Before anything is looked for, and named in a message.
+            # Before it is looked for, and named in a message.
             targets.checked(self.path)
             if not make:
                 self._look_for_a_ledger()
