@@ -96,7 +96,7 @@ class _Deliveries:
                 times, reset = self._states[state]
                 landed = low == end
                 if heard is not landed:
-                    # Landed on for the first time: delivery one. Jumped over after it was landed on:
+                    # Landed on for the first time: delivery one. Jumped over after that:
                     # not a delivery.
                     if heard:
                         self._counts.put(low, high, state)
