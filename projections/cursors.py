@@ -32,7 +32,13 @@ __all__ = [
 ]
 
 Moment = datetime | int
-"""A time with a zone, or a position of the log: what was recorded, or stood, up to there."""
+"""A time with a zone, or a position of the log: what was recorded, or stood, up to there.
+
+>>> from datetime import UTC, datetime
+>>> from projections import Moment
+>>> isinstance(7, Moment), isinstance(datetime(2026, 5, 5, tzinfo=UTC), Moment)
+(True, True)
+"""
 
 
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
@@ -41,7 +47,17 @@ def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
     A time goes by `recorded_at`, the ledger's own clock. However long the history, only its end up
     to `moment` is read: back to where the cursor arrived at the place where it stood then.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import as_of
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     as_of(book, key, 1).last_sequence
+    41
     """
     return folded_within(book, CursorKey.check(key), **bounds_until(moment))
 
@@ -56,7 +72,17 @@ def cursors_as_of(
 ) -> Iterator[Cursor]:
     """Yield the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import cursors_as_of
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     [cursor.last_sequence for cursor in cursors_as_of(book, 1)]
+    [41]
     """
     until = bounds_until(moment)
     # What is appended meanwhile is left out for all cursors alike.

@@ -41,7 +41,26 @@ class Projector:
     `name` is the view's, and one to a view: of two projectors of the same name one waits for the
     other. `batch_entries` are applied in a transaction at most, from 1 to 100,000.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import contextlib, sqlite3, tempfile
+    >>> import ledger
+    >>> from projections import Projector
+    >>> with contextlib.ExitStack() as stack:
+    ...     path = stack.enter_context(tempfile.TemporaryDirectory()) + "/cursors.db"
+    ...     book = stack.enter_context(ledger.open(path))
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     db = stack.enter_context(contextlib.closing(sqlite3.connect(path)))
+    ...     made = db.execute("CREATE TABLE passed (sequence INTEGER)")
+    ...     def apply(entry: ledger.Entry) -> None:
+    ...         db.execute("INSERT INTO passed VALUES (?)", (entry.event.sequence,))
+    ...     view = Projector(book=book, name="passed", connection=db, apply=apply)
+    ...     view.catch_up()
+    ...     db.execute("SELECT sequence FROM passed").fetchall()
+    1
+    [(41,)]
     """
 
     book: Ledger

@@ -13,7 +13,14 @@ __all__ = ["Range", "RangeMap", "span"]
 
 @attrs.frozen
 class Range:
-    """Sequences from `first` to `last`, both included."""
+    """Sequences from `first` to `last`, both included.
+
+    >>> from projections import Range
+    >>> print(Range(42, 44))
+    3 sequences, 42 to 44
+    >>> len(Range(42, 44))
+    3
+    """
 
     first: int
     last: int

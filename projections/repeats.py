@@ -21,6 +21,20 @@ class Repeat:
 
     `deliveries` is how often they had been by then, this time included. Times are the ledger's, of
     the first and the last advance that passed them again.
+
+    `key` is that of the cursor, `first_at` and `last_at` are the two times, and `reset` is the
+    entry of the reset.
+
+    >>> import ledger
+    >>> from projections import repeats
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     cursor = book.advance(key, to=44)
+    ...     [repeat] = repeats(book.history(key))
+    >>> repeat.first, repeat.last, repeat.deliveries, repeat.reset.position
+    (42, 44, 2, 2)
     """
 
     key: CursorKey
@@ -46,7 +60,19 @@ def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
     passed as skipped or suppressed is not delivered. A range comes when all of it was passed again.
     Memory is that of `gaps`, and grows with the number of resets back.
 
+    `history` is the entries of one cursor, in order.
+
     Raises InvalidCursorError if the entries are not all of one cursor.
+
+    >>> import ledger
+    >>> from projections import repeats
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     cursor = book.advance(key, to=44)
+    ...     [(repeat.first, repeat.last) for repeat in repeats(book.history(key))]
+    [(42, 44)]
     """
     deliveries = _Deliveries()
     repeat: Repeat | None = None

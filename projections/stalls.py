@@ -25,6 +25,20 @@ class Stall:
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
     had got by then, `front_consumer` which one that was, and `front_at` when any of them last
     confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
+
+    `key` is that of the cursor.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.front_consumer, stall.front, stall.until)
+    webhooks 3 None
     """
 
     key: CursorKey
@@ -48,6 +62,18 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
     last. Memory grows with the number of cursors.
 
     Raises InvalidCursorError.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.key, stall.last_sequence, stall.front)
+    mailer/orders 1 3
     """
     return _stalls(entries, _pause(after))
 

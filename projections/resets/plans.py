@@ -37,6 +37,19 @@ class ResetPlan:
     Where there are several, their entries share a `batch` in their metadata. `planned_by` and
     `planned_at` say who made the plan and when, `ledger` what its ledger is known by. `digest` is
     that of the file that it was read from, if it was.
+
+    `resets` are the ones that are planned.
+
+    >>> import ledger
+    >>> from projections import ResetPlan
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     plan = ResetPlan.make(book, [key], to=41, reason="receiver lost 42 and 43")
+    ...     print(plan.resets[0].delivered_again)
+    ...     [cursor.last_sequence for cursor in plan.apply(book, actor="ines")]
+    3 sequences, 42 to 44
+    [41]
     """
 
     resets: tuple[PlannedReset, ...]
