@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
+from ledger import notices
 from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -211,7 +212,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def reset(
         self,
@@ -249,7 +250,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def record_error(
         self,
@@ -280,7 +281,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
         """Append all of `requests`, in order, in one transaction, or none; return the cursors.
@@ -297,7 +298,7 @@ class Ledger:
         ...         list(book.history(key))
         []
         """
-        return self._append([checked(requests)], answers.whole)
+        return self._appender.append([checked(requests)], answers.whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
@@ -312,7 +313,7 @@ class Ledger:
         ...     [type(answer).__name__ for answer in book.append_each(requests)]
         ['Cursor', 'NonMonotonicCursorError']
         """
-        return self._append([(request,) for request in checked(requests)], answers.each)
+        return self._appender.append([(request,) for request in checked(requests)], answers.each)
 
     def submit(self, request: Request) -> Future[Cursor]:
         """Queue `request`, and return the future of its cursor, set once the entry is safe.
@@ -379,7 +380,8 @@ class Ledger:
             except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
-        self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+        self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -465,7 +467,12 @@ class Ledger:
             with transaction.everything() as log:
                 return repair.rebuild(log, progress=progress)
 
-        return self._appender.run(work)
+        result = self._appender.run(work)
+        if result.repaired or result.left:
+            notices.CURSORS_REBUILT.report(
+                cursors=result.cursors, repaired=len(result.repaired), left=len(result.left)
+            )
+        return result
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
@@ -520,12 +527,6 @@ class Ledger:
     ) -> None:
         """Close the ledger."""
         self.close()
-
-    def _append_one(self, request: Request) -> Cursor:
-        return self._append(((request,),), answers.one)
-
-    def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self._appender.append(groups, conclude)
 
 
 # --- for ledger.aio ---

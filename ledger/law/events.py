@@ -1,4 +1,4 @@
-"""What happened: the events, and the entries of the log that carry them. None ever changes."""
+"""The events, and the entries of the log that carry them. They never change."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ make_advanced = maker(CursorAdvanced)
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorReset:
-    """Somebody moved the cursor from `previous_sequence` to `sequence`, for `reason`.
+    """Somebody moved the cursor from `previous_sequence` to `sequence`, because of `reason`.
 
     `delivery_id` and `delivered_at` are those that the cursor has since; the time is None if none
     was given. `occurred_at` is the caller's time.
@@ -115,10 +115,10 @@ True
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
-    """One line of the log.
+    """One entry of the log.
 
     `position` orders the whole ledger, `version` the entries of one cursor: 1, 2, 3…, without
-    holes. `epoch` is that of the cursor after the event. `recorded_at` is the ledger's own time of
+    holes. `epoch` is the cursor's epoch after the event. `recorded_at` is the ledger's own time of
     the append, and never goes back within a cursor; the event's `occurred_at` is the caller's.
     `digest` is the SHA-256 that chains the entries of a cursor.
 

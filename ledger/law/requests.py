@@ -1,4 +1,4 @@
-"""What can be asked of a cursor: advance, reset, record an error.
+"""The requests: advance a cursor, reset it, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
