@@ -85,7 +85,7 @@ def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
 
 
 def _append_alone(
-    transaction: Transaction, request: Request, actor: str, clock: Callable[[], datetime]
+    transaction: Appending, request: Request, actor: str, clock: Callable[[], datetime]
 ) -> Answer:
     """Append one request, which needs none of the bookkeeping of several."""
     try:
