@@ -1,8 +1,8 @@
-"""The evidence: digests that chain the entries of a cursor, and a Merkle root over all entries.
+"""The Merkle tree over all entries, and the checkpoint that is kept of it.
 
-A chain proves what was appended to one cursor, and in which order. It cannot prove the order among
-cursors, nor that nothing was cut off at the end by somebody who also rewrote the cursor; a
-checkpoint, kept elsewhere, does.
+A chain of digests proves what was appended to one cursor, and in which order. It cannot prove the
+order among cursors, nor that nothing was cut off at the end by somebody who also rewrote the stored
+cursor. A checkpoint that is kept elsewhere does.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from ledger.errors import InvalidCursorError
 from ledger.evidence.digests import GENESIS
 from ledger.law import fields
 
-__all__ = ["Checkpoint", "Leaf", "Tree", "checkpoint"]
-
-# --- the Merkle tree ---
+__all__ = ["Checkpoint", "Leaf", "Tree", "checkpoint_over"]
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +89,7 @@ Leaf: TypeAlias = tuple[int, bytes, *tuple[object, ...]]
 """The position and digest of an entry, and whatever else is known of it."""
 
 
-def checkpoint(leaves: Iterable[Leaf], *, entries: int | None = None) -> Checkpoint:
+def checkpoint_over(leaves: Iterable[Leaf], *, entries: int | None = None) -> Checkpoint:
     """Return the checkpoint over `leaves`, in order; over the first `entries` if given."""
     tree = Tree()
     for position, leaf, *_ in islice(leaves, entries):

@@ -17,7 +17,7 @@ from psycopg.types.string import ByteaLoader, TextLoader
 
 from ledger.errors import InvalidCursorError, StorageError
 from ledger.evidence.findings import Fault, FaultKind
-from ledger.evidence.following import StoredHead
+from ledger.evidence.source import EVERY, Ids, StoredHead
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
@@ -26,7 +26,7 @@ from ledger.log.rows import Row, cursor_from, entry_from
 from ledger.log.text import dumps, instant, show_time, visible
 from ledger.stores import Horizon, Waiting
 from ledger.stores.postgres import structure
-from ledger.stores.postgres.statements import Statements, catalog
+from ledger.stores.postgres.statements import Statements, catalog, ranged
 from ledger.stores.queries import chosen_cursors, chosen_entries
 
 __all__ = [
@@ -180,14 +180,14 @@ class PostgresLog:
         self._session = session
         self._settled = settled
 
-    def heads(self) -> Iterator[StoredHead]:
-        """Give every stored cursor, by id."""
-        for row in self._iterate(self._session.sql.heads_by_id):
+    def heads(self, ids: Ids = EVERY) -> Iterator[StoredHead]:
+        """Return the stored cursors of `ids`, by id."""
+        for row in self._iterate(self._session.sql.heads_by_id, ids):
             yield row[0], "/".join(part for part in row[1:4] if part), row[4:]
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Give (cursor id, row) of every entry, by cursor id and then version."""
-        for row in self._iterate(self._session.sql.rows_by_cursor):
+    def rows(self, ids: Ids = EVERY) -> Iterator[tuple[int, Row]]:
+        """Return (cursor id, row) of each entry of `ids`, by cursor id and then version."""
+        for row in self._iterate(self._session.sql.rows_by_cursor, ids):
             yield row[0], row[1:]
 
     def leaves(self) -> Iterator[tuple[int, bytes, int]]:
@@ -215,12 +215,21 @@ class PostgresLog:
         if restored.rowcount != 1:
             raise swallowed("ledger_cursors", restored.rowcount, 1)
 
-    def _iterate(self, statement: bytes) -> Iterator[Row]:
+    def cuts(self, parts: int) -> list[int]:
+        """Return ids that divide the entries into about so many parts, in order."""
+        [(last,)] = self._session.execute(self._session.sql.last_position).fetchall()
+        places = [(last or 0) * nth // parts for nth in range(1, parts)]
+        found = self._session.execute(self._session.sql.cuts, (places,)).fetchall()
+        return sorted({cursor_id for (cursor_id,) in found if cursor_id is not None})
+
+    def _iterate(self, statement: bytes, ids: Ids = EVERY) -> Iterator[Row]:
         # Not psycopg's own: it asks for the name of its cursor with an operator of the path.
         name = f"cursor_ledger_{next(_names)}".encode()
         cursor = self._session.rows()
         cursor.execute(
-            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + statement, (), prepare=False
+            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + ranged(statement, ids),
+            (),
+            prepare=False,
         )
         fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
         while rows := cursor.execute(fetch, prepare=False).fetchall():
