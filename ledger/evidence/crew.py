@@ -220,8 +220,6 @@ class Crew:
         for worker in workers:
             worker.orders.close()
             worker.answers.close()
-            if not worker.done:
-                worker.process.kill()
         for worker in workers:
             with suppress(subprocess.TimeoutExpired):
                 worker.process.wait(LISTEN_S)
@@ -264,8 +262,6 @@ def _started(tickets: int) -> _Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # A Ctrl-C of the terminal is for this process, which then ends the others.
-            process_group=0,
         )
     return _Worker(process, orders, answers)
 

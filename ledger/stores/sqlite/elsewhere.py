@@ -26,7 +26,9 @@ BUSY_TIMEOUT_S = 1.0
 def writers_kept_out(
     connection: sqlite3.Connection, line: Line, deadline: Deadline
 ) -> Iterator[None]:
-    """Hold the lock of writers, for some milliseconds; what is read meanwhile is of one moment.
+    """Hold the lock of writers over `connection`, which is then closed.
+
+    All that begins to read meanwhile reads as of one moment, so it must not take long.
 
     Raises sqlite3.OperationalError if another has it until the deadline.
     """
@@ -39,8 +41,7 @@ def writers_kept_out(
         line.begin(attempt, deadline)
         yield
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        connection.close()
         line.close()
 
 
