@@ -106,20 +106,27 @@ class CursorCheck:
 
     def follow(self, row: Row) -> Sequence[Fault]:
         """Check the next entry; what is wrong with it is not held against the ones after it."""
-        version, last_digest = row[_VERSION], row[_DIGEST]
+        position, version, last_digest = row[_POSITION], row[_VERSION], row[_DIGEST]
         known = self.known and version == self.version + 1
         self.known = True
         entry: Entry | None = None
         unreadable = ""
+        faults: list[Fault] = []
         try:
             entry = entry_from(row)
+            follows = (
+                known
+                and position > self.position
+                and digest_of(self.digest, row[_CONTENT]) == last_digest
+            )
         except BrokenChainError as error:
-            unreadable = error.fault or str(error)
-        faults: list[Fault] = []
-        if fault := self._check_link(row, digest_of_unread if entry is None else digest_of):
-            faults.append(fault)
-        if fault := self._check_position(row):
-            faults.append(fault)
+            follows, unreadable = False, error.fault or str(error)
+        except (TypeError, ValueError):
+            follows = False
+        if follows:
+            self.position = position
+        else:
+            faults += self._place_faults(row, digest_of_unread if entry is None else digest_of)
         if entry is None:
             faults.append(self._fault(row, FaultKind.UNREADABLE, unreadable))
         else:
@@ -135,6 +142,13 @@ class CursorCheck:
         self.version = version if type(version) is int else self.version + 1
         self.digest = last_digest if type(last_digest) is bytes else b""
         return faults
+
+    def _place_faults(self, row: Row, digest_by: Callable[[bytes, Row], bytes]) -> Iterator[Fault]:
+        """Return what is wrong with the place of the entry: its link, and its position."""
+        if fault := self._check_link(row, digest_by):
+            yield fault
+        if fault := self._check_position(row):
+            yield fault
 
     def _check_link(self, row: Row, digest_by: Callable[[bytes, Row], bytes]) -> Fault | None:
         if row[_VERSION] != self.version + 1:

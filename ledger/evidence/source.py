@@ -34,8 +34,8 @@ class Log(Protocol):
     def heads(self, ids: Ids = EVERY) -> Iterator[StoredHead]:
         """Return the stored cursors of `ids`, by id."""
 
-    def rows(self, ids: Ids = EVERY) -> Iterator[tuple[Any, Row]]:
-        """Return (cursor id, row) of each entry of `ids`, by cursor id and then version."""
+    def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
+        """Return the cursor id and then the row of each entry of `ids`, by id and version."""
 
     def leaves(self) -> Iterator[tuple[int, bytes, Any]]:
         """Return (position, digest, recorded_at) of every entry, by position."""
@@ -55,7 +55,7 @@ def paired(log: Log, ids: Ids = EVERY) -> Iterator[tuple[StoredHead | None, Iter
         while head is not None and _rank(head[0]) < _rank(cursor_id):
             yield head, ()
             head = next(heads, None)
-        rows = (row for _, row in group)
+        rows = map(_ROW, group)
         if head is not None and head[0] == cursor_id:
             yield head, rows
             head = next(heads, None)
@@ -64,6 +64,9 @@ def paired(log: Log, ids: Ids = EVERY) -> Iterator[tuple[StoredHead | None, Iter
     while head is not None:
         yield head, ()
         head = next(heads, None)
+
+
+_ROW = itemgetter(slice(1, None))
 
 
 def _rank(cursor_id: Any) -> tuple[int, Any]:  # noqa: ANN401 - whatever stands in the column

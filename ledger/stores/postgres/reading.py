@@ -185,10 +185,9 @@ class PostgresLog:
         for row in self._iterate(self._session.sql.heads_by_id, ids):
             yield row[0], "/".join(part for part in row[1:4] if part), row[4:]
 
-    def rows(self, ids: Ids = EVERY) -> Iterator[tuple[int, Row]]:
-        """Return (cursor id, row) of each entry of `ids`, by cursor id and then version."""
-        for row in self._iterate(self._session.sql.rows_by_cursor, ids):
-            yield row[0], row[1:]
+    def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
+        """Return the cursor id and then the row of each entry of `ids`, by id and version."""
+        return self._iterate(self._session.sql.rows_by_cursor, ids)
 
     def leaves(self) -> Iterator[tuple[int, bytes, int]]:
         """Return (position, digest, recorded_at) of every entry, by position."""

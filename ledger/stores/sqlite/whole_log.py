@@ -39,19 +39,16 @@ class SQLiteLog:
     def heads(self, ids: Ids = EVERY) -> Iterator[StoredHead]:
         """Return the stored cursors of `ids`, by id."""
         condition, values = _range("id", ids)
-        with _damage():
-            for row in self._rows(statements.HEADS_BY_ID.format(range=condition), values):
-                yield row[0], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
+        for row in self._rows(statements.HEADS_BY_ID.format(range=condition), values):
+            yield row[0], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
 
-    def rows(self, ids: Ids = EVERY) -> Iterator[tuple[object, Row]]:
-        """Return (cursor id, row) of each entry of `ids`, by cursor id and then version."""
+    def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
+        """Return the cursor id and then the row of each entry of `ids`, by id and version."""
         there = "index ledger_events_by_cursor" in structure.definitions(self._session.connection)
         index = "INDEXED BY ledger_events_by_cursor" if there else ""
         condition, values = _range("e.cursor_id", ids)
         statement = statements.ROWS_BY_CURSOR.format(index=index, range=condition)
-        with _damage():
-            for row in self._rows(statement, values):
-                yield row[0], row[1:]
+        return self._rows(statement, values)
 
     def leaves(self) -> Iterator[tuple[int, bytes, object]]:
         """Return (position, digest, recorded_at) of every entry, by position."""
@@ -89,19 +86,20 @@ class SQLiteLog:
     def _rows(self, statement: str, values: Sequence[object]) -> Iterator[Row]:
         """Return the rows of `statement`; text that is no UTF-8 has surrogates in it."""
         seen = 0
-        try:
-            for row in self._session.rows().execute(statement, values):
-                seen += 1
-                yield row
-        except sqlite3.OperationalError as error:
-            # Raised by the driver itself, without a code of SQLite's.
-            if "decode" not in str(error):
-                raise
-        else:
-            return
-        # To read all text so takes half as long again, and it is hardly ever wanted.
-        self._session.connection.text_factory = _lenient
-        yield from islice(self._session.rows().execute(statement, values), seen, None)
+        with _damage():
+            try:
+                for row in self._session.rows().execute(statement, values):
+                    seen += 1
+                    yield row
+            except sqlite3.OperationalError as error:
+                # Raised by the driver itself, without a code of SQLite's.
+                if "decode" not in str(error):
+                    raise
+            else:
+                return
+            # To read all text so takes half as long again, and it is hardly ever wanted.
+            self._session.connection.text_factory = _lenient
+            yield from islice(self._session.rows().execute(statement, values), seen, None)
 
 
 def _lenient(text: bytes) -> str:
