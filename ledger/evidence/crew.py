@@ -9,7 +9,6 @@ them.
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 
 import attrs
 
+from ledger import notices
 from ledger.evidence.chains import CheckedChains, check_chains
 from ledger.evidence.faults import FAULTS_MAX, Faults
 from ledger.evidence.sharing import Opening
@@ -38,8 +38,6 @@ RANGES_MAX = 250
 """So many ranges of cursors at most, because the number of one is written as a byte."""
 
 LISTEN_S = 0.2
-
-_log = logging.getLogger("cursor_ledger.evidence")
 
 # It runs isolated, so that nothing is imported from the current folder; the path comes by the pipe.
 _PROGRAM = """
@@ -207,7 +205,7 @@ class Crew:
 
     def send_home(self, why: str) -> None:
         """Do without them, because of `why`."""
-        _log.info("the log is verified by one process alone: %s", why, extra={"reason": why})
+        notices.VERIFIED_ALONE.report(cause=why)
         self._end()
 
     def close(self) -> None:

@@ -46,6 +46,15 @@ class Waiting:
     """A transaction that may still append something before what others have appended.
 
     `process` is the number of its process on the server; None if it is prepared, and has none.
+
+    `application` is the name that it gave to its connection, and `since` is when it began.
+
+    >>> import ledger
+    >>> from datetime import UTC, datetime
+    >>> began = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
+    >>> waiting = ledger.Waiting(process=4711, application="import", since=began)
+    >>> waiting.process, waiting.application
+    (4711, 'import')
     """
 
     process: int | None
@@ -59,6 +68,12 @@ class Horizon:
 
     `last` is the last position that was given to anybody. Where it is further, readers wait for
     the transactions in `waiting`, so as not to miss what they may yet append.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     book.horizon()
+    Horizon(position=1, last=1, waiting=())
     """
 
     position: int

@@ -7,11 +7,13 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
+from ledger import notices
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import Request
+from ledger.law.refusals import ActorRequiredError, VersionConflictError
+from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
@@ -105,6 +107,7 @@ def _append(
         except LedgerError as error:
             transaction.confirm()
             _undo(heads, drafts, before)
+            _notice(error, actor)
             answers.append(error)
         else:
             answers.append(cursors)
@@ -162,3 +165,18 @@ def _undo(
             del heads[key]
         else:
             heads[key] = head
+
+
+def _notice(error: LedgerError, actor: str) -> None:
+    """Log the refusal of a reset; an advance that is refused is everyday business."""
+    if not isinstance(error, ActorRequiredError | VersionConflictError):
+        return
+    request = error.request
+    if isinstance(request, ResetCursor):
+        notices.RESET_REFUSED.report(
+            key=request.key,
+            to=request.last_sequence,
+            actor=request.actor or actor,
+            refusal=type(error).__name__,
+            cause=error,
+        )

@@ -27,7 +27,18 @@ BATCH_ENTRIES = 1_000
 
 @attrs.frozen(kw_only=True)
 class Copied:
-    """What was copied: so many entries; and the checkpoint that both ledgers have now."""
+    """What was copied: so many entries; and the checkpoint that both ledgers have now.
+
+    `entries` is how many entries were copied, and `checkpoint` the checkpoint that both have.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+    ...     cursor = book.advance(key, to=41)
+    ...     copied = book.copy_to(archive)
+    ...     copied.entries, copied.checkpoint == archive.checkpoint()
+    (1, True)
+    """
 
     entries: int
     checkpoint: Checkpoint

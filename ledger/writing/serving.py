@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
+from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.stores.deadline import Deadline
 from ledger.writing.calls import Call, Queue
@@ -219,6 +220,8 @@ class Server:
             # Before anybody is told: he may ask for more, and that has to stand behind.
             self.queue.put_back(again)
             self.floor.make(END_COMMIT, get_ident())
+        if again:
+            notices.CALLS_PUT_OFF.report(calls=len(again))
         for call, its in told:
             try:
                 if isinstance(its, list):

@@ -12,6 +12,7 @@ import attrs
 import psycopg
 import psycopg_pool
 
+from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
 from ledger.evidence.sharing import Companions
 from ledger.law.cursor import CursorKey
@@ -123,6 +124,7 @@ class Pool:
         self._known: dict[CursorKey, Head] = {}
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
+        self._server = ""
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
             with address.connect() as connection:
@@ -364,11 +366,13 @@ class Pool:
         if is_lost(error, connection):
             attempt.lose(sent)
             connection.close()
+            notices.CONNECTION_LOST.report(place=self._place, cause=error)
             if attempt.left_s > 0:
                 time.sleep(RETRY_S)
                 return
             raise self._out_of_time(error, attempt) from error
         if is_race(error) and attempt.left_s > 0:
+            notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
             return
         if isinstance(error, psycopg.errors.QueryCanceled) and attempt.left_ms == 1:
             # Of several locks in turn the last one was waited for until the time was over.
@@ -382,7 +386,15 @@ class Pool:
             raise self._unknown(attempt.lost) from error
         raise translated(error, self._place, held_by) from error
 
+    def _notice_server(self, connection: Connection) -> None:
+        server, before = f"{connection.info.host}:{connection.info.port}", self._server
+        notices.CONNECTED.report(place=self._place, server=server)
+        if before and server != before:
+            notices.FAILED_OVER.report(place=self._place, server=server, before=before)
+        self._server = server
+
     def _configure(self, connection: Connection) -> None:
+        self._notice_server(connection)
         settle_types(connection)
         settings = [
             f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",
