@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 import ledger
-from ledger import AdvanceCursor, CursorKey, Fault, FaultKind, InvalidCursorError, Ledger
+from ledger import AdvanceCursor, CursorKey, InvalidCursorError, Ledger
 from ledger.evidence import crew
 from ledger.evidence.chains import CheckedChains
-from ledger.evidence.faults import Faults
 from ledger.evidence.sharing import Opening
-from ledger.evidence.source import EVERY, Ids
+from ledger.evidence.source import Ids
 from support.clock import Clock
 from support.servers import connect
 
@@ -375,24 +374,6 @@ def test_a_short_log_starts_no_process(
 def test_a_number_of_processes_that_cannot_be_is_refused(full: Ledger, processes: object) -> None:
     with pytest.raises(InvalidCursorError, match="processes must be from 1 to 64"):
         full.verify(processes=processes)  # type: ignore[arg-type]
-
-
-def test_ranges_cover_every_id_once() -> None:
-    assert crew.ranges_between([]) == [EVERY]
-    assert crew.ranges_between([3, 7]) == [Ids(None, 3), Ids(3, 7), Ids(7, None)]
-
-
-def test_a_process_lists_no_more_faults_than_the_report() -> None:
-    def of(count: int) -> CheckedChains:
-        listed = [Fault(kind=FaultKind.EDITED, place="", detail="")] * count
-        return CheckedChains(
-            entries=count, cursors=1, faults=Faults(listed=listed, count=count), whole=True
-        )
-
-    bound = crew.Bound(left=3)
-    found = [bound.cut(of(count)).faults for count in (2, 2, 2)]
-    assert [len(each.listed) for each in found] == [2, 1, 0]
-    assert [each.count for each in found] == [2, 2, 2]
 
 
 def test_the_opening_has_no_password_to_show(full: Ledger) -> None:
