@@ -36,7 +36,7 @@ def micros(moment: datetime) -> int:
 
 def instant(microseconds: int) -> datetime:
     """Return the time that is `microseconds` after 1970 UTC."""
-    return _EPOCH + timedelta(0, 0, microseconds)  # microseconds=… takes 1.5 times as long
+    return _EPOCH + microseconds * _MICROSECOND  # timedelta(0, 0, microseconds) takes 0.15 µs more
 
 
 def show_time(moment: datetime) -> str:

@@ -15,19 +15,20 @@ import psycopg_pool
 from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
 from ledger.evidence.sharing import Companions
-from ledger.law.cursor import CursorKey
-from ledger.log.heads import Head
 from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
+from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
+from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
-from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, settle_types
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
+from ledger.stores.postgres.whole_log import PostgresLog
 
 __all__ = ["Pool"]
 
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 Connection = psycopg.Connection[Any]
 
-HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
 FIRST_EVERY_S = 0.001
@@ -58,8 +58,9 @@ class Sent:
 class Attempt:
     """One call: how long it may be tried, and what it has sent whose answer was lost."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, session_waits_s: float) -> None:
         self._deadline = deadline
+        self._session_waits_s = session_waits_s
         self._has_lost = False
         self.lost: list[Sent] = []
 
@@ -76,7 +77,7 @@ class Attempt:
     @property
     def is_spent(self) -> bool:
         """Whether so much of it was spent that the time-out of the session would be too long."""
-        return self.left_s <= self._deadline.allowed_s * (1 - SPENT_MAX)
+        return self.left_s <= self._session_waits_s * (1 - SPENT_MAX)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -121,7 +122,7 @@ class Pool:
         self._busy_timeout_s = busy_timeout_s
         self._guard = ForkGuard()
         self._sql = statements(address.schema)
-        self._known: dict[CursorKey, Head] = {}
+        self._known = HeadCache()
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
         self._server = ""
@@ -156,7 +157,7 @@ class Pool:
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         while True:
             with self._lend(attempt) as connection:
                 try:
@@ -169,7 +170,7 @@ class Pool:
 
         What others were in the way of is run again, until the busy time-out.
         """
-        attempt = Attempt(deadline or Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt(deadline)
         remembered = True
         while True:
             with self._lend(attempt) as connection:
@@ -196,7 +197,7 @@ class Pool:
     @contextmanager
     def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
         """Lend the whole log as of one moment, and let `companions` begin to read as of it."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         with self._lend(attempt) as connection:
             try:
                 session = self._session(connection)
@@ -229,6 +230,9 @@ class Pool:
             self._pool.close()
 
     # --- transactions ---
+
+    def _attempt(self, deadline: Deadline | None = None) -> Attempt:
+        return Attempt(deadline or Deadline.after(self._busy_timeout_s), self._busy_timeout_s)
 
     def _by_what_is_remembered(
         self, session: PostgresSession, work: Callable[[Transaction], T], sent: list[Sent]
@@ -280,16 +284,15 @@ class Pool:
 
     def _forget(self, sent: list[Sent]) -> None:
         for each in sent:
-            for head in each.transaction.heads:
-                self._known.pop(head.cursor.key, None)
+            self._known.forget(head.cursor.key for head in each.transaction.heads)
 
     def _remember(self, transaction: Remembered | Held) -> None:
-        if len(self._known) > HEADS_MAX:
-            self._known.clear()
-        for head in transaction.heads:
-            key = head.cursor.key
-            is_new = head.cursor_id is None
-            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key)) if is_new else head
+        self._known.keep(
+            attrs.evolve(head, cursor_id=cursor_id(head.cursor.key))
+            if head.cursor_id is None
+            else head
+            for head in transaction.heads
+        )
 
     # --- connections ---
 

@@ -11,8 +11,9 @@ from psycopg import sql
 from ledger.errors import StorageError
 from ledger.evidence.source import Log
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.reading import PostgresLog, PostgresSession, settle_types
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import statements
+from ledger.stores.postgres.whole_log import PostgresLog
 
 __all__ = ["PostgresOpening", "exported"]
 
