@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,9 +19,12 @@ from ledger.cli.waiting import say_what_is_not_settled
 from ledger.evidence.findings import Fault, Verification
 from ledger.log.json import unstructure
 from ledger.log.text import dumps, visible
-from ledger.service import Ledger
+from ledger.service import PROCESSES_MAX, Ledger
 
 __all__ = ["commands"]
+
+# The tree over all entries is one process's work, a quarter of the whole.
+PROCESSES_DEFAULT_MAX = 4
 
 
 @click.command()
@@ -37,6 +41,12 @@ __all__ = ["commands"]
     is_flag=True,
     help="First rebuild each stored cursor that differs from its entries, and say which.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, PROCESSES_MAX),
+    help="How many processes check a long log; one for each processor if not given, up to "
+    f"{PROCESSES_DEFAULT_MAX}. What is found is the same.",
+)
 @form_options
 @pass_target
 @click.pass_context
@@ -45,6 +55,7 @@ def verify(
     target: Target,
     kept_in: tuple[BinaryIO, ...],
     repair: bool,
+    processes: int | None,
     form: Form | None,
 ) -> None:
     """Check the tables, every chain, and every stored cursor against its entries.
@@ -61,6 +72,7 @@ def verify(
         found = book.verify(
             [checkpoint for _, checkpoint in kept],
             progress=lambda done: progress.say(f"{done:,} entries checked"),
+            processes=processes or min(_processors(), PROCESSES_DEFAULT_MAX),
         )
     progress.clear()
     match fitting(form):
@@ -98,6 +110,13 @@ _FAULTS = [
     Column("cursor", lambda fault: visible(fault.place)),
     Column("detail", lambda fault: visible(fault.detail)),
 ]
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _repair(book: Ledger, progress: Progress) -> None:

@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from ledger.evidence.following import Log
+from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Transaction
+from ledger.stores import Horizon, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
@@ -55,8 +55,11 @@ class Connections(Protocol):
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
 
-    def hold(self) -> AbstractContextManager[Log]:
-        """Lend the whole log as of one moment."""
+    def hold(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
+        """Lend the whole log as of one moment, and let `companions` begin to read then."""
+
+    def opening(self) -> Opening | None:
+        """Return how another process opens the log; None where it cannot."""
 
     @property
     def identity(self) -> str:
@@ -117,9 +120,13 @@ class PagedStore:
         """Return what tells this ledger from all others; empty where it has no id."""
         return self.connections.identity
 
-    def snapshot(self) -> AbstractContextManager[Log]:
-        """Hold the log still for a check."""
-        return self.connections.hold()
+    def snapshot(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
+        """Hold the log still for a check, for `companions` as well."""
+        return self.connections.hold(companions)
+
+    def opening(self) -> Opening | None:
+        """Return how another process opens the log; None where it cannot."""
+        return self.connections.opening()
 
     def using(self, connection: object) -> PagedStore:
         """Give the same log inside the transaction of a caller's connection."""

@@ -194,7 +194,14 @@ def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
         def verify() -> int:
             return book.verify().entries
 
-        works = (("replay into cursors", replay, 0.35), ("verify: replay, digests", verify, 0.20))
+        def verify_together() -> int:
+            return book.verify(processes=2).entries
+
+        works = (
+            ("replay into cursors", replay, 0.35),
+            ("verify: replay, digests", verify, 0.20),
+            ("verify in two processes", verify_together, 0.24),
+        )
         for work, ours, goal in works:
             yield compared(
                 work,

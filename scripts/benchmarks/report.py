@@ -31,6 +31,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "cursor-ledger": version("cursor-ledger"),
+        "orjson": version("orjson"),
         "eventsourcing": version("eventsourcing"),
     }
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import attrs
 
+from ledger.evidence.source import Ids
 from ledger.log import columns
 from ledger.log.columns import Columns
 
-__all__ = ["Statements", "catalog", "literal", "quoted", "statements"]
+__all__ = ["Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -78,6 +80,7 @@ class Statements:
     heads_by_id: bytes
     rows_by_cursor: bytes
     leaves: bytes
+    cuts: bytes
 
 
 @lru_cache(maxsize=64)
@@ -288,19 +291,43 @@ def statements(schema: str) -> Statements:
         last_position=f"SELECT pg_catalog.max(position) FROM {s}.ledger_events".encode(),
         heads_by_id=f"""
             SELECT {stored_cursor} FROM {s}.ledger_cursors
-            ORDER BY id
+            WHERE <id of the range> ORDER BY id
         """.encode(),
         rows_by_cursor=f"""
             SELECT e.cursor_id, {row}
             FROM {s}.ledger_events AS e
-            LEFT JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
+            LEFT JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id AND <c.id of the range>
             LEFT JOIN {s}.ledger_tags AS t ON t.id {_EQ} e.tag_id
+            WHERE <e.cursor_id of the range>
             ORDER BY e.cursor_id, e.version
         """.encode(),
         leaves=f"""
             SELECT position, digest, recorded_at FROM {s}.ledger_events ORDER BY position
         """.encode(),
+        cuts=f"""
+            SELECT (
+                SELECT e.cursor_id FROM {s}.ledger_events AS e
+                WHERE e.position {catalog(">=")} p.position ORDER BY e.position LIMIT 1
+            )
+            FROM pg_catalog.unnest(%s::bigint[]) AS p (position)
+        """.encode(),
     )
+
+
+def ranged(statement: bytes, ids: Ids) -> bytes:
+    """Put `ids` into a statement that has the place of a range in it.
+
+    They are written into it, because a cursor cannot be declared with values. Of both tables that
+    are joined, or each range would read the whole of one.
+    """
+
+    def conditions(found: re.Match[bytes]) -> bytes:
+        bounds = ((catalog(">="), ids.first), (catalog("<"), ids.end))
+        column = found[1].decode()
+        said = [f"{column} {sign} '{at:d}'::bigint" for sign, at in bounds if at is not None]
+        return (" AND ".join(said) or "true").encode()
+
+    return re.sub(rb"<(\S+) of the range>", conditions, statement)
 
 
 def quoted(schema: str) -> str:

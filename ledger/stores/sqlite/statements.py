@@ -9,6 +9,7 @@ from ledger.log import columns
 __all__ = [
     "CURSOR",
     "CURSORS",
+    "CURSOR_AT",
     "ENTRIES",
     "HEAD",
     "HEADS_BY_ID",
@@ -90,14 +91,19 @@ OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
-HEADS_BY_ID = f"SELECT {_plain(columns.STORED_CURSOR.names)} FROM ledger_cursors ORDER BY id"
+HEADS_BY_ID = f"""
+SELECT {_plain(columns.STORED_CURSOR.names)} FROM ledger_cursors {{range}} ORDER BY id
+"""
 
 ROWS_BY_CURSOR = f"""
 SELECT {_plain(("e.cursor_id", *_ENTRY))} FROM ledger_events AS e {{index}}
 LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
+{{range}}
 ORDER BY e.cursor_id, e.version
 """
+
+CURSOR_AT = "SELECT +cursor_id FROM ledger_events WHERE position >= ? ORDER BY position LIMIT 1"
 
 # A digest that was replaced by something else is covered as the bytes that it has.
 LEAVES = """
