@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import sha256
 from typing import Any
 
 from ledger.log.rows import Content, Row
@@ -19,7 +19,7 @@ def digest_of(previous: bytes, content: Content | Row) -> bytes:
     said: list[Any] = ["cursor-ledger/1", *content]
     if said[_METADATA] is not None:
         said[_METADATA] = loads(said[_METADATA])
-    return hashlib.sha256(previous + dumps(said).encode()).digest()
+    return sha256(previous + dumps(said).encode()).digest()
 
 
 _METADATA = 8

@@ -46,13 +46,17 @@ class Head:
     def state(self) -> Row:
         """What is stored of it, in the order of `STATE`."""
         cursor = self.cursor
-        delivered_at = cursor.last_delivered_at
+        delivered, updated = cursor.last_delivered_at, cursor.updated_at
+        updated_at = micros(updated)
+        delivered_at: int | None = updated_at
+        if delivered is not updated:
+            delivered_at = None if delivered is None else micros(delivered)
         return (
             cursor.last_sequence,
             cursor.last_delivery_id,
-            None if delivered_at is None else micros(delivered_at),
+            delivered_at,
             cursor.last_error,
-            micros(cursor.updated_at),
+            updated_at,
             cursor.version,
             cursor.epoch,
             self.recorded_at,
