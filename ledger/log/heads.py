@@ -46,15 +46,17 @@ class Head:
     def state(self) -> Row:
         """What is stored of it, in the order of `STATE`."""
         cursor = self.cursor
-        delivered, updated = cursor.last_delivered_at, cursor.updated_at
-        updated_at = micros(updated)
-        delivered_at: int | None = updated_at
-        if delivered is not updated:
-            delivered_at = None if delivered is None else micros(delivered)
+        updated_at = micros(cursor.updated_at)
+        delivered_at = cursor.last_delivered_at
+        if delivered_at is None:
+            delivered = None
+        else:
+            # Mostly it is the very same moment; to count it takes 0.3 µs.
+            delivered = updated_at if delivered_at is cursor.updated_at else micros(delivered_at)
         return (
             cursor.last_sequence,
             cursor.last_delivery_id,
-            delivered_at,
+            delivered,
             cursor.last_error,
             updated_at,
             cursor.version,

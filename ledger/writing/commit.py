@@ -7,15 +7,17 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
+from ledger import notices
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import Request
+from ledger.law.refusals import ActorRequiredError, VersionConflictError
+from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
-from ledger.stores import Draft, Transaction
+from ledger.stores import Appending, Draft
 
 __all__ = ["Answer", "Group", "commit", "commit_free"]
 
@@ -27,7 +29,7 @@ Answer: TypeAlias = list[Cursor] | LedgerError
 
 
 def commit(
-    transaction: Transaction,
+    transaction: Appending,
     groups: Sequence[Group],
     *,
     actor: str,
@@ -48,7 +50,7 @@ def commit(
 
 
 def commit_free(
-    transaction: Transaction,
+    transaction: Appending,
     calls: Sequence[Sequence[Group]],
     *,
     actor: str,
@@ -87,7 +89,7 @@ def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
 
 
 def _append_alone(
-    transaction: Transaction, request: Request, actor: str, clock: Callable[[], datetime]
+    transaction: Appending, request: Request, actor: str, clock: Callable[[], datetime]
 ) -> Answer:
     """Append one request, which needs none of the bookkeeping of several."""
     try:
@@ -103,6 +105,7 @@ def _append_alone(
             raise _unsound(error) from error
     except LedgerError as error:
         transaction.confirm()
+        _notice(error, actor)
         return error
     head, _ = draft
     transaction.append((draft,), (head,))
@@ -110,7 +113,7 @@ def _append_alone(
 
 
 def _append(
-    transaction: Transaction, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+    transaction: Appending, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
 ) -> list[Answer]:
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
@@ -134,6 +137,7 @@ def _append(
                 del drafts[begun:]
                 heads.clear()
                 heads.update((head.cursor.key, head) for head, _ in drafts)
+            _notice(error, actor)
             answers.append(error)
         else:
             answers.append([head.cursor for head, _ in drafts[begun:]])
@@ -179,3 +183,18 @@ def _unsound(error: Exception) -> InvalidCursorError:
         f"a request was changed after it was made, to what cannot be appended: {error!s:.200}. "
         "Make another one."
     )
+
+
+def _notice(error: LedgerError, actor: str) -> None:
+    """Log the refusal of a reset; an advance that is refused is everyday business."""
+    if not isinstance(error, ActorRequiredError | VersionConflictError):
+        return
+    request = error.request
+    if isinstance(request, ResetCursor):
+        notices.RESET_REFUSED.report(
+            key=request.key,
+            to=request.last_sequence,
+            actor=request.actor or actor,
+            refusal=type(error).__name__,
+            cause=error,
+        )

@@ -14,6 +14,7 @@ from operator import attrgetter
 from threading import get_ident
 from typing import Any
 
+from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.stores.deadline import Deadline
 from ledger.writing.calls import Call, Queue
@@ -222,6 +223,8 @@ class Server:
             # Before anybody is told: he may ask for more, and that has to stand behind.
             self.queue.put_back(again)
             self.floor.make(END_COMMIT, get_ident())
+        if again:
+            notices.CALLS_PUT_OFF.report(calls=len(again))
         for call, its in told:
             try:
                 if isinstance(its, list):
