@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import sha256
 from typing import Any
 
 from ledger.log.columns import CONTENT
@@ -24,7 +24,7 @@ def digest_of(previous: bytes, content: Content) -> bytes:
     """
     if content[_METADATA] is not None:
         return digest_of_unread(previous, content)
-    return hashlib.sha256(previous + dumps_flat((FORMAT, *content))).digest()
+    return sha256(previous + dumps_flat((FORMAT, *content))).digest()
 
 
 def digest_of_unread(previous: bytes, content: Content | Row) -> bytes:
@@ -35,7 +35,7 @@ def digest_of_unread(previous: bytes, content: Content | Row) -> bytes:
     said: list[Any] = [FORMAT, *content]
     if said[_METADATA + 1] is not None:
         said[_METADATA + 1] = loads(said[_METADATA + 1])
-    return hashlib.sha256(previous + dumps(said).encode()).digest()
+    return sha256(previous + dumps(said).encode()).digest()
 
 
 _METADATA = CONTENT.place("metadata")

@@ -15,7 +15,7 @@ import attrs
 from ledger.errors import LedgerError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
-from ledger.law.making import maker, once, sealed
+from ledger.law.making import maker, once, quick, sealed
 from ledger.law.pairs import EMPTY
 
 __all__ = [
@@ -118,6 +118,7 @@ def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
 # --- the requests ---
 
 
+@quick
 @sealed
 @attrs.frozen(weakref_slot=False)
 class AdvanceCursor:

@@ -59,7 +59,7 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
     match event:
         case CursorAdvanced():
             previous_sequence, sequence = event.previous_sequence, event.sequence
-            delivery_id, outcome = event.delivery_id, event.outcome.value
+            delivery_id, outcome = event.delivery_id, event.outcome._value_  # `value` is a function
             delivered = event.delivered_at
             sound = (
                 type(sequence) is int
