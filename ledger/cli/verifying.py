@@ -29,13 +29,13 @@ __all__ = ["commands"]
     "kept_in",
     type=click.File("rb"),
     multiple=True,
-    help="A file of checkpoints that were kept: the entries under each must be the same still. "
+    help="A file of checkpoints that were kept: the entries that each covers must be unchanged. "
     "Repeatable.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="First make each stored cursor that differs anew from its entries, and say which.",
+    help="First rebuild each stored cursor that differs from its entries, and say which.",
 )
 @form_options
 @pass_target
@@ -49,9 +49,9 @@ def verify(
 ) -> None:
     """Check the tables, every chain, and every stored cursor against its entries.
 
-    All faults are listed; then the exit code is 5. What it covered is said as well: how many
-    entries no checkpoint vouches for, and what is odd but no fault. Only stored cursors can be
-    repaired, and only where their entries are sound: the log itself is never changed.
+    All faults are listed, and the exit code is 5 if there are any. It also says how many entries no
+    checkpoint covers, and what is unusual but not a fault. Only stored cursors can be repaired, and
+    only if their entries have no fault: the log itself is never changed.
     """
     kept = [each for file in kept_in for each in checkpoints(file)]
     progress = Progress()
@@ -84,7 +84,7 @@ def verify(
 @click.command()
 @pass_target
 def checkpoint(target: Target) -> None:
-    """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
+    """Print the Merkle root over all entries: keep it elsewhere for verify --against."""
     with target.open() as book:
         click.echo(dumps(unstructure(book.checkpoint())))
         say_what_is_not_settled(book)
@@ -106,15 +106,15 @@ def _repair(book: Ledger, progress: Progress) -> None:
     for fault in made.repaired:
         click.echo(f"repaired: {visible(fault.place)}: {visible(fault.detail)}", err=True)
     for fault in made.left:
-        click.echo(f"left as it is: {visible(fault.place)}: {visible(fault.detail)}", err=True)
+        click.echo(f"not repaired: {visible(fault.place)}: {visible(fault.detail)}", err=True)
     click.echo(
-        f"{_count(len(made.repaired), 'stored cursor')} of {made.cursors:,} made anew", err=True
+        f"{len(made.repaired):,} of {_count(made.cursors, 'stored cursor')} repaired", err=True
     )
 
 
 def _covered(found: Verification, names: list[str]) -> Iterator[str]:
     for anomaly in found.anomalies:
-        yield f"odd, but no fault: {visible(str(anomaly))}"
+        yield f"unusual, but not a fault: {visible(str(anomaly))}"
     for name, compared in zip(names, found.against, strict=True):
         yield f"{visible(name)}: {compared.standing}, {_entries(compared.checkpoint.entries)}"
     if found.unsettled:
@@ -123,10 +123,10 @@ def _covered(found: Verification, names: list[str]) -> Iterator[str]:
             "before them, so the root does not cover them"
         )
     if found.unvouched and found.ok:
-        newer = " newer than every checkpoint" if names else ""
+        by = "checkpoint that was given" if names else "checkpoint"
         yield (
-            f"{_entries(found.unvouched)}{newer}: only the database vouches for them. "
-            "Keep a checkpoint elsewhere."
+            f"{_entries(found.unvouched)} not covered by a {by}: run cursor-ledger checkpoint, and "
+            "keep its output outside the database"
         )
 
 

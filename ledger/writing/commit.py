@@ -101,6 +101,7 @@ def _append_alone(
             raise _unsound(error) from error
     except LedgerError as error:
         transaction.confirm()
+        _notice(error, actor)
         return error
     head, _ = draft
     transaction.append((draft,), (head,))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import attrs
 from bare import ACTOR, Bare
@@ -24,12 +25,12 @@ import ledger
 import projections
 from ledger import AdvanceCursor, CursorKey, Ledger
 from ledger.law import rules
-from ledger.stores import Durability
 
 __all__ = ["Sizes", "all_cases"]
 
 KEY = CursorKey("webhooks", "orders", "customer-7")
 BATCH = 1_000
+Durability: TypeAlias = Literal["full", "normal"]
 
 
 @attrs.frozen(kw_only=True)
