@@ -31,19 +31,19 @@ class Session(Protocol):
     """What is read over one connection, at most a page at a time."""
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
-        """Give the cursors that come next after `after`, at most `rows`."""
+        """Return the cursors that come next after `after`, at most `rows`."""
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, for what is read behind this."""
+        """Return how far the log is settled, for what is read behind this."""
 
     def until(self, query: EntryQuery) -> int:
-        """Give the position up to which nothing that `query` chooses can be missed any more."""
+        """Return the position up to which no entry that `query` chooses can be missed any more."""
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
-        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        """Return the entries that come next after `after`, up to `until`, at most `rows`."""
 
 
 class Connections(Protocol):
@@ -87,11 +87,11 @@ class PagedStore:
         return self.connections.write(work, deadline)
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
         return self.connections.read(lambda session: session.cursor(key))
 
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        """Give cursors by stream, subject and consumer, in code-point order."""
+        """Return cursors by stream, subject and consumer, in code-point order."""
         last: Cursor | None = None
         for rows in self._page_sizes(query.limit):
             after = last.key if last else None
@@ -102,7 +102,7 @@ class PagedStore:
             last = page[-1]
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
-        """Give entries by position, up to the last one that was settled when this began."""
+        """Return entries by position, up to the last one that was settled when this began."""
         until = self.connections.read(lambda session: session.until(query))
         last: Entry | None = None
         for rows in self._page_sizes(query.limit):
@@ -113,7 +113,7 @@ class PagedStore:
             last = page[-1]
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled."""
+        """Return how far the log is settled."""
         return self.connections.read(lambda session: session.horizon())
 
     def identity(self) -> str:
@@ -129,7 +129,7 @@ class PagedStore:
         return self.connections.opening()
 
     def using(self, connection: object) -> PagedStore:
-        """Give the same log inside the transaction of a caller's connection."""
+        """Return the same log inside the transaction of a caller's connection."""
         return attrs.evolve(self, connections=self.connections.borrow(connection))
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class PagedStore:
         self.connections.close()
 
     def _page_sizes(self, limit: int) -> Iterator[int]:
-        """Give the sizes of pages to ask for, `limit` rows in all; without end if it is 0."""
+        """Return the sizes of pages to ask for, `limit` rows in all; without end if it is 0."""
         asked, rows = 0, PAGE_ROWS_FIRST
         while not limit or asked < limit:
             yield min(rows, limit - asked) if limit else rows

@@ -108,6 +108,7 @@ def test_nothing_that_stands_first_on_the_path_is_run(traced: Server, tmp_path: 
     assert SPRUNG not in log(traced)[start:]
 
 
+@pytest.mark.makes_ledgers
 def test_a_table_that_waits_for_the_first_opening_is_refused(target: str) -> None:
     schema = Address.parse(target).schema
     with connect(target) as raw:

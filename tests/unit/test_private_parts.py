@@ -23,7 +23,7 @@ PRIVATE = (
 EXCEPTIONS = {
     # The bare loop has to send the very statements of the store, so that only the rest differs.
     "scripts/benchmarks/server.py": {
-        "ledger.stores.postgres.reading.cursor_id",
+        "ledger.stores.postgres.keys.cursor_id",
         "ledger.stores.postgres.reading.settle_types",
         "ledger.stores.postgres.statements.statements",
     },

@@ -62,7 +62,7 @@ def is_late(error: psycopg.Error) -> bool:
 
 
 def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageError:
-    """Give the error of ours for one of PostgreSQL's at `place`, which names the database.
+    """Return the error of ours for one of PostgreSQL's at `place`, which names the database.
 
     `held_by` says who has what was waited for, where that is known.
     """
@@ -90,7 +90,7 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
 
 
 def _message(error: psycopg.Error) -> str:
-    """Give what the server said, on one line; a URL in it loses its password."""
+    """Return what the server said, on one line; a URL in it loses its password."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     lines = [" ".join(line.split()) for line in said.splitlines()]
     return fields.message("; ".join(filter(None, lines)), "message").rstrip(".?")

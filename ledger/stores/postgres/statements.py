@@ -85,7 +85,7 @@ class Statements:
 
 @lru_cache(maxsize=64)
 def statements(schema: str) -> Statements:
-    """Give the statements for the tables in `schema`."""
+    """Return the statements for the tables in `schema`."""
     # Every statement is run with values, if only none, so that a % has to be doubled.
     s = quoted(schema).replace("%", "%%")
     positions = "'" + s.replace("'", "''") + ".ledger_positions'::pg_catalog.regclass"
@@ -112,7 +112,7 @@ def statements(schema: str) -> Statements:
         return f"ROWS FROM ({arrays}) AS {alias} ({names})"
 
     def counted(table: str, wanted: str) -> str:
-        """Give how many rows `stored` has; the whole statement fails if that are not as many."""
+        """Return how many rows `stored` has; the whole statement fails if that are not as many."""
         return f"""
             SELECT CASE WHEN n {_EQ} wanted THEN n
                 ELSE {s}.ledger_swallowed('{table}', n, wanted) END
@@ -331,7 +331,7 @@ def ranged(statement: bytes, ids: Ids) -> bytes:
 
 
 def quoted(schema: str) -> str:
-    """Give the name of a schema as SQL has it."""
+    """Return the name of a schema as SQL has it."""
     return '"' + schema.replace('"', '""') + '"'
 
 

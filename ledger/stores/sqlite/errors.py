@@ -31,7 +31,7 @@ _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 def translated(error: sqlite3.Error, place: str) -> StorageError:
-    """Give the error of ours for one of SQLite's at `place`, which names the database."""
+    """Return the error of ours for one of SQLite's at `place`, which names the database."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         # Raised by the driver itself: a closed connection, or one used in another thread.
