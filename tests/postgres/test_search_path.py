@@ -140,7 +140,7 @@ def assert_every_statement_ran(run: list[str]) -> None:
         statement = getattr(statements("mine"), field.name)
         text = statement if isinstance(statement, str) else statement.decode()
         # A piece of it will do that has no values in it.
-        pieces = re.split(r"%s|<\w+>|\$\d|;", " ".join(text.split()))
+        pieces = re.split(r"%s|<[\w. ]+>|\$\d|;", " ".join(text.split()))
         assert max(pieces, key=len).strip() in everything, field.name
 
 
