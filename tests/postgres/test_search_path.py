@@ -153,6 +153,8 @@ def live(url: str, path: Path) -> None:
         book.submit(AdvanceCursor(CursorKey("new", "orders"), 9)).result()
         read(book)
         assert book.verify().ok
+        with book._store.snapshot() as log:
+            assert log.cuts(2)
         book.rebuild()
         book.checkpoint()
         with psycopg.connect(url) as caller:
