@@ -22,7 +22,14 @@ from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
-from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
+from ledger.law.requests import (
+    RecordError,
+    Request,
+    ResetCursor,
+    checked,
+    checked_one,
+    make_advance,
+)
 from ledger.stores import Horizon, Transaction
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
@@ -340,7 +347,7 @@ class Ledger:
         ...     [future.result().version for future in futures]
         [1, 2]
         """
-        return self._appender.submit((checked((request,)),), answers.one)
+        return self._appender.submit(((checked_one(request),),), answers.one)
 
     @contextmanager
     def delivering(

@@ -25,6 +25,7 @@ __all__ = [
     "ResetCursor",
     "ResetReasonRequiredError",
     "checked",
+    "checked_one",
     "make_advance",
 ]
 
@@ -264,10 +265,14 @@ def checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(given, Iterable):
         said = fields.kind(given)
         raise invalid("requests", f"must be a sequence, not {said}.", value=said)
-    return [_checked_one(request) for request in given]
+    return [checked_one(request) for request in given]
 
 
-def _checked_one(request: object) -> Request:
+def checked_one(request: object) -> Request:
+    """Return `request`, or what a request has of it if it is of a subclass.
+
+    Raises InvalidCursorError if it is no request.
+    """
     for kind in REQUESTS:
         if type(request) is kind and type(request.key) is CursorKey:
             return request
