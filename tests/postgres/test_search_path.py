@@ -42,6 +42,9 @@ from support.servers import (
     with_schema,
 )
 
+# They share a server that writes down every statement.
+pytestmark = pytest.mark.xdist_group("search path")
+
 SPRUNG = "sprung:"
 TYPES = (
     *("bigint", "integer", "smallint", "text", "oid", "bytea", "boolean", "name", "uuid", '"char"'),
@@ -108,6 +111,7 @@ def test_nothing_that_stands_first_on_the_path_is_run(traced: Server, tmp_path: 
     assert SPRUNG not in log(traced)[start:]
 
 
+@pytest.mark.makes_ledgers
 def test_a_table_that_waits_for_the_first_opening_is_refused(target: str) -> None:
     schema = Address.parse(target).schema
     with connect(target) as raw:
