@@ -1,11 +1,35 @@
 """The errors. Every one that leaves this package is a LedgerError.
 
-A refusal carries its facts as attributes; its message says them, and the next step. All of them
-survive pickling and copying, so that a worker process can hand one back. Where only the message
-comes back, as out of Celery's JSON, the error can be made of it; its attributes are None then.
+    LedgerError
+    ├── InvalidCursorError (also a ValueError)
+    ├── ResetReasonRequiredError
+    ├── ActorRequiredError
+    ├── NonMonotonicCursorError
+    ├── StaleEpochError
+    ├── VersionConflictError
+    ├── CursorNotFoundError (also a LookupError)
+    ├── BrokenChainError
+    ├── DivergedError
+    └── StorageError
+        ├── LedgerBusyError
+        ├── SchemaVersionError
+        └── UnknownOutcomeError
+
+From ResetReasonRequiredError to CursorNotFoundError they carry cursors and requests, so they are
+defined in `ledger.law`, above this module.
+
+A refusal carries its facts as attributes; its message says the same facts, and the next step. All
+errors survive pickling and copying, so a worker process can hand one back. Where only the message
+comes back, as out of Celery's JSON, the error can be made from the message; its facts are None.
+
+Each class names `ledger` as its module: that is its public name, which a traceback shows and a
+pickle keeps, wherever in the package the class is defined.
 """
 
 from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
 
 __all__ = [
     "BrokenChainError",
@@ -16,11 +40,23 @@ __all__ = [
     "SchemaVersionError",
     "StorageError",
     "UnknownOutcomeError",
+    "invalid",
+    "no_ledger",
 ]
 
 
 class LedgerError(Exception):
-    """Anything that this package refuses or cannot do."""
+    """Anything that this package refuses or cannot do.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.CursorKey("", "orders")
+    ... except ledger.LedgerError as error:
+    ...     print(type(error).__name__)
+    InvalidCursorError
+    """
+
+    __module__ = "ledger"
 
     def __repr__(self) -> str:
         """Show the message, cut: in a log it may stand beside many."""
@@ -29,11 +65,52 @@ class LedgerError(Exception):
 
 
 class InvalidCursorError(LedgerError, ValueError):
-    """A value that no cursor, request or query can have; nothing was looked up or changed."""
+    """A value that no cursor, request or query can have; nothing was looked up or changed.
+
+    The message is `subject`, a space and `problem`. Where one field is refused, `field` is its
+    name in Python and in JSON, and `subject` contains it: "a name in metadata". `value` is what the
+    message says about the given value: an integer as it is (the length, if a text is too long), or
+    else a text of at most 80 characters. `bound` is the limit that `value` is beyond, and `allowed`
+    are the names that the field or object may have.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.AdvanceCursor(ledger.CursorKey("webhooks", "orders"), -1)
+    ... except ledger.InvalidCursorError as error:
+    ...     print(error)
+    last_sequence must be from 1 to 9223372036854775807, not -1.
+    """
+
+    __module__ = "ledger"
+
+    field: str | None = None
+    subject: str | None = None
+    problem: str | None = None
+    value: int | str | None = None
+    bound: int | None = None
+    allowed: tuple[str, ...] | None = None
 
 
 class BrokenChainError(LedgerError):
-    """The log contradicts itself: it was damaged, or edited behind the ledger's back."""
+    """The log contradicts itself: it was damaged, or edited behind the ledger's back.
+
+    `place` says where, and `fault` what is wrong there.
+
+    `place` names the cursor or the row, and `fault` what is wrong there.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     first, second = book.history(key)
+    ...     try:
+    ...         ledger.fold([second])
+    ...     except ledger.BrokenChainError as error:
+    ...         print(error.fault)
+    its version is 2, but 1 comes next
+    """
+
+    __module__ = "ledger"
 
     place: str | None = None
     fault: str | None = None
@@ -48,23 +125,144 @@ class BrokenChainError(LedgerError):
 
 
 class DivergedError(LedgerError):
-    """Two logs that should be the same are not, so that one cannot be brought on to the other."""
+    """Two logs that should be the same differ, so neither can be completed from the other.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+    ...     cursors = book.advance(key, to=41), archive.advance(key, to=7)
+    ...     try:
+    ...         book.copy_to(archive)
+    ...     except ledger.DivergedError:
+    ...         print("the archive is no copy of this ledger")
+    the archive is no copy of this ledger
+    """
+
+    __module__ = "ledger"
 
 
 class StorageError(LedgerError):
-    """The database could not do it; what was asked for has not happened unless it says so."""
+    """The database failed; what was asked for has not happened, unless the message says so.
+
+    >>> import ledger, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         ledger.open(folder)
+    ...     except ledger.StorageError:
+    ...         print("a folder is no database")
+    a folder is no database
+    """
+
+    __module__ = "ledger"
 
 
 class LedgerBusyError(StorageError):
-    """Others held the database for longer than the busy time-out; try again."""
+    """Others held the database for longer than the busy time-out; try again.
+
+    >>> import contextlib, ledger, sqlite3, tempfile
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/cursors.db"
+    ...     with ledger.open(path, busy_timeout_s=0.01) as book:
+    ...         cursor = book.advance(key, to=41)
+    ...         with contextlib.closing(sqlite3.connect(path)) as other:
+    ...             at = other.execute("BEGIN IMMEDIATE")
+    ...             try:
+    ...                 book.advance(key, to=44)
+    ...             except ledger.LedgerBusyError:
+    ...                 print("busy; try again")
+    busy; try again
+    """
+
+    __module__ = "ledger"
 
 
 class SchemaVersionError(StorageError):
-    """The tables were made by a newer version of this package, or are not there at all."""
+    """The tables were made by a newer version of this package, or they are missing.
+
+    Where the whole ledger is missing, `place` says where it was looked for.
+
+    >>> import contextlib, ledger, sqlite3, tempfile
+    >>> newer = "UPDATE _sqlite_migrations SET name = '9999_newer' WHERE name = '0002_cursors_stay'"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/cursors.db"
+    ...     with ledger.open(path) as book:
+    ...         cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+    ...         changed = other.execute(newer)
+    ...     try:
+    ...         ledger.open(path)
+    ...     except ledger.SchemaVersionError:
+    ...         print("upgrade cursor-ledger")
+    upgrade cursor-ledger
+    """
+
+    __module__ = "ledger"
+
+    place: str | None = None
 
 
 class UnknownOutcomeError(StorageError):
-    """A commit was cut off, or failed half-way: the entry was appended, or it was not."""
+    """A commit was cut off or failed half-way: either the entry was appended, or it was not.
+
+    >>> import ledger
+    >>> def advance_once(book: ledger.Ledger, key: ledger.CursorKey, to: int) -> ledger.Cursor:
+    ...     try:
+    ...         return book.advance(key, to=to)
+    ...     except ledger.UnknownOutcomeError:
+    ...         cursor = book.get(key)  # It tells whether the entry was appended.
+    ...         return cursor if cursor.last_sequence == to else book.advance(key, to=to)
+    >>> with ledger.open(":memory:") as book:
+    ...     advance_once(book, ledger.CursorKey("webhooks", "orders"), 41).version
+    1
+    """
+
+    __module__ = "ledger"
+
+
+def invalid(
+    field: str,
+    problem: str,
+    *,
+    subject: str | None = None,
+    value: int | str | None = None,
+    bound: int | None = None,
+    allowed: tuple[str, ...] | None = None,
+) -> InvalidCursorError:
+    """Return the refusal of `field` with its facts; without `subject`, that is the field."""
+    named = field if subject is None else subject
+    error = InvalidCursorError(f"{named} {problem}")
+    error.field, error.subject, error.problem = field, named, problem
+    error.value, error.bound, error.allowed = value, bound, allowed
+    return error
+
+
+def no_ledger(place: str, cause: object) -> SchemaVersionError:
+    """Return the error that says that there is no ledger at `place`, because of `cause`."""
+    error = SchemaVersionError(
+        f"{place} has no ledger in it ({cause}). Open it once with ledger.open(…) to make one."
+    )
+    error.place = place
+    return error
 
 
 SHOWN_MAX = 160
+
+if not TYPE_CHECKING:
+    # Type checkers find these in `ledger`. Programs and pickles that name them here still work.
+    _DEFINED_IN_LAW = frozenset(
+        {
+            "ActorRequiredError",
+            "CursorNotFoundError",
+            "NonMonotonicCursorError",
+            "ResetReasonRequiredError",
+            "StaleEpochError",
+            "VersionConflictError",
+        }
+    )
+
+    def __getattr__(name):  # noqa: ANN001, ANN202 - hidden from type checkers
+        if name in _DEFINED_IN_LAW:
+            return getattr(sys.modules["ledger"], name)
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)

@@ -1,4 +1,4 @@
-"""The ledger as its users meet it."""
+"""The ledger as programs use it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
-from ledger.errors import InvalidCursorError, LedgerError
+from ledger import notices
+from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
-from ledger.evidence.merkle import Checkpoint, checkpoint
+from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -21,9 +22,16 @@ from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Horizon
-from ledger.writing import copying
+from ledger.law.requests import (
+    RecordError,
+    Request,
+    ResetCursor,
+    checked,
+    checked_one,
+    make_advance,
+)
+from ledger.stores import Horizon, Transaction
+from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
 from ledger.writing.copying import Copied
@@ -31,21 +39,41 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "note_unrecorded"]
+__all__ = ["Ledger", "described", "found", "note_unrecorded", "submitted"]
+
+SHARED_ENTRIES_MIN = 50_000
+"""To start another process takes as long as to check some 10,000 entries."""
+
+PROCESSES_MAX = 64
+
+RANGES_EACH = 32
+"""So many ranges a process, so that none waits long for the last one of another."""
 
 R = TypeVar("R")
 Q = TypeVar("Q", CursorQuery, EntryQuery)
 
 
 class Ledger:
-    """An append-only log of what happened to cursors, and the cursors that it makes.
+    """An append-only log of what happened to cursors, and the cursors that result from it.
 
     Safe to use from many threads at once, and beside other processes on the same database. Not
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
-    LedgerBusyError. A method that raises has appended nothing, with these exceptions: `delivering`
-    records what its body raises. An interrupt, as KeyboardInterrupt is, may come too late, and then
-    carries a note that says so. After UnknownOutcomeError nobody knows before the cursor is read: a
-    server was lost in the middle of a commit, or a disk failed in one and again as it was undone.
+    LedgerBusyError. A method that raises has appended nothing, with three exceptions: `delivering`
+    records what its body raises. An interrupt such as KeyboardInterrupt may come too late, and
+    carries a note that says so. After UnknownOutcomeError only the cursor tells, once it is read: a
+    server was lost in the middle of a commit, or a disk failed in one and again while undoing it.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     book.advance(key, to=44).last_sequence
+    ...     book.reset(key, to=41, reason="receiver lost 42 and 43").epoch
+    ...     [entry.version for entry in book.history(key)]
+    ...     book.verify().ok
+    44
+    1
+    [1, 2]
+    True
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -54,7 +82,7 @@ class Ledger:
         self._appender: Appender = appender or committer
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
-        """Give the same ledger, but with another way to append; `ledger.aio` is made so."""
+        """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
         return Ledger(self._committer, wrap(self._appender))
 
     @property
@@ -63,15 +91,27 @@ class Ledger:
 
         SQLite then takes no locks, and writes nothing beside the file either. If somebody else
         writes to it all the same, a later call raises StorageError.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     book.immutable
+        False
         """
         return self._store.immutable
 
     # --- reading ---
 
     def get(self, key: CursorKey) -> Cursor:
-        """Give the cursor of `key`.
+        """Return the cursor of `key`.
 
         Raises CursorNotFoundError if nothing was ever appended for it.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.get(key) == cursor
+        True
         """
         cursor = self._store.cursor(CursorKey.check(key))
         if cursor is None:
@@ -79,35 +119,72 @@ class Ledger:
         return cursor
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
-        """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
+        """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     [cursor.last_sequence for cursor in book.cursors()]
+        [41]
+        """
         return self._store.cursors(_chosen(query, CursorQuery))
 
     def history(self, key: CursorKey) -> Iterator[Entry]:
-        """Give all entries of `key`, lazily, oldest first; none if it has no cursor.
+        """Yield all entries of `key`, lazily, oldest first; none if it has no cursor.
 
         Raises BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     [entry.event.sequence for entry in book.history(key)]
+        [41, 44]
         """
         return self._store.entries(EntryQuery(key=CursorKey.check(key)))
 
     def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
-        """Give the entries that `query` chooses, lazily, by position, as far as the log is settled.
+        """Yield the entries that `query` chooses, lazily, by position, up to the `horizon`.
 
-        Those appended after the first one was asked for are left out. On PostgreSQL so are those
-        behind which a transaction may still append something: see `horizon`. Raises
-        BrokenChainError at an entry that cannot be read.
+        Entries appended after the first one was read are left out. On PostgreSQL, so are entries
+        before which a running transaction may still append. Raises BrokenChainError at an entry
+        that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     query = ledger.EntryQuery(newest_first=True, limit=1)
+        ...     [entry.position for entry in book.entries(query)]
+        [2]
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, and which transactions readers wait for.
+        """Return how far the log is settled, and which transactions readers wait for.
 
-        Up to its `position` nothing can come any more that is not there, so whoever follows the log
-        by position misses nothing. On SQLite that is always the end of the log.
+        Nothing new can be committed up to its `position`, so a reader who follows the log by
+        position misses nothing. On SQLite that is always the end of the log.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     horizon = book.horizon()
+        >>> horizon.position == horizon.last
+        True
         """
         return self._store.horizon()
 
     def identity(self) -> str:
-        """Return what tells this ledger from all others, copies included; empty on SQLite."""
+        """Return what distinguishes this ledger from all others, even copies; empty on SQLite.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     book.identity()
+        ''
+        """
         return self._store.identity()
 
     # --- writing ---
@@ -130,8 +207,15 @@ class Ledger:
 
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
         StaleEpochError, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41, delivery_id="msg-41")
+        ...     book.advance(key, to=44, epoch=cursor.epoch).version
+        2
         """
-        request = AdvanceCursor(
+        request = make_advance(
             key,
             to,
             delivery_id=delivery_id,
@@ -143,7 +227,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def reset(
         self,
@@ -162,6 +246,13 @@ class Ledger:
 
         Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
         ActorRequiredError if neither the call nor the ledger names one, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=44)
+        ...     book.reset(key, to=41, reason="receiver lost 42 and 43", actor="ines").epoch
+        1
         """
         request = ResetCursor(
             key,
@@ -174,7 +265,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def record_error(
         self,
@@ -186,9 +277,16 @@ class Ledger:
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
-        """Note that a delivery failed; the position stays. Secrets in `message` are masked.
+        """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
         Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.record_error(key, "HTTP 503")
+        >>> cursor.last_sequence, cursor.last_error
+        (0, 'HTTP 503')
         """
         request = RecordError(
             key,
@@ -198,34 +296,58 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append all of `requests`, in order, in one transaction, or none; give the cursors.
+        """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
-        Raises what the first refused one is refused with.
+        Raises the refusal of the first request that is refused.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> requests = [ledger.AdvanceCursor(key, 41), ledger.AdvanceCursor(key, 40)]
+        >>> with ledger.open(":memory:") as book:
+        ...     try:
+        ...         book.append(requests)
+        ...     except ledger.NonMonotonicCursorError:
+        ...         list(book.history(key))
+        []
         """
-        return self._append([_checked(requests)], _whole)
+        return self._appender.append([checked(requests)], answers.whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
 
-        Where the law refuses one, its refusal stands in the place of the cursor, and the others are
-        appended all the same.
+        Where the law refuses one, its refusal is returned in place of the cursor; the others are
+        appended.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> requests = [ledger.AdvanceCursor(key, 41), ledger.AdvanceCursor(key, 40)]
+        >>> with ledger.open(":memory:") as book:
+        ...     [type(answer).__name__ for answer in book.append_each(requests)]
+        ['Cursor', 'NonMonotonicCursorError']
         """
-        return self._append([(request,) for request in _checked(requests)], _each)
+        return self._appender.append([(request,) for request in checked(requests)], answers.each)
 
     def submit(self, request: Request) -> Future[Cursor]:
-        """Ask for `request`, and go on; the future gives the cursor once the entry is safe.
+        """Queue `request`, and return the future of its cursor, set once the entry is safe.
 
-        Requests of one thread are appended in the order in which it asks. Many that are pipelined
-        like this share transactions. The future raises what `append` raises; cancelling it is
-        honoured until its transaction begins. If 2,048 are waiting, this waits for room. The busy
-        time-out of the request begins when others are first in its way, not in the queue.
+        Requests of one thread are appended in the order in which it submits them, and share
+        transactions. The future raises what `append` raises; it can be cancelled until its
+        transaction begins. While 2,048 requests are queued, this waits for room. The busy time-out
+        of a request begins when another writer is first in its way, not when it is queued.
 
-        A callback added to the future runs in the thread that commits, and holds up others.
+        A callback of the future runs in the thread that commits, and delays other callers.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     futures = [book.submit(ledger.AdvanceCursor(key, to)) for to in (41, 44)]
+        ...     [future.result().version for future in futures]
+        [1, 2]
         """
-        return self._appender.submit((_checked((request,)),), _one)
+        return self._appender.submit(((checked_one(request),),), answers.one)
 
     @contextmanager
     def delivering(
@@ -238,16 +360,25 @@ class Ledger:
         actor: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Iterator[Cursor | None]:
-        """Deliver in the body; then advance to `to`, or record the exception and raise it again.
+        """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
 
-        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if
-        the cursor is reset in the meantime, StaleEpochError is raised, and the reset stands. If the
-        error cannot be recorded either, the body's exception is raised with a note of it.
+        Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
+        if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
+        error cannot be recorded, the body's exception is raised with a note that says so.
 
         Raises what `advance` raises.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     with book.delivering(key, to=41, delivery_id="msg-41") as before:
+        ...         print("sending order 41; the cursor is", before)
+        ...     book.get(key).last_sequence
+        sending order 41; the cursor is None
+        41
         """
-        # Made now, so that what is wrong with the call shows before anything is delivered.
-        advance = AdvanceCursor(
+        # Made first, so that a wrong argument is refused before anything is delivered.
+        advance = make_advance(
             key,
             to,
             delivery_id=delivery_id,
@@ -260,21 +391,36 @@ class Ledger:
             yield cursor
         except Exception as error:
             try:
-                self.record_error(key, _described(error), actor=actor, metadata=metadata)
-            except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+                self.record_error(key, described(error), actor=actor, metadata=metadata)
+            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
-        self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+        self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
-        """Give this ledger inside the transaction of the caller's `connection` to its database.
+        """Return this ledger inside the transaction of the caller's `connection` to its database.
 
-        What is appended through it is part of the caller's transaction: it is committed, or rolled
-        back, with the rest, by the caller. If no transaction is open, one is begun as the driver
-        would; a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`,
+        What is appended through it is part of the caller's transaction: the caller commits it or
+        rolls it back with the rest. If no transaction is open, one is begun as the driver does it;
+        a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`,
         or on PostgreSQL a `psycopg.Connection`.
 
         Raises InvalidCursorError, StorageError.
+
+        >>> import contextlib, sqlite3, tempfile
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with contextlib.ExitStack() as stack:
+        ...     path = stack.enter_context(tempfile.TemporaryDirectory()) + "/cursors.db"
+        ...     book = stack.enter_context(ledger.open(path))
+        ...     db = stack.enter_context(contextlib.closing(sqlite3.connect(path)))
+        ...     made = db.execute("CREATE TABLE sent (id TEXT)")
+        ...     with db:
+        ...         row = db.execute("INSERT INTO sent VALUES ('msg-41')")
+        ...         cursor = book.using(db).advance(key, to=41)
+        ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
+        (41, [('msg-41',)])
         """
         return Ledger(attrs.evolve(self._committer, store=self._store.using(connection)))
 
@@ -285,29 +431,100 @@ class Ledger:
         against: Checkpoint | Iterable[Checkpoint] | None = None,
         *,
         progress: Callable[[int], None] | None = None,
+        processes: int = 1,
     ) -> Verification:
         """Check the tables, every chain, and every stored cursor against the fold of its entries.
 
         All faults are reported. With `against`, checkpoints that were kept, the entries under each
         must still be the same ones, in the same order; all are checked in one pass. `progress` is
         told now and then how many entries were checked.
+
+        With `processes`, from 2 to 64, a long log is checked by so many, this one included. The
+        others are new interpreters, each with a connection of its own, and end with the call. What
+        is found is the same. A log in memory, in a file that this user may not write to, or of
+        fewer than 50,000 entries is checked by this process alone.
+
+        Raises InvalidCursorError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     kept = book.checkpoint()
+        ...     found = book.verify(against=kept)
+        >>> found.ok, found.unvouched
+        (True, 0)
         """
         kept = _checkpoints(against)
+        if _processes(processes) > 1 and self._is_long():
+            return self._verify_together(kept, progress, processes)
         with self._store.snapshot() as log:
-            return verification.verify(log, against=kept, progress=progress)
+            return verification.verify(
+                log, structure=log.structure(), against=kept, progress=progress
+            )
+
+    def _is_long(self) -> bool:
+        with suppress(LedgerError):  # The check of one process says what is wrong.
+            return self._store.horizon().last >= SHARED_ENTRIES_MIN
+        return False
+
+    def _verify_together(
+        self,
+        kept: Sequence[Checkpoint],
+        progress: Callable[[int], None] | None,
+        processes: int,
+    ) -> Verification:
+        # Imported where it is wanted, because it takes 10 ms.
+        from ledger.evidence import crew
+
+        with (
+            crew.hired(self._store.opening(), processes) as others,
+            self._store.snapshot(others) as log,
+        ):
+            if others:
+                parts = min(RANGES_EACH * processes, crew.RANGES_MAX)
+                others.share_out(crew.ranges_between(log.cuts(parts)))
+            return verification.verify(
+                log, structure=log.structure(), against=kept, progress=progress, crew=others
+            )
 
     def checkpoint(self) -> Checkpoint:
-        """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
+        """Return the Merkle root over all entries so far, to be kept elsewhere for `verify`.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     book.checkpoint().entries
+        2
+        """
         with self._store.snapshot() as log:
-            return checkpoint(verification.settled(log))
+            return checkpoint_over(verification.settled(log))
 
     def rebuild(self, *, progress: Callable[[int], None] | None = None) -> Rebuild:
         """Make the stored cursors anew from the log, and report each one that differed.
 
         The log is not touched. Other writers wait meanwhile. `progress` is told now and then how
         many entries were read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.rebuild().repaired
+        ()
         """
-        return self._store.repair(lambda log: repair.rebuild(log, progress=progress))
+
+        def work(transaction: Transaction) -> Rebuild:
+            with transaction.everything() as log:
+                return repair.rebuild(log, progress=progress)
+
+        result = self._appender.run(work)
+        if result.repaired or result.left:
+            notices.CURSORS_REBUILT.report(
+                cursors=result.cursors, repaired=len(result.repaired), left=len(result.left)
+            )
+        return result
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
@@ -317,24 +534,41 @@ class Ledger:
         entries were copied.
 
         Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.copy_to(archive).entries, archive.get(key) == cursor
+        (1, True)
         """
         if not isinstance(target, Ledger):
-            raise InvalidCursorError(f"target must be a Ledger, not {fields.kind(target)}.")
-        return copying.copy(self._store, target._store, progress=progress)
+            raise invalid(
+                "target",
+                f"must be a Ledger, not {fields.kind(target)}.",
+                value=fields.kind(target),
+            )
+        return copying.copy(
+            self._store, target._store, write=target._appender.run, progress=progress
+        )
 
     # --- life ---
 
     def close(self) -> None:
         """Close the ledger; later calls are refused. Closing twice is fine.
 
-        What was accepted is appended first, and waited for. A handler of signals that interrupts
-        an append of its own thread cannot wait for that: what is queued behind it is refused then.
+        What was accepted is appended first, and waited for. A signal handler that interrupts an
+        append of its own thread cannot wait for that: what is queued behind it is refused.
+
+        >>> import ledger
+        >>> book = ledger.open(":memory:")
+        >>> book.close()
         """
         self._appender.close()
         self._store.close()
 
     def __enter__(self) -> Self:
-        """Give the ledger itself."""
+        """Return the ledger itself."""
         return self
 
     def __exit__(
@@ -346,39 +580,27 @@ class Ledger:
         """Close the ledger."""
         self.close()
 
-    def _append_one(self, request: Request) -> Cursor:
-        return self._append(((request,),), _one)
 
-    def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self._appender.append(groups, conclude)
+# --- for ledger.aio ---
 
 
-# --- what the answers to the groups of a call come to ---
+def submitted(
+    book: Ledger, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool
+) -> Future[R]:
+    """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
+    return book._appender.submit(groups, conclude, room=room)
 
 
-def _one(answers: list[Answer]) -> Cursor:
-    [answer] = answers
-    if isinstance(answer, LedgerError):
-        raise answer
-    return answer[0]
+def found(book: Ledger, key: CursorKey) -> Cursor | None:
+    """Return the cursor of `key`, or None if it has no entries."""
+    return book._store.cursor(key)
 
 
-def _whole(answers: list[Answer]) -> list[Cursor]:
-    [answer] = answers
-    if isinstance(answer, LedgerError):
-        raise answer
-    return answer
+# --- what the body of a delivery raises ---
 
 
-def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
-    return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
-
-
-# --- what a delivery has raised ---
-
-
-def _described(error: Exception) -> str:
-    """Return what is kept of an error, also of one that cannot say what it is."""
+def described(error: Exception) -> str:
+    """Return the message that is kept of an error, even if its own text cannot be made."""
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception as failure:  # noqa: BLE001 - the text is made by strangers
@@ -388,12 +610,12 @@ def _described(error: Exception) -> str:
 
 def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
     """Note on `error` that it could not be recorded, and why."""
-    # An error of somebody else may refuse notes.
+    # An exception class of another package may refuse notes.
     with suppress(Exception):
-        error.add_note(f"cursor-ledger could not record this error: {_described(unrecorded)}")
+        error.add_note(f"cursor-ledger could not record this error: {described(unrecorded)}")
 
 
-# --- what was given ---
+# --- arguments ---
 
 
 def _checkpoints(against: object) -> list[Checkpoint]:
@@ -404,36 +626,30 @@ def _checkpoints(against: object) -> list[Checkpoint]:
         kept = list(kept)
         if all(isinstance(each, Checkpoint) for each in kept):
             return kept
-    raise InvalidCursorError(
-        f"against must be a Checkpoint, or several, not {fields.kind(against)}; "
-        "see Ledger.checkpoint."
+    said = fields.kind(against)
+    raise invalid(
+        "against",
+        f"must be a Checkpoint, or several, not {said}; see Ledger.checkpoint.",
+        value=said,
     )
+
+
+def _processes(given: object) -> int:
+    if type(given) is not int or not 1 <= given <= PROCESSES_MAX:
+        said = f"{given!r:.80}"
+        raise invalid(
+            "processes",
+            f"must be from 1 to {PROCESSES_MAX}, not {said}.",
+            value=said,
+            bound=PROCESSES_MAX,
+        )
+    return given
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:
     if query is None:
         return kind()
     if not isinstance(query, kind):
-        raise InvalidCursorError(f"query must be {kind.__name__}, not {fields.kind(query)}.")
+        said = fields.kind(query)
+        raise invalid("query", f"must be {kind.__name__}, not {said}.", value=said)
     return query
-
-
-def _checked(requests: Iterable[Request]) -> list[Request]:
-    if not isinstance(requests, Iterable):
-        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
-    return [_request(request) for request in requests]
-
-
-def _request(request: object) -> Request:
-    if type(request) in _REQUESTS and type(cast("Request", request).key) is CursorKey:
-        return cast("Request", request)
-    for kind in _REQUESTS:
-        if isinstance(request, kind):
-            # What a subclass adds, or says otherwise, is left behind.
-            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
-            return cast("Request", kind(**given))
-    known = ", ".join(kind.__name__ for kind in _REQUESTS)
-    raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
-
-
-_REQUESTS = get_args(Request)

@@ -9,7 +9,8 @@ from itertools import count
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded, InvalidCursorError
+from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger.errors import invalid
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
 
@@ -18,12 +19,26 @@ STALLED_AFTER = timedelta(minutes=15)
 
 @attrs.frozen(kw_only=True)
 class Stall:
-    """A cursor that stood at `last_sequence` while others of its stream and subject went on.
+    """A cursor that stood at `last_sequence` while others of its stream and subject advanced.
 
     It came there at `moved_at`; `since` is when the first of the others confirmed something beyond
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
     had got by then, `front_consumer` which one that was, and `front_at` when any of them last
     confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
+
+    `key` is that of the cursor.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.front_consumer, stall.front, stall.until)
+    webhooks 3 None
     """
 
     key: CursorKey
@@ -39,7 +54,7 @@ class Stall:
 
 
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
-    """Give each time that a cursor stood still while others of its stream and subject went on.
+    """Yield each time that a cursor stood still while others of its stream and subject advanced.
 
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
@@ -47,13 +62,25 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
     last. Memory grows with the number of cursors.
 
     Raises InvalidCursorError.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.key, stall.last_sequence, stall.front)
+    mailer/orders 1 3
     """
     return _stalls(entries, _pause(after))
 
 
 def _pause(after: object) -> timedelta:
     if not isinstance(after, timedelta) or after < timedelta(0):
-        raise InvalidCursorError(f"after must be a timedelta from 0, not {after!r:.80}.")
+        raise invalid("after", f"must be a timedelta from 0, not {after!r:.80}.")
     return after
 
 
@@ -108,7 +135,7 @@ class _Stream:
         standing.last_error = message
 
     def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        """Move a cursor; give the stall that this ends, if it does."""
+        """Move a cursor; yield the stall that this ends, if it ends one."""
         before = self._cursors.get(entry.key.consumer_id)
         if before is not None:
             yield from self._stall(before, until=entry.recorded_at)
@@ -121,7 +148,7 @@ class _Stream:
             other.waiting_since = entry.recorded_at
 
     def end(self) -> Iterator[Stall]:
-        """Give the stalls that have not ended."""
+        """Yield the stalls that have not ended."""
         for standing in self._cursors.values():
             yield from self._stall(standing, until=None)
 

@@ -1,17 +1,19 @@
-"""Times and JSON, as numbers and text. What is read is distrusted."""
+"""Times and JSON as numbers and text. What is read is distrusted."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 
 __all__ = [
     "dumps",
+    "dumps_flat",
     "instant",
     "loads",
     "micros",
@@ -21,33 +23,47 @@ __all__ = [
     "visible_json",
 ]
 
+Flat: TypeAlias = str | int | dict[str, str] | None
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(moment: datetime) -> int:
-    """Give the microseconds from 1970 UTC to `moment`."""
-    return (moment - _EPOCH) // _MICROSECOND
+    """Return the microseconds from 1970 UTC to `moment`."""
+    # An append asks for its moment three times, a batch for each entry. The pair is replaced as a
+    # whole, so a thread never sees the moment of one and the number of another.
+    known, number = _Last.asked
+    if moment is not known:
+        number = (moment - _EPOCH) // _MICROSECOND
+        _Last.asked = (moment, number)
+    return number
+
+
+class _Last:
+    """The moment that was asked for last. A datetime never changes, so it stays true."""
+
+    asked = (_EPOCH, 0)
 
 
 def instant(microseconds: int) -> datetime:
-    """Give the moment that many microseconds after 1970 UTC."""
-    return _EPOCH + timedelta(0, 0, microseconds)  # by its name it would take half as long again
+    """Return the time that is `microseconds` after 1970 UTC."""
+    return _EPOCH + microseconds * _MICROSECOND  # timedelta(0, 0, microseconds) takes 0.15 µs more
 
 
 def show_time(moment: datetime) -> str:
-    """Give `moment` in RFC 3339, in UTC."""
+    """Return `moment` in RFC 3339, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-# datetime.fromisoformat takes much more than RFC 3339: week dates, times without zones.
+# datetime.fromisoformat accepts more than RFC 3339: week dates, times without zones.
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 
 
 def parse_time(value: str, name: str) -> datetime:
-    """Give the moment that an RFC 3339 text names, cut to the microsecond.
+    """Return the time that an RFC 3339 text names, cut to the microsecond.
 
     Raises InvalidCursorError.
     """
@@ -56,20 +72,39 @@ def parse_time(value: str, name: str) -> datetime:
             return fields.moment(datetime.fromisoformat(value.upper()), name)
         except ValueError:
             pass
-    raise InvalidCursorError(
-        f"{name} must be a time like 2026-05-05T16:00:01Z (RFC 3339), not {value!r:.60}."
+    said = f"{value!r:.60}"
+    raise invalid(
+        name, f"must be a time like 2026-05-05T16:00:01Z (RFC 3339), not {said}.", value=said
     )
 
 
 def dumps(value: object) -> str:
-    """Give `value`, of plain types, as JSON without white space and with non-ASCII kept."""
+    """Return `value`, of plain types, as JSON without white space and with non-ASCII kept."""
     return _encode(value)
 
 
-def _encoder() -> Callable[[object], str]:
-    """Give a JSON encoder that is made once.
+def dumps_flat(values: Sequence[Flat]) -> bytes:
+    """Return `values` as UTF-8 JSON: the bytes of `dumps`, from orjson if it is installed.
 
-    The library's own makes the C encoder under it anew for every value: 2.3 µs an entry, not 1.2.
+    The types matter, because orjson writes others in its own way (a NaN as null, where our own
+    encoder refuses it), and they are not checked here, because that would take as long as the
+    encoding. What orjson refuses, which is an integer beyond 64 bits or a lone surrogate, our own
+    encoder writes or refuses.
+
+    Raises UnicodeEncodeError for a lone surrogate, TypeError for what JSON has no form of.
+    """
+    if _fast is not None:
+        try:
+            return _fast(values)
+        except TypeError:
+            pass
+    return _encode(values).encode()
+
+
+def _encoder() -> Callable[[object], str]:
+    """Return a JSON encoder that is made once.
+
+    The library makes its C encoder anew for every value: 2.3 µs an entry instead of 1.2.
     """
     plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
     make = getattr(json.encoder, "c_make_encoder", None)
@@ -84,8 +119,34 @@ def _encoder() -> Callable[[object], str]:
 _encode = _encoder()
 
 
+def _fast_encoder() -> Callable[[object], bytes] | None:
+    """Return orjson's encoder, or None if it is missing or writes one of the samples otherwise."""
+    try:
+        import orjson
+    except ImportError:
+        return None
+    if orjson.dumps(_SAMPLES) != _encode(_SAMPLES).encode():
+        return None
+    return orjson.dumps
+
+
+# A digest must not depend on which encoder was installed, nor on a later version of it.
+_SAMPLES: list[Flat] = [
+    None,
+    0,
+    -(2**63),
+    2**63 - 1,
+    "",
+    "".join(map(chr, range(0x100))),
+    "/ \u2028 \u2029 \ufeff \ufffd \uffff \U0001f600 \U0010ffff e\u0301",
+    {"": "", '"\\\b\f\n\r\t': "\x00\x1f\x7f\x80"},
+]
+
+_fast = _fast_encoder()
+
+
 def loads(text: str | bytes) -> object:
-    """Give the value of a JSON text; refuse what is none, and an object that says a thing twice.
+    """Return the value of a JSON text; refuse all else, and an object that has a name twice.
 
     Raises InvalidCursorError.
     """
@@ -101,26 +162,26 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r:.80} stands there twice")
+        raise ValueError(f"{twice!r:.80} is in it twice")
     return values
 
 
-# --- for the eye: text from the log was written by strangers ---
+# --- text that is shown: what is in the log was written by other programs ---
 
-# C1 controls, and the marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON spells
-# out the C0 controls itself. Lone surrogates come from text that is no UTF-8.
+# C1 controls, and marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON escapes
+# the C0 controls itself. Lone surrogates come from bytes that are not UTF-8.
 _HIDDEN = "\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
 _INVISIBLE = re.compile(f"[\0-\x1f{_HIDDEN}]")
 _JSON_INVISIBLE = re.compile(f"[{_HIDDEN}]")
 
 
 def visible(text: str) -> str:
-    r"""Give `text` with control, escape and bidirectional characters spelled out, as \x1b is."""
+    r"""Return `text` with control, escape and bidirectional characters escaped, like \x1b."""
     return _INVISIBLE.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """Give a JSON text with such characters spelled out; it means the same, for JSON may do so."""
+    """Return a JSON text with such characters escaped as JSON allows; its value is the same."""
     return _JSON_INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from ledger.stores.deadline import Deadline
 from ledger.writing.commit import Answer, Group
 
 __all__ = ["Call", "Promise", "Queue", "Slot"]
@@ -41,7 +42,7 @@ class Slot(Generic[R]):
         self._unanswered = threading.Lock()
         self._unanswered.acquire()
         self._withdrawn = self._running = False
-        self.results: list[R] = []
+        self.result: R | None = None
         self.error: BaseException | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
@@ -56,7 +57,7 @@ class Slot(Generic[R]):
 
     def set_result(self, result: R) -> None:
         """Answer the thread that waits."""
-        self.results.append(result)
+        self.result = result
         self._unanswered.release()
 
     def set_exception(self, exception: BaseException) -> None:
@@ -78,15 +79,18 @@ class Call(Generic[R]):
     promise: Promise[R]
     asked_at: float
     """When it was asked for, by the monotonic clock."""
-    until: float | None = None
+    deadline: Deadline | None = None
     """How long others are waited for; None as long as that is not known."""
     begun: bool = False
     """Whether it was tried before, and put off."""
+    thread: int | None = None
+    """The thread that commits by itself once this comes first; the call has no groups then."""
 
     @property
     def size(self) -> int:
         """How many requests it has."""
-        return sum(map(len, self.groups))
+        groups = self.groups
+        return len(groups[0]) if len(groups) == 1 else sum(map(len, groups))
 
     def begin(self) -> bool:
         """Begin with it, unless it was cancelled, or its owner has answered it himself."""
@@ -112,37 +116,44 @@ class Queue:
     """Calls in the order in which they came; in front, those that were put off."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call[Any]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._calls)
+        self.calls: deque[Call[Any]] = deque()
 
     def put(self, call: Call[Any]) -> None:
         """Queue a call, behind all others."""
-        self._calls.append(call)
+        self.calls.append(call)
 
     def put_back(self, calls: Sequence[Call[Any]]) -> None:
         """Queue calls again, in front of all others."""
-        self._calls.extendleft(reversed(calls))
+        self.calls.extendleft(reversed(calls))
 
     @property
     def has_only_put_off(self) -> bool:
         """Whether there are calls, and all of them were tried before."""
-        return bool(self._calls) and self._calls[-1].begun
+        return bool(self.calls) and self.calls[-1].begun
 
-    def take(self, size_max: int) -> list[Call[Any]]:
-        """Take calls with so many requests at most, or one that has more; and begin with them."""
+    def take(self, size_max: int, *, lend: bool) -> list[Call[Any]]:
+        """Take calls with so many requests at most, or one that has more; and begin with them.
+
+        A call that its own thread commits is taken by itself; without `lend` it keeps its place.
+        """
+        calls, room = self.calls, size_max
         taken: list[Call[Any]] = []
-        room = size_max
-        while self._calls:
-            first = self._calls[0]
+        passed: list[Call[Any]] = []
+        while calls:
+            call = calls.popleft()
+            if call.thread is not None and not lend:
+                passed.append(call)
+                continue
             # Those that were put off leave the others their room.
-            size = 0 if first.begun else first.size
-            if taken and size > room:
+            size = 0 if call.begun else call.size
+            if taken and (size > room or call.thread is not None):
+                calls.appendleft(call)
                 break
-            call = self._calls.popleft()
             # From here on it cannot be cancelled.
             if call.begin():
                 taken.append(call)
                 room -= size
+                if call.thread is not None:
+                    break
+        self.put_back(passed)
         return taken

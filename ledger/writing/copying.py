@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Protocol
 
 import attrs
 
 from ledger.errors import BrokenChainError, DivergedError
 from ledger.evidence.digests import GENESIS, digest_of
-from ledger.evidence.merkle import Checkpoint, checkpoint
+from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.verification import settled
 from ledger.law import rules
 from ledger.law.cursor import CursorKey
@@ -18,7 +19,7 @@ from ledger.law.queries import EntryQuery
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import content_of
 from ledger.log.text import micros
-from ledger.stores import Draft, Store, Transaction
+from ledger.stores import Draft, Provable, Reader, Transaction
 
 __all__ = ["Copied", "copy"]
 
@@ -27,17 +28,39 @@ BATCH_ENTRIES = 1_000
 
 @attrs.frozen(kw_only=True)
 class Copied:
-    """What was copied: so many entries; and the checkpoint that both ledgers have now."""
+    """What was copied: so many entries; and the checkpoint that both ledgers have now.
+
+    `entries` is how many entries were copied, and `checkpoint` the checkpoint that both have.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+    ...     cursor = book.advance(key, to=41)
+    ...     copied = book.copy_to(archive)
+    ...     copied.entries, copied.checkpoint == archive.checkpoint()
+    (1, True)
+    """
 
     entries: int
     checkpoint: Checkpoint
 
 
-def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None = None) -> Copied:
+class Source(Reader, Provable, Protocol):
+    """What is copied: it is read, and checked."""
+
+
+def copy(
+    source: Source,
+    target: Provable,
+    *,
+    write: Callable[[Callable[[Transaction], None]], None],
+    progress: Callable[[int], None] | None = None,
+) -> Copied:
     """Append to `target` what it lacks of `source`, entry by entry; then compare all of it.
 
-    What `target` has must be the beginning of `source`. So a copy that was interrupted goes on
-    where it was. `progress` is told how many entries were copied.
+    What `target` has must be the beginning of `source`. A copy that was interrupted goes on where
+    it was. `write` runs work in a transaction of the target, in its turn among other calls.
+    `progress` is told how many entries were copied.
 
     Raises DivergedError, BrokenChainError if an entry does not follow from those before it.
     """
@@ -52,7 +75,7 @@ def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None
         ) -> None:
             _replay(transaction, batch, after)
 
-        target.write(replay)
+        write(replay)
         after = batch[-1].position
         copied += len(batch)
         if progress is not None:
@@ -62,14 +85,14 @@ def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None
     return Copied(entries=copied, checkpoint=whole)
 
 
-def _checkpoint(store: Store) -> Checkpoint:
+def _checkpoint(store: Provable) -> Checkpoint:
     with store.snapshot() as log:
-        return checkpoint(settled(log))
+        return checkpoint_over(settled(log))
 
 
-def _compare(source: Store, there: Checkpoint) -> None:
+def _compare(source: Provable, there: Checkpoint) -> None:
     with source.snapshot() as log:
-        beginning = checkpoint(log.leaves(), entries=there.entries)
+        beginning = checkpoint_over(log.leaves(), entries=there.entries)
     if beginning != there:
         raise DivergedError(
             f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "

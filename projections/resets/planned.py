@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from ledger import CursorKey, InvalidCursorError, ResetCursor
+from ledger.errors import invalid
 from ledger.law import fields
 from ledger.log.json import structure, unstructure
 from ledger.log.text import parse_time
@@ -28,7 +29,19 @@ class PlannedReset:
     `version` is 0 if there was no cursor. `head` is the digest of the last entry that it had, None
     if it had none or nobody looked. The other names are those of the entry that it becomes.
 
+    `key`, `sequence`, `reason`, `delivery_id`, `delivered_at`, `occurred_at` and `metadata` are
+    those of the entry that it becomes.
+
     Raises InvalidCursorError, ResetReasonRequiredError.
+
+    >>> import ledger
+    >>> from projections import PlannedReset
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> reset = PlannedReset(
+    ...     key=key, version=2, previous_sequence=44, sequence=41, reason="receiver lost 42 and 43"
+    ... )
+    >>> print(reset.delivered_again, reset.passed_over)
+    3 sequences, 42 to 44 None
     """
 
     key: CursorKey
@@ -108,7 +121,7 @@ class PlannedReset:
             )
         for name, field in known.items():
             if field.default is attrs.NOTHING and name not in given:
-                raise InvalidCursorError(f"{name} is missing.")
+                raise invalid(name, "is missing.")
         given["key"] = structure(given["key"], CursorKey)
         for name in ("delivered_at", "occurred_at"):
             given[name] = read_time(given.get(name), name)
@@ -126,5 +139,5 @@ def read_digest(value: object, name: str) -> bytes:
     """Return the digest that `value` is in hexadecimal."""
     text = fields.storable(value, name)
     if not re.fullmatch("[0-9a-f]{64}", text):
-        raise InvalidCursorError(f"{name} must be 64 hexadecimal digits, not {text!r:.80}.")
+        raise invalid(name, f"must be 64 hexadecimal digits, not {text!r:.80}.")
     return bytes.fromhex(text)

@@ -37,6 +37,19 @@ class ResetPlan:
     Where there are several, their entries share a `batch` in their metadata. `planned_by` and
     `planned_at` say who made the plan and when, `ledger` what its ledger is known by. `digest` is
     that of the file that it was read from, if it was.
+
+    `resets` are the ones that are planned.
+
+    >>> import ledger
+    >>> from projections import ResetPlan
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     plan = ResetPlan.make(book, [key], to=41, reason="receiver lost 42 and 43")
+    ...     print(plan.resets[0].delivered_again)
+    ...     [cursor.last_sequence for cursor in plan.apply(book, actor="ines")]
+    3 sequences, 42 to 44
+    [41]
     """
 
     resets: tuple[PlannedReset, ...]
@@ -138,11 +151,11 @@ class ResetPlan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a file: a header, and one JSON object a reset; an old one is replaced.
 
-        Only its owner may read the file, and it is written whole or not at all. What is no plain
-        file, and a database, is never written over.
+        Only its owner may read the file, and it is written whole or not at all. A database, and
+        anything but a plain file, is never overwritten.
 
         The header has a digest over all of it, so that `load` notices what is changed. Whoever
-        means to deceive can compute it anew: it is no signature.
+        means to deceive can compute it again: it is not a signature.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
         """
@@ -158,7 +171,7 @@ class ResetPlan:
             return cls.of_lines(file)
 
     def lines(self) -> Iterator[str]:
-        """Give the plan as JSON: a header, and an object for each reset.
+        """Return the plan as JSON: a header, and an object for each reset.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds.
         """
@@ -173,7 +186,7 @@ class ResetPlan:
 
     @classmethod
     def of_lines(cls, lines: Iterable[str | bytes]) -> ResetPlan:
-        """Give the plan that JSON lines hold.
+        """Return the plan that JSON lines hold.
 
         Raises InvalidCursorError if they were changed since it was planned.
         """
@@ -183,7 +196,7 @@ class ResetPlan:
             try:
                 made.append(PlannedReset.of_plain(plain))
             except InvalidCursorError as error:
-                raise InvalidCursorError(f"line {number} is no planned reset: {error}") from None
+                raise InvalidCursorError(f"line {number} is not a planned reset: {error}") from None
         return cls(tuple(made), **_said(header))._with(digest)
 
     # --- doing it ---
@@ -203,7 +216,7 @@ class ResetPlan:
     def apply(
         self, book: Ledger, *, actor: str = "", metadata: Mapping[str, str] | None = None
     ) -> list[Cursor]:
-        """Make all resets in one transaction, and give the cursors; or none of them.
+        """Make all resets in one transaction, or none of them; return the cursors.
 
         `metadata` is added to that of each entry. If the plan was read from a file, so are the
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import attrs
 from bare import ACTOR, Bare
@@ -29,6 +30,7 @@ __all__ = ["Sizes", "all_cases"]
 
 KEY = CursorKey("webhooks", "orders", "customer-7")
 BATCH = 1_000
+Durability: TypeAlias = Literal["full", "normal"]
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +46,8 @@ class Sizes:
     short: int
     long: int
     """Entries of the logs between which the cost of an append is compared."""
+    window_s: float
+    """So long many processes write to one file."""
 
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
@@ -61,7 +65,8 @@ def _run(case: Callable[[Path, Sizes], Iterator[Result]], sizes: Sizes) -> list[
 
 
 def advances(folder: Path, sizes: Sizes) -> Iterator[Result]:
-    for durability, goal in (("full", 0.90), ("normal", 0.80)):
+    goals: dict[Durability, float] = {"full": 0.90, "normal": 0.80}
+    for durability, goal in goals.items():
         with ExitStack() as stack:
             book = stack.enter_context(_open(folder / f"{durability}.db", durability))
             path = folder / f"{durability}-bare.db"
@@ -189,7 +194,14 @@ def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
         def verify() -> int:
             return book.verify().entries
 
-        works = (("replay into cursors", replay, 0.35), ("verify: replay, digests", verify, 0.20))
+        def verify_together() -> int:
+            return book.verify(processes=2).entries
+
+        works = (
+            ("replay into cursors", replay, 0.35),
+            ("verify: replay, digests", verify, 0.20),
+            ("verify in two processes", verify_together, 0.24),
+        )
         for work, ours, goal in works:
             yield compared(
                 work,
@@ -308,7 +320,7 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
 # --- parts ---
 
 
-def _open(path: Path, durability: str) -> Ledger:
+def _open(path: Path, durability: Durability) -> Ledger:
     return ledger.open(path, actor=ACTOR, durability=durability)
 
 
@@ -391,7 +403,7 @@ def grow(path: Path, entries: int, *, cursors: int) -> None:
 
 REPLAY = """
 import itertools, sys, ledger
-from ledger import rules
+from ledger.law import rules
 with ledger.open(sys.argv[1]) as book:
     cursors = {}
     for entry in itertools.islice(book.entries(), int(sys.argv[2])):

@@ -6,6 +6,7 @@ own `synchronous = FULL`.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,11 +21,12 @@ __all__ = ["Peer"]
 class Peer:
     """One application, and as many aggregates as are asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock_timeout_s: float = 5) -> None:
         application, self._aggregate = _definitions()
         environment = {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",
             "SQLITE_DBNAME": str(path),
+            "SQLITE_LOCK_TIMEOUT": str(int(lock_timeout_s)),
         }
         self._application = application(env=environment)
 
@@ -46,6 +48,7 @@ class Peer:
         self._application.close()
 
 
+@cache
 def _definitions() -> tuple[type[Application[UUID]], type[Aggregate]]:
     # Imported here, so that the rest can be measured without it.
     from eventsourcing.application import Application

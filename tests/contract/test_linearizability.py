@@ -21,6 +21,7 @@ import ledger
 from ledger import AdvanceCursor, Cursor, CursorKey, Ledger, LedgerError, ResetCursor
 from ledger.opening import utc_now
 from ledger.stores import Transaction, sqlite
+from ledger.stores.deadline import Deadline
 from ledger.writing.committer import Committer
 from support.depth import thorough
 from support.linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
@@ -175,8 +176,8 @@ class Broken:
         self.chance = chance
         self.read: dict[CursorKey, Cursor | None] = {}
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
-        return self.store.write(work, until)
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
+        return self.store.write(work, deadline)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
@@ -189,7 +190,7 @@ class ReadsWhatWas(Broken):
 
 
 class ForgetsWhatItAcknowledged(Broken):
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         done: list[T] = []
 
         def undone(transaction: Transaction) -> T:
@@ -199,16 +200,16 @@ class ForgetsWhatItAcknowledged(Broken):
             return done[0]
 
         with suppress(ZeroDivisionError):
-            return self.store.write(undone, until)
+            return self.store.write(undone, deadline)
         return done[0]
 
 
 class WritesTwice(Broken):
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
-        first = self.store.write(work, until)
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
+        first = self.store.write(work, deadline)
         if self.chance.random() < 0.1:
             with suppress(LedgerError):
-                self.store.write(work, until)
+                self.store.write(work, deadline)
         return first
 
 

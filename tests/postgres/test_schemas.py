@@ -29,7 +29,8 @@ from ledger import (
     StorageError,
 )
 from ledger.aio import AsyncLedger
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.deadline import Deadline
+from ledger.stores.postgres.keys import cursor_id
 from ledger.writing.committer import Committer
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
@@ -222,9 +223,9 @@ def test_what_is_submitted_to_a_cursor_that_stays_held_is_busy_in_the_end(
     tries = []
     append_free = Committer.append_free
 
-    def counted(committer: Committer, calls: Any, until: float | None = None) -> Any:
+    def counted(committer: Committer, calls: Any, deadline: Deadline) -> Any:
         tries.append(calls)
-        return append_free(committer, calls, until)
+        return append_free(committer, calls, deadline)
 
     monkeypatch.setattr(Committer, "append_free", counted)
     with (
@@ -342,3 +343,13 @@ def test_amcheck_compares_each_index_with_its_table(book: Ledger, target: str) -
     faults = [fault for fault in book.verify().faults if fault.detail.startswith("amcheck: ")]
     assert [fault.kind for fault in faults] == [FaultKind.INDEX]
     assert re.fullmatch("index ledger_events_._position_idx1", faults[0].place)
+
+
+def test_a_ledger_whose_tables_are_gone_says_where_it_was(target: str) -> None:
+    with ledger.open(target, actor="x") as book, connect(target) as raw:
+        book.advance(ORDERS, to=1)
+        raw.execute("DROP TABLE ledger_events, ledger_cursors CASCADE")
+        with pytest.raises(SchemaVersionError, match="has no ledger in it") as caught:
+            list(book.cursors())
+    assert str(caught.value).startswith(str(caught.value.place))
+    assert str(caught.value.place).startswith("postgresql://")

@@ -19,7 +19,7 @@ from ledger import (
     AdvanceCursor,
     StorageError,
 )
-from ledger.aio import AsyncLedger
+from ledger.aio import AsyncLedger, readers
 from support.children import child
 from support.coroutines import asynchronous, no_more_threads, read_on, reading_held_up
 from support.cursors import ORDERS
@@ -111,7 +111,7 @@ async def test_what_was_asked_for_before_it_is_closed_is_answered(path: Path) ->
     book = await ledger.aio.open(path)
     await book.advance(ORDERS, to=1)
     with reading_held_up(book) as hold_up:
-        for _ in range(ledger.aio.THREADS_MAX):
+        for _ in range(readers.THREADS_MAX):
             hold_up()
         reads = [asyncio.create_task(book.get(ORDERS)) for _ in range(100)]
         writes = [asyncio.create_task(book.advance(ORDERS, to=1)) for _ in range(100)]
@@ -194,7 +194,7 @@ async def test_a_history_may_be_left_half_way(path: Path) -> None:
         history = book.history(ORDERS)
         assert (await anext(history)).version == 1
         with reading_held_up(book) as hold_up:
-            for _ in range(ledger.aio.THREADS_MAX):
+            for _ in range(readers.THREADS_MAX):
                 hold_up()
             reading = asyncio.create_task(read_on(history))
             await asyncio.sleep(0.05)

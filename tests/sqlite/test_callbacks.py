@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import ledger
-import ledger.aio
 from ledger import AdvanceCursor, CursorKey, Ledger, StorageError
+from ledger.aio import futures
 from ledger.opening import utc_now
 from support.cursors import JOBS, ORDERS
 from support.gated import gated, held
@@ -89,7 +89,7 @@ def test_a_callback_cannot_wait_for_a_call_that_comes_after_it(
 
 
 async def settled(future: Future[Any]) -> Any:
-    return await ledger.aio._settled(future)
+    return await futures.settled(future)
 
 
 def test_a_future_that_is_done_or_is_waited_for_a_while_is_no_circle(path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_ledger_of_asyncio_can_be_closed_in_a_callback_and_not_by_who_reads_it
             asyncio.run(book.close())
 
         with pytest.raises(StorageError, match="reads from the ledger"):
-            await book._run(progress, 1)
+            await book._readers.run(progress, 1)
         assert (await book.verify()).ok
         heard = Heard(lambda: asyncio.run(book.close()))
         writer = book._ledger

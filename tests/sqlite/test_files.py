@@ -23,6 +23,7 @@ from ledger import (
     SchemaVersionError,
     StorageError,
 )
+from ledger.stores import Durability
 from support.children import child
 from support.cursors import JOBS, ORDERS
 from support.depth import thorough
@@ -90,7 +91,7 @@ def test_it_moves_in_beside_the_tables_of_an_application(path: Path) -> None:
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
 def test_every_connection_is_as_safe_as_was_asked_for(
-    path: Path, durability: str, synchronous: int
+    path: Path, durability: Durability, synchronous: int
 ) -> None:
     with ledger.open(path, durability=durability) as book:
         book.advance(JOBS, to=1)

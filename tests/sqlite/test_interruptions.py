@@ -294,7 +294,7 @@ def test_a_storm_of_interrupts_leaves_a_ledger_that_works(path: Path) -> None:
 def passed_through_the_writer(error: BaseException) -> bool:
     """Say whether the interrupt came in there, and not when all was done."""
     frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename).name == "writer.py" for frame in frames)
+    return any(Path(frame.filename).name == "group_commit.py" for frame in frames)
 
 
 # --- threads that cannot be had ---

@@ -205,7 +205,7 @@ def deliver_in_64_threads(path: str, said: Connection) -> None:
 def test_a_process_killed_under_load_has_lost_nothing_that_it_acknowledged(path: Path) -> None:
     # A server forks the victims, so that they need not import everything first.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ledger.writer", "concurrent.futures"])
+    context.set_forkserver_preload(["ledger.writing.group_commit", "concurrent.futures"])
     chance = random.Random(50)
     acknowledged: dict[int, int] = {}
     for _ in range(KILLS):

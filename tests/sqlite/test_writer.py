@@ -22,7 +22,7 @@ from ledger import (
     ResetCursor,
     StorageError,
 )
-from ledger.writing import group_commit
+from ledger.writing import serving
 from support.cursors import JOBS, ORDERS
 from support.gated import THREADS, gated, held, run_threads, started, writing_threads
 
@@ -41,7 +41,7 @@ def test_callers_who_wait_share_a_transaction_and_are_answered_each(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The thread is told when there is something to do; it does not come and look.
-    monkeypatch.setattr(group_commit, "IDLE_S", 3_600)
+    monkeypatch.setattr(serving, "IDLE_S", 3_600)
     with gated(path, busy_timeout_s=10) as (book, store):
         book.advance(ORDERS, to=5)
         with held(book, store):

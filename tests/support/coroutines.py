@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from ledger.aio import AsyncLedger
@@ -48,7 +48,7 @@ def reading_held_up(book: AsyncLedger) -> Iterator[Callable[[], Future[bool]]]:
     """Give what keeps one more of the threads that read busy, until the end, or for 5 s."""
     over = threading.Event()
     try:
-        yield lambda: book._start(over.wait, 5)
+        yield lambda: book._readers.start(partial(over.wait, 5))
     finally:
         over.set()
 

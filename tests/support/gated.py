@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from ledger import Ledger
 from ledger.opening import utc_now
-from ledger.stores import Transaction, sqlite
+from ledger.stores import Durability, Transaction, sqlite
+from ledger.stores.deadline import Deadline
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 from support.cursors import JOBS
@@ -25,15 +26,16 @@ THREADS = 64
 class Gated:
     """A SQLite store whose transactions can be held up, made to fail, and counted."""
 
-    def __init__(self, path: Path, durability: str = "full") -> None:
+    def __init__(self, path: Path, durability: Durability = "full") -> None:
         self._store = sqlite.open_store(str(path), durability=durability)
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
+        self.before: Callable[[], object] = lambda: None
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         counted = 0
 
         def watched(transaction: Transaction) -> T:
@@ -47,7 +49,8 @@ class Gated:
                 raise failure
             return result
 
-        result: T = self._store.write(watched, until)
+        self.before()
+        result: T = self._store.write(watched, deadline)
         self.batches.append(counted)
         return result
 
@@ -63,7 +66,7 @@ def transaction_changes(transaction: Any) -> int:
 
 @contextmanager
 def gated(
-    path: Path, *, durability: str = "full", busy_timeout_s: float = 30, **bounds: Any
+    path: Path, *, durability: Durability = "full", busy_timeout_s: float = 30, **bounds: Any
 ) -> Iterator[tuple[Ledger, Gated]]:
     store = Gated(path, durability)
     committer = Committer(store, "tester", utc_now)

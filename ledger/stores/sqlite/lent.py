@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.evidence.following import Log
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot
+from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.reading import SQLiteSession
@@ -49,12 +51,15 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def write(self, work: Callable[[SQLiteTransaction], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
+    def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session.connection, work))
 
+    def opening(self) -> None:
+        """Return none: what the caller's transaction has done, no other process can see."""
+
     @contextmanager
-    def hold(self) -> Iterator[Log]:
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - there are none
         """Lend the whole log; the caller's transaction holds the moment still, or one of ours."""
         connection = self._session.connection
         begun = not connection.in_transaction
@@ -78,7 +83,8 @@ class Borrowed:
 
     def _check(self, session: SQLiteSession) -> None:
         same = False
-        files = {row[1]: row[2] for row in session.execute("PRAGMA database_list").fetchall()}
+        attached = session.execute("PRAGMA database_list").fetchall()
+        files = {name: file for _, name, file in attached}
         main = files.get("main", "")
         with suppress(OSError):
             same = bool(main) and os.path.samefile(main, self._path)

@@ -25,6 +25,7 @@ from ledger import (
     ResetCursor,
     UnknownOutcomeError,
 )
+from ledger.stores import Durability
 
 __all__ = ["KEYS", "LIBRARY", "POWER_CUTS", "advance", "child", "in_threads", "opened", "told"]
 
@@ -54,17 +55,17 @@ def advance(book: Ledger, key: CursorKey, to: int, token: str) -> None:
     told([token], lambda: book.advance(key, to=to, delivery_id=token, metadata={"token": token}))
 
 
-def opened(folder: Path, durability: str, **more: Any) -> Ledger:
+def opened(folder: Path, durability: Durability, **more: Any) -> Ledger:
     return ledger.open(folder / "cursors.db", actor="workload", durability=durability, **more)
 
 
-def singles(folder: Path, durability: str) -> None:
+def singles(folder: Path, durability: Durability) -> None:
     with opened(folder, durability) as book:
         for n in range(1, 31):
             advance(book, KEYS[n % 3], n, f"single-{n}")
 
 
-def appends(folder: Path, durability: str) -> None:
+def appends(folder: Path, durability: Durability) -> None:
     with opened(folder, durability) as book:
         for group in range(1, 7):
             tokens = [f"append-{group}-{n}" for n in range(40)]
@@ -75,7 +76,7 @@ def appends(folder: Path, durability: str) -> None:
             told(tokens, lambda requests=requests: book.append(requests))  # type: ignore[misc]
 
 
-def submits(folder: Path, durability: str) -> None:
+def submits(folder: Path, durability: Durability) -> None:
     with opened(folder, durability) as book:
 
         def work(name: int) -> None:
@@ -88,7 +89,7 @@ def submits(folder: Path, durability: str) -> None:
         in_threads(work, 4)
 
 
-def resets(folder: Path, durability: str) -> None:
+def resets(folder: Path, durability: Durability) -> None:
     with opened(folder, durability) as book:
         for n in range(1, 9):
             advance(book, KEYS[0], n * 10, f"advance-{n}")
@@ -102,7 +103,7 @@ def resets(folder: Path, durability: str) -> None:
                 told([token], lambda request=request: book.append([request]))  # type: ignore[misc]
 
 
-def processes(folder: Path, durability: str) -> None:
+def processes(folder: Path, durability: Durability) -> None:
     """Two processes share the file; and a third comes and goes."""
 
     def work(name: int) -> None:
@@ -119,12 +120,12 @@ def processes(folder: Path, durability: str) -> None:
         assert os.waitpid(each, 0)[1] == 0
 
 
-def creation(folder: Path, durability: str) -> None:
+def creation(folder: Path, durability: Durability) -> None:
     with opened(folder, durability) as book:
         advance(book, KEYS[0], 1, "first")
 
 
-def checkpoints(folder: Path, durability: str) -> None:
+def checkpoints(folder: Path, durability: Durability) -> None:
     """Fill the write-ahead log past the 1,000 pages at which it is copied into the database."""
     with opened(folder, durability) as book:
         for group in range(1, 5):
@@ -140,14 +141,14 @@ def checkpoints(folder: Path, durability: str) -> None:
                 advance(book, KEYS[n], group * 1_000 + 500 + n, f"between-{group}-{n}")
 
 
-def reopens(folder: Path, durability: str) -> None:
+def reopens(folder: Path, durability: Durability) -> None:
     for n in range(1, 9):
         with opened(folder, durability) as book:
             advance(book, KEYS[0], n * 10, f"reopened-{n}")
             advance(book, KEYS[1], n * 10, f"reopened-again-{n}")
 
 
-def callers(folder: Path, durability: str) -> None:
+def callers(folder: Path, durability: Durability) -> None:
     """Append in the caller's own transaction, and see what the caller's COMMIT came to."""
     with opened(folder, durability) as book, closing(caller(folder, durability)) as connection:
         for n in range(1, 11):
@@ -164,14 +165,14 @@ def callers(folder: Path, durability: str) -> None:
                 mark("acknowledged", tokens)
 
 
-def caller(folder: Path, durability: str) -> sqlite3.Connection:
+def caller(folder: Path, durability: Durability) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / "cursors.db", isolation_level=None)
     connection.execute(f"PRAGMA synchronous = {durability.upper()}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
 
 
-def copies(folder: Path, durability: str) -> None:
+def copies(folder: Path, durability: Durability) -> None:
     """Copy another ledger here, and copy once more what it has got since."""
     with ledger.open(":memory:", actor="workload") as source, opened(folder, durability) as book:
         for part in range(2):
@@ -183,7 +184,7 @@ def copies(folder: Path, durability: str) -> None:
             mark("acknowledged", tokens)
 
 
-def clocked(folder: Path, durability: str) -> None:
+def clocked(folder: Path, durability: Durability) -> None:
     """As singles, with a clock that goes back and forth by years."""
     moments = iter(range(1_000))
 
