@@ -141,7 +141,7 @@ def entry_from(row: Row) -> Entry:
     """
     fits = _FITS.get(row[_TAG])
     if fits is None or not fits(row):
-        raise BrokenChainError(f"position {row[0]}", _misfit(row))
+        raise BrokenChainError(f"position {row[_POSITION]}", _misfit(row))
     (  # in the order of `ENTRY`
         position,
         consumer_id,
@@ -236,7 +236,7 @@ def cursor_from(key: CursorKey, row: Row) -> Cursor:
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-_TAG = ENTRY.place("tag")
+_POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 
 def _columns_of(kind: type[Event]) -> Columns:

@@ -46,14 +46,8 @@ class Session(Protocol):
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
 
 
-class Connections(Protocol):
-    """Lends sessions, and runs transactions; on connections of its own, or on a caller's."""
-
-    def read(self, work: Callable[[Session], T]) -> T:
-        """Run `work`, which only reads."""
-
-    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
-        """Run `work` in one transaction; if it raises, nothing has happened."""
+class Holding(Protocol):
+    """Lends the whole log, to this process and to others."""
 
     def hold(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
         """Lend the whole log as of one moment, and let `companions` begin to read then."""
@@ -64,6 +58,16 @@ class Connections(Protocol):
     @property
     def identity(self) -> str:
         """What tells this ledger from all others; empty where it has no id."""
+
+
+class Connections(Holding, Protocol):
+    """Lends sessions, and runs transactions; on connections of its own, or on a caller's."""
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work`, which only reads."""
+
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
+        """Run `work` in one transaction; if it raises, nothing has happened."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
+from ledger.errors import LedgerBusyError, StorageError, no_ledger
 from ledger.law import fields
 
 __all__ = ["is_late", "is_lost", "is_race", "swallowed", "translated"]
@@ -79,10 +79,7 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
             "that trigger, then verify the ledger."
         )
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
-        return SchemaVersionError(
-            f"{place} has no ledger in it ({message}). "
-            "Open it once with ledger.open(…) to make one."
-        )
+        return no_ledger(place, message)
     for kinds, sentence in _SENTENCES:
         if isinstance(error, kinds):
             return StorageError(f"{place} {sentence} ({message}).")

@@ -10,6 +10,7 @@ import attrs
 from ledger.evidence.source import Ids
 from ledger.log import columns
 from ledger.log.columns import Columns
+from ledger.stores.tables import ENTRY_NAMES
 
 __all__ = ["Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
@@ -42,11 +43,6 @@ def _typed(columns: Columns) -> list[tuple[str, str]]:
 _EVENT, _STATE, _STORED_CURSOR = map(_typed, (columns.EVENT, columns.STATE, columns.STORED_CURSOR))
 _ID = _STORED_CURSOR[columns.STORED_CURSOR.place("id")]
 _KNOWN = [typed for typed in _STORED_CURSOR if typed[0] in ("id", "version", "digest")]
-
-
-def _table(name: str) -> str:
-    """Return the alias of the table that a column of an entry is in."""
-    return {"tag": "t"}.get(name, "c" if name in columns.KEY.names else "e")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +92,7 @@ def statements(schema: str) -> Statements:
     keyed_cursor = ", ".join(columns.KEYED_CURSOR.names)
     moves = ", ".join(f"{name} = %s" for name in state)
     moves_many = ", ".join(f"{name} = n.{name}" for name in state)
-    row = ", ".join(f"{_table(name)}.{name}" for name in columns.ENTRY.names)
+    row = ", ".join(ENTRY_NAMES)
     joined = f"""
         {s}.ledger_events AS e
         JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id

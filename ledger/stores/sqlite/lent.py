@@ -83,7 +83,8 @@ class Borrowed:
 
     def _check(self, session: SQLiteSession) -> None:
         same = False
-        files = {row[1]: row[2] for row in session.execute("PRAGMA database_list").fetchall()}
+        attached = session.execute("PRAGMA database_list").fetchall()
+        files = {name: file for _, name, file in attached}
         main = files.get("main", "")
         with suppress(OSError):
             same = bool(main) and os.path.samefile(main, self._path)

@@ -18,6 +18,7 @@ from ledger.stores.sqlite.reading import SQLiteSession
 
 __all__ = ["SQLiteLog", "whole_log"]
 
+_ID = STORED_CURSOR.place("id")
 _KEY, _STATE = STORED_CURSOR.places(KEY), STORED_CURSOR.places(STATE)
 
 
@@ -40,7 +41,7 @@ class SQLiteLog:
         """Return the stored cursors of `ids`, by id."""
         condition, values = _range("id", ids)
         for row in self._rows(statements.HEADS_BY_ID.format(range=condition), values):
-            yield row[0], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
+            yield row[_ID], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
 
     def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
         """Return the cursor id and then the row of each entry of `ids`, by id and version."""
