@@ -1,17 +1,17 @@
 """The line in which processes wait for one file, so that each of them has its share.
 
-SQLite has no queue: a process that finds the file locked sleeps, longer each time, and meanwhile the
-process that has just committed begins again. One of eight processes then has the file almost to
-itself (decision 0010).
+SQLite has no queue: a process that finds the file locked sleeps, longer each time, and meanwhile
+the process that has just committed begins again. One of eight processes then has the file almost
+to itself (decision 0010).
 
 A process that finds the file locked therefore takes a place in line: in a file beside the database
 it locks the byte after all bytes that are locked there. Only the first in line tries to begin. Once
 it has begun it leaves the line, and may go on for a moment, transaction after transaction; after
 that, if another process waits, it lines up again.
 
-A process that is alone pays nothing for it. The locks are advisory and die with their process. Where they
-cannot be had, and with programs that know nothing of the line, the file is shared as SQLite does:
-the line decides who asks SQLite next, and never who may write.
+A process that is alone pays nothing for it. The locks are advisory and die with their process. Where
+they are not available, and with programs that know nothing of the line, the file is shared as SQLite
+does: the line decides which process asks SQLite next, and never which may write.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SUFFIX = "-queue"
 
 # How long a process may go on before it looks whether others wait.
 BATCH_S = 0.010
-# The first in line tries so often. The others look whether they are the first, and the more are
+# How often the first in line tries. The others look whether they are the first, and the more are
 # ahead of them, the less often: 31 that looked every 3 ms would look 10,000 times a second.
 FIRST_TRIES_S = 0.0005
 LOOK_S_FOR_EACH_AHEAD = 0.0015
@@ -87,7 +87,7 @@ class Line:
         self._begin_in_line(attempt, deadline)
 
     def close(self) -> None:
-        """Close the file, and remove it if nobody waits; the next process that has to wait makes it again."""
+        """Close the file, and remove it if nobody waits. The next process that waits makes it."""
         if self._has_line and self._opened(make=False):
             with suppress(OSError):
                 if not self._others_wait():
@@ -102,7 +102,7 @@ class Line:
             self._fd = -1
 
     def _do_without(self) -> None:
-        """Do without the line: the file cannot be made or opened here, or not be locked like this."""
+        """Do without the line, because the file cannot be made, opened or locked like this."""
         self._has_line = False
         self.abandon()
 
