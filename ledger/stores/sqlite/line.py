@@ -9,9 +9,9 @@ it locks the byte after all bytes that are locked there. Only the first in line 
 it has begun it leaves the line, and may go on for a moment, transaction after transaction; after
 that, if another process waits, it lines up again.
 
-A process that is alone pays nothing for it. The locks are advisory and die with their process. Where
-they are not available, and with programs that know nothing of the line, the file is shared as SQLite
-does: the line decides which process asks SQLite next, and never which may write.
+A process that is alone pays nothing for it. The locks are advisory and die with their process.
+Where they are not available, and with programs that know nothing of the line, the file is shared as
+SQLite does: the line decides which process asks SQLite next, and never which may write.
 """
 
 from __future__ import annotations
