@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 import ledger
 from ledger import Ledger, StorageError
 from ledger.opening import utc_now
+from ledger.stores.sqlite import connecting
 from ledger.stores.sqlite import connections as pool
 from ledger.writing import futures, waits
 from support.cursors import JOBS, ORDERS
@@ -191,3 +193,29 @@ def test_a_lock_that_another_thread_holds_during_a_fork_does_not_stop_the_child(
     finally:
         release.set()
         holding.join()
+
+
+def test_a_fork_waits_for_a_connection_that_is_being_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has locks of its own then, which the child would find locked for good."""
+    with ledger.open(path, actor="parent") as book:
+        book.advance(ORDERS, to=1)
+        connect, begun = connecting.connect, threading.Event()
+        opening: list[str] = []
+
+        def slow(file: str, way: str, busy_timeout_s: float) -> sqlite3.Connection:
+            opening.append(file)
+            begun.set()
+            time.sleep(0.1)
+            connection = connect(file, way, busy_timeout_s)
+            opening.pop()
+            return connection
+
+        monkeypatch.setattr(connecting, "connect", slow)
+        book._store.connections._close_idle(writer=False)  # type: ignore[attr-defined]
+        reader = threading.Thread(target=book.get, args=(ORDERS,))
+        reader.start()
+        assert begun.wait(10)
+        assert in_child(lambda: str(opening)) == "[]"
+        reader.join()

@@ -60,14 +60,15 @@ class Pool:
         self._guard = ForkGuard()
         self._closed = False
         self._idle: deque[SQLiteSession] = deque()
-        # All sessions that are open, so that none is taken along by a fork.
+        # All sessions that are open, so that none is taken along by a fork. One is opened under the
+        # lock: SQLite has locks of its own then, which a child would find locked for good.
         self._open: weakref.WeakSet[SQLiteSession] = weakref.WeakSet()
         self._opening = threading.RLock()
         # Events are written in Python, and an interrupt can leave their lock with nobody: so this
         # one is not looked at but during a fork.
         self._forking = False
         self._not_forking = threading.Event()
-        self._stopped_for_fork = False
+        self._stopped_for_fork = self._opens_none = False
         # What is in memory has one connection, which readers need as well.
         self._turn = Turn(path)
         # Connections are opened later, too, perhaps when the process has gone to another folder.
@@ -295,11 +296,12 @@ class Pool:
 
     def _holds_a_ledger(self) -> bool:
         """Open one in the way that changes nothing, and say whether there is a ledger to read."""
-        connection, self._way, found = connecting.connect_to_read(
-            self.file, self._path, self._busy_timeout_s
-        )
-        self._watch.rely_on_no_change(rely=self.immutable)
-        self._idle.append(self._session(connection, self._way))
+        with self._opening:
+            connection, self._way, found = connecting.connect_to_read(
+                self.file, self._path, self._busy_timeout_s
+            )
+            self._watch.rely_on_no_change(rely=self.immutable)
+            self._idle.append(self._session(connection, self._way))
         return found
 
     @contextmanager
@@ -343,19 +345,23 @@ class Pool:
             with suppress(LedgerBusyError):
                 self._turn.take(Deadline.after(FORK_WAITS_S))
                 self._stopped_for_fork = True
+        self._opens_none = self._opening.acquire(timeout=FORK_WAITS_S)
         until = time.monotonic() + FORK_WAITS_S
-        while True:
+        while self._opens_none:
             self._close_idle(writer=self._stopped_for_fork)
-            with self._opening:
-                in_use = [session for session in self._open if not session.closed]
+            in_use = [session for session in self._open if not session.closed]
             if not in_use or time.monotonic() > until:
                 return not in_use
             time.sleep(0.001)
+        return False
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
         self._forking = False
         self._not_forking.set()
+        if self._opens_none:
+            self._opens_none = False
+            self._opening.release()
         if self._stopped_for_fork:
             self._stopped_for_fork = False
             self._turn.give_back()
@@ -373,12 +379,13 @@ class Pool:
             self._line.close()
 
     def _connect(self, way: str) -> SQLiteSession:
-        try:
-            connection = connecting.connect(self.file, way, self._busy_timeout_s)
-        except sqlite3.Error as error:
-            self._watch.check_at_once()
-            raise translated(error, self._path) from error
-        return self._session(connection, way)
+        with self._opening:
+            try:
+                connection = connecting.connect(self.file, way, self._busy_timeout_s)
+            except sqlite3.Error as error:
+                self._watch.check_at_once()
+                raise translated(error, self._path) from error
+            return self._session(connection, way)
 
     def _session(self, connection: sqlite3.Connection, way: str) -> SQLiteSession:
         try:
@@ -392,8 +399,7 @@ class Pool:
             # It was opened by its name; by now that may be another file's.
             self._watch.check_at_once()
             session = SQLiteSession(connection, reads_only=way != connecting.READ_WRITE)
-            with self._opening:
-                self._open.add(session)
+            self._open.add(session)
         except BaseException as error:
             connection.close()
             if isinstance(error, sqlite3.Error):

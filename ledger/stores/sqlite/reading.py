@@ -32,8 +32,10 @@ class SQLiteSession:
 
     def close(self) -> None:
         """Close the connection."""
-        self.closed = True
-        self.connection.close()
+        try:
+            self.connection.close()
+        finally:
+            self.closed = True  # Only now, because a fork waits until nothing is being closed.
 
     def rows(self) -> sqlite3.Cursor:
         """Return a cursor for statements of ours, whatever a caller's connection makes of rows."""

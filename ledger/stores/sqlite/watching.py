@@ -88,7 +88,7 @@ class Watch:
         self.check()
 
     def _check_the_rest(self) -> None:
-        for name, identity in self._companions.items():
+        for name, identity in list(self._companions.items()):
             if _identity(name) != identity:
                 raise StorageError(
                     f"{name} was deleted or replaced while this ledger had it open, and with it "
