@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import attrs
 
-from ledger import opening, service
+from ledger import opening
+from ledger.consuming.failures import note_unrecorded
 from ledger.errors import StorageError
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
@@ -109,7 +110,7 @@ def _delivering(
                 await leave(error)
             except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
                 if unrecorded is not error:
-                    service.note_unrecorded(error, unrecorded)
+                    note_unrecorded(error, unrecorded)
             raise
         await leave(None)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
 
 import attrs
 
+from ledger.consuming.consumer import Consumer
+from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -31,7 +33,7 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "note_unrecorded"]
+__all__ = ["Ledger"]
 
 R = TypeVar("R")
 Q = TypeVar("Q", CursorQuery, EntryQuery)
@@ -77,6 +79,10 @@ class Ledger:
         if cursor is None:
             raise CursorNotFoundError(key)
         return cursor
+
+    def find(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if nothing was ever appended for it."""
+        return self._store.cursor(CursorKey.check(key))
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
         """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
@@ -227,6 +233,15 @@ class Ledger:
         """
         return self._appender.submit((_checked((request,)),), _one)
 
+    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
+        """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
+
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+
+        Raises InvalidCursorError.
+        """
+        return Consumer(self, key, in_flight=in_flight)
+
     @contextmanager
     def delivering(
         self,
@@ -260,7 +275,7 @@ class Ledger:
             yield cursor
         except Exception as error:
             try:
-                self.record_error(key, _described(error), actor=actor, metadata=metadata)
+                self.record_error(key, described(error), actor=actor, metadata=metadata)
             except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
                 note_unrecorded(error, unrecorded)
             raise
@@ -372,25 +387,6 @@ def _whole(answers: list[Answer]) -> list[Cursor]:
 
 def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
     return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
-
-
-# --- what a delivery has raised ---
-
-
-def _described(error: Exception) -> str:
-    """Return what is kept of an error, also of one that cannot say what it is."""
-    try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception as failure:  # noqa: BLE001 - the text is made by strangers
-        kind = type(failure).__name__
-        return f"{type(error).__name__}: (its text could not be made: {kind})"
-
-
-def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
-    """Note on `error` that it could not be recorded, and why."""
-    # An error of somebody else may refuse notes.
-    with suppress(Exception):
-        error.add_note(f"cursor-ledger could not record this error: {_described(unrecorded)}")
 
 
 # --- what was given ---

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import AdvanceCursor, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
 
 __all__ = [
     "ActorRequiredError",
@@ -47,15 +47,18 @@ class StaleEpochError(LedgerError):
     """The consumer read the cursor before it was reset: `request.epoch` is over."""
 
     current: Cursor | None = None
-    request: AdvanceCursor | None = None
+    request: AdvanceCursor | RecordError | None = None
 
-    def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
+    def __init__(
+        self, current: Cursor | str | None, request: AdvanceCursor | RecordError | str = ""
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
+        said = "error" if isinstance(request, RecordError) else "advance"
         super().__init__(
             f"{request.key} is in epoch {current.epoch if current else 0}, for it was reset; this "
-            f"advance was made in epoch {request.epoch}. Read the cursor again, and go on from "
+            f"{said} was made in epoch {request.epoch}. Read the cursor again, and go on from "
             f"{current.last_sequence if current else 0}."
         )
         self.current = current

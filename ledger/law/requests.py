@@ -115,7 +115,8 @@ class ResetCursor:
 class RecordError:
     """Note that delivery failed; the position stays. A cursor that does not exist yet is made at 0.
 
-    `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`.
+    `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`. `epoch` is
+    the one that the consumer read: after a reset it no longer matches.
 
     Raises InvalidCursorError.
     """
@@ -124,6 +125,7 @@ class RecordError:
     last_error: str
     now: datetime | None = attrs.field(default=None, kw_only=True)
     actor: str = attrs.field(default="", kw_only=True)
+    epoch: int | None = attrs.field(default=None, kw_only=True)
     expected_version: int | None = attrs.field(default=None, kw_only=True)
     metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
 
@@ -131,6 +133,8 @@ class RecordError:
 
     def __attrs_post_init__(self) -> None:
         _settle(self)
+        if self.epoch is not None:
+            set_field(self, "epoch", fields.sequence(self.epoch, "epoch", least=0))
         # An error is not refused because nobody can see it: its characters are spelled out.
         said = fields.spelled(fields.exact(self.last_error, "last_error"))
         set_field(self, "last_error", fields.message(said, "last_error"))

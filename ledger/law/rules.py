@@ -55,8 +55,7 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
     occurred_at = request.now or now
     match request:
         case AdvanceCursor():
-            if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
-                raise StaleEpochError(cursor, request)
+            _check_epoch(cursor, request)
             if cursor and _moves_back(cursor, request.last_sequence, request.delivery_id):
                 raise NonMonotonicCursorError(cursor, request)
             return make_advanced(
@@ -81,6 +80,7 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
                 occurred_at=occurred_at,
             )
         case RecordError():
+            _check_epoch(cursor, request)
             return ErrorRecorded(message=request.last_error, occurred_at=occurred_at)
         case _:
             assert_never(request)
@@ -188,6 +188,11 @@ def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
     if (after.version, after.epoch) == (entry.version, entry.epoch):
         return after
     return attrs.evolve(after, version=entry.version, epoch=entry.epoch)
+
+
+def _check_epoch(cursor: Cursor | None, request: AdvanceCursor | RecordError) -> None:
+    if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
+        raise StaleEpochError(cursor, request)
 
 
 def _moves_back(cursor: Cursor, sequence: int, delivery_id: str) -> bool:

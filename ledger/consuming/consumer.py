@@ -1,0 +1,212 @@
+"""A consumer for threads. Everything that it appends carries the epoch that it read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Protocol, Self
+
+from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
+from ledger.consuming.failures import note_unrecorded
+from ledger.errors import LedgerError
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.refusals import StaleEpochError
+from ledger.law.requests import RecordError, Request
+
+__all__ = ["Consumer"]
+
+
+class Book(Protocol):
+    """What a consumer asks of a ledger."""
+
+    def find(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if it has no entries."""
+
+    def append(self, requests: Iterable[Request]) -> list[Cursor]:
+        """Append `requests` in one transaction."""
+
+
+class Consumer:
+    """Delivers what comes after one cursor, and confirms it; `Ledger.consumer` makes it.
+
+    It reads the cursor when it is made, and every confirmation and error carries the epoch that it
+    read. After somebody reset the cursor, it raises StaleEpochError until `refresh`.
+
+    With `in_flight` above 1, as many deliveries may run at once, in threads, and end in any order.
+    The cursor moves to the last one before which all are confirmed. One that failed holds the
+    cursor back until it is delivered again, or given up.
+
+    Safe to use from many threads. Begin deliveries in the order of the stream.
+    """
+
+    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+        self._book = book
+        self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
+        self._room = threading.Condition(self._deliveries.lock)
+        # Confirmations are appended by one thread at a time, so that they stand in order.
+        self._appending = threading.Lock()
+        self.refresh()
+
+    # --- where it stands ---
+
+    @property
+    def key(self) -> CursorKey:
+        """The cursor's key."""
+        return self._deliveries.key
+
+    @property
+    def position(self) -> int:
+        """The sequence up to which everything is confirmed; 0 if nothing is."""
+        return self._deliveries.position
+
+    @property
+    def reached(self) -> int:
+        """The sequence that began last, or `position`: what is fetched next comes after it."""
+        return self._deliveries.reached
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that was read."""
+        return self._deliveries.epoch
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The sequences that failed, and hold back the cursor until they are delivered again."""
+        return self._deliveries.failed
+
+    def refresh(self) -> Cursor | None:
+        """Read the cursor anew, and begin after it; None if it has no entries.
+
+        What was begun before is forgotten: deliveries that still run are not confirmed, and raise
+        StaleEpochError when they end.
+        """
+        with self._appending:
+            cursor = self._book.find(self.key)
+            with self._room:
+                self._deliveries.read(cursor)
+                self._room.notify_all()
+        return cursor
+
+    # --- delivering ---
+
+    def delivering(
+        self,
+        sequence: int,
+        *,
+        delivery_id: str = "",
+        outcome: Outcome = Outcome.DELIVERED,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Delivery:
+        """Begin to deliver `sequence`, from 1; deliver it in the body of the `with`.
+
+        When the body is done, `sequence` is confirmed, and the cursor moves if everything before it
+        is confirmed as well. If the body raises, the error is recorded and raised again; `sequence`
+        then holds the cursor back.
+
+        It begins here and not at the `with`, so that one thread can begin what others deliver. If
+        `in_flight` deliveries are not confirmed, this waits for room, up to `timeout_s` seconds.
+
+        Raises StaleEpochError after a reset; NonMonotonicCursorError if `sequence` is confirmed
+        already; InvalidCursorError; WindowFullError if only failed deliveries are in the way, or
+        after `timeout_s`. Nothing was delivered then.
+        """
+        advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
+        self._deliveries.check(self._book.find(self.key), advance)
+        self._wait_for_room(sequence, timeout_s)
+        return self._deliveries.begin(advance, self._end)
+
+    def give_up(self, sequence: int, *, reason: str) -> None:
+        """Go on without a delivery that failed: it is confirmed as skipped, with `reason`.
+
+        Raises InvalidCursorError if `sequence` did not fail, and what `Ledger.advance` raises.
+        """
+        self._deliveries.give_up(sequence, reason)
+        self.flush()
+
+    def flush(self) -> None:
+        """Append the confirmations that are ready. `delivering` does so by itself.
+
+        After a StorageError they are still ready, and this, or the next delivery, appends them.
+
+        Raises what `Ledger.append` raises.
+        """
+        with self._appending:
+            ready = self._deliveries.ready()
+            if not ready:
+                return
+            try:
+                cursors = self._book.append(ready)
+            except StaleEpochError as error:
+                self._deliveries.note_stale(error)
+                raise
+            with self._room:
+                self._deliveries.recorded(cursors)
+                self._room.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Append what is ready still; an error that is on its way is not replaced."""
+        if error is None:
+            self.flush()
+        else:
+            with suppress(LedgerError):
+                self.flush()
+
+    # --- what a delivery tells when it ends ---
+
+    def _end(self, delivery: Delivery, error: BaseException | None) -> None:
+        if error is None:
+            try:
+                self._deliveries.confirm(delivery)
+            finally:
+                self._wake()
+            self.flush()
+            return
+        try:
+            said = self._deliveries.fail(delivery, error)
+        finally:
+            self._wake()
+        if said is not None:
+            self._record(said, error)
+
+    def _record(self, said: RecordError, error: BaseException) -> None:
+        try:
+            self._book.append([said])
+        except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+            if isinstance(unrecorded, StaleEpochError):
+                self._deliveries.note_stale(unrecorded)
+            note_unrecorded(error, unrecorded)
+
+    # --- waiting ---
+
+    def _wait_for_room(self, sequence: int, timeout_s: float | None) -> None:
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            # Another thread may be appending these, or an append failed and left them.
+            if self._deliveries.ready():
+                self.flush()
+            with self._room:
+                if self._deliveries.may_begin(sequence):
+                    return
+                if self._deliveries.ready():
+                    continue
+                left_s = None if until is None else until - time.monotonic()
+                late = left_s is not None and left_s <= 0
+                if late or not self._deliveries.waits_for_others(threading.get_ident()):
+                    raise self._deliveries.full()
+                self._room.wait(left_s)
+
+    def _wake(self) -> None:
+        with self._room:
+            self._room.notify_all()

@@ -1,0 +1,248 @@
+"""The deliveries of one consumer: what threads and coroutines share. Nothing here waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from ledger.consuming.failures import described
+from ledger.consuming.window import Begun, Window, WindowFullError
+from ledger.errors import InvalidCursorError
+from ledger.law import fields, rules
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.refusals import StaleEpochError
+from ledger.law.requests import AdvanceCursor, RecordError
+
+__all__ = ["Deliveries", "Delivery", "checked_in_flight"]
+
+IN_FLIGHT_MAX = 10_000
+
+
+def _outcome(value: object) -> Outcome:
+    return Outcome.of(value)
+
+
+@attrs.define(eq=False)
+class Delivery:
+    """One delivery that was begun. Enter it where the event is delivered; it is confirmed there.
+
+    `outcome` and `metadata` may be changed until it ends: they are appended with the confirmation.
+    `tries` counts how often the event was begun by this consumer since it last read its cursor.
+    """
+
+    sequence: int
+    delivery_id: str
+    outcome: Outcome = attrs.field(converter=_outcome, on_setattr=attrs.setters.convert)
+    metadata: dict[str, str]
+    _begun: Begun[AdvanceCursor]
+    _end: Callable[[Delivery, BaseException | None], None]
+
+    @property
+    def tries(self) -> int:
+        """How often it was begun."""
+        return self._begun.tries
+
+    def __enter__(self) -> Self:
+        self._begun.deliverer = threading.get_ident()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end(self, error)
+
+
+class Deliveries:
+    """The window of a consumer, the cursor that it read, and the epoch that goes with everything.
+
+    Safe to use from many threads.
+    """
+
+    def __init__(self, key: CursorKey, in_flight: int) -> None:
+        self.key = key
+        self.lock = threading.RLock()
+        self._window: Window[AdvanceCursor] = Window(in_flight)
+        self._cursor: Cursor | None = None
+        self._stale: StaleEpochError | None = None
+
+    # --- where it stands ---
+
+    @property
+    def position(self) -> int:
+        """The sequence up to which everything is confirmed."""
+        return self._cursor.last_sequence if self._cursor else 0
+
+    @property
+    def reached(self) -> int:
+        """The sequence that began last: what is fetched next comes after it."""
+        with self.lock:
+            return max(self._window.last, self.position)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that was read; it goes with every confirmation and error."""
+        return self._cursor.epoch if self._cursor else 0
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The sequences that failed and hold back the cursor."""
+        with self.lock:
+            return self._window.failed
+
+    # --- what happens ---
+
+    def read(self, cursor: Cursor | None) -> None:
+        """Start from `cursor`, and forget what was begun before."""
+        with self.lock:
+            self._cursor = cursor
+            self._stale = None
+            self._window.clear()
+
+    def asked(
+        self, sequence: int, delivery_id: str, outcome: Outcome, metadata: Mapping[str, str] | None
+    ) -> AdvanceCursor:
+        """Return the confirmation that a delivery will end in.
+
+        Raises InvalidCursorError.
+        """
+        return AdvanceCursor(
+            self.key,
+            sequence,
+            delivery_id=delivery_id,
+            outcome=outcome,
+            epoch=self.epoch,
+            metadata={} if metadata is None else metadata,
+        )
+
+    def check(self, now: Cursor | None, advance: AdvanceCursor) -> None:
+        """Refuse what the law would refuse behind the body. `now` is the cursor as it stands.
+
+        Raises StaleEpochError, NonMonotonicCursorError.
+        """
+        if self._stale is not None:
+            raise StaleEpochError(now, advance)
+        try:
+            if now is not None:
+                rules.decide(now, advance, actor="", now=now.updated_at)
+            elif self.epoch:
+                raise StaleEpochError(now, advance)
+        except StaleEpochError as error:
+            self.note_stale(error)
+            raise
+
+    def note_stale(self, error: StaleEpochError) -> None:
+        """Begin nothing more before the cursor is read anew."""
+        with self.lock:
+            self._stale = error
+
+    def may_begin(self, sequence: int) -> bool:
+        """Say whether there is room for `sequence`."""
+        with self.lock:
+            return self._window.may_begin(sequence)
+
+    def waits_for_others(self, deliverer: int) -> bool:
+        """Say whether a delivery is running that `deliverer` does not itself have to end."""
+        with self.lock:
+            return self._window.waits_for_others(deliverer)
+
+    def full(self) -> WindowFullError:
+        """Return the refusal of one more delivery."""
+        with self.lock:
+            return self._window.full()
+
+    def begin(
+        self, advance: AdvanceCursor, end: Callable[[Delivery, BaseException | None], None]
+    ) -> Delivery:
+        """Begin a delivery.
+
+        Raises InvalidCursorError, WindowFullError.
+        """
+        with self.lock:
+            if advance.epoch != self.epoch:
+                raise StaleEpochError(self._cursor, advance)  # Read anew since it was asked for.
+            begun = self._window.begin(advance.last_sequence)
+        return Delivery(
+            advance.last_sequence,
+            advance.delivery_id,
+            advance.outcome,
+            dict(advance.metadata),
+            begun,
+            end,
+        )
+
+    def confirm(self, delivery: Delivery) -> None:
+        """Note that `delivery` was delivered.
+
+        Raises StaleEpochError if the cursor was read anew since it began; InvalidCursorError if its
+        metadata were changed to what cannot be kept, so that it counts as failed.
+        """
+        begun = delivery._begun
+        with self.lock:
+            try:
+                advance = self.asked(
+                    delivery.sequence, delivery.delivery_id, delivery.outcome, delivery.metadata
+                )
+            except InvalidCursorError:
+                self._window.fail(begun)
+                raise
+            if not self._window.holds(begun):
+                raise StaleEpochError(self._cursor, advance)
+            self._window.confirm(begun, advance)
+
+    def fail(self, delivery: Delivery, error: BaseException) -> RecordError | None:
+        """Note that `delivery` failed, and return what is to be recorded of it.
+
+        That is None if the cursor was read anew since it began, after StaleEpochError, and for an
+        interrupt, which says nothing of the event.
+        """
+        begun = delivery._begun
+        with self.lock:
+            self._window.fail(begun)
+            if not self._window.holds(begun) or not isinstance(error, Exception):
+                return None
+            if isinstance(error, StaleEpochError):
+                return None
+            metadata = dict(delivery.metadata)
+            if len(metadata) < fields.METADATA_PAIRS_MAX:
+                metadata.setdefault("sequence", str(delivery.sequence))
+            return RecordError(self.key, described(error), epoch=self.epoch, metadata=metadata)
+
+    def give_up(self, sequence: int, reason: str) -> None:
+        """Confirm a failed delivery as skipped, and say why.
+
+        Raises InvalidCursorError if it did not fail.
+        """
+        said = fields.required(reason, "reason", seen=True)
+        with self.lock:
+            begun = self._window.failure(sequence)
+            metadata = {"given_up": said, "tries": str(begun.tries)}
+            self._window.confirm(begun, self.asked(sequence, "", Outcome.SKIPPED, metadata))
+
+    def ready(self) -> list[AdvanceCursor]:
+        """Return what may be appended now, in order."""
+        with self.lock:
+            return self._window.ready()
+
+    def recorded(self, cursors: list[Cursor]) -> None:
+        """Note the cursors that appending what was ready has made."""
+        with self.lock:
+            self._window.recorded(len(cursors))
+            self._cursor = cursors[-1]
+
+
+def checked_in_flight(value: object) -> int:
+    """Return `value` if it is an integer from 1 to 10,000.
+
+    Raises InvalidCursorError.
+    """
+    number = fields.sequence(value, "in_flight", least=1)
+    if number > IN_FLIGHT_MAX:
+        raise InvalidCursorError(f"in_flight must be at most {IN_FLIGHT_MAX:,}, not {number}.")
+    return number
