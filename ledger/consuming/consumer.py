@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
-from ledger.errors import LedgerError
+from ledger.consuming.retrying import Retry
+from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError, Request
 
 __all__ = ["Consumer"]
+
+E = TypeVar("E")
+
+POLL_S_MAX = 86_400
 
 
 class Book(Protocol):
@@ -77,6 +82,11 @@ class Consumer:
         """The sequences that failed, and hold back the cursor until they are delivered again."""
         return self._deliveries.failed
 
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries may be unconfirmed at once."""
+        return self._deliveries.size
+
     def refresh(self) -> Cursor | None:
         """Read the cursor anew, and begin after it; None if it has no entries.
 
@@ -126,6 +136,57 @@ class Consumer:
         """
         self._deliveries.give_up(sequence, reason)
         self.flush()
+
+    def look(self) -> None:
+        """Look whether the cursor was reset since it was read.
+
+        Raises StaleEpochError.
+        """
+        self._deliveries.look(self._book.find(self.key))
+
+    def run(
+        self,
+        fetch: Callable[[int], Iterable[E]],
+        deliver: Callable[[E, Delivery], object],
+        *,
+        retry: Retry | None = None,
+        stop: threading.Event | None = None,
+        poll_s: float = 1.0,
+        sequence: Callable[[E], int] | None = None,
+        delivery_id: Callable[[E], str] | None = None,
+    ) -> None:
+        """Fetch, deliver and confirm, until `stop` is set.
+
+        `fetch(position)` returns the events after `position`, in the order of the stream, as many
+        as it likes; none if there are none yet: then it is asked again after `poll_s` seconds.
+        `deliver(event, delivery)` delivers one; up to `in_flight` run at once, in threads of their
+        own. It may set `delivery.outcome` and `delivery.metadata`. `sequence` and `delivery_id` say
+        where an event has these; by default in attributes of that name.
+
+        An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
+        is read anew and fetching starts there, within 0.1 s also when there was nothing to fetch.
+        A failure of the database is waited for in the same way.
+
+        Returns when `stop` is set and what is in flight has ended.
+
+        Raises the error of an event that failed as often as it is tried, or of the database; and
+        what `fetch` raises.
+        """
+        if not 0 < poll_s <= POLL_S_MAX:
+            raise InvalidCursorError(f"poll_s must be above 0 and at most {POLL_S_MAX:,} seconds.")
+        # Imported here, because threads to deliver in take 5 ms to import.
+        from ledger.consuming.running import Loop, delivery_id_of, sequence_of
+
+        Loop(
+            self,
+            fetch,
+            deliver,
+            retry=Retry() if retry is None else retry,
+            stop=threading.Event() if stop is None else stop,
+            poll_s=poll_s,
+            sequence=sequence or sequence_of,
+            delivery_id=delivery_id or delivery_id_of,
+        ).run()
 
     def flush(self) -> None:
         """Append the confirmations that are ready. `delivering` does so by itself.

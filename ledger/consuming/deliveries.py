@@ -75,6 +75,11 @@ class Deliveries:
     # --- where it stands ---
 
     @property
+    def size(self) -> int:
+        """How many deliveries may be unconfirmed at once."""
+        return self._window.size
+
+    @property
     def position(self) -> int:
         """The sequence up to which everything is confirmed."""
         return self._cursor.last_sequence if self._cursor else 0
@@ -136,6 +141,18 @@ class Deliveries:
         except StaleEpochError as error:
             self.note_stale(error)
             raise
+
+    def look(self, now: Cursor | None) -> None:
+        """Refuse if the cursor was reset since it was read. `now` is the cursor as it stands.
+
+        Raises StaleEpochError.
+        """
+        if (now.epoch if now else 0) != self.epoch:
+            error = StaleEpochError(
+                now, self.asked(max(self.position, 1), "", Outcome.DELIVERED, None)
+            )
+            self.note_stale(error)
+            raise error
 
     def note_stale(self, error: StaleEpochError) -> None:
         """Begin nothing more before the cursor is read anew."""
