@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 import attrs
 
 from ledger import opening
+from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import note_unrecorded
 from ledger.errors import StorageError
 from ledger.service import Ledger
@@ -33,7 +34,7 @@ from ledger.writing.group_commit import Writer
 from ledger.writing.waits import in_callback, refuse_circle
 
 if TYPE_CHECKING:
-    from ledger.law.cursor import Cursor
+    from ledger.law.cursor import Cursor, CursorKey
     from ledger.law.requests import Request
     from ledger.writing.commit import Answer, Group
     from ledger.writing.committer import Appender
@@ -235,7 +236,17 @@ class AsyncLedger:
         [cursor] = await self.append((request,))
         return cursor
 
+    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> AsyncConsumer:
+        """Return a consumer of `key`; it reads the cursor when it is entered.
+
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+
+        Raises InvalidCursorError.
+        """
+        return AsyncConsumer(self, key, in_flight=in_flight)
+
     get = _in_thread(Ledger.get)
+    find = _in_thread(Ledger.find)
     cursors = _iterating(Ledger.cursors)
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)

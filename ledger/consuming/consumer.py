@@ -11,8 +11,8 @@ from typing import Protocol, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
-from ledger.consuming.retrying import Retry
-from ledger.errors import InvalidCursorError, LedgerError
+from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError, Request
@@ -20,8 +20,6 @@ from ledger.law.requests import RecordError, Request
 __all__ = ["Consumer"]
 
 E = TypeVar("E")
-
-POLL_S_MAX = 86_400
 
 
 class Book(Protocol):
@@ -172,10 +170,8 @@ class Consumer:
         Raises the error of an event that failed as often as it is tried, or of the database; and
         what `fetch` raises.
         """
-        if not 0 < poll_s <= POLL_S_MAX:
-            raise InvalidCursorError(f"poll_s must be above 0 and at most {POLL_S_MAX:,} seconds.")
         # Imported here, because threads to deliver in take 5 ms to import.
-        from ledger.consuming.running import Loop, delivery_id_of, sequence_of
+        from ledger.consuming.running import Loop
 
         Loop(
             self,
@@ -183,7 +179,7 @@ class Consumer:
             deliver,
             retry=Retry() if retry is None else retry,
             stop=threading.Event() if stop is None else stop,
-            poll_s=poll_s,
+            poll_s=checked_poll_s(poll_s),
             sequence=sequence or sequence_of,
             delivery_id=delivery_id or delivery_id_of,
         ).run()
@@ -196,13 +192,15 @@ class Consumer:
         Raises what `Ledger.append` raises.
         """
         with self._appending:
+            if self._deliveries.unsure:
+                self._deliveries.settle(self._book.find(self.key))
             ready = self._deliveries.ready()
             if not ready:
                 return
             try:
                 cursors = self._book.append(ready)
-            except StaleEpochError as error:
-                self._deliveries.note_stale(error)
+            except BaseException as error:
+                self._deliveries.note_failed_append(error)
                 raise
             with self._room:
                 self._deliveries.recorded(cursors)

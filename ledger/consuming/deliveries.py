@@ -11,7 +11,7 @@ import attrs
 
 from ledger.consuming.failures import described
 from ledger.consuming.window import Begun, Window, WindowFullError
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, LedgerError, UnknownOutcomeError
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
@@ -47,7 +47,7 @@ class Delivery:
         return self._begun.tries
 
     def __enter__(self) -> Self:
-        self._begun.deliverer = threading.get_ident()
+        self.deliver_in(threading.get_ident())
         return self
 
     def __exit__(
@@ -57,6 +57,10 @@ class Delivery:
         traceback: TracebackType | None,
     ) -> None:
         self._end(self, error)
+
+    def deliver_in(self, deliverer: int) -> None:
+        """Note which thread or task delivers it."""
+        self._begun.deliverer = deliverer
 
 
 class Deliveries:
@@ -71,6 +75,8 @@ class Deliveries:
         self._window: Window[AdvanceCursor] = Window(in_flight)
         self._cursor: Cursor | None = None
         self._stale: StaleEpochError | None = None
+        self.unsure = False
+        """Whether the last append was cut off, so that it may have happened."""
 
     # --- where it stands ---
 
@@ -108,6 +114,7 @@ class Deliveries:
         with self.lock:
             self._cursor = cursor
             self._stale = None
+            self.unsure = False
             self._window.clear()
 
     def asked(
@@ -246,6 +253,27 @@ class Deliveries:
         """Return what may be appended now, in order."""
         with self.lock:
             return self._window.ready()
+
+    def note_failed_append(self, error: BaseException) -> None:
+        """Note that an append raised `error`, and what that means for what was ready."""
+        with self.lock:
+            if isinstance(error, StaleEpochError):
+                self._stale = error
+            elif isinstance(error, UnknownOutcomeError) or not isinstance(error, LedgerError):
+                self.unsure = True
+
+    def settle(self, now: Cursor | None) -> None:
+        """Take what the cursor has passed for appended. `now` is the cursor after an unsure append.
+
+        All that was ready is appended in one transaction, and nobody else confirms the same events.
+        """
+        with self.lock:
+            self.unsure = False
+            if now is None or now.epoch != self.epoch:
+                return
+            ready = self._window.ready()
+            self._window.recorded(sum(each.last_sequence <= now.last_sequence for each in ready))
+            self._cursor = now
 
     def recorded(self, cursors: list[Cursor]) -> None:
         """Note the cursors that appending what was ready has made."""

@@ -6,19 +6,41 @@ import heapq
 import random
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from ledger.errors import InvalidCursorError
 from ledger.law import fields
 
-__all__ = ["GiveUp", "Plan", "Retry"]
+__all__ = ["GiveUp", "Plan", "Retry", "checked_poll_s", "delivery_id_of", "sequence_of"]
 
 E = TypeVar("E")
 
+POLL_S_MAX = 86_400
 TRIES_MAX = 1_000_000
 WAIT_S_MAX = 86_400.0
+
+
+sequence_of: Callable[[Any], int] = attrgetter("sequence")
+
+
+def delivery_id_of(event: object) -> str:
+    """Return the `delivery_id` of an event, or "" if it has none."""
+    return str(getattr(event, "delivery_id", ""))
+
+
+def checked_poll_s(value: object) -> float:
+    """Return `value` if it is a number of seconds above 0, at most 86,400.
+
+    Raises InvalidCursorError.
+    """
+    if type(value) in (int, float) and 0 < value <= POLL_S_MAX:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    raise InvalidCursorError(
+        f"poll_s must be above 0 and at most {POLL_S_MAX:,} seconds, not {fields.shown(value)}."
+    )
 
 
 class GiveUp(StrEnum):

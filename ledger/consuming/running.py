@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.consuming.deliveries import Delivery
 from ledger.consuming.retrying import GiveUp, Plan, Retry
@@ -24,13 +23,6 @@ E = TypeVar("E")
 
 LOOK_S = 0.05
 """So often an idle loop looks whether the cursor was reset."""
-
-sequence_of: Callable[[Any], int] = attrgetter("sequence")
-
-
-def delivery_id_of(event: object) -> str:
-    """Return the `delivery_id` of an event, or "" if it has none."""
-    return str(getattr(event, "delivery_id", ""))
 
 
 class Loop(Generic[E]):
