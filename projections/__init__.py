@@ -4,15 +4,19 @@ Nothing in the ledger depends on this package, and nothing here changes the log,
 `ResetPlan` that is applied, and the checkpoint of a `Projector`.
 """
 
+from projections.changes import Change, diff
 from projections.charts import ChartLibraryMissingError, draw, draw_on_terminal
-from projections.cursors import Change, Moment, as_of, cursors_as_of, diff
-from projections.deliveries import Gap, Repeat, gaps, repeats
+from projections.cursors import Moment, as_of, cursors_as_of
 from projections.explanation import Explanation, How, Step, Verdict, explain
-from projections.projector import Projector, follow
+from projections.following import follow
+from projections.gaps import Gap, gaps
+from projections.projector import Projector
 from projections.ranges import Range
+from projections.repeats import Repeat, repeats
 from projections.resets.plans import ImpossiblePlanError, PlannedReset, ResetPlan
 from projections.resets.views import Direction, RecordedReset, resets
-from projections.stalls import ErrorStreak, Stall, error_streaks, stalls
+from projections.stalls import Stall, stalls
+from projections.streaks import ErrorStreak, error_streaks
 from projections.timeline import MarkKind, Point, Timeline, TimelineMark, timeline
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Cursors as of a moment, and what changed between two."""
+"""Where cursors stood at a moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from ledger import (
 )
 from ledger.law import fields, rules
 
-__all__ = ["Change", "Moment", "as_of", "cursors_as_of", "diff", "last_position"]
+__all__ = [
+    "Moment",
+    "as_of",
+    "as_of_version",
+    "bounds_until",
+    "cursors_as_of",
+    "folded_within",
+    "last_position",
+]
 
 Moment = datetime | int
 """A time with a zone, or a position of the log: what was recorded, or stood, up to there."""
@@ -35,12 +43,12 @@ def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
 
     Raises InvalidCursorError.
     """
-    return _as_of(book, CursorKey.check(key), **_until(moment))
+    return folded_within(book, CursorKey.check(key), **bounds_until(moment))
 
 
 def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
     """Give the cursor of `key` as it was at `version`; None at 0."""
-    return _as_of(book, key, version_until=version)
+    return folded_within(book, key, version_until=version)
 
 
 def cursors_as_of(
@@ -50,43 +58,10 @@ def cursors_as_of(
 
     Raises InvalidCursorError.
     """
-    until = _until(moment)
+    until = bounds_until(moment)
     # What is appended meanwhile is left out for all of them alike.
     until["position_until"] = min(until.get("position_until", _END), last_position(book))
     return _each_as_of(book, until, query)
-
-
-@attrs.frozen(kw_only=True)
-class Change:
-    """What happened to one cursor between two moments: the states that it had at each.
-
-    `before` is None if it had no entry yet. `entries` and `resets` count what was appended in
-    between; `moved` is by how much it stands further, or further back.
-    """
-
-    key: CursorKey
-    before: Cursor | None
-    after: Cursor
-    moved: int
-    entries: int
-    resets: int
-
-
-def diff(
-    book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
-) -> Iterator[Change]:
-    """Give the cursors to which something was appended after `earlier`, up to `later`, lazily.
-
-    Raises InvalidCursorError.
-    """
-    before_it = _until(earlier)
-    if _is_before(later, earlier):
-        raise InvalidCursorError(f"{earlier} is later than {later}; give the earlier moment first.")
-    return (
-        _change(_as_of(book, after.key, **before_it), after)
-        for after in cursors_as_of(book, later, query)
-        if not _is_as_old(book, after, before_it)
-    )
 
 
 def last_position(book: Ledger) -> int:
@@ -94,10 +69,7 @@ def last_position(book: Ledger) -> int:
     return next((e.position for e in book.entries(EntryQuery(newest_first=True, limit=1))), 0)
 
 
-_END = 2**63 - 1
-
-
-def _until(moment: Moment) -> dict[str, Any]:
+def bounds_until(moment: Moment) -> dict[str, Any]:
     """Give the bound of an EntryQuery that `moment` is."""
     if isinstance(moment, datetime):
         return {"recorded_until": fields.moment(moment, "moment")}
@@ -108,26 +80,9 @@ def _until(moment: Moment) -> dict[str, Any]:
     return {"position_until": fields.sequence(moment, "moment", least=0)}
 
 
-def _is_before(one: Moment, other: Moment) -> bool:
-    # A time and a position cannot be compared without the log; nothing lies between them then.
-    if isinstance(one, datetime) and isinstance(other, datetime):
-        return one < other
-    return isinstance(one, int) and isinstance(other, int) and one < other
+def folded_within(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None:  # noqa: ANN401 - bounds
+    """Return the fold of the entries of `key` within the bounds `until`, or None if it has none."""
 
-
-def _each_as_of(book: Ledger, until: dict[str, Any], query: CursorQuery | None) -> Iterator[Cursor]:
-    limit = query.limit if query else 0
-    chosen = attrs.evolve(query, limit=0) if query else None
-    given = 0
-    for cursor in book.cursors(chosen):
-        if (then := _as_of(book, cursor.key, **until)) is not None:
-            yield then
-            given += 1
-            if given == limit:
-                return
-
-
-def _as_of(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None:  # noqa: ANN401 - bounds
     def last_ones(limit: int) -> Iterator[Entry]:
         return book.entries(EntryQuery(key=key, newest_first=True, limit=limit, **until))
 
@@ -149,6 +104,21 @@ def _as_of(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None:  # noqa
     return cursor
 
 
+_END = 2**63 - 1
+
+
+def _each_as_of(book: Ledger, until: dict[str, Any], query: CursorQuery | None) -> Iterator[Cursor]:
+    limit = query.limit if query else 0
+    chosen = attrs.evolve(query, limit=0) if query else None
+    given = 0
+    for cursor in book.cursors(chosen):
+        if (then := folded_within(book, cursor.key, **until)) is not None:
+            yield then
+            given += 1
+            if given == limit:
+                return
+
+
 def _arrives(entry: Entry) -> bool:
     match entry.event:
         case CursorReset():
@@ -157,22 +127,3 @@ def _arrives(entry: Entry) -> bool:
             return start != end
         case _:
             return False
-
-
-def _is_as_old(book: Ledger, after: Cursor, until: dict[str, Any]) -> bool:
-    """Say whether nothing was appended between the bound and `after`, which is the later one."""
-    at_version = EntryQuery(
-        key=after.key, version_from=after.version, version_until=after.version, **until
-    )
-    return next(book.entries(at_version), None) is not None
-
-
-def _change(before: Cursor | None, after: Cursor) -> Change:
-    return Change(
-        key=after.key,
-        before=before,
-        after=after,
-        moved=after.last_sequence - (before.last_sequence if before else 0),
-        entries=after.version - (before.version if before else 0),
-        resets=after.epoch - (before.epoch if before else 0),
-    )

@@ -13,7 +13,7 @@ from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, ErrorRecorded,
 from ledger.law import fields
 from ledger.log.text import show_time
 from projections.histories import one_cursor
-from projections.stalls import ErrorStreak
+from projections.streaks import ErrorStreak
 
 __all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
 

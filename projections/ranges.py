@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["Range", "RangeMap"]
+__all__ = ["Range", "RangeMap", "span"]
 
 
 @attrs.frozen
@@ -29,8 +29,12 @@ class Range:
 
     def __str__(self) -> str:
         count = f"{len(self):,} sequence{'s' if self.first < self.last else ''}"
-        span = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
-        return f"{count}, {span}"
+        return f"{count}, {span(self.first, self.last)}"
+
+
+def span(first: int, last: int) -> str:
+    """Return the words for the sequences from `first` to `last`."""
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 class RangeMap:

@@ -19,7 +19,7 @@ from ledger import (
 from projections.histories import one_cursor
 from projections.ranges import Range
 from projections.resets.views import Direction
-from projections.stalls import ErrorStreak
+from projections.streaks import ErrorStreak
 
 __all__ = ["MarkKind", "Point", "Timeline", "TimelineMark", "timeline"]
 

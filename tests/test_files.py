@@ -98,7 +98,7 @@ def test_every_connection_is_as_safe_as_was_asked_for(
         book.advance(JOBS, to=1)
         with book._store.snapshot() as first, book._store.snapshot() as second:
             for session in (first, second):
-                connection = session.connection  # type: ignore[attr-defined]
+                connection = session._session.connection  # type: ignore[attr-defined]
                 assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
                 assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

@@ -14,7 +14,7 @@ from test_cli import Run, records, run
 
 import ledger
 from ledger import CursorKey, EntryQuery, Ledger
-from ledger.cli.output import waited_for
+from ledger.cli.waiting import waited_for
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.reading import cursor_id
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import JOBS, ORDERS, Clock
 
 from ledger import CursorKey, CursorReset, EntryQuery, Ledger
-from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.reading import SQLiteSession
 
 
 @pytest.fixture

@@ -84,7 +84,8 @@ class Gated:
 
 def transaction_changes(transaction: Any) -> int:
     """Give how many events this connection has appended so far."""
-    return int(transaction.connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
+    connection = transaction.session.connection
+    return int(connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
 
 
 @contextmanager

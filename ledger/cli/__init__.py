@@ -6,16 +6,22 @@ from collections.abc import Iterable
 
 import click
 
-from ledger.cli import reading, writing
+from ledger.cli import reading, verifying, writing
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
-from ledger.cli.parameters import DEFAULT_DB, Target
 from ledger.cli.running import Commands
+from ledger.cli.target import DEFAULT_DB, Target
 from ledger.opening import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]
 
-commands: tuple[click.Command, ...] = (*writing.commands, append, *reading.commands, copy)
+commands: tuple[click.Command, ...] = (
+    *writing.commands,
+    append,
+    *reading.commands,
+    *verifying.commands,
+    copy,
+)
 
 
 def program(commands: Iterable[click.Command]) -> click.Group:

@@ -8,10 +8,13 @@ from typing import BinaryIO
 import attrs
 import click
 
+from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
+from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
-from ledger.cli.output import Column, Form, Progress, form_options, show
-from ledger.cli.parameters import EXIT_NOT_VERIFIED, EXIT_REFUSED, Target, pass_target
+from ledger.cli.progress import Progress
 from ledger.cli.streams import flush_output
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, StorageError
 from ledger.law.requests import Request
 from ledger.log.json import structure

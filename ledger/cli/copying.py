@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import click
 
-from ledger.cli.output import Progress
-from ledger.cli.parameters import Target, pass_target
+from ledger.cli.progress import Progress
+from ledger.cli.target import Target, pass_target
 from ledger.log.json import unstructure
 from ledger.log.text import dumps
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from ledger.cli.parameters import known
+from ledger.cli.keys import known
 from ledger.cli.times import MOMENT
 from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
 from ledger.law.queries import EntryQuery
 
-__all__ = ["cursor_filters", "entry_filters", "entry_query", "limit_option"]
+__all__ = ["cursor_filters", "entry_filters", "entry_query"]
 
 KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
 
@@ -42,11 +42,6 @@ def cursor_filters(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         ),
     )
-
-
-limit_option = click.option(
-    "-n", "--limit", type=int, default=0, help="At most so many; 0 for all."
-)
 
 
 def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,7 @@ from click.exceptions import Abort, Exit
 
 from ledger import errors, targets
 from ledger.cli import names, streams
-from ledger.cli.interrupts import Watch
-from ledger.cli.parameters import (
+from ledger.cli.exits import (
     EXIT_BUG,
     EXIT_BUSY,
     EXIT_FAILED,
@@ -25,8 +24,9 @@ from ledger.cli.parameters import (
     EXIT_REFUSED,
     EXIT_UNTOLD,
     EXIT_USAGE,
-    Target,
 )
+from ledger.cli.interrupts import Watch
+from ledger.cli.target import Target
 from ledger.cli.wording import as_typed
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible

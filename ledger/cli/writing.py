@@ -6,35 +6,24 @@ from typing import Any
 
 import click
 
+from ledger.cli.columns import CURSORS
+from ledger.cli.forms import Form, form_options, show_one
+from ledger.cli.keys import cursor_arguments, key
 from ledger.cli.names import new_option, refuse_rearranged
-from ledger.cli.output import CURSORS, Form, form_options, show_one
-from ledger.cli.parameters import (
-    Target,
-    cursor_arguments,
-    key,
+from ledger.cli.options import (
+    actor_option,
+    delivered_at_option,
+    delivery_id_option,
     metadata_option,
-    pass_target,
+    now_option,
+    version_option,
 )
-from ledger.cli.times import MOMENT
+from ledger.cli.target import Target, pass_target
 from ledger.law.cursor import Outcome
 
-__all__ = [
-    "actor_option",
-    "commands",
-    "delivered_at_option",
-    "delivery_id_option",
-    "now_option",
-    "version_option",
-]
+__all__ = ["commands"]
 
-actor_option = click.option("--actor", help="Who does this; else as for cursor-ledger.")
-version_option = click.option(
-    "--expect-version", type=int, help="Refuse if the cursor is not at this version."
-)
 _to = click.option("--to", type=int, required=True, metavar="SEQUENCE", help="The new position.")
-delivery_id_option = click.option("--delivery-id", default="", help="Which delivery this is.")
-delivered_at_option = click.option("--delivered-at", type=MOMENT, help="When it was delivered.")
-now_option = click.option("--now", type=MOMENT, help="When this happened; else now.")
 
 
 @click.command()

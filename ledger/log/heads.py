@@ -7,6 +7,7 @@ import attrs
 from ledger.errors import BrokenChainError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.making import maker
+from ledger.log import columns
 from ledger.log.rows import Row, cursor_from
 from ledger.log.text import micros
 
@@ -27,16 +28,16 @@ class Head:
 
     @classmethod
     def of(cls, key: CursorKey, row: Row) -> Head:
-        """Give the head that a row of the stored cursors holds: its id, then `state`.
+        """Return the head of `key` that a row holds, in the order of `HEAD`.
 
         Raises BrokenChainError if it holds none.
         """
-        cursor_id, recorded_at, last_digest = row[0], row[-2], row[-1]
+        cursor_id, recorded_at, last_digest = row[_ID], row[_RECORDED_AT], row[_DIGEST]
         if (type(cursor_id), type(recorded_at), type(last_digest)) != (int, int, bytes):
             raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
         return cls(
             cursor_id=cursor_id,
-            cursor=cursor_from(key, row[1:-2]),
+            cursor=cursor_from(key, row[_CURSOR]),
             recorded_at=recorded_at,
             digest=last_digest,
         )
@@ -62,14 +63,7 @@ class Head:
 make_head = maker(Head)
 
 
-STATE = (
-    "last_sequence",
-    "last_delivery_id",
-    "last_delivered_at",
-    "last_error",
-    "updated_at",
-    "version",
-    "epoch",
-    "recorded_at",
-    "digest",
-)
+_ID, _RECORDED_AT, _DIGEST = (columns.HEAD.place(name) for name in ("id", "recorded_at", "digest"))
+_CURSOR = columns.HEAD.places(columns.CURSOR)
+
+STATE = columns.STATE.names

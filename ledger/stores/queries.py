@@ -1,42 +1,89 @@
-"""What a query for entries asks of their rows, in SQL that both databases understand."""
+"""What a query asks of a page of rows, in SQL that both databases understand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from ledger.law.events import CursorAdvanced
-from ledger.law.queries import EntryQuery
+import attrs
+
+from ledger.law.cursor import CursorKey
+from ledger.law.events import CursorAdvanced, CursorReset, Entry
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.columns import KEY
 from ledger.log.rows import TAGS
 from ledger.log.text import micros
+from ledger.stores.tables import TAG_IDS
 
-__all__ = ["TAG_IDS", "conditions"]
+__all__ = ["Chosen", "OfKey", "chosen_cursors", "chosen_entries", "only_resets"]
 
-# As the schemas have them in ledger_tags.
-TAG_IDS = {"cursor.advanced.v1": 1, "cursor.reset.v1": 2, "cursor.error.v1": 3}
+OfKey = Callable[[CursorKey], tuple[str, Sequence[object]]]
+"""Returns how a database finds the entries of a key: a condition, and the values of its marks."""
 
 
-def conditions(
-    query: EntryQuery, spelled: Callable[[str], str] = str
-) -> tuple[list[str], list[object]]:
-    """Give the conditions on an event `e` of a cursor `c`, and the values of their question marks.
+@attrs.frozen
+class Chosen:
+    """The rows of a page: their conditions, the values of the question marks in them, their order.
 
-    `spelled` says how the database has an operator written, if not as it is.
-    The key, the order and the limit of `query` are left to the caller.
+    The limit is left to the caller.
+    """
+
+    conditions: str
+    values: Sequence[object]
+    order: str
+
+
+@attrs.define
+class _Conditions:
+    """Conditions that all have to hold, and the values of their question marks."""
+
+    texts: list[str] = attrs.field(factory=list)
+    values: list[object] = attrs.field(factory=list)
+
+    def add(self, condition: str, *values: object) -> None:
+        self.texts.append(condition)
+        self.values.extend(values)
+
+    def ordered(self, order: str) -> Chosen:
+        return Chosen(" AND ".join(self.texts), self.values, order)
+
+
+def chosen_cursors(
+    query: CursorQuery, after: CursorKey | None, *, spelled: Callable[[str], str] = str
+) -> Chosen:
+    """Return the rows of `ledger_cursors` that `query` chooses and that come after `after`.
+
+    `spelled` returns how the database has an operator written, if not as it is.
+    """
+    order = "stream_name, subject_id, consumer_id"
+    place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
+    conditions = _Conditions()
+    conditions.add(f"({order}) {spelled('>')} (?, ?, ?)", *place)
+    for part in KEY.names:
+        if value := getattr(query, part):
+            conditions.add(f"{part} {spelled('=')} ?", value)
+    return conditions.ordered(order)
+
+
+def chosen_entries(
+    query: EntryQuery,
+    after: Entry | None,
+    until: int,
+    *,
+    of_key: OfKey,
+    spelled: Callable[[str], str] = str,
+) -> Chosen:
+    """Return the events `e` of cursors `c` that `query` chooses, after `after`, up to `until`.
+
+    `spelled` returns how the database has an operator written, if not as it is.
     """
     eq, lt, le, ge = spelled("="), spelled("<"), spelled("<="), spelled(">=")
-    conditions: list[str] = []
-    values: list[object] = []
-
-    def where(condition: str, *bound: object) -> None:
-        conditions.append(condition)
-        values.extend(bound)
-
+    conditions = _Conditions()
     for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
         if value := getattr(query, column[2:]):
-            where(f"{column} {eq} ?", value)
+            conditions.add(f"{column} {eq} ?", value)
     if ids := [str(TAG_IDS[TAGS[kind]]) for kind in query.kinds]:
         # Spelled out, not bound, or the database cannot know that the index of resets will do.
-        where("(" + " OR ".join(f"e.tag_id {eq} {number}" for number in ids) + ")")
+        conditions.add("(" + " OR ".join(f"e.tag_id {eq} {number}" for number in ids) + ")")
     bounds = (
         (f"e.recorded_at {ge} ?", query.recorded_from and micros(query.recorded_from)),
         (f"e.recorded_at {le} ?", query.recorded_until and micros(query.recorded_until)),
@@ -47,12 +94,27 @@ def conditions(
     )
     for condition, bound in bounds:
         if bound is not None:
-            where(condition, bound)
+            conditions.add(condition, bound)
     if query.covering is not None:
-        where(
+        conditions.add(
             f"(e.previous_sequence {lt} ? AND ? {le} e.sequence"
             f" OR e.sequence {lt} ? AND ? {le} e.previous_sequence"
             f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?)",
             *(query.covering,) * 5,
         )
-    return conditions, values
+    if query.key is not None:
+        condition, values = of_key(query.key)
+        conditions.add(condition, *values)
+    conditions.add(f"e.position {le} ?", until)
+    # One cursor's entries are found by version; those of many, and resets, by position.
+    by_version = query.key is not None and not only_resets(query)
+    order = "e.version" if by_version else "e.position"
+    if after is not None:
+        place = after.version if by_version else after.position
+        conditions.add(f"{order} {spelled('<' if query.newest_first else '>')} ?", place)
+    return conditions.ordered(order + (" DESC" if query.newest_first else ""))
+
+
+def only_resets(query: EntryQuery) -> bool:
+    """Say whether `query` chooses nothing but resets, which have an index of their own."""
+    return query.kinds == (CursorReset,)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.log.rows import Row
-from ledger.stores.queries import TAG_IDS
+from ledger.stores.tables import TAG_IDS
 
 __all__ = ["differences", "misplaced_tags", "wrong_tags"]
 

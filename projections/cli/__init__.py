@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ledger import cli
-from projections.cli import auditing, debugging, resetting, watching
+from projections.cli import (
+    auditing,
+    deliveries,
+    drawing,
+    explaining,
+    moments,
+    resetting,
+    stalling,
+    tailing,
+)
 
 __all__ = ["main"]
 
@@ -11,8 +20,12 @@ main = cli.program(
     (
         *cli.commands,
         resetting.reset,
-        *auditing.commands,
-        *debugging.commands,
-        *watching.commands,
+        auditing.resets,
+        *moments.commands,
+        explaining.explain,
+        *deliveries.commands,
+        stalling.stalls,
+        tailing.tail,
+        drawing.timeline,
     )
 )

@@ -1,37 +1,25 @@
-"""The commands of an audit: who reset what, where cursors stood, and what changed."""
+"""The command of an audit: who reset which cursor, and why."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import click
 
-from ledger import Cursor, EntryQuery
-from ledger.cli.filters import cursor_filters, limit_option
-from ledger.cli.output import (
-    CURSORS,
-    OWNER,
-    Column,
-    Form,
-    Progress,
-    form_options,
-    say_whom_it_waits_for,
-    show,
-    show_one,
-    show_time,
-    with_metadata,
-)
-from ledger.cli.parameters import EXIT_NO_CURSOR, Target, pass_target
-from ledger.cli.times import MOMENT, MOMENT_OR_POSITION
+from ledger import EntryQuery
+from ledger.cli.columns import OWNER, show_time, with_metadata
+from ledger.cli.filters import cursor_filters
+from ledger.cli.forms import Form, form_options, show
+from ledger.cli.options import limit_option
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
+from ledger.cli.times import MOMENT
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
-from projections.cli.choosing import Choice, choice, cleared
-from projections.cursors import Change, Moment, cursors_as_of, diff, last_position
-from projections.cursors import as_of as cursor_as_of
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
-__all__ = ["commands"]
+__all__ = ["resets"]
 
 
 @click.command()
@@ -82,74 +70,7 @@ def resets(
             form,
             of=[RecordedReset],
         )
-        say_whom_it_waits_for(book)
-
-
-@click.command("as-of")
-@click.argument("moment", type=MOMENT_OR_POSITION)
-@choice
-@form_options
-@pass_target
-@click.pass_context
-def as_of(
-    context: click.Context, target: Target, moment: Moment, chosen: Choice, form: Form | None
-) -> None:
-    """Show where cursors stood at MOMENT: one that is named, some that are chosen, or all.
-
-    MOMENT is a time, how long ago (90m, 7d), or a bare number: a position of the log.
-    """
-    progress = Progress()
-    with target.open() as book:
-        if chosen.key is None:
-            then = cursors_as_of(book, moment, chosen.query)
-            show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
-            say_whom_it_waits_for(book)
-            return
-        book.get(chosen.key)
-        cursor = cursor_as_of(book, chosen.key, moment)
-        if cursor is None:
-            click.echo(
-                f"cursor-ledger: {visible(str(chosen.key))} had no entry yet then.", err=True
-            )
-            context.exit(EXIT_NO_CURSOR)
-        show_one(cursor, CURSORS, form)
-
-
-@click.command("diff")
-@click.argument("earlier", type=MOMENT_OR_POSITION)
-@click.argument("later", type=MOMENT_OR_POSITION, required=False)
-@cursor_filters
-@form_options
-@pass_target
-def show_diff(
-    target: Target,
-    earlier: Moment,
-    later: Moment | None,
-    consumer: str,
-    stream: str,
-    subject: str,
-    form: Form | None,
-) -> None:
-    """Show what changed between two moments, cursor by cursor.
-
-    A moment is a time, how long ago (90m, 7d), or a bare number: a position of the log. Without
-    LATER, it is up to now.
-    """
-    chosen = Choice(consumer, stream, subject, named=False)
-    progress = Progress()
-    with target.open() as book:
-        changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
-        show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
-        say_whom_it_waits_for(book)
-
-
-commands = [resets, as_of, show_diff]
-
-
-def _counted(values: Any, progress: Progress) -> Any:
-    for count, value in enumerate(values, 1):
-        progress.say(f"{count:,} cursors looked at")
-        yield value
+        say_what_is_not_settled(book)
 
 
 def _effect(reset: RecordedReset) -> str:
@@ -164,10 +85,6 @@ def _outcome(reset: RecordedReset) -> str:
     return f"back {show_time(reset.back_at)}" if reset.back_at else "not back"
 
 
-def _standing(cursor: Cursor | None) -> str:
-    return "–" if cursor is None else str(cursor.last_sequence)
-
-
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
@@ -177,13 +94,4 @@ _RESETS = [
     Column("outcome", _outcome),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
-]
-
-_CHANGES = [
-    *OWNER,
-    Column("from", lambda change: _standing(change.before)),
-    Column("to", lambda change: _standing(change.after)),
-    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0"),
-    Column("entries", lambda change: f"{change.entries:,}"),
-    Column("resets", lambda change: f"{change.resets:,}" if change.resets else ""),
 ]

@@ -11,8 +11,8 @@ import click
 
 from ledger import Cursor, CursorKey, CursorQuery, Entry, Ledger
 from ledger.cli.filters import cursor_filters
-from ledger.cli.output import Progress
-from ledger.cli.parameters import known
+from ledger.cli.keys import known
+from ledger.cli.progress import Progress
 
 __all__ = ["Choice", "choice", "cleared", "watched"]
 

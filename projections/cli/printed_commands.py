@@ -12,7 +12,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from ledger.cli.parameters import Target
+from ledger.cli.target import Target
 from ledger.log.text import show_time, visible
 from ledger.targets import is_postgres
 from projections.resets.plans import PlannedReset

@@ -9,7 +9,9 @@ from pathlib import Path
 import attrs
 import click
 
-from ledger.cli.output import OWNER, Column, Form, show, show_one
+from ledger.cli.columns import OWNER
+from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
 from projections.resets.plans import PlannedReset, ResetPlan
@@ -66,11 +68,12 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
-    if form in (Form.JSON, Form.JSONL, Form.CSV) or (form is None and not sys.stdout.isatty()):
-        resets = [reset.plain for reset in plan.resets]
-        show(resets, [], form) if len(resets) > 1 else show_one(resets[0], [], form)
-    else:
+    if fitting(form) is Form.TABLE:
         _show_text(plan)
+    elif len(plan.resets) == 1:
+        show_one(plan.resets[0], _PLAN, form, plain=_plain)
+    else:
+        show(plan.resets, _PLAN, form, plain=_plain)
     setting.say(plan)
     command: str | None = None
     if setting.file is not None:
@@ -102,6 +105,10 @@ def _show_text(plan: ResetPlan) -> None:
             click.echo(f"  {visible(name):<6}  {visible(value)}")
     else:
         show(plan.resets, _PLAN, Form.TABLE)
+
+
+def _plain(planned: PlannedReset) -> dict[str, object]:
+    return planned.plain
 
 
 def _effect(planned: PlannedReset) -> str:

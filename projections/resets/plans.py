@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,28 +13,21 @@ import attrs
 from ledger import (
     Cursor,
     CursorKey,
-    CursorNotFoundError,
     InvalidCursorError,
     Ledger,
     VersionConflictError,
 )
 from ledger.law import fields
 from ledger.log.json import unstructure
-from ledger.log.text import show_time
 from ledger.opening import utc_now
-from projections import files, identity
+from projections import files
 from projections.cursors import Moment
-from projections.identity import LedgerMark
-from projections.resets import goals, plan_files
+from projections.resets import goals, identity, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
+from projections.resets.identity import LedgerMark
 from projections.resets.planned import PlannedReset, read_time
 
 __all__ = ["ImpossiblePlanError", "PlannedReset", "ResetPlan"]
-
-BATCH = "batch"
-UNDOES = "undoes"
-# What the entries of a plan that was kept in a file have in their metadata.
-PLAN, PLANNED_AT, PLANNED_BY = "plan", "planned_at", "planned_by"
 
 
 @attrs.frozen
@@ -90,24 +82,15 @@ class ResetPlan:
         Raises InvalidCursorError, ResetReasonRequiredError, CursorNotFoundError,
         ImpossiblePlanError.
         """
-        goal = goals.goal(book, to=to, by=by, moment=as_of, like=like)
-
-        def planned(key: CursorKey, current: Cursor | None, head: bytes | None) -> PlannedReset:
-            place = goal(key, current)
-            return PlannedReset(
-                key=key,
-                version=current.version if current else 0,
-                previous_sequence=current.last_sequence if current else 0,
-                sequence=place.sequence,
-                reason=reason,
-                delivery_id=delivery_id or place.delivery_id,
-                delivered_at=delivered_at or place.delivered_at,
-                occurred_at=now,
-                metadata={} if metadata is None else metadata,
-                head=head,
-            )
-
-        return cls._of(book, keys, planned, planned_by)
+        plan = planning.to_place(
+            goals.goal(book, to=to, by=by, moment=as_of, like=like),
+            reason=reason,
+            delivery_id=delivery_id,
+            delivered_at=delivered_at,
+            now=now,
+            metadata=metadata,
+        )
+        return cls._made(book, planning.planned(book, keys, plan), planned_by)
 
     @classmethod
     def undo(
@@ -128,51 +111,13 @@ class ResetPlan:
         Raises InvalidCursorError, CursorNotFoundError, ImpossiblePlanError if a cursor was never
         reset, or has been back where it was since.
         """
-
-        def planned(key: CursorKey, current: Cursor | None, head: bytes | None) -> PlannedReset:
-            if current is None:
-                raise CursorNotFoundError(key)
-            place, entry = goals.before_last_reset(book, key, current)
-            named = f"undoes the reset at position {entry.position} by {entry.actor}"
-            return PlannedReset(
-                key=key,
-                version=current.version,
-                previous_sequence=current.last_sequence,
-                sequence=place.sequence,
-                reason=f"{reason} ({named})" if reason.strip() else named,
-                delivery_id=place.delivery_id,
-                delivered_at=place.delivered_at,
-                occurred_at=now,
-                metadata={**(metadata or {}), UNDOES: str(entry.position)},
-                head=head,
-            )
-
-        return cls._of(book, keys, planned, planned_by)
+        plan = planning.undoing(book, reason=reason, now=now, metadata=metadata)
+        return cls._made(book, planning.planned(book, keys, plan), planned_by)
 
     @classmethod
-    def _of(
-        cls,
-        book: Ledger,
-        keys: Iterable[CursorKey],
-        planned: Callable[[CursorKey, Cursor | None, bytes | None], PlannedReset],
-        planned_by: str,
-    ) -> ResetPlan:
-        resets = []
-        for key in keys:
-            current = goals.current(book, key)
-            head = identity.head(book, key, current.version) if current else None
-            resets.append(planned(key, current, head))
-        if len(resets) > 1:
-            batch = uuid.uuid4().hex
-            resets = [
-                attrs.evolve(reset, metadata={BATCH: batch, **reset.metadata}) for reset in resets
-            ]
-        return cls(
-            tuple(resets),
-            planned_by=planned_by,
-            planned_at=utc_now(),
-            ledger=LedgerMark.of(book),
-        )
+    def _made(cls, book: Ledger, resets: tuple[PlannedReset, ...], planned_by: str) -> ResetPlan:
+        mark = LedgerMark.of(book)
+        return cls(resets, planned_by=planned_by, planned_at=utc_now(), ledger=mark)
 
     def adding(self, metadata: Mapping[str, str]) -> ResetPlan:
         """Return the plan with `metadata` in each of its entries, beside what they have.
@@ -181,15 +126,11 @@ class ResetPlan:
         """
         if not metadata:
             return self
-        resets = []
-        for reset in self.resets:
-            taken = {**reset.metadata, **self._marks(self.digest)}
-            if clash := sorted(taken.keys() & metadata.keys()):
-                raise InvalidCursorError(
-                    f"metadata {clash[0]!r:.80} is in the plan already; give it another name."
-                )
-            fields.metadata({**taken, **metadata})
-            resets.append(attrs.evolve(reset, metadata={**reset.metadata, **metadata}))
+        own = self._marks(self.digest)
+        resets = (
+            attrs.evolve(reset, metadata=marks.merged(reset, own, metadata))
+            for reset in self.resets
+        )
         return attrs.evolve(self, resets=tuple(resets))._with(self.digest)
 
     # --- keeping it ---
@@ -222,7 +163,7 @@ class ResetPlan:
         Raises InvalidCursorError if the metadata has no room for what `apply` adds.
         """
         for reset in self.resets:
-            self._make_room(reset)
+            marks.check_room(reset, self._marks("0" * 64))
         header = {
             "ledger": unstructure(self.ledger),
             "planned_by": self.planned_by,
@@ -272,9 +213,9 @@ class ResetPlan:
         """
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
-        marks = self._marks(self.digest)
+        own = self._marks(self.digest)
         return book.append(
-            attrs.evolve(reset.request, actor=actor, metadata={**reset.metadata, **marks})
+            attrs.evolve(reset.request, actor=actor, metadata={**reset.metadata, **own})
             for reset in plan.resets
         )
 
@@ -283,29 +224,7 @@ class ResetPlan:
         return self
 
     def _marks(self, digest: str) -> dict[str, str]:
-        """Return what the entries of a plan with this digest are marked with; nothing without."""
-        if not digest:
-            return {}
-        marks = {PLAN: digest}
-        if self.planned_by:
-            marks[PLANNED_BY] = self.planned_by
-        if self.planned_at is not None:
-            marks[PLANNED_AT] = show_time(self.planned_at)
-        return marks
-
-    def _make_room(self, reset: PlannedReset) -> None:
-        marks = self._marks("0" * 64)
-        if clash := sorted(marks.keys() & reset.metadata.keys()):
-            raise InvalidCursorError(
-                f"metadata {clash[0]!r:.80} is what the plan itself is recorded under; give it "
-                "another name."
-            )
-        try:
-            fields.metadata({**reset.metadata, **marks})
-        except InvalidCursorError as error:
-            raise InvalidCursorError(
-                f"with {', '.join(marks)}, which the entries of a plan from a file have, {error}"
-            ) from None
+        return marks.of_file(digest, planned_by=self.planned_by, planned_at=self.planned_at)
 
 
 def _said(header: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from stress.results import Result
 
 import ledger
 from ledger import CursorKey, Ledger
-from projections import resets
-from projections.cursors import as_of
+from projections import as_of, resets
 
 __all__ = ["BEFORE_1970", "SINCE_1970", "strange_clocks"]
 

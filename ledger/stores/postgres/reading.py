@@ -19,14 +19,15 @@ from ledger.errors import InvalidCursorError, StorageError
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.evidence.following import StoredHead
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import CursorReset, Entry
+from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
 from ledger.log.rows import Row, cursor_from, entry_from
 from ledger.log.text import dumps, instant, show_time, visible
 from ledger.stores import Horizon, Waiting
 from ledger.stores.postgres import structure
 from ledger.stores.postgres.statements import Statements, catalog
-from ledger.stores.queries import conditions
+from ledger.stores.queries import chosen_cursors, chosen_entries
 
 __all__ = [
     "PostgresLog",
@@ -41,6 +42,8 @@ __all__ = [
 ITERATED_ROWS = 2_000
 
 _names = count(1)
+
+_KEY, _CURSOR = KEYED_CURSOR.places(KEY), KEYED_CURSOR.places(CURSOR)
 
 
 @lru_cache(maxsize=8_192)
@@ -99,18 +102,16 @@ class PostgresSession:
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Give the cursor of `key`; None if it has no entry."""
         row = self.execute(self.sql.cursor, (cursor_id(key),)).fetchone()
-        return None if row is None else cursor_from(same(key, row), row[3:])
+        return None if row is None else cursor_from(same(key, row[_KEY]), row[_CURSOR])
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Give the cursors that come next after `after`, at most `rows`."""
-        place = (after.stream_name, after.subject_id, after.consumer_id) if after else ("", "", "")
-        parts = ("consumer_id", "stream_name", "subject_id")
-        chosen = {part: getattr(query, part) for part in parts if getattr(query, part)}
-        conditions = "".join(f" AND {part} {catalog('=')} %s" for part in chosen)
+        chosen = chosen_cursors(query, after, spelled=catalog)
+        conditions = chosen.conditions.replace("?", "%s")
         statement = self.sql.cursors.replace("<conditions>", conditions).encode()
-        half = (*place, *chosen.values(), rows)
+        half = (*chosen.values, rows)
         found = self.execute(statement, (*half, *half, rows)).fetchall()
-        return [cursor_from(CursorKey.kept(*row[:3]), row[3:]) for row in found]
+        return [cursor_from(CursorKey.kept(*row[_KEY]), row[_CURSOR]) for row in found]
 
     def until(self, query: EntryQuery) -> int:
         """Give the position up to which nothing can be missed any more.
@@ -164,23 +165,12 @@ class PostgresSession:
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
-        asked, values = conditions(query, catalog)
-        asked.append(f"e.position {catalog('<=')} ?")
-        values.append(until)
-        # One cursor's entries are found by version; those of many, and resets, by position.
-        by_version = query.key is not None and query.kinds != (CursorReset,)
-        order = "e.version" if by_version else "e.position"
-        if query.key is not None:
-            asked.append(f"e.cursor_id {catalog('=')} ?")
-            values.append(cursor_id(query.key))
-        if after is not None:
-            asked.append(f"{order} {catalog('<' if query.newest_first else '>')} ?")
-            values.append(after.version if by_version else after.position)
+        chosen = chosen_entries(query, after, until, of_key=_of_key, spelled=catalog)
         statement = self.sql.entries.replace(
-            "<conditions>", " AND ".join(asked).replace("?", "%s")
-        ).replace("<order>", order + (" DESC" if query.newest_first else ""))
-        found = self.execute(statement.encode(), (*values, rows))
-        return [entry_from(row) for row in found.fetchall()]
+            "<conditions>", chosen.conditions.replace("?", "%s")
+        ).replace("<order>", chosen.order)
+        found = self.execute(statement.encode(), (*chosen.values, rows))
+        return list(map(entry_from, found.fetchall()))
 
 
 class PostgresLog:
@@ -259,6 +249,10 @@ def settle_types(context: psycopg.abc.AdaptContext) -> None:
     adapters.register_loader("bytea", ByteaLoader)
 
 
+def _of_key(key: CursorKey) -> tuple[str, Sequence[object]]:
+    return f"e.cursor_id {catalog('=')} ?", (cursor_id(key),)
+
+
 def _named(process: int | None, application: str | None, since: datetime | int | None) -> str:
     if process is None:
         return "a prepared transaction"
@@ -275,10 +269,10 @@ def swallowed(table: str, stored: int, wanted: int) -> StorageError:
     )
 
 
-def same(key: CursorKey, row: Row) -> CursorKey:
-    """Give `key` if the row is of this one, and not of another with the same number."""
-    if row[:3] != (key.consumer_id, key.stream_name, key.subject_id):
+def same(key: CursorKey, stored: Row) -> CursorKey:
+    """Return `key` if the stored key is this one, and not another with the same number."""
+    if stored != (key.consumer_id, key.stream_name, key.subject_id):
         raise StorageError(
-            f"{key} cannot be kept beside {'/'.join(row[:3])}: their SHA-256 begin alike."
+            f"{key} cannot be kept beside {'/'.join(stored)}: their SHA-256 begin alike."
         )
     return key

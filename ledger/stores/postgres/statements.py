@@ -240,7 +240,7 @@ def statements(schema: str) -> Statements:
             f"""
             SELECT consumer_id, stream_name, subject_id, {public} FROM {s}.ledger_cursors
             WHERE {key_length} {size} 2400
-                AND (stream_name, subject_id, consumer_id) {_GT} (%s, %s, %s) <conditions>
+                AND <conditions>
             ORDER BY stream_name, subject_id, consumer_id LIMIT %s
             """
             for size in (_LE, _GT)

@@ -20,7 +20,7 @@ from ledger.log.rows import Row
 from ledger.stores import Draft
 from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, same, swallowed
 from ledger.stores.postgres.statements import EVENT
-from ledger.stores.queries import TAG_IDS
+from ledger.stores.tables import TAG_IDS
 
 __all__ = ["Held", "Remembered", "UnsureError"]
 
@@ -173,7 +173,7 @@ class Held:
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
         row = self._rows.get(cursor_id(key))
-        return None if row is None else Head.of(same(key, row[1:]), (row[0], *row[4:]))
+        return None if row is None else Head.of(same(key, row[1:4]), (row[0], *row[4:]))
 
     def confirm(self) -> None:
         """It is as it is: nobody else can change it."""

@@ -19,15 +19,17 @@ from typing import TypeVar
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.following import Log
 from ledger.stores.forks import ForkGuard
+from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.heads import Heads
 from ledger.stores.sqlite.lent import Borrowed
-from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
+from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
+from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 
 __all__ = ["Pool"]
@@ -106,7 +108,7 @@ class Pool:
         finally:
             self._give(session)
 
-    def write(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[SQLiteTransaction], T], until: float | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
         return self._in_turn(lambda session: self._transact(session, work), until)
 
@@ -116,7 +118,7 @@ class Pool:
         with self._turn_of_memory() if self._path == file.MEMORY else self._lent() as session:
             try:
                 session.connection.execute("BEGIN")
-                with session.everything() as log:
+                with whole_log(session) as log:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
@@ -192,24 +194,26 @@ class Pool:
             if self._closed:
                 self._close_idle(writer=True)
 
-    def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
+    def _transact(self, session: SQLiteSession, work: Callable[[SQLiteTransaction], T]) -> T:
+        transaction = self._transaction
         # If anything fails, the session is rolled back at the end of its turn.
-        in_time = self._until is None and not self._waits_less
-        self._heads.begin(session.begin() if in_time else self._begin_in_time(session))
+        if self._until is None and not self._waits_less:
+            transaction.begin()
+        else:
+            self._begin_in_time(session.connection)
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
-        result = work(session)
+        result = work(transaction)
         try:
-            rows = session.commit()
+            rows = transaction.commit()
         except sqlite3.Error as error:
             take_back(session.connection, self._path, error)
             raise
-        self._heads.committed()
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
 
-    def _begin_in_time(self, session: SQLiteSession) -> int:
+    def _begin_in_time(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction; of the busy time-out, what is left may be spent on that."""
         waits_s = self._busy_timeout_s
         if self._until is not None:
@@ -217,14 +221,15 @@ class Pool:
             if left_s < waits_s * NOTICEABLE:
                 waits_s = max(left_s, 0)
         if waits_s == self._busy_timeout_s and not self._waits_less:
-            return session.begin()
+            self._transaction.begin()
+            return
         # An interrupt may keep this from being put back; then the next one does it.
         self._waits_less = True
-        _wait_at_most(session.connection, waits_s)
+        _wait_at_most(connection, waits_s)
         try:
-            return session.begin()
+            self._transaction.begin()
         finally:
-            _wait_at_most(session.connection, self._busy_timeout_s)
+            _wait_at_most(connection, self._busy_timeout_s)
             self._waits_less = False
 
     def _open_writer(self) -> SQLiteSession:
@@ -234,10 +239,9 @@ class Pool:
                 "nothing was appended. Give it permission, or copy the ledger to a place where it "
                 "has it."
             )
-        self._heads = Heads()
         writer = self._for_writing()
         try:
-            writer.remember(self._heads)
+            self._transaction = SQLiteTransaction(writer, HeadCache())
             synced = self._path != file.MEMORY and self._durability == "full"
             if synced:
                 # Before the tables are made as well: a half-made file would be all that is left.

@@ -7,7 +7,7 @@ import sqlite3
 from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
 from ledger.stores.sqlite.holders import disk_is_full, writer_of
 
-__all__ = ["translated"]
+__all__ = ["check_kept", "translated"]
 
 _FULL = "has no room to grow: the disk is full. Nothing was appended; make room and try again"
 # What SQLite makes of a disk without room, depending on which of its files had to grow.
@@ -26,6 +26,8 @@ _SENTENCES = {
     "and at the disk",
     sqlite3.SQLITE_PERM: "cannot be opened: this user has no permission",
 }
+
+_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 def translated(error: sqlite3.Error, place: str) -> StorageError:
@@ -57,3 +59,17 @@ def _busy(code: int, place: str) -> LedgerBusyError:
     return LedgerBusyError(
         f"{place} is held by {who}, longer than the busy time-out. Nothing was appended; try again."
     )
+
+
+def check_kept(kept: int, given: int, table: str) -> None:
+    """Refuse to go on if a table has not kept each row that it was given.
+
+    Raises StorageError.
+    """
+    if kept != given:
+        # RAISE(IGNORE) makes a row disappear without an error.
+        raise StorageError(
+            f"{table} kept {kept} of {given} rows that were to be stored: a trigger that is not "
+            "the ledger's swallowed the rest, or somebody deleted a cursor. Nothing was appended. "
+            f"See the triggers: {_TRIGGERS}."
+        )

@@ -12,8 +12,10 @@ from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.following import Log
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.session import SQLiteSession
+from ledger.stores.sqlite.reading import SQLiteSession
+from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
+from ledger.stores.sqlite.whole_log import whole_log
 
 __all__ = ["Borrowed"]
 
@@ -35,6 +37,7 @@ class Borrowed:
         self._watch = watch
         try:
             self._session = SQLiteSession(connection)
+            self._transaction = SQLiteTransaction(self._session)
         except sqlite3.Error as error:
             raise translated(error, path) from error
         self.read(self._check)
@@ -46,9 +49,9 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def write(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
+    def write(self, work: Callable[[SQLiteTransaction], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
-        return self.read(lambda session: self._transact(session, work))
+        return self.read(lambda session: self._transact(session.connection, work))
 
     @contextmanager
     def hold(self) -> Iterator[Log]:
@@ -58,7 +61,7 @@ class Borrowed:
         try:
             if begun:
                 connection.execute("BEGIN")
-            with self._session.everything() as log:
+            with whole_log(self._session) as log:
                 yield log
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
@@ -75,7 +78,7 @@ class Borrowed:
 
     def _check(self, session: SQLiteSession) -> None:
         same = False
-        files = {row[1]: row[2] for row in session.select("PRAGMA database_list")}
+        files = {row[1]: row[2] for row in session.execute("PRAGMA database_list").fetchall()}
         main = files.get("main", "")
         with suppress(OSError):
             same = bool(main) and os.path.samefile(main, self._path)
@@ -87,8 +90,9 @@ class Borrowed:
         if not migrations.holds_a_ledger(session.connection):
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")
 
-    def _transact(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
-        connection = session.connection
+    def _transact(
+        self, connection: sqlite3.Connection, work: Callable[[SQLiteTransaction], T]
+    ) -> T:
         begun = False
         if not connection.in_transaction:
             if connection.isolation_level is None or _autocommits(connection):
@@ -106,7 +110,7 @@ class Borrowed:
             connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)
             self._watch.check()
-            result = work(session)
+            result = work(self._transaction)
             connection.execute("RELEASE cursor_ledger")
         except BaseException as error:
             if begun and connection.in_transaction:

@@ -1,4 +1,4 @@
-"""What the commands take: the ledger itself, cursors, metadata; and the codes they exit with."""
+"""The ledger that a command is about: `--db`, who acts, and how it is opened."""
 
 from __future__ import annotations
 
@@ -11,32 +11,19 @@ from typing import Any
 
 import attrs
 import click
-from click.shell_completion import CompletionItem
 
 import ledger
 from ledger import errors, targets
 from ledger.cli.interrupts import Watch
-from ledger.law.cursor import CursorKey
-from ledger.law.queries import CursorQuery
 from ledger.opening import postgres
 from ledger.service import Ledger
 from ledger.stores import sqlite
 
-__all__ = ["Target", "cursor_arguments", "known", "metadata_option", "pass_target"]
+__all__ = ["DEFAULT_DB", "Target", "default_actor", "pass_target", "path_of"]
 
 DEFAULT_DB = "cursor-ledger.db"
 # Under which a command that completes a word finds its own --db; there is no target then.
 _DB = "ledger.cli.db"
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_REFUSED = 3
-EXIT_NO_CURSOR = 4
-EXIT_NOT_VERIFIED = 5
-EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
-EXIT_UNTOLD = 74  # EX_IOERR of sysexits.h
-EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
-EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 @attrs.frozen
@@ -137,6 +124,11 @@ def _other_target(context: click.Context, parameter: click.Parameter, path: str 
         context.obj = context.find_root().obj = attrs.evolve(target, path=path)
 
 
+def path_of(context: click.Context) -> str:
+    """Return the `--db` of a command that completes a word, which has no target."""
+    return context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
+
+
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command its target: as for cursor-ledger, or by a `--db` of its own."""
     option = click.option(
@@ -156,66 +148,3 @@ def default_actor() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
-
-
-def cursor_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments CONSUMER STREAM [SUBJECT]."""
-    subject = click.argument("subject", default="", shell_complete=known("subject_id"))
-    stream = click.argument("stream", shell_complete=known("stream_name"))
-    consumer = click.argument("consumer", shell_complete=known("consumer_id"))
-    return consumer(stream(subject(command)))
-
-
-def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Complete a part of a key from the cursors that there are."""
-
-    def complete(
-        context: click.Context, parameter: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        del parameter
-        # Only a shell asks for it.
-        from ledger.cli.completion import names
-
-        given = context.params
-        path = context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
-        query = CursorQuery(
-            consumer_id=_given(given, "consumer") if part != "consumer_id" else "",
-            stream_name=_given(given, "stream") if part == "subject_id" else "",
-        )
-        return [CompletionItem(name) for name in names(path, part, query, incomplete)]
-
-    return complete
-
-
-def _given(parameters: dict[str, Any], name: str) -> str:
-    """Give a part of a key as it was typed so far, as an argument or as an option."""
-    return parameters.get(f"named_{name}") or parameters.get(name) or ""
-
-
-def key(consumer: str, stream: str, subject: str) -> CursorKey:
-    """Give the key that the arguments name."""
-    return CursorKey(consumer, stream, subject)
-
-
-def _pairs(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or name in pairs:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE, once.", context, parameter)
-        pairs[name] = text
-    return pairs
-
-
-def metadata_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--meta NAME=VALUE`, as often as wanted."""
-    return click.option(
-        "--meta",
-        "metadata",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=_pairs,
-        help="Keep this with the entry, such as ticket=OPS-12. Repeatable.",
-    )(command)

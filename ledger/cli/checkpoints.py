@@ -1,0 +1,43 @@
+"""Checkpoints that were kept in files, one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ledger.errors import InvalidCursorError
+from ledger.evidence.merkle import Checkpoint
+from ledger.log.text import loads
+
+__all__ = ["checkpoints"]
+
+LINE_BYTES_MAX = 4_096
+
+
+def checkpoints(file: BinaryIO) -> Iterator[tuple[str, Checkpoint]]:
+    """Return the checkpoints in a file, one JSON object a line, each with where it stands."""
+    number = 0
+    while line := file.readline(LINE_BYTES_MAX):
+        number += 1
+        if line.strip():
+            place = file.name if number == 1 else f"{file.name} line {number}"
+            yield place, _checkpoint(place, line)
+    if not number:
+        raise InvalidCursorError(f"{file.name} is empty; cursor-ledger checkpoint prints one.")
+
+
+def _checkpoint(place: str, line: bytes) -> Checkpoint:
+    try:
+        kept: Any = loads(line)
+        first = kept.get("first")
+        return Checkpoint(
+            entries=kept["entries"],
+            position=kept["position"],
+            root=bytes.fromhex(kept["root"]),
+            first=None if first is None else bytes.fromhex(first),
+        )
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        why = f" ({error})" if isinstance(error, InvalidCursorError) else ""
+        raise InvalidCursorError(
+            f"{place} is not a checkpoint{why}; cursor-ledger checkpoint prints one."
+        ) from None

@@ -1,0 +1,90 @@
+"""The columns that tables of cursors and entries have, and how a cell is worded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ledger.cli.tables import Column, colour
+from ledger.law.cursor import Cursor
+from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.log.text import show_time as rfc3339
+from ledger.log.text import visible
+
+__all__ = ["CURSORS", "ENTRIES", "OWNER", "show_time", "with_metadata"]
+
+
+def show_time(value: datetime | None) -> str:
+    """Give a time to the second, as tables have it; nothing for None."""
+    return "" if value is None else rfc3339(value.replace(microsecond=0))
+
+
+def _what(entry: Entry) -> str:
+    event = entry.event
+    match event:
+        case CursorAdvanced() if event.previous_sequence == event.sequence:
+            return f"confirm {event.sequence}"
+        case CursorAdvanced():
+            return f"advance {event.previous_sequence} → {event.sequence}"
+        case CursorReset():
+            return colour(f"reset {event.previous_sequence} → {event.sequence}", "yellow")
+        case ErrorRecorded():
+            return colour("error", "red")
+
+
+def _detail(entry: Entry) -> str:
+    return with_metadata(_said(entry.event), entry.metadata)
+
+
+def _said(event: Event) -> str:
+    match event:
+        case CursorAdvanced():
+            outcome = "" if event.outcome == "delivered" else event.outcome.value
+            return " ".join(part for part in (event.delivery_id, outcome) if part)
+        case CursorReset():
+            return event.reason
+        case ErrorRecorded():
+            return event.message
+
+
+def with_metadata(text: str, metadata: Mapping[str, str]) -> str:
+    """Give `text`, and after it the metadata in brackets, made visible."""
+    pairs = " ".join(f"{name}={value}" for name, value in metadata.items())
+    return visible(f"{text} [{pairs}]".lstrip() if pairs else text)
+
+
+def _text(name: str) -> Callable[[Any], str]:
+    return lambda value: visible(str(getattr(value, name)))
+
+
+def _key(name: str) -> Callable[[Cursor | Entry], str]:
+    return lambda value: visible(getattr(value.key, name))
+
+
+OWNER = [
+    Column("consumer", _key("consumer_id")),
+    Column("stream", _key("stream_name")),
+    Column("subject", _key("subject_id")),
+]
+
+CURSORS = [
+    *OWNER,
+    Column("at", _text("last_sequence")),
+    Column("delivery", _text("last_delivery_id")),
+    Column("delivered", lambda cursor: show_time(cursor.last_delivered_at)),
+    Column("version", _text("version")),
+    Column("epoch", _text("epoch")),
+    Column("updated", lambda cursor: show_time(cursor.updated_at)),
+    Column("error", lambda cursor: colour(visible(cursor.last_error), "red")),
+]
+
+ENTRIES = [
+    Column("position", _text("position")),
+    Column("recorded", lambda entry: show_time(entry.recorded_at)),
+    *OWNER,
+    Column("version", _text("version")),
+    Column("what", _what),
+    Column("detail", _detail),
+    Column("actor", _text("actor")),
+]

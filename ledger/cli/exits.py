@@ -1,0 +1,13 @@
+"""The codes that the command exits with."""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_NO_CURSOR = 4
+EXIT_NOT_VERIFIED = 5
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_UNTOLD = 74  # EX_IOERR of sysexits.h
+EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
+EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT

@@ -1,0 +1,101 @@
+"""The forms of a result: a table on a terminal, JSON lines into a pipe, others on demand.
+
+Text from the log was written by strangers. It is shown so that it cannot command the terminal,
+reorder what is read, or start a formula in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import click
+
+from ledger.cli.spreadsheets import print_csv
+from ledger.cli.tables import Column, print_table
+from ledger.log.json import unstructure
+from ledger.log.text import dumps, visible_json
+
+__all__ = ["Form", "fitting", "form_options", "print_json", "show", "show_one"]
+
+T = TypeVar("T")
+
+
+class Form(StrEnum):
+    """The forms that a result can take."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--table`, `--json`, `--jsonl` and `--csv` to a command, as its parameter `form`."""
+    helps = {
+        Form.CSV: "Comma-separated values, with a heading.",
+        Form.JSONL: "One JSON object a line: the form into a pipe.",
+        Form.JSON: "One JSON value.",
+        Form.TABLE: "A table: the form on a terminal.",
+    }
+    for form, text in helps.items():
+        option = click.option(f"--{form}", "form", flag_value=form, type=Form, help=text)
+        command = option(command)
+    return command
+
+
+def fitting(form: Form | None) -> Form:
+    """Return the form that was asked for, or the one that fits where the output goes."""
+    return form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
+
+
+def show(
+    values: Iterable[T],
+    columns: list[Column],
+    form: Form | None,
+    *,
+    of: Sequence[type | str] = (),
+    none: str = "none",
+    plain: Callable[[T], Any] = unstructure,
+) -> None:
+    """Print `values` as they come, in the form that was asked for, or that fits where it goes.
+
+    `plain` makes JSON values of each, for JSON and CSV. `of` names what CSV has in its heading:
+    kinds of values, whose fields are meant, or names. Where there are no values, a table says
+    `none` on standard error.
+    """
+    match fitting(form):
+        case Form.TABLE:
+            print_table(iter(values), columns, none)
+        case Form.JSONL:
+            for value in values:
+                print_json(plain(value))
+        case Form.JSON:
+            opened = False
+            for value in values:
+                click.echo((",\n " if opened else "[") + _json(plain(value)), nl=False)
+                opened = True
+            click.echo("]" if opened else "[]")
+        case Form.CSV:
+            print_csv(values, of, plain)
+
+
+def show_one(
+    value: T, columns: list[Column], form: Form | None, *, plain: Callable[[T], Any] = unstructure
+) -> None:
+    """Print one value: in JSON not as a list."""
+    if form is Form.JSON:
+        print_json(plain(value))
+    else:
+        show([value], columns, form, plain=plain)
+
+
+def print_json(plain: object) -> None:
+    """Print JSON values on one line."""
+    click.echo(_json(plain))
+
+
+def _json(plain: object) -> str:
+    return visible_json(dumps(plain))

@@ -1,0 +1,38 @@
+"""A line on the terminal that says how far long work has got."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+__all__ = ["Progress"]
+
+PROGRESS_AFTER_S = 1.0
+PROGRESS_EVERY_S = 0.2
+
+
+class Progress:
+    """A line on the terminal that says how far long work has got; silent where nobody watches.
+
+    It is overwritten by the next, and cleared before anything else is printed.
+    """
+
+    def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
+        self._next = time.monotonic() + PROGRESS_AFTER_S
+        self._shown = False
+
+    def say(self, text: str) -> None:
+        """Show `text`, if the work has taken a while, and not too often."""
+        if self._watched and time.monotonic() >= self._next:
+            click.echo(f"\r\033[K{text}", nl=False, err=True)
+            self._next = time.monotonic() + PROGRESS_EVERY_S
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._shown = False

@@ -1,0 +1,56 @@
+"""Tables for a terminal, and their colours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import attrs
+import click
+
+__all__ = ["Column", "colour", "print_table"]
+
+PAGE_ROWS = 500
+
+
+@attrs.frozen
+class Column:
+    """A column of a table: its heading, and what stands in it for a value."""
+
+    heading: str
+    cell: Callable[[Any], str]
+
+
+def print_table(values: Iterator[Any], columns: list[Column], none: str) -> None:
+    """Print `values` as they come, a page at a time; where there are none, `none` on stderr."""
+    from tabulate import tabulate
+
+    first = True
+    # A page at a time, so that a table of a million rows starts at once and fits in memory.
+    while page := list(islice(values, PAGE_ROWS)):
+        cells = [[column.cell(value) for value in page] for column in columns]
+        shown = list(zip(columns, cells, strict=True))
+        if first and len(page) < PAGE_ROWS:
+            # All of it is known: a column in which nothing stands only takes room.
+            shown = [(column, texts) for column, texts in shown if any(texts)]
+        table = tabulate(
+            list(zip(*(texts for _, texts in shown), strict=True)),
+            headers=[column.heading for column, _ in shown],
+            tablefmt="simple",
+            disable_numparse=True,
+        )
+        for line in table.splitlines()[0 if first else 2 :]:
+            click.echo(line.rstrip())
+        first = False
+    if first and none:
+        click.echo(none, err=True)
+
+
+def colour(text: str, name: str) -> str:
+    """Give `text` in a colour where that is wanted: on a terminal, without NO_COLOR."""
+    if not text or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    return click.style(text, fg=name)

@@ -1,0 +1,33 @@
+"""What the tables of every database hold alike: tags named by number, and the row of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
+from ledger.log.columns import CONTENT, KEY
+from ledger.log.rows import TAGS, Content, Row
+
+__all__ = ["TAG_IDS", "event_row"]
+
+TAG_IDS: Mapping[str, int] = {
+    TAGS[CursorAdvanced]: 1,
+    TAGS[CursorReset]: 2,
+    TAGS[ErrorRecorded]: 3,
+}
+"""The ids of the tags, as the schemas have them in `ledger_tags`."""
+
+_TAG = CONTENT.place("tag")
+_BEFORE_TAG = slice(len(KEY), _TAG)
+_AFTER_TAG = slice(_TAG + 1, None)
+
+
+def event_row(cursor_id: int | None, content: Content, digest: bytes) -> Row:
+    """Return the row of an entry without its position, in the order of `EVENT`."""
+    return (
+        cursor_id,
+        *content[_BEFORE_TAG],
+        TAG_IDS[content[_TAG]],
+        *content[_AFTER_TAG],
+        digest,
+    )

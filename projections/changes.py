@@ -1,0 +1,73 @@
+"""What changed between two moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from ledger import Cursor, CursorKey, CursorQuery, EntryQuery, InvalidCursorError, Ledger
+from projections.cursors import Moment, bounds_until, cursors_as_of, folded_within
+
+__all__ = ["Change", "diff"]
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """What happened to one cursor between two moments: the states that it had at each.
+
+    `before` is None if it had no entry yet. `entries` and `resets` count what was appended in
+    between; `moved` is by how much it stands further, or further back.
+    """
+
+    key: CursorKey
+    before: Cursor | None
+    after: Cursor
+    moved: int
+    entries: int
+    resets: int
+
+
+def diff(
+    book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
+) -> Iterator[Change]:
+    """Give the cursors to which something was appended after `earlier`, up to `later`, lazily.
+
+    Raises InvalidCursorError.
+    """
+    before_it = bounds_until(earlier)
+    if _is_before(later, earlier):
+        raise InvalidCursorError(f"{earlier} is later than {later}; give the earlier moment first.")
+    return (
+        _change(folded_within(book, after.key, **before_it), after)
+        for after in cursors_as_of(book, later, query)
+        if not _is_as_old(book, after, before_it)
+    )
+
+
+def _is_before(one: Moment, other: Moment) -> bool:
+    # A time and a position cannot be compared without the log; nothing lies between them then.
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one < other
+    return isinstance(one, int) and isinstance(other, int) and one < other
+
+
+def _is_as_old(book: Ledger, after: Cursor, until: dict[str, Any]) -> bool:
+    """Say whether nothing was appended between the bound and `after`, which is the later one."""
+    at_version = EntryQuery(
+        key=after.key, version_from=after.version, version_until=after.version, **until
+    )
+    return next(book.entries(at_version), None) is not None
+
+
+def _change(before: Cursor | None, after: Cursor) -> Change:
+    return Change(
+        key=after.key,
+        before=before,
+        after=after,
+        moved=after.last_sequence - (before.last_sequence if before else 0),
+        entries=after.version - (before.version if before else 0),
+        resets=after.epoch - (before.epoch if before else 0),
+    )

@@ -1,0 +1,94 @@
+"""The command that draws a cursor's life."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from ledger.cli.columns import show_time
+from ledger.cli.exits import EXIT_FAILED
+from ledger.cli.forms import Form, fitting, form_options, show, show_one
+from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column, colour
+from ledger.cli.target import Target, pass_target
+from ledger.log.text import visible
+from projections import files
+from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
+from projections.cli.choosing import watched
+from projections.timeline import MarkKind, Timeline
+from projections.timeline import timeline as make_timeline
+
+__all__ = ["timeline"]
+
+ROWS = 16
+
+
+@click.command()
+@cursor_arguments
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"Draw it into a file: {', '.join(f'.{form}' for form in FORMATS)}.",
+)
+@form_options
+@pass_target
+def timeline(
+    target: Target,
+    consumer: str,
+    stream: str,
+    subject: str,
+    output: Path | None,
+    form: Form | None,
+) -> None:
+    """Show one cursor's life: where it stood when, resets, errors, repeats and jumps.
+
+    A page (.html) opens offline, zooms, and says what is under the pointer.
+    """
+    cursor = key(consumer, stream, subject)
+    progress = Progress()
+    if output is not None:
+        files.check(output, ledger=target.file)
+    with target.open() as book:
+        book.get(cursor)
+        life = make_timeline(watched(book.history(cursor), progress))
+    progress.clear()
+    try:
+        if output is not None:
+            draw(life, output)
+            click.echo(f"{life.entries:,} entries drawn into {visible(str(output))}", err=True)
+            return
+        match fitting(form):
+            case Form.TABLE:
+                _show_life(life)
+            case Form.CSV:
+                show(life.marks, _MARKS, form)
+            case _:
+                show_one(life, [], form)
+    except ChartLibraryMissingError as error:
+        click.echo(f"cursor-ledger: {error}", err=True)
+        click.get_current_context().exit(EXIT_FAILED)
+
+
+def _show_life(life: Timeline) -> None:
+    width, _ = shutil.get_terminal_size()
+    drawn = draw_on_terminal(life, width=min(max(width, 40), 120), height=ROWS)
+    click.echo(f"{visible(str(life.key))}, {life.entries:,} entries")
+    click.echo(drawn)
+    click.echo("R reset, E errors, J jump")
+    show(life.marks, _MARKS, Form.TABLE)
+    if life.left_out:
+        click.echo(f"{life.left_out:,} smaller ones are left out", err=True)
+
+
+_COLOURS = {MarkKind.RESET: "yellow", MarkKind.ERRORS: "red"}
+
+_MARKS = [
+    Column("recorded", lambda mark: show_time(mark.at)),
+    Column("what", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
+    Column("detail", lambda mark: visible(mark.text)),
+]

@@ -1,0 +1,109 @@
+"""The commands about moments: where cursors stood then, and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import click
+
+from ledger import Cursor
+from ledger.cli.columns import CURSORS, OWNER
+from ledger.cli.exits import EXIT_NO_CURSOR
+from ledger.cli.filters import cursor_filters
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.progress import Progress
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
+from ledger.cli.times import MOMENT_OR_POSITION
+from ledger.cli.waiting import say_what_is_not_settled
+from ledger.log.text import visible
+from projections.changes import Change, diff
+from projections.cli.choosing import Choice, choice, cleared
+from projections.cursors import Moment, cursors_as_of, last_position
+from projections.cursors import as_of as cursor_as_of
+
+__all__ = ["commands"]
+
+T = TypeVar("T")
+
+
+@click.command("as-of")
+@click.argument("moment", type=MOMENT_OR_POSITION)
+@choice
+@form_options
+@pass_target
+@click.pass_context
+def as_of(
+    context: click.Context, target: Target, moment: Moment, chosen: Choice, form: Form | None
+) -> None:
+    """Show where cursors stood at MOMENT: one that is named, some that are chosen, or all.
+
+    MOMENT is a time, how long ago (90m, 7d), or a bare number: a position of the log.
+    """
+    progress = Progress()
+    with target.open() as book:
+        if chosen.key is None:
+            then = cursors_as_of(book, moment, chosen.query)
+            show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
+            say_what_is_not_settled(book)
+            return
+        book.get(chosen.key)
+        cursor = cursor_as_of(book, chosen.key, moment)
+        if cursor is None:
+            click.echo(
+                f"cursor-ledger: {visible(str(chosen.key))} had no entry yet then.", err=True
+            )
+            context.exit(EXIT_NO_CURSOR)
+        show_one(cursor, CURSORS, form)
+
+
+@click.command("diff")
+@click.argument("earlier", type=MOMENT_OR_POSITION)
+@click.argument("later", type=MOMENT_OR_POSITION, required=False)
+@cursor_filters
+@form_options
+@pass_target
+def show_diff(
+    target: Target,
+    earlier: Moment,
+    later: Moment | None,
+    consumer: str,
+    stream: str,
+    subject: str,
+    form: Form | None,
+) -> None:
+    """Show what changed between two moments, cursor by cursor.
+
+    A moment is a time, how long ago (90m, 7d), or a bare number: a position of the log. Without
+    LATER, it is up to now.
+    """
+    chosen = Choice(consumer, stream, subject, named=False)
+    progress = Progress()
+    with target.open() as book:
+        changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
+        show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
+        say_what_is_not_settled(book)
+
+
+commands = [as_of, show_diff]
+
+
+def _counted(values: Iterable[T], progress: Progress) -> Iterator[T]:
+    for count, value in enumerate(values, 1):
+        progress.say(f"{count:,} cursors looked at")
+        yield value
+
+
+def _standing(cursor: Cursor | None) -> str:
+    return "–" if cursor is None else str(cursor.last_sequence)
+
+
+_CHANGES = [
+    *OWNER,
+    Column("from", lambda change: _standing(change.before)),
+    Column("to", lambda change: _standing(change.after)),
+    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0"),
+    Column("entries", lambda change: f"{change.entries:,}"),
+    Column("resets", lambda change: f"{change.resets:,}" if change.resets else ""),
+]

@@ -1,0 +1,69 @@
+"""What can be typed for where a reset goes: another cursor, or a time in the past."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+import click
+
+from ledger import CursorKey
+from ledger.cli.times import MOMENT
+from ledger.log.json import structure
+from ledger.log.text import loads, show_time
+
+__all__ = ["KEY", "PAST", "Then"]
+
+
+class Key(click.ParamType[CursorKey]):
+    """A cursor in one word: CONSUMER/STREAM[/SUBJECT], or JSON where a name has a slash in it."""
+
+    name = "cursor"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> CursorKey:
+        """Give the key."""
+        if isinstance(value, CursorKey):
+            return value
+        if value.startswith("{"):
+            return structure(loads(value), CursorKey)
+        parts = value.split("/")
+        if not 2 <= len(parts) <= 3:
+            self.fail(
+                f"{value!r:.80} is no cursor. Give CONSUMER/STREAM[/SUBJECT] or, if a name has a "
+                'slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
+                param,
+                ctx,
+            )
+        return CursorKey(*parts)
+
+
+@attrs.frozen
+class Then:
+    """A moment, and what was typed for it: 8h ago is another one whenever it is typed."""
+
+    at: datetime
+    typed: str
+
+    @property
+    def told(self) -> str:
+        """What was typed, and the moment that it is."""
+        return f"--to-time {self.typed} is {show_time(self.at)}"
+
+
+class Past(click.ParamType[Then]):
+    """A time as MOMENT has it, which remembers what was typed."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Then:
+        """Give the moment."""
+        if isinstance(value, Then):
+            return value
+        return Then(MOMENT.convert(value, param, ctx), value)
+
+
+KEY = Key()
+PAST = Past()

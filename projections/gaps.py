@@ -1,0 +1,75 @@
+"""What a cursor jumped over: a function of its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from ledger import CursorAdvanced, CursorKey, CursorReset, Entry
+from projections.histories import one_cursor
+from projections.ranges import RangeMap, span
+
+__all__ = ["Gap", "gaps"]
+
+
+@attrs.frozen(kw_only=True)
+class Gap:
+    """Sequences from `first` to `last` that an advance jumped over, the last time it passed them.
+
+    `position` is that of the advance. `certain` says that the stream is dense, so that they must
+    have been there; else they are candidates. `initial` says that the cursor began with this
+    advance: what lies before it was perhaps never meant for it.
+    """
+
+    key: CursorKey
+    first: int
+    last: int
+    position: int
+    certain: bool
+    initial: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key}: {span(self.first, self.last)} jumped over "
+            f"by the advance at position {self.position}"
+        )
+
+
+def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
+    """Give what the cursor of `history` jumped over and has not landed on since, in order.
+
+    An advance of more than one sequence lands on the last and jumps over the others. What is landed
+    on later, after a reset back, is no gap any more; what a reset skipped has its reason, and is
+    none. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of memory until
+    the end of the history is reached, for any entry may still fill it.
+
+    Raises InvalidCursorError if the entries are not all of one cursor.
+    """
+    jumped = RangeMap()
+    key: CursorKey | None = None
+    beginning = 0
+    for entry in one_cursor(history):
+        key, event = entry.key, entry.event
+        match event:
+            case CursorAdvanced(previous_sequence=start, sequence=end) if start < end:
+                jumped.put(start + 1, end, None)
+                if end - start > 1:
+                    jumped.put(start + 1, end - 1, entry.position)
+                if start == 0 and entry.epoch == 0:
+                    beginning = entry.position
+            case CursorReset(previous_sequence=start, sequence=end) if start < end:
+                jumped.put(start + 1, end, None)
+            case _:
+                pass
+    if key is None:
+        return
+    for first, last, position in jumped:
+        yield Gap(
+            key=key,
+            first=first,
+            last=last,
+            position=position,
+            certain=dense,
+            initial=position == beginning,
+        )

@@ -1,0 +1,94 @@
+"""Which cursors kept failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import attrs
+
+from ledger import CursorKey, Entry, ErrorRecorded
+from ledger.law import fields
+
+__all__ = ["ErrorStreak", "error_streaks"]
+
+
+@attrs.frozen(kw_only=True)
+class ErrorStreak:
+    """Errors of one cursor, one after another, while it stood at `last_sequence`.
+
+    Times are the ledger's, positions those of the first and the last error. `ended_at` is when an
+    advance or a reset came after them; None if none has. `actor` recorded the last one.
+    """
+
+    key: CursorKey
+    last_sequence: int
+    count: int
+    first_message: str
+    last_message: str
+    actor: str
+    first_at: datetime
+    last_at: datetime
+    first_position: int
+    last_position: int
+    ended_at: datetime | None = None
+
+    @property
+    def span(self) -> timedelta:
+        """How long it was from the first error to the last."""
+        return self.last_at - self.first_at
+
+    @classmethod
+    def after(
+        cls, streak: ErrorStreak | None, entry: Entry, event: ErrorRecorded, last_sequence: int
+    ) -> ErrorStreak:
+        """Give `streak` with one more error; a new one if there is none yet."""
+        if streak is None:
+            return cls(
+                key=entry.key,
+                last_sequence=last_sequence,
+                count=1,
+                first_message=event.message,
+                last_message=event.message,
+                actor=entry.actor,
+                first_at=entry.recorded_at,
+                last_at=entry.recorded_at,
+                first_position=entry.position,
+                last_position=entry.position,
+            )
+        return attrs.evolve(
+            streak,
+            count=streak.count + 1,
+            last_message=event.message,
+            actor=entry.actor,
+            last_at=entry.recorded_at,
+            last_position=entry.position,
+        )
+
+
+def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
+    """Give the streaks of at least so many errors, each once it has ended, in any cursor's entries.
+
+    Those that have not ended come last, in the order in which they began. Memory grows with the
+    number of cursors, not with that of entries.
+
+    Raises InvalidCursorError.
+    """
+    least = fields.sequence(least, "least", least=1)
+    return _streaks(entries, least)
+
+
+def _streaks(entries: Iterable[Entry], least: int) -> Iterator[ErrorStreak]:
+    standing: dict[CursorKey, ErrorStreak] = {}
+    places: dict[CursorKey, int] = {}
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, ErrorRecorded):
+            place = places.get(entry.key, 0)
+            standing[entry.key] = ErrorStreak.after(standing.get(entry.key), entry, event, place)
+            continue
+        places[entry.key] = event.sequence
+        streak = standing.pop(entry.key, None)
+        if streak is not None and streak.count >= least:
+            yield attrs.evolve(streak, ended_at=entry.recorded_at)
+    yield from (streak for streak in standing.values() if streak.count >= least)
