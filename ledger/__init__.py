@@ -1,5 +1,9 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
+from ledger.consuming.consumer import Consumer
+from ledger.consuming.deliveries import Delivery
+from ledger.consuming.retrying import GiveUp, Retry
+from ledger.consuming.window import WindowFullError
 from ledger.errors import (
     BrokenChainError,
     DivergedError,
@@ -43,6 +47,7 @@ __all__ = [
     "BrokenChainError",
     "Checkpoint",
     "Compared",
+    "Consumer",
     "Copied",
     "Cursor",
     "CursorAdvanced",
@@ -50,6 +55,7 @@ __all__ = [
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "Delivery",
     "DivergedError",
     "Entry",
     "EntryQuery",
@@ -57,6 +63,7 @@ __all__ = [
     "Event",
     "Fault",
     "FaultKind",
+    "GiveUp",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
@@ -69,6 +76,7 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "Retry",
     "SchemaVersionError",
     "StaleEpochError",
     "Standing",
@@ -77,6 +85,7 @@ __all__ = [
     "Verification",
     "VersionConflictError",
     "Waiting",
+    "WindowFullError",
     "fold",
     "open",
 ]

@@ -34,12 +34,29 @@ class Delivery:
     `tries` counts how often the event was begun by this consumer since it last read its cursor.
     """
 
-    sequence: int
-    delivery_id: str
-    outcome: Outcome = attrs.field(converter=_outcome, on_setattr=attrs.setters.convert)
-    metadata: dict[str, str]
+    _advance: AdvanceCursor
     _begun: Begun[AdvanceCursor]
     _end: Callable[[Delivery, BaseException | None], None]
+    outcome: Outcome = attrs.field(init=False, converter=_outcome, on_setattr=attrs.setters.convert)
+    metadata: dict[str, str] = attrs.field(init=False)
+
+    @outcome.default
+    def _its_outcome(self) -> Outcome:
+        return self._advance.outcome
+
+    @metadata.default
+    def _its_metadata(self) -> dict[str, str]:
+        return dict(self._advance.metadata)
+
+    @property
+    def sequence(self) -> int:
+        """The sequence that is delivered."""
+        return self._advance.last_sequence
+
+    @property
+    def delivery_id(self) -> str:
+        """The name of the delivery."""
+        return self._advance.delivery_id
 
     @property
     def tries(self) -> int:
@@ -57,6 +74,16 @@ class Delivery:
         traceback: TracebackType | None,
     ) -> None:
         self._end(self, error)
+
+    def confirmation(self) -> AdvanceCursor:
+        """Return what confirms it, in the epoch in which it began.
+
+        Raises InvalidCursorError if its metadata were changed to what cannot be kept.
+        """
+        asked = self._advance
+        if self.outcome is asked.outcome and self.metadata == asked.metadata:
+            return asked
+        return attrs.evolve(asked, outcome=self.outcome, metadata=self.metadata)
 
     def deliver_in(self, deliverer: int) -> None:
         """Note which thread or task delivers it."""
@@ -192,14 +219,7 @@ class Deliveries:
             if advance.epoch != self.epoch:
                 raise StaleEpochError(self._cursor, advance)  # Read anew since it was asked for.
             begun = self._window.begin(advance.last_sequence)
-        return Delivery(
-            advance.last_sequence,
-            advance.delivery_id,
-            advance.outcome,
-            dict(advance.metadata),
-            begun,
-            end,
-        )
+        return Delivery(advance, begun, end)
 
     def confirm(self, delivery: Delivery) -> None:
         """Note that `delivery` was delivered.
@@ -210,9 +230,7 @@ class Deliveries:
         begun = delivery._begun
         with self.lock:
             try:
-                advance = self.asked(
-                    delivery.sequence, delivery.delivery_id, delivery.outcome, delivery.metadata
-                )
+                advance = delivery.confirmation()
             except InvalidCursorError:
                 self._window.fail(begun)
                 raise
