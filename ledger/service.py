@@ -1,4 +1,4 @@
-"""The ledger as its users meet it."""
+"""The ledger as programs use it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
-from ledger.errors import InvalidCursorError, LedgerError
+from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint
@@ -23,9 +23,9 @@ from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
-from ledger.stores import Horizon
-from ledger.writing import copying
+from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
+from ledger.stores import Horizon, Transaction
+from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
 from ledger.writing.copying import Copied
@@ -33,21 +33,21 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "submitted"]
 
 R = TypeVar("R")
 Q = TypeVar("Q", CursorQuery, EntryQuery)
 
 
 class Ledger:
-    """An append-only log of what happened to cursors, and the cursors that it makes.
+    """An append-only log of what happened to cursors, and the cursors that result from it.
 
     Safe to use from many threads at once, and beside other processes on the same database. Not
     across a fork: open it again in the child. Every method may raise StorageError or, under it,
-    LedgerBusyError. A method that raises has appended nothing, with these exceptions: `delivering`
-    records what its body raises. An interrupt, as KeyboardInterrupt is, may come too late, and then
-    carries a note that says so. After UnknownOutcomeError nobody knows before the cursor is read: a
-    server was lost in the middle of a commit, or a disk failed in one and again as it was undone.
+    LedgerBusyError. A method that raises has appended nothing, with three exceptions: `delivering`
+    records what its body raises. An interrupt such as KeyboardInterrupt may come too late, and
+    carries a note that says so. After UnknownOutcomeError only the cursor tells, once it is read: a
+    server was lost in the middle of a commit, or a disk failed in one and again while undoing it.
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -56,7 +56,7 @@ class Ledger:
         self._appender: Appender = appender or committer
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
-        """Give the same ledger, but with another way to append; `ledger.aio` is made so."""
+        """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
         return Ledger(self._committer, wrap(self._appender))
 
     @property
@@ -71,7 +71,7 @@ class Ledger:
     # --- reading ---
 
     def get(self, key: CursorKey) -> Cursor:
-        """Give the cursor of `key`.
+        """Return the cursor of `key`.
 
         Raises CursorNotFoundError if nothing was ever appended for it.
         """
@@ -85,35 +85,35 @@ class Ledger:
         return self._store.cursor(CursorKey.check(key))
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
-        """Give the cursors that `query` chooses, lazily, by stream, subject and consumer."""
+        """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer."""
         return self._store.cursors(_chosen(query, CursorQuery))
 
     def history(self, key: CursorKey) -> Iterator[Entry]:
-        """Give all entries of `key`, lazily, oldest first; none if it has no cursor.
+        """Yield all entries of `key`, lazily, oldest first; none if it has no cursor.
 
         Raises BrokenChainError at an entry that cannot be read.
         """
         return self._store.entries(EntryQuery(key=CursorKey.check(key)))
 
     def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
-        """Give the entries that `query` chooses, lazily, by position, as far as the log is settled.
+        """Yield the entries that `query` chooses, lazily, by position, up to the `horizon`.
 
-        Those appended after the first one was asked for are left out. On PostgreSQL so are those
-        behind which a transaction may still append something: see `horizon`. Raises
-        BrokenChainError at an entry that cannot be read.
+        Entries appended after the first one was read are left out. On PostgreSQL, so are entries
+        before which a running transaction may still append. Raises BrokenChainError at an entry
+        that cannot be read.
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, and which transactions readers wait for.
+        """Return how far the log is settled, and which transactions readers wait for.
 
-        Up to its `position` nothing can come any more that is not there, so whoever follows the log
-        by position misses nothing. On SQLite that is always the end of the log.
+        Nothing new can be committed up to its `position`, so a reader who follows the log by
+        position misses nothing. On SQLite that is always the end of the log.
         """
         return self._store.horizon()
 
     def identity(self) -> str:
-        """Return what tells this ledger from all others, copies included; empty on SQLite."""
+        """Return what distinguishes this ledger from all others, even copies; empty on SQLite."""
         return self._store.identity()
 
     # --- writing ---
@@ -137,7 +137,7 @@ class Ledger:
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
         StaleEpochError, VersionConflictError.
         """
-        request = AdvanceCursor(
+        request = make_advance(
             key,
             to,
             delivery_id=delivery_id,
@@ -192,7 +192,7 @@ class Ledger:
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
-        """Note that a delivery failed; the position stays. Secrets in `message` are masked.
+        """Record that a delivery failed; the position stays. Secrets in `message` are masked.
 
         Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
         """
@@ -207,31 +207,31 @@ class Ledger:
         return self._append_one(request)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append all of `requests`, in order, in one transaction, or none; give the cursors.
+        """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
-        Raises what the first refused one is refused with.
+        Raises the refusal of the first request that is refused.
         """
-        return self._append([_checked(requests)], _whole)
+        return self._append([checked(requests)], answers.whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
 
-        Where the law refuses one, its refusal stands in the place of the cursor, and the others are
-        appended all the same.
+        Where the law refuses one, its refusal is returned in place of the cursor; the others are
+        appended.
         """
-        return self._append([(request,) for request in _checked(requests)], _each)
+        return self._append([(request,) for request in checked(requests)], answers.each)
 
     def submit(self, request: Request) -> Future[Cursor]:
-        """Ask for `request`, and go on; the future gives the cursor once the entry is safe.
+        """Queue `request`, and return the future of its cursor, set once the entry is safe.
 
-        Requests of one thread are appended in the order in which it asks. Many that are pipelined
-        like this share transactions. The future raises what `append` raises; cancelling it is
-        honoured until its transaction begins. If 2,048 are waiting, this waits for room. The busy
-        time-out of the request begins when others are first in its way, not in the queue.
+        Requests of one thread are appended in the order in which it submits them, and share
+        transactions. The future raises what `append` raises; it can be cancelled until its
+        transaction begins. While 2,048 requests are queued, this waits for room. The busy time-out
+        of a request begins when another writer is first in its way, not when it is queued.
 
-        A callback added to the future runs in the thread that commits, and holds up others.
+        A callback of the future runs in the thread that commits, and delays other callers.
         """
-        return self._appender.submit((_checked((request,)),), _one)
+        return self._appender.submit((checked((request,)),), answers.one)
 
     def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
@@ -253,16 +253,16 @@ class Ledger:
         actor: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Iterator[Cursor | None]:
-        """Deliver in the body; then advance to `to`, or record the exception and raise it again.
+        """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
 
-        Gives the cursor as it stood, None if there was none. Its epoch goes with the advance: if
-        the cursor is reset in the meantime, StaleEpochError is raised, and the reset stands. If the
-        error cannot be recorded either, the body's exception is raised with a note of it.
+        Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
+        if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
+        error cannot be recorded, the body's exception is raised with a note that says so.
 
         Raises what `advance` raises.
         """
-        # Made now, so that what is wrong with the call shows before anything is delivered.
-        advance = AdvanceCursor(
+        # Made first, so that a wrong argument is refused before anything is delivered.
+        advance = make_advance(
             key,
             to,
             delivery_id=delivery_id,
@@ -276,17 +276,17 @@ class Ledger:
         except Exception as error:
             try:
                 self.record_error(key, described(error), actor=actor, metadata=metadata)
-            except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
         self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
     def using(self, connection: object) -> Ledger:
-        """Give this ledger inside the transaction of the caller's `connection` to its database.
+        """Return this ledger inside the transaction of the caller's `connection` to its database.
 
-        What is appended through it is part of the caller's transaction: it is committed, or rolled
-        back, with the rest, by the caller. If no transaction is open, one is begun as the driver
-        would; a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`,
+        What is appended through it is part of the caller's transaction: the caller commits it or
+        rolls it back with the rest. If no transaction is open, one is begun as the driver does it;
+        a connection in autocommit mode is refused. `connection` is a `sqlite3.Connection`,
         or on PostgreSQL a `psycopg.Connection`.
 
         Raises InvalidCursorError, StorageError.
@@ -322,7 +322,12 @@ class Ledger:
         The log is not touched. Other writers wait meanwhile. `progress` is told now and then how
         many entries were read.
         """
-        return self._store.repair(lambda log: repair.rebuild(log, progress=progress))
+
+        def work(transaction: Transaction) -> Rebuild:
+            with transaction.everything() as log:
+                return repair.rebuild(log, progress=progress)
+
+        return self._appender.run(work)
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
@@ -334,22 +339,28 @@ class Ledger:
         Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
         """
         if not isinstance(target, Ledger):
-            raise InvalidCursorError(f"target must be a Ledger, not {fields.kind(target)}.")
-        return copying.copy(self._store, target._store, progress=progress)
+            raise invalid(
+                "target",
+                f"must be a Ledger, not {fields.kind(target)}.",
+                value=fields.kind(target),
+            )
+        return copying.copy(
+            self._store, target._store, write=target._appender.run, progress=progress
+        )
 
     # --- life ---
 
     def close(self) -> None:
         """Close the ledger; later calls are refused. Closing twice is fine.
 
-        What was accepted is appended first, and waited for. A handler of signals that interrupts
-        an append of its own thread cannot wait for that: what is queued behind it is refused then.
+        What was accepted is appended first, and waited for. A signal handler that interrupts an
+        append of its own thread cannot wait for that: what is queued behind it is refused.
         """
         self._appender.close()
         self._store.close()
 
     def __enter__(self) -> Self:
-        """Give the ledger itself."""
+        """Return the ledger itself."""
         return self
 
     def __exit__(
@@ -362,34 +373,23 @@ class Ledger:
         self.close()
 
     def _append_one(self, request: Request) -> Cursor:
-        return self._append(((request,),), _one)
+        return self._append(((request,),), answers.one)
 
     def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
         return self._appender.append(groups, conclude)
 
 
-# --- what the answers to the groups of a call come to ---
+# --- for ledger.aio ---
 
 
-def _one(answers: list[Answer]) -> Cursor:
-    [answer] = answers
-    if isinstance(answer, LedgerError):
-        raise answer
-    return answer[0]
+def submitted(
+    book: Ledger, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool
+) -> Future[R]:
+    """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
+    return book._appender.submit(groups, conclude, room=room)
 
 
-def _whole(answers: list[Answer]) -> list[Cursor]:
-    [answer] = answers
-    if isinstance(answer, LedgerError):
-        raise answer
-    return answer
-
-
-def _each(answers: list[Answer]) -> list[Cursor | LedgerError]:
-    return [answer if isinstance(answer, LedgerError) else answer[0] for answer in answers]
-
-
-# --- what was given ---
+# --- arguments ---
 
 
 def _checkpoints(against: object) -> list[Checkpoint]:
@@ -400,9 +400,11 @@ def _checkpoints(against: object) -> list[Checkpoint]:
         kept = list(kept)
         if all(isinstance(each, Checkpoint) for each in kept):
             return kept
-    raise InvalidCursorError(
-        f"against must be a Checkpoint, or several, not {fields.kind(against)}; "
-        "see Ledger.checkpoint."
+    said = fields.kind(against)
+    raise invalid(
+        "against",
+        f"must be a Checkpoint, or several, not {said}; see Ledger.checkpoint.",
+        value=said,
     )
 
 
@@ -410,26 +412,6 @@ def _chosen(query: Q | None, kind: type[Q]) -> Q:
     if query is None:
         return kind()
     if not isinstance(query, kind):
-        raise InvalidCursorError(f"query must be {kind.__name__}, not {fields.kind(query)}.")
+        said = fields.kind(query)
+        raise invalid("query", f"must be {kind.__name__}, not {said}.", value=said)
     return query
-
-
-def _checked(requests: Iterable[Request]) -> list[Request]:
-    if not isinstance(requests, Iterable):
-        raise InvalidCursorError(f"requests must be a sequence, not {fields.kind(requests)}.")
-    return [_request(request) for request in requests]
-
-
-def _request(request: object) -> Request:
-    if type(request) in _REQUESTS and type(cast("Request", request).key) is CursorKey:
-        return cast("Request", request)
-    for kind in _REQUESTS:
-        if isinstance(request, kind):
-            # What a subclass adds, or says otherwise, is left behind.
-            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
-            return cast("Request", kind(**given))
-    known = ", ".join(kind.__name__ for kind in _REQUESTS)
-    raise InvalidCursorError(f"a request must be one of {known}, not {fields.kind(request)}.")
-
-
-_REQUESTS = get_args(Request)

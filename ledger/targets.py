@@ -1,7 +1,7 @@
-"""What names a ledger: the path of a file, or a `postgresql://` URL; nothing that is nearly one.
+"""The target that names a ledger: the path of a file, or a `postgresql://` URL.
 
-A connection string in another form would be taken for the name of a file, with a password in it,
-and the file would be made. It is refused, and not repeated.
+A connection string in another form would be taken for the name of a file, and a file would be
+created with a password in its name. Such a string is refused, and the refusal does not repeat it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import invalid
 from ledger.law import fields
 
 __all__ = ["checked", "is_postgres", "shown"]
@@ -18,17 +18,17 @@ _FORM = (
     "Write postgresql://user@host:port/database, with the password in PGPASSWORD or ~/.pgpass; "
     "or the path of a file, with ./ in front if it is really called so."
 )
-# What says by itself that a path is meant.
+# A target that begins like this is a path.
 _PATH = ("/", "./", "../")
 
-# Schemes of databases, in front of anything; of others only with `://`.
+# Schemes of databases are recognised in front of anything, all others only with `://`.
 _SCHEME = re.compile(
     r"(postgres(ql)?|pgsql|psql|pg|jdbc|odbc|ado|mysql|mariadb|sqlite3?|file|mssql|sqlserver|oracle|"
     r"redshift|cockroach(db)?|timescale(db)?|mongodb|rediss?|https?)(\+\w+)*:",
     re.IGNORECASE,
 )
-# What libpq knows in a connection string: `PQconndefaults` of PostgreSQL 18, and what others call
-# the same.
+# The keywords of libpq in a connection string (`PQconndefaults` of PostgreSQL 18), and the names
+# that other drivers have for them.
 _KEYWORD = re.compile(
     r"(?:^|[\s;&?,])(application_name|channel_binding|client_encoding|connect_timeout|"
     r"dbname|fallback_application_name|gssdelegation|gssencmode|gsslib|host|hostaddr|"
@@ -45,7 +45,7 @@ _KINDS = (
     (_USER_INFO, "user, password and host"),
 )
 
-# All up to the last @ of the word: a password may have one in it, and a slash.
+# Up to the last @ of the word, because a password may contain an @ and a slash.
 _SECRETS = (
     (re.compile(r"""(postgres\w*(?:\+\w+)?:/{0,2})[^'"\n]*@""", re.IGNORECASE), r"\1***@"),
     (re.compile(r"(:/{0,2}|//)[^\s@]*:?\S*@"), r"\1***@"),
@@ -62,28 +62,30 @@ _SECRETS = (
 
 
 def checked(target: object) -> str:
-    """Give `target` as text: a path, or a URL that begins with postgresql:// or postgres://.
+    """Return `target` as text: a path, or a URL that begins with postgresql:// or postgres://.
 
-    Raises InvalidCursorError, which never repeats what may have a password in it.
+    Raises InvalidCursorError, which never repeats what may contain a password.
     """
     if not isinstance(target, str | os.PathLike):
-        raise InvalidCursorError(f"target must be a path, not {fields.kind(target)}.")
+        said = fields.kind(target)
+        raise invalid("target", f"must be a path, not {said}.", value=said)
     path = os.fspath(target)
     if not isinstance(path, str):
-        raise InvalidCursorError("target must be a path of text, not of bytes.")
+        raise invalid("target", "must be a path of text, not of bytes.")
     if not path.strip():
-        raise InvalidCursorError(f"target must be a path, not {path!r:.80}.")
+        raise invalid("target", f"must be a path, not {path!r:.80}.", value=f"{path!r:.80}")
     try:
         unusable = b"\0" in os.fsencode(path)
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        raise InvalidCursorError("target must be a path, without a NUL or a lone surrogate in it.")
+        raise invalid("target", "must be a path, without a NUL or a lone surrogate in it.")
     if is_postgres(path):
         return path
     if (looks := _looks_like(path)) is not None:
-        raise InvalidCursorError(
-            f"target looks like {looks}, which is neither a path nor a postgresql:// URL. {_FORM}"
+        raise invalid(
+            "target",
+            f"looks like {looks}, which is neither a path nor a postgresql:// URL. {_FORM}",
         )
     return path
 
@@ -94,14 +96,14 @@ def is_postgres(target: str) -> bool:
 
 
 def shown(target: str) -> str:
-    """Give `target` for a message: user info and passwords in it are masked."""
+    """Return `target` for a message, with user info and passwords masked."""
     for pattern, mask in _SECRETS:
         target = pattern.sub(mask, target)
     return target
 
 
 def _looks_like(path: str) -> str | None:
-    """Name the kind of connection string that `path` seems to be; None if it is a path."""
+    """Return the kind of connection string that `path` seems to be, or None if it is a path."""
     text = path.strip()
     if is_postgres(text):
         return "a URL with white space around it"

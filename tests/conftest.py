@@ -1,47 +1,113 @@
-"""What the tests share: a clock that stands still until it is moved, and ledgers on real files."""
+"""What the rooms of tests share: the stores that a test is run on, a clock, a ledger, a command."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import settings
-from servers import drop, fresh_schema, kinds, server, with_schema
 
 import ledger
-from ledger import CursorKey, Ledger
+from ledger import Ledger
+from projections.cli import main
+from support.clock import Clock
+from support.commands import Run
+from support.depth import DEPTH
+from support.servers import ELSEWHERE, kinds, shared_by_processes
+from support.targets import drop_targets, new_target
 
 # A shell that runs the tests in the background has them ignore this, and so would their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("ci", deadline=None, print_blob=True)
-settings.load_profile("ci")
+# The stores of a room; a module elsewhere names its own, as in STORES = "every".
+ROOMS = {"contract": "every", "postgres": "postgres"}
 
-ORDERS = CursorKey("webhooks", "orders", "customer-7")
-JOBS = CursorKey("mailer", "jobs")
+SLOW_TIMEOUT_S = 1_200
 
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def tick(self, seconds: float = 1) -> datetime:
-        self.now += timedelta(seconds=seconds)
-        return self.now
+servers = pytest.StashKey[AbstractContextManager[None]]()
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+# --- how deep a run goes, and what its processes share ---
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="run everything: slow tests, all examples, a new schema for every test",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow(reason): runs only with --all, or by its own name")
+    config.addinivalue_line("markers", "makes_ledgers: its target has no ledger yet")
+    config.addinivalue_line("markers", "on_postgres: needs a server (set by conftest.py)")
+    # Modules of tests ask for it while they are imported.
+    os.environ[DEPTH] = "all" if config.getoption("--all") else "quick"
+    if not hasattr(config, "workerinput"):
+        config.stash[servers] = shared_by_processes()
+        config.stash[servers].__enter__()
+    for name, examples in (("all", 100), ("quick", 25)):
+        settings.register_profile(name, deadline=None, print_blob=True, max_examples=examples)
+    settings.load_profile(os.environ[DEPTH])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if ELSEWHERE:
+        drop_targets()
+    if shared := config.stash.get(servers, None):
+        shared.__exit__(None, None, None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server, and put the longest tests first; leave out what is slow."""
+    for item in items:
+        if "postgres" in item.path.parts or any(map(is_postgres, params(item))):
+            item.add_marker("on_postgres")
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if config.getoption("--all") or any("::" in argument for argument in config.args):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def is_postgres(param: object) -> bool:
+    return type(param) is str and param.startswith("postgres")
+
+
+def params(item: pytest.Item) -> list[object]:
+    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+
+
+# --- the stores that a test is run on ---
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes a store once on each of those that its room or its module names."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    match getattr(metafunc.module, "STORES", ROOMS.get(metafunc.definition.path.parent.name)):
+        case "every":
+            stores = kinds()
+        case "postgres":
+            stores = kinds()[1:]
+        case "newest postgres":
+            stores = kinds()[1:2]
+        case _:
+            return
+    metafunc.parametrize("kind", stores, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture
@@ -50,58 +116,30 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def target(request: pytest.FixtureRequest, kind: str, path: Path) -> Iterator[str]:
+    made = request.node.get_closest_marker("makes_ledgers") is None
+    with new_target(kind, path, made=made) as target:
+        yield target
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 def book(target: str, clock: Clock) -> Iterator[Ledger]:
     with ledger.open(target, actor="tester", clock=clock) as book:
         yield book
 
 
-def fill(book: Ledger, clock: Clock) -> Ledger:
-    """Append positions 1 to 4 and 7 to ORDERS (versions 1 to 5), 5 and 6 to JOBS."""
-    for sequence in (1, 2, 5):
-        book.advance(ORDERS, to=sequence, delivery_id=f"d-{sequence}", metadata={"n": "1"})
-        clock.tick()
-    book.reset(ORDERS, to=3, reason="again")
-    book.advance(JOBS, to=7)
-    book.record_error(JOBS, "HTTP 503")
-    clock.tick()
-    book.advance(ORDERS, to=4)
-    found = book.verify()
-    assert found.ok, found.faults
-    return book
-
-
-# --- modules with BOTH = True, the contract, are run on every database, those with
-# --- POSTGRES = True on all but SQLite, and those with NEWEST_POSTGRES = True on one of these ---
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kind" not in metafunc.fixturenames:
-        return
-    if getattr(metafunc.module, "BOTH", False):
-        metafunc.parametrize("kind", kinds(), indirect=True, scope="session")
-    elif getattr(metafunc.module, "POSTGRES", False):
-        metafunc.parametrize("kind", kinds()[1:], indirect=True, scope="session")
-    elif getattr(metafunc.module, "NEWEST_POSTGRES", False):
-        metafunc.parametrize("kind", kinds()[1:2], indirect=True, scope="session")
-
-
-@pytest.fixture(scope="session")
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(getattr(request, "param", "sqlite"))
-
-
-@contextmanager
-def new_target(kind: str, path: Path) -> Iterator[str]:
-    """Give what `ledger.open` takes: a file that is not there yet, or a schema that is not."""
-    if kind == "sqlite":
-        yield str(path)
-        return
-    schema = fresh_schema()
-    yield with_schema(server(kind), schema)
-    drop(server(kind), schema)
-
-
 @pytest.fixture
-def target(kind: str, path: Path) -> Iterator[str]:
-    with new_target(kind, path) as target:
-        yield target
+def run(target: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give what runs the command in this process, on the target."""
+    monkeypatch.setenv("CURSOR_LEDGER_DB", target)
+    monkeypatch.setenv("CURSOR_LEDGER_ACTOR", "ops@desk")
+
+    def run(*arguments: object, text: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], input=text)
+
+    return run

@@ -18,6 +18,7 @@ import click
 
 from ledger.errors import LedgerError, UnknownOutcomeError
 from ledger.service import Ledger
+from ledger.stores import Transaction
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender
 
@@ -131,6 +132,10 @@ class _Watched:
         self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
     ) -> Future[R]:
         return self.watch.watched(lambda: self.appender.submit(groups, conclude, room=room))
+
+    def run(self, work: Callable[[Transaction], R]) -> R:
+        # Not watched: commands that copy or repair end at once, and are simply run again.
+        return self.appender.run(work)
 
     def close(self) -> None:
         self.appender.close()

@@ -1,4 +1,4 @@
-"""What a cursor is: whose it is, where it stands, and what becomes of what it passes."""
+"""What a cursor is: its key, its state, and the outcomes of an advance."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from enum import StrEnum
 
 import attrs
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.making import maker, once, sealed
 
 __all__ = ["Cursor", "CursorKey", "Outcome", "make_cursor"]
+
+
+def _consumer_id(value: str) -> str:
+    return fields.required(value, "consumer_id", seen=True)
+
+
+def _stream_name(value: str) -> str:
+    return fields.required(value, "stream_name", seen=True)
+
+
+def _subject_id(value: str) -> str:
+    return fields.text(value, "subject_id", seen=True)
 
 
 @sealed
@@ -20,29 +32,23 @@ class CursorKey:
     """Names one cursor: what `consumer_id` has confirmed of `stream_name`, or of one subject in it.
 
     Surrounding white space is trimmed. Consumer and stream are required; an empty `subject_id`
-    means the whole stream. At most 512 characters each, without NUL and lone surrogates, and with
-    at least one that can be seen.
+    means the whole stream. Each has at most 512 characters, no NUL and no lone surrogate, and at
+    least one visible character.
 
     Raises InvalidCursorError.
     """
 
-    consumer_id: str
-    stream_name: str
-    subject_id: str = ""
+    consumer_id: str = attrs.field(converter=_consumer_id)
+    stream_name: str = attrs.field(converter=_stream_name)
+    subject_id: str = attrs.field(default="", converter=_subject_id)
 
     __attrs_pre_init__ = once("consumer_id")
 
-    def __attrs_post_init__(self) -> None:
-        fields.set_field(self, "consumer_id", _name(self.consumer_id, "consumer_id"))
-        fields.set_field(self, "stream_name", _name(self.stream_name, "stream_name"))
-        subject = fields.text(self.subject_id, "subject_id", seen=True)
-        fields.set_field(self, "subject_id", subject)
-
     @classmethod
     def kept(cls, consumer_id: str, stream_name: str, subject_id: str) -> CursorKey:
-        """Give the key of a cursor that is in the log; it may be one that nobody can see.
+        """Return the key of a cursor that is in the log; it may have no visible character.
 
-        Earlier versions took such keys, and what they wrote stays readable.
+        Earlier versions accepted such keys, and what they wrote stays readable.
 
         Raises InvalidCursorError.
         """
@@ -57,17 +63,19 @@ class CursorKey:
 
     @classmethod
     def check(cls, key: object) -> CursorKey:
-        """Give `key` if it is one.
+        """Return `key` if it is a CursorKey.
 
         Raises InvalidCursorError.
         """
         if type(key) is cls:
             return key
         if not isinstance(key, cls):
-            raise InvalidCursorError(
-                f'key must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").'
+            raise invalid(
+                "key",
+                f'must be a CursorKey, not {fields.kind(key)}: CursorKey("webhooks", "orders").',
+                value=fields.kind(key),
             )
-        # What a subclass adds, or says otherwise, is left behind.
+        # A subclass may add fields or override methods; both are left out.
         return cls.kept(key.consumer_id, key.stream_name, key.subject_id)
 
     def __str__(self) -> str:
@@ -75,18 +83,14 @@ class CursorKey:
         return "/".join(part for part in parts if part)
 
 
-def _name(value: object, name: str) -> str:
-    return fields.required(value, name, seen=True)
-
-
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Cursor:
-    """Where one consumer stands: the fold of its entries.
+    """The state of one cursor: the fold of its entries.
 
-    `last_sequence` is the last position that it confirmed, 0 if none. `last_delivered_at` is None
-    until something was delivered; `last_error` is empty unless the last thing that happened was an
-    error. `updated_at` is the caller's time of the last entry. `version` counts the entries of this
+    `last_sequence` is the last sequence that the consumer confirmed, 0 if none. `last_delivered_at`
+    is None until something was delivered; `last_error` is empty unless the last entry is an error.
+    `updated_at` is the caller's time of the last entry. `version` counts the entries of this
     cursor, and `epoch` the resets among them.
     """
 
@@ -106,7 +110,7 @@ make_cursor = maker(Cursor)
 
 
 class Outcome(StrEnum):
-    """What became of that which an advance passes. All three are progress; only one is delivery."""
+    """What became of the sequences that an advance passes; only one of the three is delivery."""
 
     DELIVERED = "delivered"
     SKIPPED = "skipped"
@@ -114,7 +118,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def of(cls, value: object) -> Outcome:
-        """Give the outcome of that name, or refuse it.
+        """Return the outcome named `value`.
 
         Raises InvalidCursorError.
         """
@@ -123,6 +127,10 @@ class Outcome(StrEnum):
         try:
             return cls(fields.exact(value, "outcome"))
         except ValueError:
-            raise InvalidCursorError(
-                f"outcome must be one of {', '.join(cls)}, not {fields.shown(value)}."
+            names, said = tuple(outcome.value for outcome in cls), fields.shown(value)
+            raise invalid(
+                "outcome",
+                f"must be one of {', '.join(names)}, not {said}.",
+                value=said,
+                allowed=names,
             ) from None

@@ -8,13 +8,96 @@ from typing import get_args
 
 import attrs
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey
 from ledger.law.events import Event
 from ledger.law.making import once, sealed
 
 __all__ = ["CursorQuery", "EntryQuery"]
+
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+
+# --- what each field takes; it need not be visible, because the log may have such names ---
+
+
+def _key(value: CursorKey | None) -> CursorKey | None:
+    return None if value is None else CursorKey.check(value)
+
+
+def _consumer_id(value: str) -> str:
+    return fields.text(value, "consumer_id")
+
+
+def _stream_name(value: str) -> str:
+    return fields.text(value, "stream_name")
+
+
+def _subject_id(value: str) -> str:
+    return fields.text(value, "subject_id")
+
+
+def _kinds(value: Iterable[type[Event]]) -> tuple[type[Event], ...]:
+    given: object = value
+    kinds = (given,) if isinstance(given, type) else given
+    if not isinstance(kinds, Iterable) or isinstance(kinds, str):
+        said = fields.kind(given)
+        raise invalid("kinds", f"must be event types, not {said}.", value=said)
+    chosen = tuple(kinds)
+    for kind in chosen:
+        if kind not in EVENTS:
+            known = tuple(event.__name__ for event in EVENTS)
+            said = fields.shown(kind)
+            raise invalid(
+                "kinds",
+                f"must be among {', '.join(known)}, not {said}.",
+                value=said,
+                allowed=known,
+            )
+    return chosen
+
+
+def _actor(value: str) -> str:
+    return fields.text(value, "actor")
+
+
+def _recorded_from(value: datetime | None) -> datetime | None:
+    return None if value is None else fields.moment(value, "recorded_from")
+
+
+def _recorded_until(value: datetime | None) -> datetime | None:
+    return None if value is None else fields.moment(value, "recorded_until")
+
+
+def _position_from(value: int | None) -> int | None:
+    return fields.counter(value, "position_from")
+
+
+def _position_until(value: int | None) -> int | None:
+    return fields.counter(value, "position_until")
+
+
+def _version_from(value: int | None) -> int | None:
+    return fields.counter(value, "version_from")
+
+
+def _version_until(value: int | None) -> int | None:
+    return fields.counter(value, "version_until")
+
+
+def _covering(value: int | None) -> int | None:
+    return fields.counter(value, "covering")
+
+
+def _limit(value: int) -> int:
+    return fields.limit(value)
+
+
+def _newest_first(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like this
+    return bool(value)
+
+
+# --- the queries ---
 
 
 @sealed
@@ -25,83 +108,46 @@ class CursorQuery:
     Raises InvalidCursorError.
     """
 
-    consumer_id: str = ""
-    stream_name: str = ""
-    subject_id: str = ""
-    limit: int = 0
+    consumer_id: str = attrs.field(default="", converter=_consumer_id)
+    stream_name: str = attrs.field(default="", converter=_stream_name)
+    subject_id: str = attrs.field(default="", converter=_subject_id)
+    limit: int = attrs.field(default=0, converter=_limit)
 
     __attrs_pre_init__ = once("consumer_id")
-
-    def __attrs_post_init__(self) -> None:
-        fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))
-        fields.set_field(self, "stream_name", fields.text(self.stream_name, "stream_name"))
-        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
-        fields.set_field(self, "limit", fields.limit(self.limit))
 
 
 @sealed
 @attrs.frozen(kw_only=True)
 class EntryQuery:
-    """Chooses entries; what is not given matches all.
+    """Chooses entries; a field that is not given matches all.
 
     `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
     `kinds` are event types, such as `CursorReset`. The bounds of time, position and version are
-    included; those of version need a `key`, for versions count the entries of one cursor.
+    included; those of version need a `key`, because versions count the entries of one cursor.
     `covering` is a sequence: the entries that passed it, confirmed it, or rewound behind it.
     `limit` 0 or less means no limit.
 
     Raises InvalidCursorError.
     """
 
-    key: CursorKey | None = None
-    consumer_id: str = ""
-    stream_name: str = ""
-    subject_id: str = ""
-    kinds: Iterable[type[Event]] = ()
-    actor: str = ""
-    recorded_from: datetime | None = None
-    recorded_until: datetime | None = None
-    position_from: int | None = None
-    position_until: int | None = None
-    version_from: int | None = None
-    version_until: int | None = None
-    covering: int | None = None
-    newest_first: bool = False
-    limit: int = 0
+    key: CursorKey | None = attrs.field(default=None, converter=_key)
+    consumer_id: str = attrs.field(default="", converter=_consumer_id)
+    stream_name: str = attrs.field(default="", converter=_stream_name)
+    subject_id: str = attrs.field(default="", converter=_subject_id)
+    kinds: Iterable[type[Event]] = attrs.field(default=(), converter=_kinds)
+    actor: str = attrs.field(default="", converter=_actor)
+    recorded_from: datetime | None = attrs.field(default=None, converter=_recorded_from)
+    recorded_until: datetime | None = attrs.field(default=None, converter=_recorded_until)
+    position_from: int | None = attrs.field(default=None, converter=_position_from)
+    position_until: int | None = attrs.field(default=None, converter=_position_until)
+    version_from: int | None = attrs.field(default=None, converter=_version_from)
+    version_until: int | None = attrs.field(default=None, converter=_version_until)
+    covering: int | None = attrs.field(default=None, converter=_covering)
+    newest_first: bool = attrs.field(default=False, converter=_newest_first)
+    limit: int = attrs.field(default=0, converter=_limit)
 
     __attrs_pre_init__ = once("key")
 
     def __attrs_post_init__(self) -> None:
-        if self.key is not None:
-            fields.set_field(self, "key", CursorKey.check(self.key))
-        fields.set_field(self, "consumer_id", fields.text(self.consumer_id, "consumer_id"))
-        fields.set_field(self, "stream_name", fields.text(self.stream_name, "stream_name"))
-        fields.set_field(self, "subject_id", fields.text(self.subject_id, "subject_id"))
-        fields.set_field(self, "kinds", _kinds(self.kinds))
-        fields.set_field(self, "actor", fields.text(self.actor, "actor"))
-        fields.set_field(self, "position_from", fields.counter(self.position_from, "position_from"))
-        fields.set_field(
-            self, "position_until", fields.counter(self.position_until, "position_until")
-        )
-        fields.set_field(self, "version_from", fields.counter(self.version_from, "version_from"))
-        fields.set_field(self, "version_until", fields.counter(self.version_until, "version_until"))
-        fields.set_field(self, "covering", fields.counter(self.covering, "covering"))
-        fields.set_field(self, "newest_first", bool(self.newest_first))
-        fields.set_field(self, "limit", fields.limit(self.limit))
         if self.key is None and (self.version_from, self.version_until) != (None, None):
             raise InvalidCursorError("bounds of version need a key: versions count one cursor's.")
-        for name in ("recorded_from", "recorded_until"):
-            if (value := getattr(self, name)) is not None:
-                fields.set_field(self, name, fields.moment(value, name))
-
-
-def _kinds(value: object) -> tuple[type[Event], ...]:
-    kinds = (value,) if isinstance(value, type) else value
-    if not isinstance(kinds, Iterable) or isinstance(kinds, str):
-        raise InvalidCursorError(f"kinds must be event types, not {fields.kind(value)}.")
-    chosen = tuple(kinds)
-    for kind in chosen:
-        if kind not in get_args(Event):
-            known = ", ".join(event.__name__ for event in get_args(Event))
-            raise InvalidCursorError(f"kinds must be among {known}, not {fields.shown(kind)}.")
-    return chosen

@@ -1,4 +1,4 @@
-"""What the law answers when it refuses. Each refusal carries its facts as attributes."""
+"""What the law raises when it refuses. Each refusal carries its facts as attributes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ __all__ = [
 class CursorNotFoundError(LedgerError, LookupError):
     """No entry was ever appended for `key`."""
 
+    __module__ = "ledger"
+
     key: CursorKey | None = None
 
     def __init__(self, key: CursorKey | str) -> None:
@@ -29,7 +31,9 @@ class CursorNotFoundError(LedgerError, LookupError):
 
 
 class NonMonotonicCursorError(LedgerError):
-    """An advance that would move `current` back, or confirm its place under another delivery id."""
+    """An advance that would move `current` back, or confirm its sequence by another delivery id."""
+
+    __module__ = "ledger"
 
     current: Cursor | None = None
     request: AdvanceCursor | None = None
@@ -44,7 +48,9 @@ class NonMonotonicCursorError(LedgerError):
 
 
 class StaleEpochError(LedgerError):
-    """The consumer read the cursor before it was reset: `request.epoch` is over."""
+    """The consumer read the cursor before a reset, so `request.epoch` is no longer its epoch."""
+
+    __module__ = "ledger"
 
     current: Cursor | None = None
     request: AdvanceCursor | RecordError | None = None
@@ -55,11 +61,11 @@ class StaleEpochError(LedgerError):
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
+        epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
         said = "error" if isinstance(request, RecordError) else "advance"
         super().__init__(
-            f"{request.key} is in epoch {current.epoch if current else 0}, for it was reset; this "
-            f"{said} was made in epoch {request.epoch}. Read the cursor again, and go on from "
-            f"{current.last_sequence if current else 0}."
+            f"{request.key} is in epoch {epoch}, because it was reset; this {said} was made in "
+            f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
         )
         self.current = current
         self.request = request
@@ -67,6 +73,8 @@ class StaleEpochError(LedgerError):
 
 class VersionConflictError(LedgerError):
     """`current` is not at `request.expected_version`: somebody appended in between."""
+
+    __module__ = "ledger"
 
     current: Cursor | None = None
     request: Request | None = None
@@ -85,7 +93,9 @@ class VersionConflictError(LedgerError):
 
 
 class ActorRequiredError(LedgerError):
-    """A reset that does not say who makes it."""
+    """A reset without an actor: neither the request nor the ledger names one."""
+
+    __module__ = "ledger"
 
     request: ResetCursor | None = None
 

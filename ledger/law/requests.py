@@ -1,28 +1,38 @@
 """What can be asked of a cursor: advance, reset, record an error.
 
-A request that exists is valid in itself; whether the cursor allows it, the law decides (rules.py).
-Fields are named as in the JSON of requests.
+A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
+Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 import attrs
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
-from ledger.law.fields import set_field
-from ledger.law.making import once, sealed
+from ledger.law.making import maker, once, sealed
 from ledger.law.pairs import EMPTY
 
-__all__ = ["AdvanceCursor", "RecordError", "Request", "ResetCursor", "ResetReasonRequiredError"]
+__all__ = [
+    "AdvanceCursor",
+    "RecordError",
+    "Request",
+    "ResetCursor",
+    "ResetReasonRequiredError",
+    "checked",
+    "make_advance",
+]
 
 
 class ResetReasonRequiredError(LedgerError):
     """A reset without a reason."""
+
+    __module__ = "ledger"
 
     key: CursorKey | None = None
 
@@ -34,86 +44,145 @@ class ResetReasonRequiredError(LedgerError):
         self.key = key
 
 
+# --- what each field takes ---
+
+
+def _key(value: CursorKey) -> CursorKey:
+    return value if type(value) is CursorKey else CursorKey.check(value)
+
+
+def _from_one(value: int) -> int:
+    return fields.sequence(value, "last_sequence", least=1)
+
+
+def _from_zero(value: int) -> int:
+    return fields.sequence(value, "last_sequence", least=0)
+
+
+def _delivery_id(value: str) -> str:
+    return fields.text(value, "delivery_id")
+
+
+def _last_delivery_id(value: str) -> str:
+    return fields.text(value, "last_delivery_id")
+
+
+def _last_delivered_at(value: datetime | None) -> datetime | None:
+    return None if value is None else fields.moment(value, "last_delivered_at")
+
+
+def _outcome(value: Outcome) -> Outcome:
+    return value if type(value) is Outcome else Outcome.of(value)
+
+
+def _now(value: datetime | None) -> datetime | None:
+    return None if value is None else fields.moment(value, "now")
+
+
+def _reason(value: str) -> str:
+    return fields.text(value, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
+
+
+def _last_error(value: str) -> str:
+    # An error is not refused because it is invisible: its characters are spelled out.
+    said = fields.spelled(fields.exact(value, "last_error"))
+    return fields.message(said, "last_error")
+
+
+def _actor(value: str) -> str:
+    return fields.text(value, "actor", seen=True)
+
+
+def _epoch(value: int | None) -> int | None:
+    return fields.counter(value, "epoch")
+
+
+def _expected_version(value: int | None) -> int | None:
+    return fields.counter(value, "expected_version")
+
+
+def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
+    return value if value is EMPTY else fields.metadata(value)
+
+
+# --- the requests ---
+
+
 @sealed
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class AdvanceCursor:
     """Confirm everything up to `last_sequence`, from 1 to 2**63 - 1.
 
     `delivery_id` names the delivery that is confirmed; to repeat a confirmation, repeat it.
-    `last_delivered_at` is when it happened, `now` if it is not given; `now` is the caller's time,
-    the ledger's own if it is not given. `epoch` is the one that the consumer read: after a reset it
-    no longer matches. `expected_version` is the version that the cursor must be at.
+    `last_delivered_at` is the time of the delivery, by default `now`; `now` is the caller's time,
+    by default the ledger's. `epoch` is the one that the consumer read: after a reset it no longer
+    matches. `expected_version` is the version that the cursor must be at.
 
     Raises InvalidCursorError.
     """
 
-    key: CursorKey
-    last_sequence: int
-    delivery_id: str = attrs.field(default="", kw_only=True)
-    last_delivered_at: datetime | None = attrs.field(default=None, kw_only=True)
-    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True)
-    now: datetime | None = attrs.field(default=None, kw_only=True)
-    actor: str = attrs.field(default="", kw_only=True)
-    epoch: int | None = attrs.field(default=None, kw_only=True)
-    expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+    key: CursorKey = attrs.field(converter=_key)
+    last_sequence: int = attrs.field(converter=_from_one)
+    delivery_id: str = attrs.field(default="", kw_only=True, converter=_delivery_id)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=_last_delivered_at
+    )
+    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=_outcome)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
+    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    expected_version: int | None = attrs.field(
+        default=None, kw_only=True, converter=_expected_version
+    )
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+    )
 
     __attrs_pre_init__ = once("key")
 
-    def __attrs_post_init__(self) -> None:
-        _settle(self)
-        set_field(
-            self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=1)
-        )
-        set_field(self, "delivery_id", fields.text(self.delivery_id, "delivery_id"))
-        set_field(self, "outcome", Outcome.of(self.outcome))
-        if self.epoch is not None:
-            set_field(self, "epoch", fields.sequence(self.epoch, "epoch", least=0))
-        if self.last_delivered_at is not None:
-            _settle_delivered_at(self)
+
+make_advance = maker(AdvanceCursor)
 
 
 @sealed
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ResetCursor:
     """Move the cursor to `last_sequence`, from 0 to 2**63 - 1, in either direction, and say why.
 
     `reason` is kept for ever; at most 4,096 characters. The delivery id and time of the cursor are
-    replaced by the ones given here, or cleared. A cursor that does not exist yet is made.
+    replaced by the ones given here, or cleared. A cursor that does not exist yet is created.
 
     Raises InvalidCursorError, ResetReasonRequiredError.
     """
 
-    key: CursorKey
-    last_sequence: int
-    reason: str
-    last_delivery_id: str = attrs.field(default="", kw_only=True)
-    last_delivered_at: datetime | None = attrs.field(default=None, kw_only=True)
-    now: datetime | None = attrs.field(default=None, kw_only=True)
-    actor: str = attrs.field(default="", kw_only=True)
-    expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+    key: CursorKey = attrs.field(converter=_key)
+    last_sequence: int = attrs.field(converter=_from_zero)
+    reason: str = attrs.field(converter=_reason)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=_last_delivery_id)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=_last_delivered_at
+    )
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
+    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    expected_version: int | None = attrs.field(
+        default=None, kw_only=True, converter=_expected_version
+    )
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+    )
 
     __attrs_pre_init__ = once("key")
 
     def __attrs_post_init__(self) -> None:
-        _settle(self)
-        set_field(
-            self, "last_sequence", fields.sequence(self.last_sequence, "last_sequence", least=0)
-        )
-        set_field(self, "last_delivery_id", fields.text(self.last_delivery_id, "last_delivery_id"))
-        reason = fields.text(self.reason, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
-        set_field(self, "reason", reason)
-        if self.last_delivered_at is not None:
-            _settle_delivered_at(self)
+        # After all other fields, so that a reset which is wrong in two ways says the other first.
         if not self.reason:
             raise ResetReasonRequiredError(self.key)
 
 
 @sealed
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RecordError:
-    """Note that delivery failed; the position stays. A cursor that does not exist yet is made at 0.
+    """Record that a delivery failed; the position stays. A missing cursor is created at 0.
 
     `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`. `epoch` is
     the one that the consumer read: after a reset it no longer matches.
@@ -121,42 +190,48 @@ class RecordError:
     Raises InvalidCursorError.
     """
 
-    key: CursorKey
-    last_error: str
-    now: datetime | None = attrs.field(default=None, kw_only=True)
-    actor: str = attrs.field(default="", kw_only=True)
-    epoch: int | None = attrs.field(default=None, kw_only=True)
-    expected_version: int | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(default=EMPTY, kw_only=True, hash=False)
+    key: CursorKey = attrs.field(converter=_key)
+    last_error: str = attrs.field(converter=_last_error)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
+    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    expected_version: int | None = attrs.field(
+        default=None, kw_only=True, converter=_expected_version
+    )
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+    )
 
     __attrs_pre_init__ = once("key")
-
-    def __attrs_post_init__(self) -> None:
-        _settle(self)
-        if self.epoch is not None:
-            set_field(self, "epoch", fields.sequence(self.epoch, "epoch", least=0))
-        # An error is not refused because nobody can see it: its characters are spelled out.
-        said = fields.spelled(fields.exact(self.last_error, "last_error"))
-        set_field(self, "last_error", fields.message(said, "last_error"))
 
 
 Request = AdvanceCursor | ResetCursor | RecordError
 
-
-def _settle(request: Request) -> None:
-    """Check what all requests have in common."""
-    if type(request.key) is not CursorKey:
-        set_field(request, "key", CursorKey.check(request.key))
-    set_field(request, "actor", fields.text(request.actor, "actor", seen=True))
-    if request.metadata is not EMPTY:
-        set_field(request, "metadata", fields.metadata(request.metadata))
-    if request.expected_version is not None:
-        version = fields.sequence(request.expected_version, "expected_version", least=0)
-        set_field(request, "expected_version", version)
-    if request.now is not None:
-        set_field(request, "now", fields.moment(request.now, "now"))
+REQUESTS: tuple[type[Request], ...] = get_args(Request)
 
 
-def _settle_delivered_at(request: AdvanceCursor | ResetCursor) -> None:
-    moment = fields.moment(request.last_delivered_at, "last_delivered_at")
-    set_field(request, "last_delivered_at", moment)
+def checked(requests: Iterable[Request]) -> list[Request]:
+    """Return `requests` as a list.
+
+    Raises InvalidCursorError if one of them is no request.
+    """
+    given: object = requests
+    if not isinstance(given, Iterable):
+        said = fields.kind(given)
+        raise invalid("requests", f"must be a sequence, not {said}.", value=said)
+    return [_checked_one(request) for request in given]
+
+
+def _checked_one(request: object) -> Request:
+    for kind in REQUESTS:
+        if type(request) is kind and type(request.key) is CursorKey:
+            return request
+        if isinstance(request, kind):
+            # A subclass may add fields or override methods; both are left out.
+            given = {field.name: getattr(request, field.name) for field in attrs.fields(kind)}
+            return kind(**given)
+    known = tuple(kind.__name__ for kind in REQUESTS)
+    said = fields.kind(request)
+    raise invalid(
+        "a request", f"must be one of {', '.join(known)}, not {said}.", value=said, allowed=known
+    )

@@ -1,6 +1,6 @@
 """Cursors, requests and entries as plain JSON values, in the names that the JSON of requests has.
 
-What is read is distrusted: nothing is coerced, and nothing unknown is passed over.
+What is read is distrusted: nothing is coerced, and nothing unknown is ignored.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry, Event
-from ledger.law.queries import CursorQuery
 from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
 from ledger.log.rows import TAGS
 from ledger.log.text import parse_time, show_time
@@ -32,7 +31,7 @@ T = TypeVar("T")
 
 
 def unstructure(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
-    """Give a cursor, request, entry or event as plain JSON values.
+    """Return a cursor, request, entry or event as plain JSON values.
 
     A request becomes `{"op": "advance", "advance": {…}}`; times are RFC 3339, digests hexadecimal.
     """
@@ -44,25 +43,19 @@ def structure(data: object, kind: type[T]) -> T: ...
 @overload
 def structure(data: object, kind: UnionType) -> Any: ...  # noqa: ANN401 - one of the union
 def structure(data: object, kind: Any) -> Any:
-    """Give the value of type `kind` that plain JSON values describe; nothing is coerced.
+    """Return the value of type `kind` that plain JSON values describe; nothing is coerced.
 
     `kind` is a request type, `Request` for any of them, `Cursor`, `CursorKey`, `CursorQuery` or
     `Entry`. A missing optional field has its empty value.
 
     Raises InvalidCursorError, which names the field, and ResetReasonRequiredError.
     """
-    from cattrs.errors import ForbiddenExtraKeysError
+    from cattrs.errors import ClassValidationError
 
     try:
         return _converter().structure(data, kind)
-    except KeyError as error:
-        raise InvalidCursorError(f"{error.args[0]} is missing.") from None
-    except ForbiddenExtraKeysError as error:
-        known = ", ".join(field.name for field in attrs.fields(error.cl))
-        extra = ", ".join(sorted(map(repr, error.extra_fields)))
-        raise InvalidCursorError(
-            f"{extra:.200} is not known here; {error.cl.__name__} has {known}."
-        ) from None
+    except ClassValidationError as error:
+        raise _refusal(error) from None
 
 
 _OPS: Mapping[str, type[Request]] = {
@@ -74,102 +67,132 @@ _OPS: Mapping[str, type[Request]] = {
 # What a Go program writes for a time that was never set.
 _GO_ZERO_TIME = "0001-01-01T00:00:00Z"
 
+# The field that a hook refuses: cattrs tells a hook its type, and names its field in the error.
+_UNNAMED = "value"
+
 
 @cache
 def _converter() -> Converter:
-    # Imported here, for it takes as long as all the rest, and a library caller may never need it.
-    from cattrs import Converter, override
-    from cattrs.gen import make_dict_structure_fn
+    # Imported here, because it takes as long as all other imports, and many callers never need it.
+    from cattrs import Converter
 
-    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(str, lambda value, _: fields.storable(value, _UNNAMED))
+    converter.register_structure_hook(int, lambda value, _: _integer(value))
+    converter.register_structure_hook(bytes, lambda value, _: _digest(value))
+    converter.register_structure_hook(datetime, lambda value, _: _time(value))
+    converter.register_structure_hook(datetime | None, lambda value, _: _optional_time(value))
+    converter.register_structure_hook(Outcome, lambda value, _: Outcome.of(value))
+    converter.register_structure_hook_func(
+        lambda kind: kind == Mapping[str, str], lambda value, _: fields.kept_metadata(value)
+    )
+    converter.register_structure_hook_factory(attrs.has, lambda kind: _objects(converter, kind))
+    converter.register_structure_hook(Event, _untagged(converter))
+    converter.register_structure_hook(Request, _unwrapped(converter))
     converter.register_unstructure_hook(datetime, show_time)
     converter.register_unstructure_hook(bytes, bytes.hex)
     converter.register_unstructure_hook(Event, _tagged(converter))
-    converter.register_structure_hook(Event, _untagged(converter))
-    converter.register_structure_hook(Request, _unwrapped(converter))
-    for kind in (CursorKey, Cursor, CursorQuery, Entry, *TAGS, *_OPS.values()):
-        # Each field is told its name, so that a refusal can say which one it was.
-        hooks: dict[str, Any] = {
-            field.name: override(struct_hook=_reader(converter, field.name, field.type, kind))
-            for field in attrs.fields(attrs.resolve_types(kind))
-        }
-        read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **hooks)
-        converter.register_structure_hook(kind, _object(kind, read))
-    wrap = converter.get_unstructure_hook
     for op, kind in _OPS.items():
-        converter.register_unstructure_hook(kind, _wrapped(op, wrap(kind)))
+        plain = converter.get_unstructure_hook(kind)
+        converter.register_unstructure_hook(kind, _wrapped(op, plain))
     return converter
 
 
-def _reader(converter: Converter, name: str, kind: Any, of: type) -> Callable[[Any, Any], Any]:  # noqa: ANN401, C901, PLR0911 - a table
-    """Give the function that reads the field `name` of type `kind`, and coerces nothing.
-
-    What `of` is says whether it was in a log, or is asked for anew.
-    """
-
-    def optional(read: Callable[[Any, str], object]) -> Callable[[Any, Any], object]:
-        return lambda value, _: None if value is None else read(value, name)
-
-    if kind is str:
-        return lambda value, _: _text(value, name)
-    if kind is int:
-        return lambda value, _: fields.sequence(value, name, least=-fields.SEQUENCE_MAX - 1)
-    if kind == int | None:
-        return optional(fields.counter)
-    if kind is datetime:
-        return lambda value, _: _time(value, name)
-    if kind == datetime | None:
-        return optional(lambda value, name: None if value == _GO_ZERO_TIME else _time(value, name))
-    if kind is bytes:
-        return lambda value, _: _digest(value, name)
-    if kind is Outcome:
-        return lambda value, _: Outcome.of(value)
-    if kind == Mapping[str, str]:
-        return lambda value, _: fields.kept_metadata(value)
-    if kind is CursorKey and of in (Cursor, Entry):
-        return lambda value, _: _kept_key(value)
-    return lambda value, _: converter.structure(value, kind)
+# --- refusals: cattrs collects what its hooks raise, and notes the field on each ---
 
 
-def _text(value: object, name: str) -> str:
-    # An error message may have anything in it: the request mends it. The rest refuses.
-    if name == "last_error" and isinstance(value, str):
-        return value
-    return fields.storable(value, name)
+def _refusal(failure: BaseException) -> BaseException:
+    """Return the first refusal, with the name of its field."""
+    from cattrs.errors import AttributeValidationNote, ClassValidationError, ForbiddenExtraKeysError
+
+    error: BaseException = failure
+    while isinstance(error, ClassValidationError):
+        error = error.exceptions[0]
+    notes = error.__dict__.pop("__notes__", [])
+    if isinstance(error, KeyError):
+        return invalid(str(error.args[0]), "is missing.")
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = tuple(field.name for field in attrs.fields(error.cl))
+        return _unknown(error.extra_fields, f"{error.cl.__name__} has {', '.join(known)}", known)
+    if isinstance(error, InvalidCursorError) and error.field == _UNNAMED and error.problem:
+        names = [note.name for note in notes if isinstance(note, AttributeValidationNote)]
+        return invalid(
+            names[0] if names else _UNNAMED,
+            error.problem,
+            value=error.value,
+            bound=error.bound,
+            allowed=error.allowed,
+        )
+    return error
 
 
-def _time(value: object, name: str) -> datetime:
-    return parse_time(fields.storable(value, name), name)
+def _unknown(extra: set[str], has: str, known: tuple[str, ...]) -> InvalidCursorError:
+    said = f"{', '.join(sorted(map(repr, extra))):.200}"
+    error = InvalidCursorError(f"{said} is not known here; {has}.")
+    error.value, error.allowed = said, known
+    return error
 
 
-def _digest(value: object, name: str) -> bytes:
-    digest = fields.storable(value, name)
+# --- values of one type ---
+
+
+def _integer(value: object) -> int:
+    return fields.sequence(value, _UNNAMED, least=-fields.SEQUENCE_MAX - 1)
+
+
+def _time(value: object) -> datetime:
+    return parse_time(fields.storable(value, _UNNAMED), _UNNAMED)
+
+
+def _optional_time(value: object) -> datetime | None:
+    return None if value is None or value == _GO_ZERO_TIME else _time(value)
+
+
+def _digest(value: object) -> bytes:
+    digest = fields.storable(value, _UNNAMED)
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise InvalidCursorError(f"{name} must be 64 hexadecimal digits, not {digest!r:.80}.")
+        said = f"{digest!r:.80}"
+        raise invalid(_UNNAMED, f"must be 64 hexadecimal digits, not {said}.", value=said)
     return bytes.fromhex(digest)
 
 
-def _kept_key(value: object) -> CursorKey:
+# --- objects ---
+
+
+def _objects(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
+    """Return the hook that reads a JSON object into the class `kind`."""
+    from cattrs import override
+    from cattrs.gen import make_dict_structure_fn
+
+    # An error message may have anything in it: RecordError replaces what cannot be stored.
+    hooks: dict[str, Any] = {
+        "last_error": override(struct_hook=lambda value, _: fields.exact(value, "last_error"))
+    }
+    absent: dict[str, object] = {}
+    if kind in (Cursor, Entry):
+        hooks["key"] = override(struct_hook=lambda value, _: _kept_key(value))
+    if kind is Cursor:
+        # In the reference's JSON a cursor leaves out what is empty.
+        absent = {"last_delivery_id": "", "last_delivered_at": None, "last_error": ""}
+    read = make_dict_structure_fn(kind, converter, **hooks)
+    return lambda value, _: read({**absent, **_object(value, kind.__name__)}, kind)
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidCursorError(f"CursorKey must be an object, not {fields.kind(value)}.")
-    given = {"subject_id": "", **value}
+        said = fields.kind(value)
+        raise invalid(name, f"must be an object, not {said}.", value=said)
+    return value
+
+
+def _kept_key(value: object) -> CursorKey:
+    given = {"subject_id": "", **_object(value, "CursorKey")}
     if extra := given.keys() - {"consumer_id", "stream_name", "subject_id"}:
         raise InvalidCursorError(f"{', '.join(map(repr, extra))!s:.200} is not known here.")
     return CursorKey.kept(given["consumer_id"], given["stream_name"], given["subject_id"])
 
 
-def _object(kind: type, read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
-    # In the reference's JSON a cursor leaves out what is empty.
-    absent = {"last_delivery_id": "", "last_delivered_at": None, "last_error": ""}
-
-    def structured(value: object, _: object) -> T:
-        if not isinstance(value, Mapping):
-            raise InvalidCursorError(
-                f"{kind.__name__} must be an object, not {fields.kind(value)}."
-            )
-        return read({**absent, **value} if kind is Cursor else value, kind)
-
-    return structured
+# --- unions: events by their tag, requests by their op ---
 
 
 def _tagged(converter: Converter) -> Callable[[Event], dict[str, object]]:
@@ -184,14 +207,15 @@ def _untagged(converter: Converter) -> Callable[[Any, Any], Event]:
     kinds = {tag: kind for kind, tag in TAGS.items()}
 
     def untagged(value: object, _: object) -> Event:
-        if not isinstance(value, Mapping):
-            raise InvalidCursorError(f"event must be an object, not {fields.kind(value)}.")
-        plain = dict(value)
+        plain = dict(_object(value, "event"))
         tag = plain.pop("tag", None)
         if not isinstance(tag, str) or tag not in kinds:
-            raise InvalidCursorError(
-                f"tag must be one of {', '.join(kinds)}, not {tag!r:.80}; "
-                "a newer version may know it."
+            said = f"{tag!r:.80}"
+            raise invalid(
+                "tag",
+                f"must be one of {', '.join(kinds)}, not {said}; a newer version may know it.",
+                value=said,
+                allowed=tuple(kinds),
             )
         return converter.structure(plain, kinds[tag])
 
@@ -206,16 +230,21 @@ def _wrapped(
 
 def _unwrapped(converter: Converter) -> Callable[[Any, Any], Request]:
     def unwrapped(value: object, _: object) -> Request:
-        if not isinstance(value, Mapping):
-            raise InvalidCursorError(f"a request must be an object, not {fields.kind(value)}.")
-        op = value.get("op")
+        given = _object(value, "a request")
+        op = given.get("op")
         if not isinstance(op, str) or op not in _OPS:
-            raise InvalidCursorError(f"op must be one of {', '.join(_OPS)}, not {op!r:.80}.")
-        if set(value) != {"op", op}:
+            said = f"{op!r:.80}"
+            raise invalid(
+                "op",
+                f"must be one of {', '.join(_OPS)}, not {said}.",
+                value=said,
+                allowed=tuple(_OPS),
+            )
+        if set(given) != {"op", op}:
             raise InvalidCursorError(
                 f'a request has two parts, {{"op": "{op}", "{op}": {{…}}}}; this one has '
-                f"{', '.join(map(repr, value))!s:.200}."
+                f"{', '.join(map(repr, given))!s:.200}."
             )
-        return converter.structure(value[op], _OPS[op])
+        return converter.structure(given[op], _OPS[op])
 
     return unwrapped

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 
 __all__ = [
@@ -56,8 +56,9 @@ def parse_time(value: str, name: str) -> datetime:
             return fields.moment(datetime.fromisoformat(value.upper()), name)
         except ValueError:
             pass
-    raise InvalidCursorError(
-        f"{name} must be a time like 2026-05-05T16:00:01Z (RFC 3339), not {value!r:.60}."
+    said = f"{value!r:.60}"
+    raise invalid(
+        name, f"must be a time like 2026-05-05T16:00:01Z (RFC 3339), not {said}.", value=said
     )
 
 

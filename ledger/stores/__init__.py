@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -16,11 +16,14 @@ from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.heads import Head
 from ledger.log.rows import Content
+from ledger.stores.deadline import Deadline
 
-__all__ = ["Draft", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
+__all__ = ["Draft", "Durability", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
 
 T = TypeVar("T")
 
+Durability: TypeAlias = Literal["full", "normal"]
+"""What survives a power loss: every answered call, or all but the last commits."""
 
 Draft: TypeAlias = tuple[Head, Content]
 """An entry that is about to be stored, with the head that it makes; the store gives its position.
@@ -110,17 +113,14 @@ class Store(Reader, Protocol):
 
     immutable: bool
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
-        Others are waited for until `until`, by the monotonic clock; without it, for the whole busy
-        time-out from now.
+        Others are waited for until `deadline`; without one, the call enters here, and has the whole
+        busy time-out.
 
         Raises LedgerBusyError, StorageError.
         """
-
-    def repair(self, work: Callable[[Repairable], T]) -> T:
-        """Run `work`, which writes stored cursors anew, in one transaction, as `write` does."""
 
     def using(self, connection: object) -> Store:
         """Give the same log inside the transaction of a caller's connection."""

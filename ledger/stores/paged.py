@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar
 import attrs
 
 from ledger.evidence.following import Log
-from ledger.evidence.repair import Repairable
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.stores import Horizon, Transaction
+from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
 
@@ -52,7 +52,7 @@ class Connections(Protocol):
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which only reads."""
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
 
     def hold(self) -> AbstractContextManager[Log]:
@@ -79,18 +79,9 @@ class PagedStore:
     immutable: bool = False
     """Whether a file was opened as one that nobody writes to."""
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self.connections.write(work, until)
-
-    def repair(self, work: Callable[[Repairable], T]) -> T:
-        """Run `work`, which writes stored cursors anew, in one transaction."""
-
-        def on_everything(transaction: Transaction) -> T:
-            with transaction.everything() as log:
-                return work(log)
-
-        return self.connections.write(on_everything)
+        return self.connections.write(work, deadline)
 
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Give the cursor of `key`; None if it has no entry."""

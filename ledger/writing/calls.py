@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from ledger.stores.deadline import Deadline
 from ledger.writing.commit import Answer, Group
 
 __all__ = ["Call", "Promise", "Queue", "Slot"]
@@ -41,7 +42,7 @@ class Slot(Generic[R]):
         self._unanswered = threading.Lock()
         self._unanswered.acquire()
         self._withdrawn = self._running = False
-        self.results: list[R] = []
+        self.result: R | None = None
         self.error: BaseException | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
@@ -56,7 +57,7 @@ class Slot(Generic[R]):
 
     def set_result(self, result: R) -> None:
         """Answer the thread that waits."""
-        self.results.append(result)
+        self.result = result
         self._unanswered.release()
 
     def set_exception(self, exception: BaseException) -> None:
@@ -78,10 +79,12 @@ class Call(Generic[R]):
     promise: Promise[R]
     asked_at: float
     """When it was asked for, by the monotonic clock."""
-    until: float | None = None
+    deadline: Deadline | None = None
     """How long others are waited for; None as long as that is not known."""
     begun: bool = False
     """Whether it was tried before, and put off."""
+    thread: int | None = None
+    """The thread that commits by itself once this comes first; the call has no groups then."""
 
     @property
     def size(self) -> int:
@@ -130,12 +133,22 @@ class Queue:
         """Whether there are calls, and all of them were tried before."""
         return bool(self._calls) and self._calls[-1].begun
 
-    def take(self, size_max: int) -> list[Call[Any]]:
-        """Take calls with so many requests at most, or one that has more; and begin with them."""
+    def take(self, size_max: int, *, lend: bool) -> list[Call[Any]]:
+        """Take calls with so many requests at most, or one that has more; and begin with them.
+
+        A call that its own thread commits is taken by itself; without `lend` it keeps its place.
+        """
         taken: list[Call[Any]] = []
+        passed: list[Call[Any]] = []
         room = size_max
         while self._calls:
             first = self._calls[0]
+            if first.thread is not None:
+                if not lend:
+                    passed.append(self._calls.popleft())
+                    continue
+                if taken:
+                    break
             # Those that were put off leave the others their room.
             size = 0 if first.begun else first.size
             if taken and size > room:
@@ -145,4 +158,7 @@ class Queue:
             if call.begin():
                 taken.append(call)
                 room -= size
+                if call.thread is not None:
+                    break
+        self.put_back(passed)
         return taken

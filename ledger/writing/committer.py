@@ -10,6 +10,7 @@ import attrs
 
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.stores import Store, Transaction
+from ledger.stores.deadline import Deadline
 from ledger.writing.commit import Answer, Group, commit, commit_free
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Appender(Protocol):
     """
 
     def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers, once they are safe.
+        """Append `groups`, and return what `conclude` makes of the answers, once they are safe.
 
         Raises LedgerBusyError, StorageError, and what `conclude` raises; nothing was appended then.
         """
@@ -36,12 +37,20 @@ class Appender(Protocol):
     def submit(
         self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
     ) -> Future[R]:
-        """Give the future of what `append` would give, and do not wait for it.
+        """Return the future of what `append` would return, and do not wait for it.
 
         With `room`, wait while too many calls are queued; callers who have no other call there may
-        do without, for their number is bound enough.
+        do without, because their number is bound enough.
 
         Raises LedgerBusyError, StorageError.
+        """
+
+    def run(self, work: Callable[[Transaction], R]) -> R:
+        """Run `work` in a transaction of its own, in the thread that calls, and commit it.
+
+        It has its turn among all other calls.
+
+        Raises LedgerBusyError, StorageError, and what `work` raises; nothing has happened then.
         """
 
     def close(self) -> None:
@@ -50,7 +59,11 @@ class Appender(Protocol):
 
 @attrs.frozen
 class Committer:
-    """An Appender that commits each call by itself, in the thread that calls."""
+    """An Appender that commits each call by itself, in the thread that calls.
+
+    Without a deadline, others are waited for as long as the store, or the connection that it was
+    lent, is set to.
+    """
 
     store: Store
     actor: str
@@ -60,47 +73,44 @@ class Committer:
         self,
         groups: Sequence[Group],
         conclude: Callable[[list[Answer]], R],
-        until: float | None = None,
+        deadline: Deadline | None = None,
     ) -> R:
-        """Append `groups`, and give what `conclude` makes of the answers.
-
-        Others are waited for until `until`, by the monotonic clock; without it, for the busy
-        time-out.
-        """
-        return self._write(
+        """Append `groups`, and return what `conclude` makes of the answers."""
+        return self.run(
             lambda transaction: conclude(
                 commit(transaction, groups, actor=self.actor, clock=self.clock)
             ),
-            until,
+            deadline,
         )
 
     def append_free(
-        self, calls: Sequence[Sequence[Group]], until: float | None = None
+        self, calls: Sequence[Sequence[Group]], deadline: Deadline
     ) -> list[list[Answer] | None]:
         """Append many calls in one transaction, but those that would have to wait: see commit.py.
 
         Raises LedgerBusyError, StorageError; nothing was appended then.
         """
-        return self._write(
+        return self.run(
             lambda transaction: commit_free(transaction, calls, actor=self.actor, clock=self.clock),
-            until,
+            deadline,
         )
 
-    def _write(self, work: Callable[[Transaction], R], until: float | None) -> R:
-        decided = False
+    def run(self, work: Callable[[Transaction], R], deadline: Deadline | None = None) -> R:
+        """Run `work` in one transaction; note on an interrupt if that may have come too late."""
+        done = False
 
         def noting(transaction: Transaction) -> R:
-            nonlocal decided
+            nonlocal done
             result = work(transaction)
-            decided = True
+            done = True
             return result
 
         try:
-            return self.store.write(noting, until)
+            return self.store.write(noting, deadline)
         except LedgerError:
             raise
         except BaseException as interrupt:
-            if decided:
+            if done:
                 may_be_committed(interrupt)
             raise
 
@@ -111,7 +121,7 @@ class Committer:
         )
 
     def close(self) -> None:
-        """Leave nothing behind, for nothing was accepted."""
+        """Leave nothing behind, because nothing was accepted."""
 
 
 def may_be_committed(interrupt: BaseException) -> None:

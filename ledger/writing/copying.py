@@ -33,11 +33,18 @@ class Copied:
     checkpoint: Checkpoint
 
 
-def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None = None) -> Copied:
+def copy(
+    source: Store,
+    target: Store,
+    *,
+    write: Callable[[Callable[[Transaction], None]], None],
+    progress: Callable[[int], None] | None = None,
+) -> Copied:
     """Append to `target` what it lacks of `source`, entry by entry; then compare all of it.
 
-    What `target` has must be the beginning of `source`. So a copy that was interrupted goes on
-    where it was. `progress` is told how many entries were copied.
+    What `target` has must be the beginning of `source`. A copy that was interrupted goes on where
+    it was. `write` runs work in a transaction of the target, in its turn among other calls.
+    `progress` is told how many entries were copied.
 
     Raises DivergedError, BrokenChainError if an entry does not follow from those before it.
     """
@@ -52,7 +59,7 @@ def copy(source: Store, target: Store, *, progress: Callable[[int], None] | None
         ) -> None:
             _replay(transaction, batch, after)
 
-        target.write(replay)
+        write(replay)
         after = batch[-1].position
         copied += len(batch)
         if progress is not None:

@@ -24,6 +24,7 @@ import ledger
 import projections
 from ledger import AdvanceCursor, CursorKey, Ledger
 from ledger.law import rules
+from ledger.stores import Durability
 
 __all__ = ["Sizes", "all_cases"]
 
@@ -61,7 +62,8 @@ def _run(case: Callable[[Path, Sizes], Iterator[Result]], sizes: Sizes) -> list[
 
 
 def advances(folder: Path, sizes: Sizes) -> Iterator[Result]:
-    for durability, goal in (("full", 0.90), ("normal", 0.80)):
+    goals: dict[Durability, float] = {"full": 0.90, "normal": 0.80}
+    for durability, goal in goals.items():
         with ExitStack() as stack:
             book = stack.enter_context(_open(folder / f"{durability}.db", durability))
             path = folder / f"{durability}-bare.db"
@@ -308,7 +310,7 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
 # --- parts ---
 
 
-def _open(path: Path, durability: str) -> Ledger:
+def _open(path: Path, durability: Durability) -> Ledger:
     return ledger.open(path, actor=ACTOR, durability=durability)
 
 
@@ -391,7 +393,7 @@ def grow(path: Path, entries: int, *, cursors: int) -> None:
 
 REPLAY = """
 import itertools, sys, ledger
-from ledger import rules
+from ledger.law import rules
 with ledger.open(sys.argv[1]) as book:
     cursors = {}
     for entry in itertools.islice(book.entries(), int(sys.argv[2])):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stress.recording import impossible, staged
-from stress.results import Result, table
-from stress.trials import TRIALS
+from support.campaign.recording import impossible, staged
+from support.campaign.results import Result, table
+from support.campaign.trials import TRIALS
 
 
 def main() -> int:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from stress.recording import Stage, impossible, staged
-from stress.results import Result
-from stress.trials import TRIALS
+
+from support.campaign.recording import Stage, impossible, staged
+from support.campaign.results import Result
+from support.campaign.trials import TRIALS
 
 SEED = 1
 

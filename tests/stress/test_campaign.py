@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stress.results import Result
+import pytest
+
+from support.campaign.results import Result
+
+pytestmark = [pytest.mark.slow("the campaign of faults"), pytest.mark.xdist_group("campaign")]
 
 Tried = Callable[[str], Result]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
@@ -13,8 +12,9 @@ import pytest
 import ledger
 import ledger.aio
 import projections
+from support.places import GOLDEN
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "public_names.txt"
+NAMES = GOLDEN / "public_names.txt"
 
 
 def described(name: str, value: object) -> Iterator[str]:
@@ -66,7 +66,7 @@ def there() -> list[str]:
 
 def test_the_public_names_are_the_ones_that_are_written_down() -> None:
     """A name that is added is added to the golden file; one that is missing breaks programs."""
-    assert there() == GOLDEN.read_text(encoding="utf-8").splitlines()
+    assert there() == NAMES.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("gone", ["ledger.open", "ledger.Ledger.advance", "ledger.Outcome.SKIPPED"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from ledger.stores import Durability
 from ledger.stores.paged import PagedStore
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
@@ -16,7 +17,7 @@ __all__ = ["look", "open_store"]
 PAGE_ROWS_MAX = 1_024
 
 
-def open_store(url: str, *, durability: str, busy_timeout_s: float) -> PagedStore:
+def open_store(url: str, *, durability: Durability, busy_timeout_s: float) -> PagedStore:
     """Open the ledger at `url`, or make its tables.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.

@@ -17,6 +17,7 @@ from ledger.evidence.following import Log
 from ledger.law.cursor import CursorKey
 from ledger.log.heads import Head
 from ledger.stores import Transaction
+from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
@@ -55,26 +56,25 @@ class Sent:
 class Attempt:
     """One call: how long it may be tried, and what it has sent whose answer was lost."""
 
-    def __init__(self, busy_timeout_s: float, until: float | None = None) -> None:
-        self._busy_timeout_s = busy_timeout_s
-        self._until = time.monotonic() + busy_timeout_s if until is None else until
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
         self._has_lost = False
         self.lost: list[Sent] = []
 
     @property
     def left_s(self) -> float:
-        """So many seconds are left; below 0, none."""
-        return self._until - time.monotonic()
+        """So many seconds are left; 0 if none are."""
+        return self._deadline.left_s
 
     @property
     def left_ms(self) -> int:
         """So many milliseconds are left, at least one."""
-        return max(1, int(self.left_s * 1_000))
+        return max(1, self._deadline.left_ms)
 
     @property
     def is_spent(self) -> bool:
         """Whether so much of it was spent that the time-out of the session would be too long."""
-        return self.left_s < self._busy_timeout_s * (1 - SPENT_MAX)
+        return self.left_s <= self._deadline.allowed_s * (1 - SPENT_MAX)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -84,7 +84,7 @@ class Attempt:
         self.lost += sent
         if not self._has_lost:
             self._has_lost = True
-            self._until = time.monotonic() + self._busy_timeout_s
+            self._deadline = Deadline.after(self._deadline.allowed_s)
 
 
 class _Stack(deque[Connection]):
@@ -153,7 +153,7 @@ class Pool:
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        attempt = Attempt(self._busy_timeout_s)
+        attempt = Attempt(Deadline.after(self._busy_timeout_s))
         while True:
             with self._lend(attempt) as connection:
                 try:
@@ -161,12 +161,12 @@ class Pool:
                 except psycopg.Error as error:
                     self._go_on_or_raise(error, connection, attempt)
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
         What others were in the way of is run again, until the busy time-out.
         """
-        attempt = Attempt(self._busy_timeout_s, until)
+        attempt = Attempt(deadline or Deadline.after(self._busy_timeout_s))
         remembered = True
         while True:
             with self._lend(attempt) as connection:
@@ -189,7 +189,7 @@ class Pool:
     @contextmanager
     def hold(self) -> Iterator[Log]:
         """Lend the whole log as of one moment."""
-        attempt = Attempt(self._busy_timeout_s)
+        attempt = Attempt(Deadline.after(self._busy_timeout_s))
         with self._lend(attempt) as connection:
             try:
                 session = self._session(connection)

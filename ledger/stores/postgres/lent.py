@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.following import Log
 from ledger.stores import Transaction
+from ledger.stores.deadline import Deadline
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.errors import is_late, translated
@@ -58,7 +59,7 @@ class Borrowed:
         except psycopg.Error as error:
             raise translated(error, self._place) from error
 
-    def write(self, work: Callable[[Transaction], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
+    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         self._refuse_unfit()
         connection = self._session.connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ledger.stores import Durability
 from ledger.stores.paged import PagedStore
 from ledger.stores.sqlite.connecting import connect_to_read
 from ledger.stores.sqlite.connections import Pool
@@ -17,7 +18,9 @@ PAGE_ROWS_MAX = 128
 LOOK_BUSY_TIMEOUT_S = 5.0
 
 
-def open_store(path: str, *, durability: str = "full", busy_timeout_s: float = 10.0) -> PagedStore:
+def open_store(
+    path: str, *, durability: Durability = "full", busy_timeout_s: float = 10.0
+) -> PagedStore:
     """Open the file at `path`, or make it; `":memory:"` for one that lives as long as this.
 
     Raises StorageError, SchemaVersionError, LedgerBusyError.

@@ -18,12 +18,14 @@ from typing import TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.following import Log
+from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
+from ledger.stores.sqlite.line import Line
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.transaction import SQLiteTransaction
@@ -38,10 +40,6 @@ T = TypeVar("T")
 
 # So long a fork waits, twice at most, for other threads to end what they do here.
 FORK_WAITS_S = 1.0
-
-# If no more of the busy time-out is left than this part of it, that is told to SQLite, which costs
-# two statements.
-NOTICEABLE = 0.9
 
 
 class Pool:
@@ -64,12 +62,8 @@ class Pool:
         self._forking = False
         self._not_forking = threading.Event()
         self._stopped_for_fork = False
-        # Writers of this process queue here rather than poll the lock of the file. What is in
-        # memory has one connection, which readers queue for as well.
+        # What is in memory has one connection, which readers need as well.
         self._turn = Turn(path)
-        # Until when the one whose turn it is waits for other processes, if it has waited already.
-        self._until: float | None = None
-        self._waits_less = False
         # Connections are opened later, too, perhaps when the process has gone to another folder.
         self.file = path
         made = True
@@ -80,13 +74,14 @@ class Pool:
             forking.refuse_inherited(self.file)
             forking.watch(self)
         self._watch = Watch(os.path.abspath(path), self.file, path)
+        self._line = Line(self.file)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
         self._writer: SQLiteSession | None = None
         # How to open those that read. As long as nothing is written, nothing is changed either.
         self._way = connecting.READ_WRITE
         try:
             if made or not self._holds_a_ledger():
-                self._writer = self._open_writer()
+                self._writer = self._open_writer(Deadline.after(busy_timeout_s))
         except BaseException:
             self._close_idle(writer=True)
             raise
@@ -99,7 +94,7 @@ class Pool:
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
         if self._path == file.MEMORY:
-            return self._in_turn(work)
+            return self._in_turn(lambda deadline: work(self._writing(deadline)), None)
         session = self._take()
         try:
             return work(session)
@@ -108,9 +103,9 @@ class Pool:
         finally:
             self._give(session)
 
-    def write(self, work: Callable[[SQLiteTransaction], T], until: float | None = None) -> T:
+    def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self._in_turn(lambda session: self._transact(session, work), until)
+        return self._in_turn(lambda deadline: self._transact(work, deadline), deadline)
 
     @contextmanager
     def hold(self) -> Iterator[Log]:
@@ -135,104 +130,74 @@ class Pool:
         self._closed = True
         if self._guard.forked():
             return  # A child must not close what its parent uses.
-        me = get_ident()
-        if self._turn.owner == me:
+        if self._turn.owner == get_ident():
             self._close_idle(writer=False)  # In the middle of it; it ends in a moment.
             return
         try:
-            self._close_idle(writer=self._turn.take_if_free())
-        finally:
-            if self._turn.owner == me:
-                self._turn.owner = None
-                self._turn.wake()
+            self._turn.run(lambda: self._close_idle(writer=True), Deadline.after(0))
+        except LedgerBusyError:
+            self._close_idle(writer=False)  # Whoever writes closes the rest.
 
     # --- the session that writes ---
 
-    def _in_turn(self, work: Callable[[SQLiteSession], T], until: float | None = None) -> T:
-        self._turn.refuse_within()
-        me = get_ident()
-        try:
+    def _in_turn(self, work: Callable[[Deadline], T], deadline: Deadline | None) -> T:
+        self._guard.check()
+        until = deadline or Deadline.after(self._busy_timeout_s)
+
+        def tidily() -> T:
             try:
-                return work(self._take_turn(until))
+                self._refuse_closed()
+                return work(until)
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
             finally:
                 self._tidy_up()
-        finally:
-            # No call comes before this, so nothing that a handler of signals raises does.
-            if self._turn.owner == me:
-                self._turn.owner = None
-                self._turn.wake()
+
+        return self._turn.run(tidily, until)
 
     @contextmanager
     def _turn_of_memory(self) -> Iterator[SQLiteSession]:
-        self._turn.refuse_within()
-        me = get_ident()
+        deadline = Deadline.after(self._busy_timeout_s)
+        self._turn.take(deadline)
         try:
-            yield self._take_turn()
+            self._refuse_closed()
+            yield self._writing(deadline)
         finally:
-            if self._turn.owner == me:
-                self._turn.owner = None
-                self._turn.wake()
+            self._turn.give_back()
 
-    def _take_turn(self, until: float | None = None) -> SQLiteSession:
-        """Take the turn; whoever asks for it ends it, if it is his by then."""
-        self._guard.check()
-        self._until = self._turn.take(self._busy_timeout_s, until)
-        self._refuse_closed()
+    def _writing(self, deadline: Deadline) -> SQLiteSession:
+        """Return the session that writes, with no transaction open."""
         if self._writer is not None and not _rolled_back(self._writer):
             self._let_go_of_writer()
         if self._writer is None:
-            self._writer = self._open_writer()
+            self._writer = self._open_writer(deadline)
         return self._writer
 
     def _tidy_up(self) -> None:
         """Leave no transaction open; what this is kept from doing, the next turn begins with."""
-        if self._turn.owner == get_ident():
-            if self._writer is not None and not _rolled_back(self._writer):
-                self._let_go_of_writer()
-            if self._closed:
-                self._close_idle(writer=True)
+        if self._writer is not None and not _rolled_back(self._writer):
+            self._let_go_of_writer()
+        if self._closed:
+            self._close_idle(writer=True)
 
-    def _transact(self, session: SQLiteSession, work: Callable[[SQLiteTransaction], T]) -> T:
-        transaction = self._transaction
+    def _transact(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline) -> T:
         # If anything fails, the session is rolled back at the end of its turn.
-        if self._until is None and not self._waits_less:
-            transaction.begin()
-        else:
-            self._begin_in_time(session.connection)
+        session = self._writing(deadline)
+        transaction = self._transaction
+        self._line.begin(transaction.begin, deadline)
         # Nobody writes but this one, so what is there now is what it will be appended to.
         self._watch.check()
         result = work(transaction)
         try:
             rows = transaction.commit()
         except sqlite3.Error as error:
-            take_back(session.connection, self._path, error)
+            take_back(session.connection, self._path, error, self._busy_timeout_s)
             raise
         if self._log.grew(rows):
             self._checkpoint(session.connection)
         return result
 
-    def _begin_in_time(self, connection: sqlite3.Connection) -> None:
-        """Begin a transaction; of the busy time-out, what is left may be spent on that."""
-        waits_s = self._busy_timeout_s
-        if self._until is not None:
-            left_s = self._until - time.monotonic()
-            if left_s < waits_s * NOTICEABLE:
-                waits_s = max(left_s, 0)
-        if waits_s == self._busy_timeout_s and not self._waits_less:
-            self._transaction.begin()
-            return
-        # An interrupt may keep this from being put back; then the next one does it.
-        self._waits_less = True
-        _wait_at_most(connection, waits_s)
-        try:
-            self._transaction.begin()
-        finally:
-            _wait_at_most(connection, self._busy_timeout_s)
-            self._waits_less = False
-
-    def _open_writer(self) -> SQLiteSession:
+    def _open_writer(self, deadline: Deadline) -> SQLiteSession:
         if self._path != file.MEMORY and not connecting.may_write(self.file):
             raise StorageError(
                 f"{self._path}, or the folder that it is in, cannot be written to by this user; "
@@ -241,12 +206,14 @@ class Pool:
             )
         writer = self._for_writing()
         try:
+            writer.connection.execute("PRAGMA busy_timeout = 0")
             self._transaction = SQLiteTransaction(writer, HeadCache())
             synced = self._path != file.MEMORY and self._durability == "full"
             if synced:
                 # Before the tables are made as well: a half-made file would be all that is left.
                 file.sync_folder(self.file, self._path)
-            file.bring_up_to_date(writer.connection, self._path, self._busy_timeout_s)
+            with _waiting(writer.connection, deadline.left_s):
+                file.bring_up_to_date(writer.connection, self._path, deadline)
             if self._path != file.MEMORY:
                 if synced:
                     file.sync_folder(self.file, self._path)
@@ -332,7 +299,7 @@ class Pool:
         self._forking = True
         if self._turn.owner != get_ident():
             with suppress(LedgerBusyError):
-                self._turn.take(FORK_WAITS_S)
+                self._turn.take(Deadline.after(FORK_WAITS_S))
                 self._stopped_for_fork = True
         until = time.monotonic() + FORK_WAITS_S
         while True:
@@ -349,8 +316,7 @@ class Pool:
         self._not_forking.set()
         if self._stopped_for_fork:
             self._stopped_for_fork = False
-            self._turn.owner = None
-            self._turn.wake()
+            self._turn.give_back()
 
     # --- connections ---
 
@@ -362,6 +328,7 @@ class Pool:
         if writer and self._writer is not None:
             self._writer.close()
             self._let_go_of_writer()
+            self._line.close()
 
     def _connect(self, way: str) -> SQLiteSession:
         try:
@@ -393,8 +360,14 @@ class Pool:
         return session
 
 
-def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+@contextmanager
+def _waiting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Let SQLite wait for others, which the connection that writes does not do otherwise."""
     connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
 
 
 def _rolled_back(session: SQLiteSession) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ledger.errors import StorageError
+from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
 
@@ -56,7 +57,7 @@ def prepare(path: str) -> bool:
         raise StorageError(f"{path} cannot be made: {error.strerror or error}.") from error
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
+def bring_up_to_date(connection: sqlite3.Connection, path: str, deadline: Deadline) -> None:
     """Make the tables if they are not there, and begin a write-ahead log.
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
@@ -66,7 +67,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, busy_timeout_s: 
             structure.refuse_strange(connection, path)
             fresh = migrations.pending(connection)
             if path != MEMORY:
-                _write_ahead(connection, path, busy_timeout_s)
+                _write_ahead(connection, path, deadline)
             if fresh:
                 migrations.migrate(connection)
             # From the first look at a table on, the log and its index are there.
@@ -95,17 +96,16 @@ def _within_time(connection: sqlite3.Connection) -> Iterator[None]:
         connection.set_progress_handler(None, 0)
 
 
-def _write_ahead(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
+def _write_ahead(connection: sqlite3.Connection, path: str, deadline: Deadline) -> None:
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
-    deadline = time.monotonic() + busy_timeout_s
     mode = ""
     while not mode:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         except sqlite3.OperationalError as error:
             # This one does not wait for the busy time-out by itself.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or deadline.is_over:
                 raise
             time.sleep(0.005)
     if mode != "wal":

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.following import Log
+from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.reading import SQLiteSession
@@ -49,7 +50,7 @@ class Borrowed:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def write(self, work: Callable[[SQLiteTransaction], T], until: float | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
+    def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session.connection, work))
 

@@ -13,7 +13,9 @@ __all__ = ["take_back"]
 _BEFORE_ITS_END = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 
-def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error) -> None:
+def take_back(
+    connection: sqlite3.Connection, path: str, failure: sqlite3.Error, busy_timeout_s: float
+) -> None:
     """See to it that the commit which ended in `failure` stays undone.
 
     All that it stored may be whole in the write-ahead log, with only the flush missing. SQLite
@@ -28,7 +30,7 @@ def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error)
             connection.execute("ROLLBACK")
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
         connection.execute("PRAGMA synchronous = FULL")
-        _commit_nothing(connection)
+        _commit_nothing(connection, busy_timeout_s)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
     except sqlite3.Error as error:
         if failure.sqlite_errorcode in _BEFORE_ITS_END:
@@ -41,9 +43,12 @@ def take_back(connection: sqlite3.Connection, path: str, failure: sqlite3.Error)
         ) from failure
 
 
-def _commit_nothing(connection: sqlite3.Connection) -> None:
+def _commit_nothing(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
     """Commit a page as it is, in the log's place where the failed commit begins."""
+    # Another process may have begun in between.
+    connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout_s * 1_000)}")
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute("PRAGMA busy_timeout = 0")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     # The same number again: the page counts as changed, and nothing that anybody reads is.
     connection.execute(f"PRAGMA user_version = {version}")

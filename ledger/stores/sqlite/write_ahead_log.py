@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite.file import MEMORY
+from ledger.stores.sqlite.line import is_busy
 
 __all__ = ["WriteAheadLog"]
 
@@ -30,7 +32,8 @@ PAGES_A_COMMIT = 3
 ROWS_A_PAGE = 12
 PAGE_BYTES = 4_096
 
-HOLDER_WAITS_MS = 100
+HOLDER_WAITS_S = 0.1
+HOLDER_TRIES_S = 0.001
 DRAIN_S = 0.005
 DRAIN_ROUNDS_MAX = 20
 # A drain that a held snapshot made fruitless is tried again after so many times as long as it took;
@@ -50,7 +53,7 @@ class WriteAheadLog:
     def __init__(
         self, path: str, busy_timeout_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._busy_timeout_ms = int(busy_timeout_s * 1_000)
+        self._busy_timeout_s = busy_timeout_s
         self._ours = RESET_RACE and path != MEMORY
         self._clock = clock
         self._fruitless = 0
@@ -74,11 +77,9 @@ class WriteAheadLog:
         """Copy the log into the database by `copier`, while `holder` keeps all writers out."""
         soon = PAGES_MAX - PAGES_AGAIN
         again = soon
-        # The caller's own commit is done. He need not wait long for this.
-        wait_ms = min(self._busy_timeout_ms, HOLDER_WAITS_MS)
-        holder.execute(f"PRAGMA busy_timeout = {wait_ms}")
         try:
-            holder.execute("BEGIN IMMEDIATE")
+            # The caller's own commit is done. He need not wait long for this.
+            _begin(holder, min(self._busy_timeout_s, HOLDER_WAITS_S))
             pages, whole = _copied(copier)
             if pages > PAGES_LONG and self._clock() >= self._drain_again_at:
                 whole = self._drain(copier, whole=whole)
@@ -90,7 +91,6 @@ class WriteAheadLog:
             self._pages = again
             if holder.in_transaction:
                 holder.execute("ROLLBACK")
-            holder.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
         """Copy on and on, for a moment, until those who read in the log have left it.
@@ -115,6 +115,18 @@ class WriteAheadLog:
             self._fruitless += 1
             self._drain_again_at = now + pause
         return whole
+
+
+def _begin(connection: sqlite3.Connection, timeout_s: float) -> None:
+    deadline = Deadline.after(timeout_s)
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or deadline.is_over:
+                raise
+        time.sleep(HOLDER_TRIES_S)
 
 
 def _copied(connection: sqlite3.Connection) -> tuple[int, bool]:

@@ -1,0 +1,12 @@
+"""The ledger for asyncio: `ledger.aio.open` returns an `AsyncLedger`.
+
+The same engine serves both. What is written shares the transactions of all other callers; what is
+read is read in threads. Nothing here is bound to one event loop.
+"""
+
+from __future__ import annotations
+
+from ledger.aio.ledger import AsyncLedger
+from ledger.aio.opening import open  # noqa: A004 - ledger.aio.open(…) is how it reads
+
+__all__ = ["AsyncLedger", "open"]

@@ -1,0 +1,318 @@
+"""The ledger as coroutines meet it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import attrs
+
+from ledger import service
+from ledger.aio.futures import in_own_thread, settled
+from ledger.aio.readers import Readers
+from ledger.consuming.coroutines import AsyncConsumer
+from ledger.consuming.failures import described, note_unrecorded
+from ledger.errors import LedgerError, StorageError
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.pairs import EMPTY
+from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
+from ledger.service import Ledger
+from ledger.stores.forks import ForkGuard
+from ledger.writing import answers
+from ledger.writing.commit import Answer, Group
+from ledger.writing.waits import in_callback
+
+__all__ = ["AsyncLedger"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_thread(
+    method: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._readers.run(method, self._ledger, *args, **kwargs)
+
+    return coroutine
+
+
+def _iterating(
+    method: Callable[Concatenate[Ledger, P], Iterator[R]],
+) -> Callable[Concatenate[AsyncLedger, P], AsyncIterator[R]]:
+    @wraps(method)
+    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        return self._readers.pages(method(self._ledger, *args, **kwargs))
+
+    return iterate
+
+
+class AsyncLedger:
+    """A `Ledger` whose methods are coroutines; histories are asynchronous iterators.
+
+    If a call that appends is cancelled, it is withdrawn if its transaction has not begun, or else
+    waited for: once the await has ended, the outcome is settled, and `get` returns it. So a call
+    that was cancelled may have been appended; one that raised anything else was not. Any other call
+    that is cancelled is withdrawn, or comes to its end by itself.
+
+    Each method takes and raises what the method of `Ledger` of the same name does.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._guard = ForkGuard()
+        self._closed = False
+        self._ledger = ledger
+        self._readers = Readers(self._check)
+
+    @property
+    def immutable(self) -> bool:
+        """Whether this user may only read the file, and it was opened as one that stays as it is.
+
+        SQLite then takes no locks, and writes nothing beside the file either. If somebody else
+        writes to it all the same, a later call raises StorageError.
+        """
+        return self._ledger.immutable
+
+    # --- reading ---
+
+    get = _in_thread(Ledger.get)
+    find = _in_thread(Ledger.find)
+    cursors = _iterating(Ledger.cursors)
+    history = _iterating(Ledger.history)
+    entries = _iterating(Ledger.entries)
+    horizon = _in_thread(Ledger.horizon)
+    identity = _in_thread(Ledger.identity)
+
+    # --- writing ---
+
+    async def advance(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        outcome: Outcome = Outcome.DELIVERED,
+        now: datetime | None = None,
+        actor: str = "",
+        epoch: int | None = None,
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
+
+        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
+        StaleEpochError, VersionConflictError.
+        """
+        return await self.submit(
+            make_advance(
+                key,
+                to,
+                delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                outcome=outcome,
+                now=now,
+                actor=actor,
+                epoch=epoch,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+        )
+
+    async def reset(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        reason: str,
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        now: datetime | None = None,
+        actor: str = "",
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Move the cursor to sequence `to`, from 0, in either direction, and say why.
+
+        Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
+        ActorRequiredError if neither the call nor the ledger names one, VersionConflictError.
+        """
+        return await self.submit(
+            ResetCursor(
+                key,
+                to,
+                reason,
+                last_delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                now=now,
+                actor=actor,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+        )
+
+    async def record_error(
+        self,
+        key: CursorKey,
+        message: str,
+        *,
+        now: datetime | None = None,
+        actor: str = "",
+        expected_version: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Record that a delivery failed; the position stays. Secrets in `message` are masked.
+
+        Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+        """
+        return await self.submit(
+            RecordError(
+                key,
+                message,
+                now=now,
+                actor=actor,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+        )
+
+    async def append(self, requests: Iterable[Request]) -> list[Cursor]:
+        """Append all of `requests`, in order, in one transaction, or none; return the cursors.
+
+        Raises the refusal of the first request that is refused.
+        """
+        return await self._append([checked(requests)], answers.whole)
+
+    async def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
+        """Append `requests`, in order, in one transaction, each on its own.
+
+        Where the law refuses one, its refusal is returned in place of the cursor; the others are
+        appended.
+        """
+        return await self._append([(request,) for request in checked(requests)], answers.each)
+
+    async def submit(self, request: Request) -> Cursor:
+        """Append `request`, and return the cursor."""
+        return await self._append([checked((request,))], answers.one)
+
+    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> AsyncConsumer:
+        """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
+
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000. It reads
+        the cursor when it is entered.
+
+        Raises InvalidCursorError.
+        """
+        return AsyncConsumer(self, key, in_flight=in_flight)
+
+    @asynccontextmanager
+    async def delivering(
+        self,
+        key: CursorKey,
+        *,
+        to: int,
+        delivery_id: str = "",
+        outcome: Outcome = Outcome.DELIVERED,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Cursor | None]:
+        """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
+
+        Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
+        if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
+        error cannot be recorded, the body's exception is raised with a note that says so.
+
+        Raises what `advance` raises.
+        """
+        # Made first, so that a wrong argument is refused before anything is delivered.
+        advance = make_advance(
+            key,
+            to,
+            delivery_id=delivery_id,
+            outcome=outcome,
+            actor=actor,
+            metadata=EMPTY if metadata is None else metadata,
+        )
+        cursor = await self.find(advance.key)
+        try:
+            yield cursor
+        except Exception as error:
+            try:
+                await self.record_error(
+                    key, described(error), actor=actor, metadata=metadata
+                )
+            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
+                note_unrecorded(error, unrecorded)
+            raise
+        await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+
+    # --- proof ---
+
+    verify = _in_thread(Ledger.verify)
+    checkpoint = _in_thread(Ledger.checkpoint)
+    rebuild = _in_thread(Ledger.rebuild)
+    copy_to = _in_thread(Ledger.copy_to)
+
+    # --- life ---
+
+    async def close(self) -> None:
+        """Close the ledger, once all that was asked for is answered. Closing twice is fine.
+
+        If this is cancelled, the ledger is closed all the same, by itself; to wait for that, close
+        it again.
+        """
+        if self._guard.forked():
+            return  # A child has not inherited the threads.
+        if self._readers.has_this_thread():
+            raise StorageError(
+                "This thread reads from the ledger that it would close, and would wait for itself. "
+                "Close it where it was opened."
+            )
+        self._closed = True
+        if in_callback():
+            # The event loop runs in a thread that gives answers: there, closing serves the queue.
+            self._finish()
+            return
+        await asyncio.shield(asyncio.wrap_future(in_own_thread(self._finish)))
+
+    async def __aenter__(self) -> Self:
+        """Return the ledger itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the ledger."""
+        await self.close()
+
+    async def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
+        self._check()
+        # No waiting for room: that would stop the event loop.
+        return await settled(service.submitted(self._ledger, groups, conclude, room=False))
+
+    def _check(self) -> None:
+        self._guard.check()
+        if self._closed:
+            raise StorageError("This ledger is closed; open it again.")
+
+    def _finish(self) -> None:
+        # What is read needs the ledger to be open.
+        self._readers.close()
+        self._ledger.close()

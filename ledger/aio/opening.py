@@ -1,0 +1,62 @@
+"""How a ledger for asyncio is opened: `async with ledger.aio.open(…) as book`, or await it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from functools import partial, wraps
+from typing import Any, ParamSpec
+
+from ledger import opening
+from ledger.aio.futures import in_own_thread
+from ledger.aio.ledger import AsyncLedger
+from ledger.service import Ledger
+
+__all__ = ["open"]
+
+P = ParamSpec("P")
+
+
+class _Opening:
+    """Opens the ledger when it is awaited or entered."""
+
+    def __init__(self, opened: Callable[[], Ledger]) -> None:
+        self._opened = opened
+        self._ledger: AsyncLedger | None = None
+
+    async def _open(self) -> AsyncLedger:
+        ledger = in_own_thread(self._opened)
+        try:
+            self._ledger = AsyncLedger(await asyncio.wrap_future(ledger))
+        except asyncio.CancelledError:
+            ledger.add_done_callback(_close_unwanted)
+            raise
+        return self._ledger
+
+    def __await__(self) -> Generator[Any, None, AsyncLedger]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncLedger:
+        return await self._open()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ledger is not None:
+            await self._ledger.close()
+
+
+def _close_unwanted(ledger: Future[Ledger]) -> None:
+    if not ledger.cancelled() and ledger.exception() is None:
+        ledger.result().close()
+
+
+def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
+    @wraps(opened)
+    def opening(*args: P.args, **kwargs: P.kwargs) -> _Opening:
+        return _Opening(partial(opened, *args, **kwargs))
+
+    return opening
+
+
+open = _opening(opening.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
+"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it."""

@@ -1,0 +1,47 @@
+"""Until when a call waits for others: one value, made once and passed down."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import NamedTuple
+
+__all__ = ["Deadline"]
+
+
+# A named tuple, because every call makes one, and attrs takes twice as long for a frozen value.
+class Deadline(NamedTuple):
+    """A moment on the monotonic clock.
+
+    It is made at the entry of a call. Whatever the call waits for after that, the queue of this
+    process, other processes or a server, is waited for until the same moment; so the busy time-out
+    is spent once.
+    """
+
+    at: float
+    allowed_s: float
+    """The whole time-out, of which this deadline is the end."""
+
+    @classmethod
+    def after(cls, allowed_s: float, since: float | None = None) -> Deadline:
+        """Return the deadline `allowed_s` seconds from now, or from `since`."""
+        return cls((monotonic() if since is None else since) + allowed_s, allowed_s)
+
+    @property
+    def began_at(self) -> float:
+        """When the time-out began to run."""
+        return self.at - self.allowed_s
+
+    @property
+    def left_s(self) -> float:
+        """The seconds that are left; 0 if none are."""
+        return max(self.at - monotonic(), 0.0)
+
+    @property
+    def left_ms(self) -> int:
+        """The whole milliseconds that are left; 0 if none are."""
+        return int(self.left_s * 1_000)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return monotonic() >= self.at

@@ -1,0 +1,238 @@
+"""The line in which processes wait for one file, so that each of them has its share.
+
+SQLite has no queue: whoever finds the file locked sleeps for a while, longer each time, and in the
+meantime the one that has just committed begins anew. One of eight processes then has the file
+almost to itself (decision 0010).
+
+So whoever finds the file locked takes a place in line: a byte of a file beside the database, behind
+all bytes that are locked there, which it locks. Only the first in line tries to begin. Once it has
+begun it leaves the line, and may go on for a moment, transaction after transaction; when that is
+over and somebody waits, it lines up again.
+
+Nobody who is alone pays for it. The locks are advisory and die with their process. Where they
+cannot be had, and with programs that know nothing of the line, the file is shared as SQLite does:
+the line decides who asks SQLite next, and never who may write.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import struct
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic, sleep
+
+from ledger.stores.deadline import Deadline
+from ledger.stores.sqlite.file import MEMORY
+
+__all__ = ["SUFFIX", "Line", "is_busy"]
+
+SUFFIX = "-queue"
+"""How the file is called, behind the name of the database. It is always empty."""
+
+# So long a process may go on before it looks whether others wait.
+BATCH_S = 0.010
+# The first in line tries so often, and the others look so often whether they are the first.
+FIRST_TRIES_S = 0.0005
+OTHERS_LOOK_S = 0.003
+# Who is not the first after so long tries all the same, so often: the first may have been stopped.
+PATIENCE_S = 0.5
+IMPATIENT_TRIES_S = 0.05
+# Where there is no line: longer and longer, as SQLite waits by itself.
+NO_LINE_S = 0.001
+NO_LINE_S_MAX = 0.1
+
+# Locks of an open file, and not of a process: those would go with any handle that it closes.
+# As struct flock of Linux has it: type, whence, start, length, process.
+_FLOCK = struct.Struct("@hhqqi0q")
+_AVAILABLE = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
+_UNLOCK = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
+
+
+class Line:
+    """The line before one file, for one connection that writes."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._fd = -1
+        self._has_line = _AVAILABLE and file != MEMORY
+        self._last_place = 0
+        self._look_at = 0.0
+        _all.add(self)
+
+    def begin(self, attempt: Callable[[], None], deadline: Deadline) -> None:
+        """Begin a transaction by `attempt`, when it is this process's turn.
+
+        Raises what `attempt` raises; that the file is locked, only at the deadline.
+        """
+        if monotonic() >= self._look_at and self._has_line:
+            if self._others_wait():
+                self._begin_in_line(attempt, deadline)
+                return
+            self._look_at = monotonic() + BATCH_S
+        try:
+            attempt()
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or deadline.is_over:
+                raise
+        self._begin_in_line(attempt, deadline)
+
+    def close(self) -> None:
+        """Close the file, and remove it if nobody waits; whoever has to wait makes it anew."""
+        if self._has_line and self._opened(make=False):
+            with suppress(OSError):
+                if not self._others_wait():
+                    os.unlink(self._file + SUFFIX)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file, and leave it where it is."""
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.close(self._fd)
+            self._fd = -1
+
+    def _do_without(self) -> None:
+        """Give the line up: the file cannot be made or opened here, or not be locked like this."""
+        self._has_line = False
+        self.abandon()
+
+    # --- waiting ---
+
+    def _begin_in_line(self, attempt: Callable[[], None], deadline: Deadline) -> None:
+        joined_at = monotonic()
+        tries = 0
+        try:
+            place = self._join()
+            while True:
+                first = self._is_first(place)
+                impatient = monotonic() - joined_at > PATIENCE_S
+                if first or impatient or deadline.is_over:
+                    try:
+                        attempt()
+                    except sqlite3.OperationalError as error:
+                        if not is_busy(error) or deadline.is_over:
+                            raise
+                    else:
+                        self._look_at = monotonic() + BATCH_S
+                        return
+                    tries += 1
+                sleep(min(_pause(place, tries, first=first, impatient=impatient), deadline.left_s))
+        finally:
+            # No call of ours, which a signal handler could interrupt: others wait for this.
+            if self._fd >= 0:
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _UNLOCK)
+
+    # --- places: the numbers of bytes; 0 where there is no line ---
+
+    def _join(self) -> int:
+        place = self._last_place + 1
+        while self._has_line and self._opened(make=True):
+            behind = self._locked(place, 0)
+            if behind:
+                place = behind + 1
+                continue
+            try:
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(place, 1))
+            except BlockingIOError:
+                continue  # Another process was faster.
+            except OSError:
+                self._do_without()
+                break
+            self._last_place = place
+            return place
+        return 0
+
+    def _is_first(self, place: int) -> bool:
+        return place <= 1 or not self._locked(1, place - 1)
+
+    def _others_wait(self) -> bool:
+        return self._opened(make=False) and self._locked(1, 0) > 0
+
+    def _locked(self, start: int, length: int) -> int:
+        """Return a place of others from `start` on that is taken, of so many or of all; or 0."""
+        try:
+            found = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _flock(start, length))
+        except OSError:
+            self._do_without()
+            return 0
+        kind, _, place, _, _ = _FLOCK.unpack(found)
+        return 0 if kind == fcntl.F_UNLCK else place
+
+    # --- the file ---
+
+    def _opened(self, *, make: bool) -> bool:
+        """Have open what lies at the path; return whether there is something, and may be."""
+        path = self._file + SUFFIX
+        try:
+            there = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            there = None
+        except OSError:
+            self._do_without()
+            return False
+        if there is not None and self._fd >= 0:
+            mine = os.fstat(self._fd)
+            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                return True
+        self.abandon()
+        if there is None and not make:
+            return False
+        self._last_place = 0
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return make and self._made(path)
+        except OSError:
+            self._do_without()
+        return self._fd >= 0
+
+    def _made(self, path: str) -> bool:
+        """Make the file, for those who may use the database, as SQLite makes its log."""
+        try:
+            database = os.stat(self._file)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(path, flags, 0o600)
+            os.fchmod(self._fd, database.st_mode & 0o666)
+            if os.geteuid() == 0:
+                os.fchown(self._fd, database.st_uid, database.st_gid)
+        except FileExistsError:
+            return self._opened(make=True)
+        except OSError:
+            self._do_without()
+        return self._fd >= 0
+
+
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Return whether somebody else has the file locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _pause(place: int, tries: int, *, first: bool, impatient: bool) -> float:
+    """Return how long to wait before the next look, or try."""
+    if not place:
+        return min(NO_LINE_S * float(2**tries), NO_LINE_S_MAX)
+    if first:
+        return FIRST_TRIES_S
+    return IMPATIENT_TRIES_S if impatient else OTHERS_LOOK_S
+
+
+def _flock(start: int, length: int) -> bytes:
+    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+
+
+# A place would be kept by a child as well, because it inherits the open file.
+_all: weakref.WeakSet[Line] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for line in list(_all):
+        line.abandon()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

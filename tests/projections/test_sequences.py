@@ -1,0 +1,125 @@
+"""What became of every sequence, told in plain sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+
+import projections
+from ledger import (
+    AdvanceCursor,
+    CursorAdvanced,
+    CursorReset,
+    Entry,
+    EntryQuery,
+    Ledger,
+)
+from support.clock import Clock
+from support.cursors import ORDERS
+from support.depth import thorough
+from support.histories import SEQUENCES, histories, written
+
+# --- one sequence ---
+
+
+def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
+    """Give the verdict and the deliveries by walking every entry in every way it may matter."""
+    deliveries, word, passed, skipped = 0, "", False, False
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, CursorAdvanced):
+            inside = range(event.previous_sequence + 1, event.sequence)
+            repeated = event.previous_sequence == event.sequence
+            if event.sequence == sequence and not (repeated and deliveries):
+                word = event.outcome.value
+                deliveries += word == "delivered"
+            passed |= sequence in inside
+        elif isinstance(event, CursorReset):
+            skipped |= sequence in range(event.previous_sequence + 1, event.sequence + 1)
+    if deliveries:
+        return "delivered", deliveries
+    if word:
+        return word, 0
+    return ("passed" if passed else "skipped" if skipped else "not_yet"), 0
+
+
+@settings(max_examples=thorough(200, 33))
+@given(asked=histories())
+def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
+    with written(asked) as book:
+        entries = list(book.history(ORDERS))
+        at = book.get(ORDERS).last_sequence if entries else 0
+        for sequence in SEQUENCES:
+            told = projections.explain(entries, sequence)
+            assert (told.verdict.value, told.deliveries) == plainly(entries, sequence)
+            assert (told.pending, told.distance) == (at < sequence, max(sequence - at, 0))
+            covering = EntryQuery(key=ORDERS, covering=sequence)
+            assert [step.entry for step in told.steps] == list(book.entries(covering))
+            last_move = [
+                entry.recorded_at
+                for entry in entries
+                if isinstance(entry.event, CursorReset)
+                or (
+                    isinstance(entry.event, CursorAdvanced)
+                    and entry.event.previous_sequence != entry.event.sequence
+                )
+            ]
+            assert told.since == (last_move[-1] if last_move else None)
+            assert str(told).startswith(f"{sequence}: ")
+
+
+# --- the words ---
+
+
+def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> None:
+    book.advance(ORDERS, to=40, delivery_id="msg-40", actor="web-1")
+    for n in range(3):
+        clock.tick(60)
+        book.record_error(ORDERS, f"HTTP 50{n}", actor="web-1")
+    clock.tick(60)
+    book.advance(ORDERS, to=44, delivery_id="msg-44", actor="web-1")
+    clock.tick(60)
+    book.reset(ORDERS, to=41, reason="receiver lost 42 and 43", actor="ines")
+    clock.tick(60)
+    book.advance(ORDERS, to=42, delivery_id="msg-42", actor="web-2")
+    book.advance(ORDERS, to=42, delivery_id="msg-42", actor="web-2")
+    book.reset(ORDERS, to=43, reason="refunded", actor="omar")
+    history = list(book.history(ORDERS))
+    assert str(projections.explain(history, 42)).splitlines() == [
+        "42: delivered once.",
+        (
+            "2026-05-05T16:01:00Z, position 2: failed 3 times at 40, until 2026-05-05T16:03:00Z, "
+            "first: HTTP 500; last: HTTP 502"
+        ),
+        (
+            "2026-05-05T16:04:00Z, position 5: passed inside a jump of 4, from 40 to 44; "
+            "44 delivered as msg-44, by web-1"
+        ),
+        "2026-05-05T16:05:00Z, position 6: rewound from 44 to 41, by ines: receiver lost 42 and 43",
+        "2026-05-05T16:06:00Z, position 7: delivered as msg-42, by web-2",
+        "2026-05-05T16:06:00Z, position 8: confirmed again, delivered as msg-42, by web-2",
+    ]
+    verdicts = {n: str(projections.explain(history, n)).splitlines() for n in (41, 43, 44, 46)}
+    assert verdicts[41][0] == "41: passed without a word of its own."
+    assert verdicts[43][0] == "43: passed without a word of its own."
+    assert verdicts[44][0] == "44: delivered once, and to come again."
+    assert verdicts[46] == [
+        "46: not yet.",
+        "The cursor stands at 43, 3 short of it, since 2026-05-05T16:06:00Z.",
+    ]
+    book.record_error(ORDERS, "HTTP 503")
+    assert str(projections.explain(book.history(ORDERS), 46)).splitlines()[-1] == (
+        "2026-05-05T16:06:00Z, position 10: failed: HTTP 503"
+    )
+    fresh = projections.explain([], 3)
+    assert (fresh.key, fresh.verdict) == (None, "not_yet")
+    assert str(fresh).splitlines() == ["3: not yet.", "Nothing was ever confirmed here."]
+
+
+def test_a_long_story_keeps_its_beginning_and_its_end(book: Ledger) -> None:
+    book.append([AdvanceCursor(ORDERS, 7, delivery_id="d") for _ in range(1_500)])
+    told = projections.explain(book.history(ORDERS), 7)
+    assert (told.deliveries, len(told.steps), told.omitted) == (1, 1_000, 500)
+    assert [step.entry.version for step in told.steps] == [*range(1, 501), *range(1001, 1501)]
+    assert "… and 500 more …" in list(told.sentences())

@@ -1,0 +1,189 @@
+"""A cursor's life, drawn: what is on it, that it stays small, and can do no harm."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+
+import ledger
+from ledger import AdvanceCursor, InvalidCursorError, Ledger
+from projections import MarkKind, Timeline, charts, draw, draw_on_terminal, timeline
+from projections.cli import main
+from support.clock import Clock
+from support.cursors import ORDERS
+from support.depth import thorough
+from support.histories import histories, written
+
+CURSOR = ("webhooks", "orders", "customer-7")
+
+
+@pytest.fixture
+def life(book: Ledger, clock: Clock) -> Timeline:
+    for n in range(1, 11):
+        book.advance(ORDERS, to=n)
+        clock.tick(60)
+    for n in range(3):
+        book.record_error(ORDERS, f"HTTP 50{n}")
+        clock.tick(60)
+    book.reset(ORDERS, to=5, reason="lost", actor="ines")
+    clock.tick(60)
+    book.advance(ORDERS, to=8)
+    clock.tick(60)
+    book.advance(ORDERS, to=12)
+    return timeline(book.history(ORDERS))
+
+
+def test_what_happened_is_marked(life: Timeline, clock: Clock) -> None:
+    start = clock.now - timedelta(minutes=15)
+    at = {mark.kind: (mark.at - start, mark.until - start) for mark in life.marks}
+    said = {mark.kind: (mark.low, mark.high, mark.size, mark.text) for mark in life.marks}
+    minute = timedelta(minutes=1)
+    assert said[MarkKind.RESET] == (5, 10, 5, "reset 10 → 5 by ines: lost")
+    assert said[MarkKind.ERRORS] == (10, 10, 3, "failed 3 times at 10, last: HTTP 502")
+    assert at[MarkKind.ERRORS] == (10 * minute, 12 * minute)
+    assert said[MarkKind.REPEAT] == (
+        6,
+        10,
+        5,
+        "5 sequences, 6 to 10 passed again after the reset by ines",
+    )
+    assert at[MarkKind.REPEAT] == (13 * minute, 15 * minute)
+    jumps = [mark for mark in life.marks if mark.kind is MarkKind.JUMP]
+    assert [(mark.low, mark.high, mark.size) for mark in jumps] == [(5, 8, 2), (8, 12, 3)]
+    assert [(p.at - start, p.sequence) for p in life.points[-5:]] == [
+        (13 * minute, 10),
+        (13 * minute, 5),
+        (14 * minute, 8),
+        (15 * minute, 12),
+        (15 * minute, 12),
+    ]
+    assert (life.entries, life.left_out) == (16, 0)
+
+
+@settings(max_examples=thorough(60, 20))
+@given(asked=histories())
+def test_the_points_are_where_the_cursor_was(asked: Any) -> None:
+    with written(asked) as book:
+        entries = list(book.history(ORDERS))
+        if not entries:
+            return
+        life = timeline(entries)
+        places = {(entry.recorded_at, n) for entry in entries for n in moves(entry.event)}
+        assert places <= {(point.at, point.sequence) for point in life.points}
+        assert all(a.at <= b.at for a, b in pairwise(life.points))
+        assert life.points[-1].sequence == book.get(ORDERS).last_sequence
+
+
+def moves(event: ledger.Event) -> list[int]:
+    match event:
+        case ledger.CursorAdvanced(sequence=there):
+            return [there]
+        case ledger.CursorReset(previous_sequence=here, sequence=there):
+            return [here, there]
+        case _:
+            return []
+
+
+def test_a_long_life_is_thinned_but_for_its_resets(path: Path) -> None:
+    clock = Clock()
+
+    def tick() -> Any:
+        return clock.tick(1)
+
+    with ledger.open(path, actor="tester", clock=tick, durability="normal") as book:
+        for start in range(0, 30_000, 3_000):
+            book.append([AdvanceCursor(ORDERS, start + n) for n in range(1, 3_001)])
+            book.reset(ORDERS, to=start + 2_000, reason=f"after {start}")
+            for n in range(3):
+                book.advance(ORDERS, to=start + 2_100 + n * 300)
+        life = timeline(book.history(ORDERS))
+    assert len(life.points) <= 2 * 2_000 + 2
+    resets = [mark for mark in life.marks if mark.kind is MarkKind.RESET]
+    assert len(resets) == 10
+    for mark in resets:
+        assert {p.sequence for p in life.points if p.at == mark.at} == {mark.low, mark.high}
+
+
+def test_only_the_largest_marks_are_kept_and_the_others_counted(book: Ledger) -> None:
+    book.append([AdvanceCursor(ORDERS, n * (n + 5) // 2) for n in range(1, 1_001)])
+    life = timeline(book.history(ORDERS))
+    assert len(life.marks) == 200
+    assert life.left_out == 1_000 - 200
+    assert min(mark.size for mark in life.marks) == 802
+
+
+@pytest.mark.parametrize("form", ["html", "svg", "png"])
+def test_a_file_is_drawn_that_opens_offline(life: Timeline, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"life.{form}"
+    draw(life, path)
+    drawn = path.read_bytes()
+    if form == "png":
+        assert drawn.startswith(b"\x89PNG")
+        return
+    assert b"webhooks/orders/customer-7" in drawn
+    assert "reset 10 → 5 by ines: lost".encode() in drawn
+    # All that it needs is in it: no script, style or picture is loaded from anywhere.
+    assert not re.search(rb"""(src|href)\s*=\s*["']?(https?:)?//(?!www\.w3\.org)""", drawn)
+
+
+def test_text_from_the_log_cannot_get_out_of_the_drawing(book: Ledger, tmp_path: Path) -> None:
+    book.advance(ORDERS, to=5)
+    hostile = "</script><script>alert(1)</script><!-- \x1b[2J \u202e & '\"` \\"
+    book.reset(ORDERS, to=1, reason=hostile, actor="ines")
+    life = timeline(book.history(ORDERS))
+    for form in charts.FORMATS:
+        draw(life, tmp_path / f"life.{form}")
+    page = (tmp_path / "life.html").read_text()
+    assert "<script>alert" not in page
+    assert r"\u003cscript>alert(1)" in page
+    assert "<script" not in (tmp_path / "life.svg").read_text()
+
+
+def test_only_known_files_are_drawn(life: Timeline, tmp_path: Path) -> None:
+    for name in ("life", "life.pdf", "life.html.txt"):
+        with pytest.raises(InvalidCursorError, match=r"\.html, \.svg, \.png"):
+            draw(life, tmp_path / name)
+        assert not (tmp_path / name).exists()
+    with pytest.raises(FileNotFoundError):
+        draw(life, tmp_path / "no" / "life.svg")
+
+
+def test_a_terminal_gets_lines_that_fit(life: Timeline) -> None:
+    drawn = draw_on_terminal(life, width=60, height=12)
+    lines = drawn.splitlines()
+    assert len(lines) <= 12
+    assert all(len(line) <= 60 for line in lines)
+    assert {"R", "E", "J"} <= set(drawn)
+    assert "2026-05-05 16:00" in lines[-1]
+    assert "\x1b" not in drawn
+
+
+def test_one_entry_is_a_life_too(book: Ledger, tmp_path: Path) -> None:
+    book.record_error(ORDERS, "HTTP 503")
+    life = timeline(book.history(ORDERS))
+    assert draw_on_terminal(life, width=60, height=12)
+    draw(life, tmp_path / "life.svg")
+
+
+def test_without_its_libraries_a_drawing_says_what_to_install(
+    life: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "altair", None)
+    monkeypatch.setitem(__import__("sys").modules, "plotext", None)
+    with pytest.raises(charts.ChartLibraryMissingError, match=r"cursor-ledger\[timeline\]"):
+        draw(life, tmp_path / "life.html")
+    with pytest.raises(charts.ChartLibraryMissingError, match=r"cursor-ledger\[timeline\]"):
+        draw_on_terminal(life, width=60, height=12)
+    with ledger.open(tmp_path / "book.db", actor="tester") as book:
+        book.advance(ORDERS, to=1)
+    command = ["--db", str(tmp_path / "book.db"), "timeline", *CURSOR, "--table"]
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("cursor-ledger: plotext is not installed")

@@ -1,0 +1,164 @@
+"""A fork takes no connection along: what parent and child commit is there afterwards."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ledger
+from ledger import Ledger, StorageError
+from ledger.opening import utc_now
+from ledger.stores.sqlite import connections as pool
+from support.cursors import JOBS, ORDERS
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """Run `work` in a forked child, and give what it says."""
+    heard, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(said, work().encode())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is looked at
+            os.write(said, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(said)
+    with os.fdopen(heard) as answer:
+        found = answer.read()
+    os.waitpid(child, 0)
+    return found
+
+
+def advance_again(path: Path, to: int) -> Callable[[], str]:
+    def work() -> str:
+        with ledger.open(path, actor="child") as book:
+            for n in range(to, to + 20):
+                book.advance(ORDERS, to=n)
+            return str(book.get(ORDERS).version)
+
+    return work
+
+
+def test_what_a_child_commits_after_opening_again_stays_when_the_parent_closes(path: Path) -> None:
+    book = ledger.open(path, actor="parent")
+    book.advance(ORDERS, to=1)
+    assert in_child(advance_again(path, 2)) == "21"
+    # The log of the file goes with its last connection, and this must not be taken for the last.
+    child = os.fork()
+    if child == 0:
+        again = ledger.open(path, actor="child")
+        again.advance(ORDERS, to=50)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    assert book.get(ORDERS).version == 22
+    book.close()
+    with ledger.open(path) as third:
+        assert third.get(ORDERS).last_sequence == 50
+        assert third.verify().ok
+
+
+def test_parent_and_children_write_at_the_same_time_and_nothing_is_lost(path: Path) -> None:
+    with ledger.open(path, actor="parent") as book:
+        book.advance(JOBS, to=1)
+        children = []
+        for nth in range(4):
+            child = os.fork()
+            if child == 0:
+                with ledger.open(path, actor="child") as own:
+                    for to in range(1, 101):
+                        own.advance(ledger.CursorKey(f"child-{nth}", "orders"), to=to)
+                os._exit(0)
+            children.append(child)
+        for to in range(2, 101):
+            book.advance(JOBS, to=to)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    with ledger.open(path) as book:
+        assert [cursor.version for cursor in book.cursors()] == [100] * 5
+        assert book.verify().ok
+
+
+def test_the_parent_goes_on_after_a_fork_beside_threads_that_write_and_read(path: Path) -> None:
+    with ledger.open(path, actor="parent", durability="normal") as book:
+        book.advance(ORDERS, to=1)
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def busy(work: Callable[[int], object]) -> None:
+            n = 0
+            try:
+                while not stop.is_set():
+                    n += 1
+                    work(n)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is looked at
+                failures.append(error)
+
+        threads = [
+            threading.Thread(target=busy, args=(lambda n: book.advance(JOBS, to=n),)),
+            threading.Thread(target=busy, args=(lambda _: book.get(ORDERS),)),
+            threading.Thread(target=busy, args=(lambda _: list(book.entries()),)),
+        ]
+        for thread in threads:
+            thread.start()
+        said = [in_child(advance_again(path, 2 + 20 * n)) for n in range(5)]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert said == [str(21 + 20 * n) for n in range(5)]
+        assert book.verify().ok
+
+
+def test_the_ledger_of_the_parent_is_refused_in_the_child(book: Ledger) -> None:
+    book.advance(ORDERS, to=1)
+    assert "open it again" in in_child(lambda: str(book.get(ORDERS)))
+    assert "open it again" in in_child(lambda: str(book.advance(ORDERS, to=2)))
+    assert in_child(lambda: str(book.close() is None)) == "True"  # type: ignore[func-returns-value]
+    assert book.advance(ORDERS, to=2).version == 2
+
+
+def test_a_child_that_inherits_a_connection_is_refused_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "FORK_WAITS_S", 0.05)
+    said: list[str] = []
+
+    def clock() -> object:
+        # In the middle of a transaction of this very thread: it cannot be closed.
+        if not said:
+            said.append(in_child(advance_again(path, 2)))
+        return utc_now()
+
+    with ledger.open(path, actor="parent", clock=clock) as book:  # type: ignore[arg-type]
+        book.advance(ORDERS, to=1)
+        assert "was being used when this process was forked" in said[0]
+        with book._store.snapshot():
+            assert StorageError.__name__ in in_child(advance_again(path, 2))
+        assert in_child(advance_again(path, 2)) == "21"
+
+
+def test_a_fork_does_not_wait_long_for_one_who_writes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "FORK_WAITS_S", 0.1)
+    entered, release = threading.Event(), threading.Event()
+
+    def clock() -> object:
+        entered.set()
+        release.wait()
+        return utc_now()
+
+    with ledger.open(path, actor="parent", clock=clock) as book:  # type: ignore[arg-type]
+        writing = threading.Thread(target=lambda: book.advance(ORDERS, to=1))
+        writing.start()
+        entered.wait()
+        began = time.monotonic()
+        assert in_child(lambda: "fine") == "fine"
+        assert time.monotonic() - began < 5
+        release.set()
+        writing.join()
+        assert book.get(ORDERS).version == 1

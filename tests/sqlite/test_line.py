@@ -1,0 +1,335 @@
+"""Processes wait in line for one file: each has its share, and nobody is locked out."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ledger
+from ledger import CursorKey, LedgerBusyError
+from ledger.stores.deadline import Deadline
+from ledger.stores.sqlite import line
+from ledger.stores.sqlite.line import Line
+
+KEY = CursorKey("webhooks", "orders")
+PROCESSES = 8
+SECONDS = 3.0
+
+
+def queue_of(path: Path) -> Path:
+    return path.with_name(path.name + line.SUFFIX)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Callable[[], None]]:
+    """Have a program that knows nothing of the line write, until the end or until it is told."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def end() -> None:
+            if other.in_transaction:
+                other.execute("ROLLBACK")
+
+        yield end
+        end()
+
+
+def begin_after(tries: int) -> Callable[[], None]:
+    """Return an attempt that finds the file locked so many times."""
+    left = [tries]
+
+    def attempt() -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+
+    return attempt
+
+
+# --- shares ---
+
+
+def write_for_a_while(path: str, name: int, start: Any, told: Any) -> None:
+    key = CursorKey(f"consumer-{name}", "orders")
+    with ledger.open(path, busy_timeout_s=60) as book:
+        book.advance(key, to=1)
+        start.wait()
+        worst, calls = 0.0, 1
+        now = time.monotonic()
+        end = now + SECONDS
+        while now < end:
+            calls += 1
+            book.advance(key, to=calls)
+            before, now = now, time.monotonic()
+            worst = max(worst, now - before)
+    told.put((calls, worst))
+
+
+def test_each_of_eight_processes_has_its_share(path: Path) -> None:
+    ledger.open(path).close()
+    context = multiprocessing.get_context("spawn")
+    start, told = context.Barrier(PROCESSES), context.Queue()
+    workers = [
+        context.Process(target=write_for_a_while, args=(str(path), name, start, told))
+        for name in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    calls, waits = zip(*(told.get(timeout=60) for _ in workers), strict=True)
+    for worker in workers:
+        worker.join()
+    # Without the line the least served has some hundredth, and waits for most of the time.
+    assert min(calls) > max(calls) / 4, calls
+    assert max(waits) < SECONDS / 2, waits
+    assert not queue_of(path).exists()
+    with ledger.open(path) as book:
+        assert book.verify().ok
+        assert sum(cursor.version for cursor in book.cursors()) == sum(calls)
+
+
+def test_a_program_that_knows_nothing_of_the_line_gets_in(path: Path) -> None:
+    stop = threading.Event()
+    with ledger.open(path, busy_timeout_s=60) as one, ledger.open(path, busy_timeout_s=60) as two:
+
+        def write(book: ledger.Ledger, consumer: str) -> None:
+            to = 0
+            while not stop.is_set():
+                to += 1
+                book.advance(CursorKey(consumer, "orders"), to=to)
+
+        writers = [
+            threading.Thread(target=write, args=(book, name))
+            for book, name in ((one, "a"), (two, "b"))
+        ]
+        for writer in writers:
+            writer.start()
+        try:
+            with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
+                other.execute("CREATE TABLE mine (n INTEGER)")
+                for n in range(20):
+                    other.execute("INSERT INTO mine VALUES (?)", (n,))
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+
+
+# --- places ---
+
+
+def test_places_are_in_the_order_of_coming_and_go_with_their_handle(path: Path) -> None:
+    path.touch()
+    lines = [Line(str(path)) for _ in range(3)]
+    places = [each._join() for each in lines]
+    assert places == [1, 2, 3]
+    assert [each._is_first(place) for each, place in zip(lines, places, strict=True)] == [
+        True,
+        False,
+        False,
+    ]
+    lines[0].abandon()
+    assert lines[1]._is_first(2)
+    assert not lines[2]._is_first(3)
+    # It comes back, behind all others.
+    assert lines[0]._join() == 4
+    for each in lines:
+        each.abandon()
+
+
+def hold_first_place(path: str, told: Any) -> None:
+    Line(path)._join()
+    told.put("first")
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_nobody_waits_for_ever_behind_a_process_that_is_killed_or_stopped(
+    path: Path, sign: signal.Signals
+) -> None:
+    with ledger.open(path, busy_timeout_s=30) as book:
+        context = multiprocessing.get_context("spawn")
+        told = context.Queue()
+        first = context.Process(target=hold_first_place, args=(str(path), told))
+        first.start()
+        assert told.get(timeout=60) == "first"
+        assert first.pid
+        os.kill(first.pid, sign)
+        if sign == signal.SIGKILL:
+            first.join()
+        began = time.monotonic()
+        assert book.advance(KEY, to=1).version == 1
+        took = time.monotonic() - began
+        assert took < (line.PATIENCE_S if sign == signal.SIGKILL else 5)
+        first.kill()
+        first.join()
+
+
+def test_a_child_keeps_no_place_of_its_parent(path: Path) -> None:
+    path.touch()
+    mine, other = Line(str(path)), Line(str(path))
+    mine._join()
+    heard, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(said)
+        os.read(heard, 1)
+        os._exit(0)
+    mine.abandon()
+    assert other._join() == 1
+    os.write(said, b"x")
+    os.waitpid(child, 0)
+    other.abandon()
+
+
+def test_an_interrupt_leaves_no_place_behind(path: Path) -> None:
+    path.touch()
+    mine, other = Line(str(path)), Line(str(path))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    other._join()
+    other.abandon()
+    with pytest.raises(KeyboardInterrupt):
+        mine._begin_in_line(interrupted, Deadline.after(1))
+    assert not other._others_wait()
+
+
+# --- time-outs ---
+
+
+def test_the_busy_time_out_holds_for_each_in_line(path: Path) -> None:
+    books = [ledger.open(path, busy_timeout_s=0.5) for _ in range(4)]
+    books[0].advance(KEY, to=1)
+    took: list[float] = []
+
+    def wait(book: ledger.Ledger) -> None:
+        began = time.monotonic()
+        with pytest.raises(LedgerBusyError, match="another connection of this process"):
+            book.advance(KEY, to=2)
+        took.append(time.monotonic() - began)
+
+    with locked(path):
+        threads = [threading.Thread(target=wait, args=(book,)) for book in books]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(took) == 4
+    assert min(took) >= 0.5
+    assert max(took) < 2
+    for book in books:
+        assert book.advance(KEY, to=2).last_sequence == 2
+        book.close()
+    assert not queue_of(path).exists()
+
+
+def test_a_call_goes_on_as_soon_as_the_file_is_free(path: Path) -> None:
+    with ledger.open(path) as book:
+        book.advance(KEY, to=1)
+        with locked(path) as end:
+            free_at: list[float] = []
+
+            def let_go() -> None:
+                time.sleep(0.3)
+                free_at.append(time.monotonic())
+                end()
+
+            letting = threading.Thread(target=let_go)
+            letting.start()
+            assert book.advance(KEY, to=2).version == 2
+            assert time.monotonic() - free_at[0] < 0.1
+            letting.join()
+
+
+# --- the file ---
+
+
+def test_whoever_is_alone_makes_no_file(path: Path) -> None:
+    with ledger.open(path) as book:
+        until = time.monotonic() + 5 * line.BATCH_S
+        to = 0
+        while time.monotonic() < until:
+            to += 1
+            book.advance(KEY, to=to)
+        assert not queue_of(path).exists()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660])
+def test_the_file_is_for_those_who_may_use_the_database_and_goes_at_the_end(
+    path: Path, mode: int
+) -> None:
+    path.touch()
+    path.chmod(mode)
+    with ledger.open(path, busy_timeout_s=0.05) as book:
+        book.advance(KEY, to=1)
+        with locked(path), pytest.raises(LedgerBusyError):
+            book.advance(KEY, to=2)
+        assert stat.S_IMODE(queue_of(path).stat().st_mode) == mode
+        assert queue_of(path).stat().st_size == 0
+    assert not queue_of(path).exists()
+
+
+def test_a_file_that_a_crash_has_left_goes_with_the_next_ledger(path: Path) -> None:
+    with ledger.open(path) as book:
+        queue_of(path).touch()
+        book.advance(KEY, to=1)
+    assert not queue_of(path).exists()
+
+
+def test_a_file_that_was_replaced_is_not_waited_in(path: Path) -> None:
+    path.touch()
+    mine, other = Line(str(path)), Line(str(path))
+    assert mine._join() == 1
+    queue_of(path).unlink()
+    assert other._join() == 1
+    assert other._is_first(1)
+    assert mine._join() == 2
+    mine.abandon()
+    other.abandon()
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "no locks"])
+def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
+    path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = path.with_name("elsewhere")
+    if what == "folder":
+        queue_of(path).mkdir()
+    elif what == "link":
+        queue_of(path).symlink_to(elsewhere)
+    else:
+        monkeypatch.setattr(fcntl, "F_OFD_SETLK", 9_999)
+    with ledger.open(path, busy_timeout_s=10) as book:
+        book.advance(KEY, to=1)
+        with locked(path) as end:
+            letting = threading.Timer(0.2, end)
+            letting.start()
+            assert book.advance(KEY, to=2).version == 2
+            letting.join()
+    assert not elsewhere.exists()
+
+
+def test_without_a_line_it_is_tried_again_less_and_less_often(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(line, "sleep", slept.append)
+    monkeypatch.setattr(line, "_AVAILABLE", False)
+    path.touch()
+    Line(str(path)).begin(begin_after(6), Deadline.after(10))
+    assert slept == [0.002, 0.004, 0.008, 0.016, 0.032]

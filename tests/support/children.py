@@ -1,0 +1,27 @@
+"""Scripts with a ledger in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def child(script: str, path: Path, *, under: Sequence[str] = ()) -> list[str]:
+    """Run a script in a process of its own; give the lines that it prints."""
+    prelude = (
+        "import ledger, os, sys\nfrom ledger import CursorKey\njobs = CursorKey('mailer', 'jobs')\n"
+    )
+    done = subprocess.run(
+        [*under, sys.executable, "-c", prelude + textwrap.dedent(script), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

@@ -1,0 +1,31 @@
+"""The command in this process: how it is run, and how its output is read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+
+COMMAND = Path(sys.executable).with_name("cursor-ledger")
+
+OWNER = ("webhooks", "orders")
+
+Run = Callable[..., Result]
+
+
+def records(result: Result) -> list[Any]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def line(sequence: object, *, consumer: str = "mailer", **more: object) -> str:
+    key = {"consumer_id": consumer, "stream_name": "jobs"}
+    return json.dumps({"op": "advance", "advance": {"key": key, "last_sequence": sequence, **more}})
+
+
+def last(run: Run, *cursor: str) -> Any:
+    """Give the cursor as it is."""
+    return records(run("show", *cursor))[0]
