@@ -252,9 +252,7 @@ class AsyncLedger:
             yield cursor
         except Exception as error:
             try:
-                await self.record_error(
-                    key, described(error), actor=actor, metadata=metadata
-                )
+                await self.record_error(key, described(error), actor=actor, metadata=metadata)
             except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise

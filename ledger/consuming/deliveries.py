@@ -163,13 +163,18 @@ class Deliveries:
     def check(self, now: Cursor | None, advance: AdvanceCursor) -> None:
         """Refuse what the law would refuse behind the body. `now` is the cursor as it stands.
 
-        Raises StaleEpochError, NonMonotonicCursorError.
+        Raises StaleEpochError, NonMonotonicCursorError; InvalidCursorError for what is confirmed.
         """
         if self._stale is not None:
             raise StaleEpochError(now, advance)
         try:
             if now is not None:
                 rules.decide(now, advance, actor="", now=now.updated_at)
+                if advance.last_sequence == now.last_sequence:
+                    raise InvalidCursorError(
+                        f"{self.key} is at {now.last_sequence}, so it is confirmed already. "
+                        "Deliver what comes after it."
+                    )
             elif self.epoch:
                 raise StaleEpochError(now, advance)
         except StaleEpochError as error:

@@ -92,9 +92,11 @@ class Window(Generic[C]):
         )
 
     def may_begin(self, sequence: int) -> bool:
-        """Say whether there is room for `sequence`: a failed one has its place already."""
-        known = self._begun.get(sequence)
-        return len(self._begun) < self.size if known is None else _failed(known)
+        """Say whether `begin` need not wait: there is room, or it would refuse `sequence` anyway.
+
+        A sequence that failed has its place already.
+        """
+        return len(self._begun) < self.size or sequence <= self._last
 
     def begin(self, sequence: int) -> Begun[C]:
         """Begin to deliver `sequence`, or to deliver it again after it failed.
