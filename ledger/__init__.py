@@ -40,6 +40,8 @@ from ledger.service import Ledger
 from ledger.stores import Horizon, Waiting
 from ledger.writing.copying import Copied
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ActorRequiredError",
     "AdvanceCursor",

@@ -46,7 +46,15 @@ __all__ = [
 
 
 class LedgerError(Exception):
-    """Anything that this package refuses or cannot do."""
+    """Anything that this package refuses or cannot do.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.CursorKey("", "orders")
+    ... except ledger.LedgerError as error:
+    ...     print(type(error).__name__)
+    InvalidCursorError
+    """
 
     __module__ = "ledger"
 
@@ -64,6 +72,13 @@ class InvalidCursorError(LedgerError, ValueError):
     message says about the given value: an integer as it is (the length, if a text is too long), or
     else a text of at most 80 characters. `bound` is the limit that `value` is beyond, and `allowed`
     are the names that the field or object may have.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.AdvanceCursor(ledger.CursorKey("webhooks", "orders"), -1)
+    ... except ledger.InvalidCursorError as error:
+    ...     print(error)
+    last_sequence must be from 1 to 9223372036854775807, not -1.
     """
 
     __module__ = "ledger"
@@ -80,6 +95,19 @@ class BrokenChainError(LedgerError):
     """The log contradicts itself: it was damaged, or edited behind the ledger's back.
 
     `place` says where, and `fault` what is wrong there.
+
+    `place` names the cursor or the row, and `fault` what is wrong there.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     first, second = book.history(key)
+    ...     try:
+    ...         ledger.fold([second])
+    ...     except ledger.BrokenChainError as error:
+    ...         print(error.fault)
+    its version is 2, but 1 comes next
     """
 
     __module__ = "ledger"
@@ -97,19 +125,54 @@ class BrokenChainError(LedgerError):
 
 
 class DivergedError(LedgerError):
-    """Two logs that should be the same differ, so neither can be completed from the other."""
+    """Two logs that should be the same differ, so neither can be completed from the other.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+    ...     cursors = book.advance(key, to=41), archive.advance(key, to=7)
+    ...     try:
+    ...         book.copy_to(archive)
+    ...     except ledger.DivergedError:
+    ...         print("the archive is no copy of this ledger")
+    the archive is no copy of this ledger
+    """
 
     __module__ = "ledger"
 
 
 class StorageError(LedgerError):
-    """The database failed; what was asked for has not happened, unless the message says so."""
+    """The database failed; what was asked for has not happened, unless the message says so.
+
+    >>> import ledger, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         ledger.open(folder)
+    ...     except ledger.StorageError:
+    ...         print("a folder is no database")
+    a folder is no database
+    """
 
     __module__ = "ledger"
 
 
 class LedgerBusyError(StorageError):
-    """Others held the database for longer than the busy time-out; try again."""
+    """Others held the database for longer than the busy time-out; try again.
+
+    >>> import contextlib, ledger, sqlite3, tempfile
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/cursors.db"
+    ...     with ledger.open(path, busy_timeout_s=0.01) as book:
+    ...         cursor = book.advance(key, to=41)
+    ...         with contextlib.closing(sqlite3.connect(path)) as other:
+    ...             at = other.execute("BEGIN IMMEDIATE")
+    ...             try:
+    ...                 book.advance(key, to=44)
+    ...             except ledger.LedgerBusyError:
+    ...                 print("busy; try again")
+    busy; try again
+    """
 
     __module__ = "ledger"
 
@@ -118,6 +181,20 @@ class SchemaVersionError(StorageError):
     """The tables were made by a newer version of this package, or they are missing.
 
     Where the whole ledger is missing, `place` says where it was looked for.
+
+    >>> import contextlib, ledger, sqlite3, tempfile
+    >>> newer = "UPDATE _sqlite_migrations SET name = '9999_newer' WHERE name = '0002_cursors_stay'"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/cursors.db"
+    ...     with ledger.open(path) as book:
+    ...         cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+    ...         changed = other.execute(newer)
+    ...     try:
+    ...         ledger.open(path)
+    ...     except ledger.SchemaVersionError:
+    ...         print("upgrade cursor-ledger")
+    upgrade cursor-ledger
     """
 
     __module__ = "ledger"
@@ -126,7 +203,19 @@ class SchemaVersionError(StorageError):
 
 
 class UnknownOutcomeError(StorageError):
-    """A commit was cut off or failed half-way: either the entry was appended, or it was not."""
+    """A commit was cut off or failed half-way: either the entry was appended, or it was not.
+
+    >>> import ledger
+    >>> def advance_once(book: ledger.Ledger, key: ledger.CursorKey, to: int) -> ledger.Cursor:
+    ...     try:
+    ...         return book.advance(key, to=to)
+    ...     except ledger.UnknownOutcomeError:
+    ...         cursor = book.get(key)  # It tells whether the entry was appended.
+    ...         return cursor if cursor.last_sequence == to else book.advance(key, to=to)
+    >>> with ledger.open(":memory:") as book:
+    ...     advance_once(book, ledger.CursorKey("webhooks", "orders"), 41).version
+    1
+    """
 
     __module__ = "ledger"
 

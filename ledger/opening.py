@@ -43,13 +43,19 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     `Ledger.immutable`. A URL is read by libpq; in its query, `schema`, `pool_min_size` and
     `pool_max_size` are the ledger's own.
 
-    `actor` is used where a call names none. `clock` returns the ledger's own time, aware.
-    With `durability="full"`, what a call has returned survives a power loss; with `"normal"` only
-    the last commits may be lost in one. `busy_timeout_s`, from 0 to 86,400 seconds, is how long a
+    `actor` is used where a call names none. `clock` returns the ledger's own time, aware. With
+    `durability` at `"full"`, what a call has returned survives a power loss; at `"normal"` only the
+    last commits may be lost in one. `busy_timeout_s`, from 0 to 86,400 seconds, is how long a
     call waits for other writers in total before it raises LedgerBusyError; a call that appends in
     several transactions, such as `copy_to`, may wait that long for each.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     book.advance(key, to=41).last_sequence
+    41
     """
     actor = fields.text(actor, "actor", seen=True)
     if durability not in DURABILITIES:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
+from ledger import notices
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import LedgerError, invalid
@@ -48,6 +49,18 @@ class Ledger:
     records what its body raises. An interrupt such as KeyboardInterrupt may come too late, and
     carries a note that says so. After UnknownOutcomeError only the cursor tells, once it is read: a
     server was lost in the middle of a commit, or a disk failed in one and again while undoing it.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     book.advance(key, to=44).last_sequence
+    ...     book.reset(key, to=41, reason="receiver lost 42 and 43").epoch
+    ...     [entry.version for entry in book.history(key)]
+    ...     book.verify().ok
+    44
+    1
+    [1, 2]
+    True
     """
 
     def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
@@ -65,6 +78,11 @@ class Ledger:
 
         SQLite then takes no locks, and writes nothing beside the file either. If somebody else
         writes to it all the same, a later call raises StorageError.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     book.immutable
+        False
         """
         return self._store.immutable
 
@@ -74,6 +92,13 @@ class Ledger:
         """Return the cursor of `key`.
 
         Raises CursorNotFoundError if nothing was ever appended for it.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.get(key) == cursor
+        True
         """
         cursor = self._store.cursor(CursorKey.check(key))
         if cursor is None:
@@ -85,13 +110,28 @@ class Ledger:
         return self._store.cursor(CursorKey.check(key))
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
-        """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer."""
+        """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     [cursor.last_sequence for cursor in book.cursors()]
+        [41]
+        """
         return self._store.cursors(_chosen(query, CursorQuery))
 
     def history(self, key: CursorKey) -> Iterator[Entry]:
         """Yield all entries of `key`, lazily, oldest first; none if it has no cursor.
 
         Raises BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     [entry.event.sequence for entry in book.history(key)]
+        [41, 44]
         """
         return self._store.entries(EntryQuery(key=CursorKey.check(key)))
 
@@ -101,6 +141,14 @@ class Ledger:
         Entries appended after the first one was read are left out. On PostgreSQL, so are entries
         before which a running transaction may still append. Raises BrokenChainError at an entry
         that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     query = ledger.EntryQuery(newest_first=True, limit=1)
+        ...     [entry.position for entry in book.entries(query)]
+        [2]
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
@@ -109,11 +157,25 @@ class Ledger:
 
         Nothing new can be committed up to its `position`, so a reader who follows the log by
         position misses nothing. On SQLite that is always the end of the log.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     horizon = book.horizon()
+        >>> horizon.position == horizon.last
+        True
         """
         return self._store.horizon()
 
     def identity(self) -> str:
-        """Return what distinguishes this ledger from all others, even copies; empty on SQLite."""
+        """Return what distinguishes this ledger from all others, even copies; empty on SQLite.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     book.identity()
+        ''
+        """
         return self._store.identity()
 
     # --- writing ---
@@ -136,6 +198,13 @@ class Ledger:
 
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
         StaleEpochError, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41, delivery_id="msg-41")
+        ...     book.advance(key, to=44, epoch=cursor.epoch).version
+        2
         """
         request = make_advance(
             key,
@@ -149,7 +218,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def reset(
         self,
@@ -168,6 +237,13 @@ class Ledger:
 
         Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
         ActorRequiredError if neither the call nor the ledger names one, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=44)
+        ...     book.reset(key, to=41, reason="receiver lost 42 and 43", actor="ines").epoch
+        1
         """
         request = ResetCursor(
             key,
@@ -180,7 +256,7 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def record_error(
         self,
@@ -195,6 +271,13 @@ class Ledger:
         """Record that a delivery failed; the position stays. Secrets in `message` are masked.
 
         Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.record_error(key, "HTTP 503")
+        >>> cursor.last_sequence, cursor.last_error
+        (0, 'HTTP 503')
         """
         request = RecordError(
             key,
@@ -204,22 +287,39 @@ class Ledger:
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
-        return self._append_one(request)
+        return self._appender.append(((request,),), answers.one)
 
     def append(self, requests: Iterable[Request]) -> list[Cursor]:
         """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
         Raises the refusal of the first request that is refused.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> requests = [ledger.AdvanceCursor(key, 41), ledger.AdvanceCursor(key, 40)]
+        >>> with ledger.open(":memory:") as book:
+        ...     try:
+        ...         book.append(requests)
+        ...     except ledger.NonMonotonicCursorError:
+        ...         list(book.history(key))
+        []
         """
-        return self._append([checked(requests)], answers.whole)
+        return self._appender.append([checked(requests)], answers.whole)
 
     def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
         """Append `requests`, in order, in one transaction, each on its own.
 
         Where the law refuses one, its refusal is returned in place of the cursor; the others are
         appended.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> requests = [ledger.AdvanceCursor(key, 41), ledger.AdvanceCursor(key, 40)]
+        >>> with ledger.open(":memory:") as book:
+        ...     [type(answer).__name__ for answer in book.append_each(requests)]
+        ['Cursor', 'NonMonotonicCursorError']
         """
-        return self._append([(request,) for request in checked(requests)], answers.each)
+        return self._appender.append([(request,) for request in checked(requests)], answers.each)
 
     def submit(self, request: Request) -> Future[Cursor]:
         """Queue `request`, and return the future of its cursor, set once the entry is safe.
@@ -230,6 +330,13 @@ class Ledger:
         of a request begins when another writer is first in its way, not when it is queued.
 
         A callback of the future runs in the thread that commits, and delays other callers.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     futures = [book.submit(ledger.AdvanceCursor(key, to)) for to in (41, 44)]
+        ...     [future.result().version for future in futures]
+        [1, 2]
         """
         return self._appender.submit((checked((request,)),), answers.one)
 
@@ -260,6 +367,15 @@ class Ledger:
         error cannot be recorded, the body's exception is raised with a note that says so.
 
         Raises what `advance` raises.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     with book.delivering(key, to=41, delivery_id="msg-41") as before:
+        ...         print("sending order 41; the cursor is", before)
+        ...     book.get(key).last_sequence
+        sending order 41; the cursor is None
+        41
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
         advance = make_advance(
@@ -279,7 +395,8 @@ class Ledger:
             except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
-        self._append_one(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+        self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -290,6 +407,20 @@ class Ledger:
         or on PostgreSQL a `psycopg.Connection`.
 
         Raises InvalidCursorError, StorageError.
+
+        >>> import contextlib, sqlite3, tempfile
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with contextlib.ExitStack() as stack:
+        ...     path = stack.enter_context(tempfile.TemporaryDirectory()) + "/cursors.db"
+        ...     book = stack.enter_context(ledger.open(path))
+        ...     db = stack.enter_context(contextlib.closing(sqlite3.connect(path)))
+        ...     made = db.execute("CREATE TABLE sent (id TEXT)")
+        ...     with db:
+        ...         row = db.execute("INSERT INTO sent VALUES ('msg-41')")
+        ...         cursor = book.using(db).advance(key, to=41)
+        ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
+        (41, [('msg-41',)])
         """
         return Ledger(attrs.evolve(self._committer, store=self._store.using(connection)))
 
@@ -306,13 +437,30 @@ class Ledger:
         All faults are reported. With `against`, checkpoints that were kept, the entries under each
         must still be the same ones, in the same order; all are checked in one pass. `progress` is
         told now and then how many entries were checked.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     kept = book.checkpoint()
+        ...     found = book.verify(against=kept)
+        >>> found.ok, found.unvouched
+        (True, 0)
         """
         kept = _checkpoints(against)
         with self._store.snapshot() as log:
             return verification.verify(log, against=kept, progress=progress)
 
     def checkpoint(self) -> Checkpoint:
-        """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`."""
+        """Give the Merkle root over all entries so far, to be kept elsewhere for `verify`.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     book.checkpoint().entries
+        2
+        """
         with self._store.snapshot() as log:
             return checkpoint(verification.settled(log))
 
@@ -321,13 +469,25 @@ class Ledger:
 
         The log is not touched. Other writers wait meanwhile. `progress` is told now and then how
         many entries were read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.rebuild().repaired
+        ()
         """
 
         def work(transaction: Transaction) -> Rebuild:
             with transaction.everything() as log:
                 return repair.rebuild(log, progress=progress)
 
-        return self._appender.run(work)
+        result = self._appender.run(work)
+        if result.repaired or result.left:
+            notices.CURSORS_REBUILT.report(
+                cursors=result.cursors, repaired=len(result.repaired), left=len(result.left)
+            )
+        return result
 
     def copy_to(self, target: Ledger, *, progress: Callable[[int], None] | None = None) -> Copied:
         """Append to `target` what it lacks of this ledger, with the same positions and digests.
@@ -337,6 +497,13 @@ class Ledger:
         entries were copied.
 
         Raises DivergedError, BrokenChainError at an entry that does not follow from those before.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+        ...     cursor = book.advance(key, to=41)
+        ...     book.copy_to(archive).entries, archive.get(key) == cursor
+        (1, True)
         """
         if not isinstance(target, Ledger):
             raise invalid(
@@ -355,6 +522,10 @@ class Ledger:
 
         What was accepted is appended first, and waited for. A signal handler that interrupts an
         append of its own thread cannot wait for that: what is queued behind it is refused.
+
+        >>> import ledger
+        >>> book = ledger.open(":memory:")
+        >>> book.close()
         """
         self._appender.close()
         self._store.close()
@@ -371,12 +542,6 @@ class Ledger:
     ) -> None:
         """Close the ledger."""
         self.close()
-
-    def _append_one(self, request: Request) -> Cursor:
-        return self._append(((request,),), answers.one)
-
-    def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self._appender.append(groups, conclude)
 
 
 # --- for ledger.aio ---

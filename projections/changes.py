@@ -20,6 +20,18 @@ class Change:
 
     `before` is None if it had no entry yet. `entries` and `resets` count what was appended in
     between; `moved` is by how much it stands further, or further back.
+
+    `key` is that of the cursor, and `after` its state at the later moment.
+
+    >>> import ledger
+    >>> from projections import diff
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     [change] = diff(book, 1, 2)
+    >>> change.before.last_sequence, change.after.last_sequence, change.moved, change.resets
+    (44, 41, -3, 1)
     """
 
     key: CursorKey
@@ -33,9 +45,19 @@ class Change:
 def diff(
     book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
 ) -> Iterator[Change]:
-    """Give the cursors to which something was appended after `earlier`, up to `later`, lazily.
+    """Return the cursors to which something was appended after `earlier`, up to `later`, lazily.
+
+    `book` is the ledger, and `query` chooses cursors; None chooses all.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import diff
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44, 45)]
+    ...     [(change.moved, change.entries) for change in diff(book, 1, 3)]
+    [(4, 2)]
     """
     before_it = bounds_until(earlier)
     if _is_before(later, earlier):

@@ -28,17 +28,35 @@ _COLOURS = {
 
 
 class ChartLibraryMissingError(LedgerError):
-    """The libraries that draw are not installed."""
+    """The libraries that draw are not installed.
+
+    >>> import ledger
+    >>> from projections import ChartLibraryMissingError
+    >>> issubclass(ChartLibraryMissingError, ledger.LedgerError)
+    True
+    """
 
 
 def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
-    """Draw `timeline` into a file that ends in .html, .svg or .png.
+    """Draw `timeline` into the file at `path`, which ends in .html, .svg or .png.
 
     Only its owner may read the file, and it is written whole or not at all. What is no plain file,
     and a database, is never written over. The page has all that it needs in it: it opens offline,
     zooms, and says what is under the pointer.
 
     Raises InvalidCursorError, ChartLibraryMissingError, OSError.
+
+    >>> import pathlib, tempfile
+    >>> import ledger
+    >>> from projections import draw, timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     life = timeline(book.history(key))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw(life, f"{folder}/orders.svg")
+    ...     pathlib.Path(folder, "orders.svg").read_text("utf-8").startswith("<svg")
+    True
     """
     form = Path(path).suffix.removeprefix(".").lower()
     if form not in FORMATS:
@@ -67,11 +85,24 @@ _LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in
 
 
 def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
-    """Give `timeline` as lines of text without colours, in so many columns and rows.
+    """Return `timeline` as lines of text without colours, in so many columns and rows.
 
     A reset is marked R where it leads to, errors E, and a jump J.
 
+    `width` and `height` are the columns and rows.
+
     Raises ChartLibraryMissingError.
+
+    >>> import ledger
+    >>> from projections import draw_on_terminal, timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     life = timeline(book.history(key))
+    >>> drawn = draw_on_terminal(life, width=60, height=12)
+    >>> max(len(line) for line in drawn.splitlines()) <= 60
+    True
     """
     plot = _library("plotext")
     points = timeline.points
@@ -106,7 +137,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
 
 
 def _chart(timeline: Timeline) -> str:
-    """Give the chart as a Vega-Lite specification."""
+    """Return the chart as a Vega-Lite specification."""
     altair = _library("altair")
     altair.data_transformers.disable_max_rows()
     zoom = altair.selection_interval(bind="scales")

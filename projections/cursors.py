@@ -32,31 +32,57 @@ __all__ = [
 ]
 
 Moment = datetime | int
-"""A time with a zone, or a position of the log: what was recorded, or stood, up to there."""
+"""A time with a zone, or a position of the log: what was recorded, or stood, up to there.
+
+>>> from datetime import UTC, datetime
+>>> from projections import Moment
+>>> isinstance(7, Moment), isinstance(datetime(2026, 5, 5, tzinfo=UTC), Moment)
+(True, True)
+"""
 
 
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
-    """Give the cursor of `key` as it stood at `moment`; None if it had no entry yet.
+    """Return the cursor of `key` as it stood at `moment`; None if it had no entry yet.
 
     A time goes by `recorded_at`, the ledger's own clock. However long the history, only its end up
     to `moment` is read: back to where the cursor arrived at the place where it stood then.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import as_of
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     as_of(book, key, 1).last_sequence
+    41
     """
     return folded_within(book, CursorKey.check(key), **bounds_until(moment))
 
 
 def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
-    """Give the cursor of `key` as it was at `version`; None at 0."""
+    """Return the cursor of `key` as it was at `version`; None at 0."""
     return folded_within(book, key, version_until=version)
 
 
 def cursors_as_of(
     book: Ledger, moment: Moment, query: CursorQuery | None = None
 ) -> Iterator[Cursor]:
-    """Give the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
+    """Return the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
+
+    `book` is the ledger.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import cursors_as_of
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     [cursor.last_sequence for cursor in cursors_as_of(book, 1)]
+    [41]
     """
     until = bounds_until(moment)
     # What is appended meanwhile is left out for all of them alike.
@@ -65,12 +91,12 @@ def cursors_as_of(
 
 
 def last_position(book: Ledger) -> int:
-    """Give the position of the last entry; 0 if there is none."""
+    """Return the position of the last entry; 0 if there is none."""
     return next((e.position for e in book.entries(EntryQuery(newest_first=True, limit=1))), 0)
 
 
 def bounds_until(moment: Moment) -> dict[str, Any]:
-    """Give the bound of an EntryQuery that `moment` is."""
+    """Return the bound of an EntryQuery that `moment` is."""
     if isinstance(moment, datetime):
         return {"recorded_until": fields.moment(moment, "moment")}
     if isinstance(moment, bool) or not isinstance(moment, int):

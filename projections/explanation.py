@@ -21,28 +21,69 @@ STEPS_MAX = 1_000
 
 
 class Verdict(StrEnum):
-    """What became of a sequence, in one word; of several that fit, the first."""
+    """What became of a sequence, in one word; of several that fit, the first.
+
+    >>> import ledger
+    >>> from projections import Verdict, explain
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     explain(book.history(key), 43).verdict is Verdict.PASSED
+    True
+    """
 
     DELIVERED = "delivered"
+    """An advance landed on it, as delivered."""
     SKIPPED = "skipped"
+    """An advance landed on it as skipped, or a reset passed over it."""
     SUPPRESSED = "suppressed"
+    """An advance landed on it, as suppressed."""
     PASSED = "passed"
+    """An advance jumped over it, and none landed on it."""
     NOT_YET = "not_yet"
+    """The cursor has never passed it."""
 
 
 class How(StrEnum):
-    """What an entry did to a sequence."""
+    """What an entry did to a sequence.
+
+    >>> import ledger
+    >>> from projections import explain
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to, delivery_id="msg-41") for to in (41, 41)]
+    ...     [step.how for step in explain(book.history(key), 41).steps]
+    [<How.LANDED: 'landed'>, <How.CONFIRMED_AGAIN: 'confirmed_again'>]
+    """
 
     LANDED = "landed"
+    """An advance came to it from below."""
     CONFIRMED_AGAIN = "confirmed_again"
+    """An advance confirmed it where the cursor already stood."""
     JUMPED = "jumped"
+    """An advance passed it and landed further on."""
     SKIPPED_BY_RESET = "skipped_by_reset"
+    """A reset moved the cursor forward, to it or beyond it."""
     REWOUND = "rewound"
+    """A reset moved the cursor back, to before it."""
 
 
 @attrs.frozen(kw_only=True)
 class Step:
-    """An entry that had to do with the sequence, and the errors that stood before it, if any."""
+    """An entry that had to do with the sequence, and the errors that stood before it, if any.
+
+    `how` says what the `entry` did to it. `errors` is None if none stood before it.
+
+    >>> import ledger
+    >>> from projections import explain
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.record_error(key, "HTTP 503")
+    ...     cursor = book.advance(key, to=41)
+    ...     [step] = explain(book.history(key), 41).steps
+    >>> step.how.value, step.entry.version, step.errors.count
+    ('landed', 2, 1)
+    """
 
     how: How
     entry: Entry
@@ -62,6 +103,18 @@ class Explanation:
     recorded since. `steps` are the entries that passed it, confirmed it or went back behind it; of
     more than 1,000 the first and last are kept, and `omitted` counts the others. `key` is None if
     there were no entries.
+
+    >>> import ledger
+    >>> from projections import explain
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     explanation = explain(book.history(key), 44)
+    >>> explanation.verdict.value, explanation.pending, explanation.distance
+    ('delivered', True, 3)
+    >>> [step.how.value for step in explanation.steps]
+    ['landed', 'rewound']
     """
 
     key: CursorKey | None
@@ -77,7 +130,7 @@ class Explanation:
     omitted: int
 
     def sentences(self) -> Iterator[str]:
-        """Give the story, a sentence at a time, the verdict first."""
+        """Return the story, a sentence at a time, the verdict first."""
         yield self._verdict()
         for nth, step in enumerate(self.steps):
             if self.omitted and nth == STEPS_MAX // 2:
@@ -116,12 +169,21 @@ class Explanation:
 
 
 def explain(history: Iterable[Entry], sequence: int) -> Explanation:
-    """Give the whole story of `sequence`, from 1, at the cursor whose entries `history` gives.
+    """Return the whole story of `sequence`, from 1, at the cursor whose entries `history` gives.
 
     A confirmation repeated at the same place is not another delivery. Memory does not grow with the
     history.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import explain
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     explanation = explain(book.history(key), 43)
+    >>> explanation.verdict.value, explanation.deliveries, explanation.pending
+    ('passed', 0, False)
     """
     story = _Story(fields.sequence(sequence, "sequence", least=1))
     for entry in one_cursor(history):
@@ -165,7 +227,7 @@ class _Story:
         self.at, self.errors = event.sequence, None
 
     def end(self) -> Explanation:
-        """Give what it all comes to."""
+        """Return what it all comes to."""
         pending = self.at < self.sequence
         return Explanation(
             key=self.key,

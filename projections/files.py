@@ -98,7 +98,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def _new_file(folder: int, name: str) -> Iterator[int]:
-    """Give a new private file, which has `name` in the end.
+    """Return a new private file, which has `name` in the end.
 
     Where the system can do that, it has no name before: a kill leaves nothing behind.
     """

@@ -24,12 +24,25 @@ def follow(
     poll_s: float = POLL_S,
     stop: threading.Event | None = None,
 ) -> Iterator[Entry]:
-    """Give the entries that `query` chooses after position `after`, then each as it is appended.
+    """Return the entries that `query` chooses after position `after`, then each as it is appended.
 
     Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds, from 0.001 to
     3,600. Order and limit of `query` do not count.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import threading
+    >>> import ledger
+    >>> from projections import follow
+    >>> stop = threading.Event()
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     for entry in follow(book, stop=stop):
+    ...         print(entry.position, entry.event.sequence)
+    ...         stop.set()
+    1 41
     """
     position = fields.sequence(after, "after", least=0)
     pause = pause_between_polls(poll_s)

@@ -20,6 +20,17 @@ class Gap:
     `position` is that of the advance. `certain` says that the stream is dense, so that they must
     have been there; else they are candidates. `initial` says that the cursor began with this
     advance: what lies before it was perhaps never meant for it.
+
+    `key` is that of the cursor.
+
+    >>> import ledger
+    >>> from projections import gaps
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (1, 5)]
+    ...     [gap] = gaps(book.history(key), dense=True)
+    >>> gap.first, gap.last, gap.position, gap.certain, gap.initial
+    (2, 4, 2, True, False)
     """
 
     key: CursorKey
@@ -37,14 +48,25 @@ class Gap:
 
 
 def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
-    """Give what the cursor of `history` jumped over and has not landed on since, in order.
+    """Return what the cursor of `history` jumped over and has not landed on since, in order.
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
     on later, after a reset back, is no gap any more; what a reset skipped has its reason, and is
     none. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of memory until
     the end of the history is reached, for any entry may still fill it.
 
+    `history` is the entries of one cursor, in order.
+
     Raises InvalidCursorError if the entries are not all of one cursor.
+
+    >>> import ledger
+    >>> from projections import gaps
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (1, 2, 5, 6)]
+    ...     for gap in gaps(book.history(key)):
+    ...         print(gap)
+    webhooks/orders: 3 to 4 jumped over by the advance at position 3
     """
     jumped = RangeMap()
     key: CursorKey | None = None

@@ -10,7 +10,7 @@ __all__ = ["one_cursor"]
 
 
 def one_cursor(history: Iterable[Entry]) -> Iterator[Entry]:
-    """Give the entries of `history`, and see that they are of one cursor.
+    """Return the entries of `history`, and see that they are of one cursor.
 
     Raises InvalidCursorError at the first that is of another.
     """

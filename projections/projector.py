@@ -40,7 +40,26 @@ class Projector:
     `name` is the view's, and one to a view: of two projectors of the same name one waits for the
     other. `batch_entries` are applied in a transaction at most, from 1 to 100,000.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import contextlib, sqlite3, tempfile
+    >>> import ledger
+    >>> from projections import Projector
+    >>> with contextlib.ExitStack() as stack:
+    ...     path = stack.enter_context(tempfile.TemporaryDirectory()) + "/cursors.db"
+    ...     book = stack.enter_context(ledger.open(path))
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     db = stack.enter_context(contextlib.closing(sqlite3.connect(path)))
+    ...     made = db.execute("CREATE TABLE passed (sequence INTEGER)")
+    ...     def apply(entry: ledger.Entry) -> None:
+    ...         db.execute("INSERT INTO passed VALUES (?)", (entry.event.sequence,))
+    ...     view = Projector(book=book, name="passed", connection=db, apply=apply)
+    ...     view.catch_up()
+    ...     db.execute("SELECT sequence FROM passed").fetchall()
+    1
+    [(41,)]
     """
 
     book: Ledger
@@ -70,7 +89,7 @@ class Projector:
         return _position(self.book, self.key)
 
     def catch_up(self) -> int:
-        """Apply what was appended since the checkpoint; give how many entries that were.
+        """Apply what was appended since the checkpoint; return how many entries that were.
 
         If `apply` raises, its batch is rolled back, and what was committed before stays.
 
@@ -88,7 +107,7 @@ class Projector:
     def follow(
         self, *, poll_s: float = POLL_S, stop: threading.Event | None = None
     ) -> Iterator[int]:
-        """Catch up, and again whenever something was appended; give how many entries each time.
+        """Catch up, and again after each append; yield how many entries that were, each time.
 
         Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
         """
@@ -104,7 +123,7 @@ class Projector:
             over.wait(pause)
 
     def _apply_batch(self) -> tuple[int, bool]:
-        """Apply the next entries in one transaction; give how many, and whether there are more."""
+        """Apply the next entries in one transaction; return how many, and if there are more."""
         book = self.book.using(self.connection)
         with one_transaction(self.connection, self.name):
             start = _position(book, self.key)

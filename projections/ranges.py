@@ -13,18 +13,25 @@ __all__ = ["Range", "RangeMap", "span"]
 
 @attrs.frozen
 class Range:
-    """Sequences from `first` to `last`, both included."""
+    """Sequences from `first` to `last`, both included.
+
+    >>> from projections import Range
+    >>> print(Range(42, 44))
+    3 sequences, 42 to 44
+    >>> len(Range(42, 44))
+    3
+    """
 
     first: int
     last: int
 
     @classmethod
     def between(cls, start: int, end: int) -> Range | None:
-        """Give the sequences that a cursor passes from `start` to `end`, or back; None if none."""
+        """Return the sequences that a cursor passes from `start` to `end`, or back, if any."""
         return None if start == end else cls(min(start, end) + 1, max(start, end))
 
     def __len__(self) -> int:
-        """Give how many they are."""
+        """Return how many they are."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -70,13 +77,13 @@ class RangeMap:
             column[low:high] = array("q", [piece[part] for piece in pieces])
 
     def within(self, first: int, last: int) -> list[tuple[int, int, int]]:
-        """Give (first, last, value) of what is known from `first` to `last`, cut to that."""
+        """Return (first, last, value) of what is known from `first` to `last`, cut to that."""
         low = bisect_left(self._lasts, first)
         high = bisect_right(self._firsts, last)
         return [(max(f, first), min(e, last), v) for f, e, v in self._slice(low, high)]
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """Give (first, last, value) of all that is known, in order."""
+        """Return (first, last, value) of all that is known, in order."""
         return zip(self._firsts, self._lasts, self._values, strict=True)
 
     def _slice(self, low: int, high: int) -> list[tuple[int, int, int]]:

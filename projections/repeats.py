@@ -21,6 +21,20 @@ class Repeat:
 
     `deliveries` is how often they had been by then, this time included. Times are the ledger's, of
     the first and the last advance that passed them again.
+
+    `key` is that of the cursor, `first_at` and `last_at` are the two times, and `reset` is the
+    entry of the reset.
+
+    >>> import ledger
+    >>> from projections import repeats
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     cursor = book.advance(key, to=44)
+    ...     [repeat] = repeats(book.history(key))
+    >>> repeat.first, repeat.last, repeat.deliveries, repeat.reset.position
+    (42, 44, 2, 2)
     """
 
     key: CursorKey
@@ -39,14 +53,26 @@ class Repeat:
 
 
 def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
-    """Give what the cursor of `history` delivered more than once, each time anew.
+    """Return what the cursor of `history` delivered more than once, each time anew.
 
     An advance delivers what it lands on. What no advance ever landed on counts as often as it was
     jumped over: a consumer that confirms every hundredth event delivers the others as well. What is
     passed as skipped or suppressed is not delivered. A range comes when all of it was passed again.
     Memory is that of `gaps`, and grows with the number of resets back.
 
+    `history` is the entries of one cursor, in order.
+
     Raises InvalidCursorError if the entries are not all of one cursor.
+
+    >>> import ledger
+    >>> from projections import repeats
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     cursor = book.advance(key, to=44)
+    ...     [(repeat.first, repeat.last) for repeat in repeats(book.history(key))]
+    [(42, 44)]
     """
     deliveries = _Deliveries()
     repeat: Repeat | None = None
@@ -78,7 +104,7 @@ class _Deliveries:
         self._unheard = RangeMap()
 
     def advance(self, entry: Entry, start: int, end: int) -> Iterator[Repeat]:
-        """Count what is delivered from `start` to `end`; give what has been delivered before."""
+        """Count what is delivered from `start` to `end`; return what was delivered before."""
         if start == end:
             # A confirmation repeated is no other delivery; it counts only if there was none.
             if not self._counts.within(end, end) or self._unheard.within(end, end):
@@ -116,7 +142,7 @@ class _Deliveries:
 def _split(
     first: int, last: int, unheard: list[tuple[int, int, int]], end: int
 ) -> Iterator[tuple[int, int, bool]]:
-    """Give (first, last, whether it was landed on before) of the parts; `end` is one by itself."""
+    """Return (first, last, whether it was landed on before) of the parts; `end` is one alone."""
     edges = {first, last + 1, end}
     for low, high, _ in unheard:
         edges |= {low, high + 1}

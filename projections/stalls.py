@@ -24,6 +24,20 @@ class Stall:
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
     had got by then, `front_consumer` which one that was, and `front_at` when any of them last
     confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
+
+    `key` is that of the cursor.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.front_consumer, stall.front, stall.until)
+    webhooks 3 None
     """
 
     key: CursorKey
@@ -39,7 +53,7 @@ class Stall:
 
 
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
-    """Give each time that a cursor stood still while others of its stream and subject went on.
+    """Return each time that a cursor stood still while others of its stream and subject went on.
 
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
@@ -47,6 +61,18 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
     last. Memory grows with the number of cursors.
 
     Raises InvalidCursorError.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> import ledger
+    >>> from projections import stalls
+    >>> hours = iter(datetime(2026, 5, 5, n, tzinfo=UTC) for n in range(24))
+    >>> slow, quick = (ledger.CursorKey(name, "orders") for name in ("mailer", "webhooks"))
+    >>> with ledger.open(":memory:", clock=lambda: next(hours)) as book:
+    ...     cursor = book.advance(slow, to=1)
+    ...     cursors = [book.advance(quick, to=to) for to in (1, 2, 3)]
+    ...     for stall in stalls(book.entries(), after=timedelta(minutes=30)):
+    ...         print(stall.key, stall.last_sequence, stall.front)
+    mailer/orders 1 3
     """
     return _stalls(entries, _pause(after))
 
@@ -108,7 +134,7 @@ class _Stream:
         standing.last_error = message
 
     def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        """Move a cursor; give the stall that this ends, if it does."""
+        """Move a cursor; return the stall that this ends, if it does."""
         before = self._cursors.get(entry.key.consumer_id)
         if before is not None:
             yield from self._stall(before, until=entry.recorded_at)
@@ -121,7 +147,7 @@ class _Stream:
             other.waiting_since = entry.recorded_at
 
     def end(self) -> Iterator[Stall]:
-        """Give the stalls that have not ended."""
+        """Return the stalls that have not ended."""
         for standing in self._cursors.values():
             yield from self._stall(standing, until=None)
 

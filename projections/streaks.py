@@ -19,6 +19,19 @@ class ErrorStreak:
 
     Times are the ledger's, positions those of the first and the last error. `ended_at` is when an
     advance or a reset came after them; None if none has. `actor` recorded the last one.
+
+    `key` is that of the cursor. `count` is how many errors there are, `first_message` and
+    `last_message` say what the first and the last were, `first_at` and `last_at` when,
+    `first_position` and `last_position` where.
+
+    >>> import ledger
+    >>> from projections import error_streaks
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     cursors = [book.record_error(key, text) for text in ("HTTP 503", "HTTP 500")]
+    ...     [streak] = error_streaks(book.entries(), least=1)
+    >>> streak.first_message, streak.last_message, streak.actor, streak.ended_at
+    ('HTTP 503', 'HTTP 500', 'dispatcher@web-1', None)
     """
 
     key: CursorKey
@@ -42,7 +55,7 @@ class ErrorStreak:
     def after(
         cls, streak: ErrorStreak | None, entry: Entry, event: ErrorRecorded, last_sequence: int
     ) -> ErrorStreak:
-        """Give `streak` with one more error; a new one if there is none yet."""
+        """Return `streak` with one more error; a new one if there is none yet."""
         if streak is None:
             return cls(
                 key=entry.key,
@@ -67,12 +80,22 @@ class ErrorStreak:
 
 
 def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
-    """Give the streaks of at least so many errors, each once it has ended, in any cursor's entries.
+    """Return the streaks of at least `least` errors, each once it has ended.
 
     Those that have not ended come last, in the order in which they began. Memory grows with the
     number of cursors, not with that of entries.
 
+    `entries` is the entries of any cursors, by position; `least` is from 1.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import error_streaks
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.record_error(key, "HTTP 503") for attempt in range(3)]
+    ...     [streak.count for streak in error_streaks(book.entries(), least=2)]
+    [3]
     """
     least = fields.sequence(least, "least", least=1)
     return _streaks(entries, least)

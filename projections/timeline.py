@@ -29,19 +29,40 @@ MARKS_MAX = 200
 
 @attrs.frozen
 class Point:
-    """The cursor came to `sequence` at `at`, by the ledger's clock."""
+    """The cursor came to `sequence` at `at`, by the ledger's clock.
+
+    >>> from datetime import UTC, datetime
+    >>> from projections import Point
+    >>> Point(datetime(2026, 5, 5, tzinfo=UTC), 41).sequence
+    41
+    """
 
     at: datetime
     sequence: int
 
 
 class MarkKind(StrEnum):
-    """What can be marked on a timeline."""
+    """What can be marked on a timeline.
+
+    >>> import ledger
+    >>> from projections import MarkKind, timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     life = timeline(book.history(key))
+    >>> MarkKind.RESET in {mark.kind for mark in life.marks}
+    True
+    """
 
     RESET = "reset"
+    """A reset moved the cursor."""
     ERRORS = "errors"
+    """Errors were recorded, one after another."""
     REPEAT = "repeat"
+    """Sequences were delivered again after a reset."""
     JUMP = "jump"
+    """An advance jumped over sequences."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +71,18 @@ class TimelineMark:
 
     `to` is where the cursor was after it. `size` is how much it was about: sequences or, of errors,
     their number. `text` says it in words.
+
+    `kind` says what is marked.
+
+    >>> import ledger
+    >>> from projections import timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     life = timeline(book.history(key))
+    >>> [(mark.kind.value, mark.high, mark.to) for mark in life.marks if mark.kind == "reset"]
+    [('reset', 44, 41)]
     """
 
     kind: MarkKind
@@ -66,8 +99,19 @@ class TimelineMark:
 class Timeline:
     """The life of one cursor in so many `entries`, thinned so that it can be drawn.
 
-    Of each kind of mark the 200 largest are kept; `left_out` counts the others. `points` are at
-    most some 4,000, and include both ends of the resets that are marked.
+    `key` is that of the cursor. Of each kind of `marks` the 200 largest are kept; `left_out` counts
+    the others. `points` are at most some 4,000, and include both ends of the resets that are
+    marked.
+
+    >>> import ledger
+    >>> from projections import timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     life = timeline(book.history(key))
+    >>> life.entries, len(life.points), life.left_out
+    (3, 5, 0)
     """
 
     key: CursorKey
@@ -78,9 +122,19 @@ class Timeline:
 
 
 def timeline(history: Iterable[Entry]) -> Timeline:
-    """Give the life of the cursor whose entries `history` gives, in constant memory.
+    """Return the life of the cursor whose entries `history` gives, in constant memory.
 
     Raises InvalidCursorError if there are none, or some of another cursor.
+
+    >>> import ledger
+    >>> from projections import timeline
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     life = timeline(book.history(key))
+    >>> [point.sequence for point in life.points]
+    [41, 44, 44, 41, 41]
     """
     drawing: _Drawing | None = None
     for entry in one_cursor(history):

@@ -70,6 +70,17 @@ class AsyncLedger:
     that is cancelled is withdrawn, or comes to its end by itself.
 
     Each method takes and raises what the method of `Ledger` of the same name does.
+
+    >>> import asyncio, ledger.aio
+    >>> async def main() -> list[int]:
+    ...     key = ledger.CursorKey("webhooks", "orders")
+    ...     async with ledger.aio.open(":memory:") as book:
+    ...         async with book.delivering(key, to=41) as before:
+    ...             assert before is None
+    ...         await book.advance(key, to=44)
+    ...         return [entry.event.sequence async for entry in book.history(key)]
+    >>> asyncio.run(main())
+    [41, 44]
     """
 
     def __init__(self, ledger: Ledger) -> None:

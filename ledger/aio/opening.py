@@ -59,4 +59,16 @@ def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
 
 
 open = _opening(opening.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
-"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it."""
+"""Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it.
+
+`target`, `actor`, `clock`, `durability` and `busy_timeout_s` are those of `ledger.open`, and so is
+what it raises.
+
+>>> import asyncio, ledger.aio
+>>> async def main() -> int:
+...     async with ledger.aio.open(":memory:", actor="dispatcher@web-1") as book:
+...         cursor = await book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+...     return cursor.last_sequence
+>>> asyncio.run(main())
+41
+"""

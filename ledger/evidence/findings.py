@@ -12,7 +12,12 @@ __all__ = ["Anomaly", "Compared", "Fault", "FaultKind", "Standing", "Verificatio
 
 
 class FaultKind(StrEnum):
-    """The kinds of fault. Each is one way in which a log can be wrong."""
+    """The kinds of fault. Each is one way in which a log can be wrong.
+
+    >>> import ledger
+    >>> ledger.FaultKind("edited")
+    <FaultKind.EDITED: 'edited'>
+    """
 
     EDITED = "edited"
     """The digest does not fit what the entry says."""
@@ -52,7 +57,19 @@ class FaultKind(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that is wrong, and where. `FaultKind` says what each kind means."""
+    """One thing that is wrong, and where. `FaultKind` says what each kind means.
+
+    `place` is the cursor, table or index, `position` and `version` are those of the entry, None if
+    it is not about one, and `detail` says what is wrong. `kind` is for programs.
+
+    >>> import ledger
+    >>> kind = ledger.FaultKind.EDITED
+    >>> fault = ledger.Fault(
+    ...     kind=kind, place="webhooks/orders", position=7, version=3, detail="the digest differs"
+    ... )
+    >>> print(fault)
+    edited: position 7, webhooks/orders: the digest differs
+    """
 
     kind: FaultKind
     place: str
@@ -67,7 +84,14 @@ class Fault:
 
 @attrs.frozen(kw_only=True)
 class Anomaly:
-    """Something odd that is no fault: the clock of a machine may have been set."""
+    """Something odd that is no fault: the clock of a machine may have been set.
+
+    `position` is that of the entry, and `detail` says what is odd.
+
+    >>> import ledger
+    >>> print(ledger.Anomaly(position=7, detail="recorded an hour after the next"))
+    position 7: recorded an hour after the next
+    """
 
     position: int
     detail: str
@@ -77,7 +101,15 @@ class Anomaly:
 
 
 class Standing(StrEnum):
-    """How a log stands to a checkpoint that was kept of it."""
+    """How a log stands to a checkpoint that was kept of it.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as other:
+    ...     cursors = book.advance(key, to=41), other.advance(key, to=7)
+    ...     other.verify(book.checkpoint()).against[0].standing
+    <Standing.OTHER: 'other ledger'>
+    """
 
     KEPT = "kept"
     """The entries under the checkpoint are all there, the same, and in the same order."""
@@ -93,7 +125,18 @@ class Standing(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Compared:
-    """How the log stands to one checkpoint; `detail` says what is known of the difference."""
+    """How the log stands to one checkpoint; `detail` says what is known of the difference.
+
+    `checkpoint` is the one that was kept, and `standing` says whether the log still has what it
+    covers.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     [compared] = book.verify(book.checkpoint()).against
+    >>> compared.standing is ledger.Standing.KEPT, compared.checkpoint.entries
+    (True, 1)
+    """
 
     checkpoint: Checkpoint
     standing: Standing
@@ -108,6 +151,16 @@ class Verification:
     transaction may still append something between them. `against` has the checkpoints that were
     kept, in the order in which they were given. `unvouched` entries are newer than the largest of
     them that holds: for these, nothing outside the database vouches.
+
+    `entries` and `cursors` count what was read. `faults` are wrong, `anomalies` only odd; `ok` says
+    that there are no faults.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     found = book.verify()
+    >>> found.ok, found.entries, found.cursors, found.faults, found.unvouched
+    (True, 1, 1, (), 1)
     """
 
     entries: int

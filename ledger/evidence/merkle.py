@@ -30,6 +30,17 @@ class Checkpoint:
     Keep it where the database's owner cannot write, and `verify` can tell for ever whether the
     entries up to `position` are still the same, all there, and in order. `first` is the digest of
     the first of them, which tells a changed ledger from another one; None if it was not kept.
+
+    `root` has 32 bytes.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41)
+    ...     kept = book.checkpoint()
+    ...     cursor = book.advance(key, to=44)
+    ...     [compared.standing.value for compared in book.verify(kept).against]
+    ['kept']
     """
 
     entries: int

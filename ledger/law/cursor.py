@@ -36,6 +36,12 @@ class CursorKey:
     least one visible character.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> print(ledger.CursorKey(" webhooks ", "orders"))
+    webhooks/orders
+    >>> ledger.CursorKey("webhooks", "orders", "customer-7").subject_id
+    'customer-7'
     """
 
     consumer_id: str = attrs.field(converter=_consumer_id)
@@ -92,6 +98,16 @@ class Cursor:
     is None until something was delivered; `last_error` is empty unless the last entry is an error.
     `updated_at` is the caller's time of the last entry. `version` counts the entries of this
     cursor, and `epoch` the resets among them.
+
+    `key` names it. `last_delivery_id` is the delivery that it last confirmed; empty if none was
+    named.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41, delivery_id="msg-41")
+    >>> cursor.last_sequence, cursor.last_delivery_id, cursor.version, cursor.epoch
+    (41, 'msg-41', 1, 0)
     """
 
     key: CursorKey
@@ -110,11 +126,22 @@ make_cursor = maker(Cursor)
 
 
 class Outcome(StrEnum):
-    """What became of the sequences that an advance passes; only one of the three is delivery."""
+    """What became of the sequences that an advance passes; only one of the three is delivery.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41, outcome=ledger.Outcome.SKIPPED)
+    ...     [entry.event.outcome.value for entry in book.history(key)]
+    ['skipped']
+    """
 
     DELIVERED = "delivered"
+    """They were delivered."""
     SKIPPED = "skipped"
+    """They were passed over, for example because a filter rejects them."""
     SUPPRESSED = "suppressed"
+    """They were held back on purpose, for example because the consumer is muted."""
 
     @classmethod
     def of(cls, value: object) -> Outcome:

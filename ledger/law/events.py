@@ -1,4 +1,4 @@
-"""What happened: the events, and the entries of the log that carry them. None ever changes."""
+"""The events, and the entries of the log that carry them. They never change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,19 @@ __all__ = [
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorAdvanced:
-    """The consumer confirmed everything after `previous_sequence`, up to `sequence`."""
+    """The consumer confirmed everything after `previous_sequence`, up to `sequence`.
+
+    `delivery_id` and `delivered_at` are those of the delivery, `outcome` is what became of it, and
+    `occurred_at` is the caller's time.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41, delivery_id="msg-41")
+    ...     event = next(book.history(key)).event
+    >>> event.previous_sequence, event.sequence, event.delivery_id
+    (0, 41, 'msg-41')
+    """
 
     previous_sequence: int
     sequence: int
@@ -43,7 +55,19 @@ make_advanced = maker(CursorAdvanced)
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CursorReset:
-    """Somebody moved the cursor from `previous_sequence` to `sequence`, for `reason`."""
+    """Somebody moved the cursor from `previous_sequence` to `sequence`, because of `reason`.
+
+    `delivery_id` and `delivered_at` are those that the cursor has since; the time is None if none
+    was given. `occurred_at` is the caller's time.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.reset(key, to=41, reason="start at order 42")
+    ...     event = next(book.history(key)).event
+    >>> event.previous_sequence, event.sequence, event.reason
+    (0, 41, 'start at order 42')
+    """
 
     previous_sequence: int
     sequence: int
@@ -58,7 +82,17 @@ class CursorReset:
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ErrorRecorded:
-    """A delivery failed; the cursor stayed where it was."""
+    """A delivery failed; the cursor stayed where it was.
+
+    `message` is masked, and at most 2,048 characters long. `occurred_at` is the caller's time.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.record_error(key, "HTTP 503")
+    ...     next(book.history(key)).event.message
+    'HTTP 503'
+    """
 
     message: str
     occurred_at: datetime
@@ -67,17 +101,37 @@ class ErrorRecorded:
 
 
 Event = CursorAdvanced | CursorReset | ErrorRecorded
+"""What an entry says has happened: a `CursorAdvanced`, a `CursorReset` or an `ErrorRecorded`.
+
+>>> import ledger
+>>> key = ledger.CursorKey("webhooks", "orders")
+>>> with ledger.open(":memory:") as book:
+...     cursor = book.advance(key, to=41)
+...     isinstance(next(book.history(key)).event, ledger.Event)
+True
+"""
 
 
 @sealed
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
-    """One line of the log.
+    """One entry of the log.
 
     `position` orders the whole ledger, `version` the entries of one cursor: 1, 2, 3…, without
-    holes. `epoch` is that of the cursor after the event. `recorded_at` is the ledger's own time of
+    holes. `epoch` is the cursor's epoch after the event. `recorded_at` is the ledger's own time of
     the append, and never goes back within a cursor; the event's `occurred_at` is the caller's.
     `digest` is the SHA-256 that chains the entries of a cursor.
+
+    `key` names the cursor, `actor` who acted, and `event` what happened. `metadata` is what the
+    caller added, and cannot be changed.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     cursor = book.advance(key, to=41, metadata={"attempt": "2"})
+    ...     for entry in book.history(key):
+    ...         print(entry.position, entry.version, entry.actor, dict(entry.metadata))
+    1 1 dispatcher@web-1 {'attempt': '2'}
     """
 
     position: int

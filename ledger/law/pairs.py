@@ -1,4 +1,4 @@
-"""A map of text to text that never changes: what the metadata of a request or an entry is."""
+"""A map of text to text that never changes: the metadata of a request or an entry."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _State: TypeAlias = tuple[tuple[str, str], ...]
 class Pairs(Mapping[str, str]):
     """A read-only map. It equals any map of the same pairs, and survives pickling and copying.
 
-    A dict cannot be closed, because `dict.update` writes to every kind of it, and a
-    `MappingProxyType` cannot be pickled. The pairs are few, so they are kept in a tuple and looked
-    through.
+    A subclass of dict cannot be made read-only, because `dict.update` writes to it, and a
+    `MappingProxyType` cannot be pickled. There are few pairs, so they are kept in a tuple and
+    searched in order.
     """
 
     __slots__ = ("_pairs",)
@@ -28,7 +28,7 @@ class Pairs(Mapping[str, str]):
         object.__setattr__(self, "_pairs", tuple(dict(pairs).items()))
 
     def __getitem__(self, name: str) -> str:
-        """Return the text of that name."""
+        """Return the text named `name`."""
         for known, text in self._pairs:
             if known == name:
                 return text
@@ -65,4 +65,4 @@ def _fixed() -> TypeError:
 
 
 EMPTY = Pairs()
-"""The one that most requests and entries have."""
+"""The metadata of most requests and entries."""

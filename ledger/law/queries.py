@@ -105,7 +105,17 @@ def _newest_first(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like t
 class CursorQuery:
     """Chooses cursors: an empty part matches all; `limit` 0 or less means no limit.
 
+    `consumer_id`, `stream_name` and `subject_id` are compared as they are.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     for consumer in ("mailer", "webhooks"):
+    ...         at = book.advance(ledger.CursorKey(consumer, "orders"), to=41)
+    ...     query = ledger.CursorQuery(consumer_id="mailer")
+    ...     [str(cursor.key) for cursor in book.cursors(query)]
+    ['mailer/orders']
     """
 
     consumer_id: str = attrs.field(default="", converter=_consumer_id)
@@ -127,7 +137,20 @@ class EntryQuery:
     `covering` is a sequence: the entries that passed it, confirmed it, or rewound behind it.
     `limit` 0 or less means no limit.
 
+    `actor` is who acted. `recorded_from` and `recorded_until` bound the ledger's time,
+    `position_from` and `position_until` the position, `version_from` and `version_until` the
+    version. `newest_first` turns the order round.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     query = ledger.EntryQuery(kinds=[ledger.CursorReset], stream_name="orders")
+    ...     [entry.event.reason for entry in book.entries(query)]
+    ['receiver lost 42 and 43']
     """
 
     key: CursorKey | None = attrs.field(default=None, converter=_key)

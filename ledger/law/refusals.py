@@ -16,7 +16,16 @@ __all__ = [
 
 
 class CursorNotFoundError(LedgerError, LookupError):
-    """No entry was ever appended for `key`."""
+    """No entry was ever appended for `key`.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     try:
+    ...         book.get(ledger.CursorKey("webhooks", "orders"))
+    ...     except ledger.CursorNotFoundError as error:
+    ...         print(error.key)
+    webhooks/orders
+    """
 
     __module__ = "ledger"
 
@@ -31,7 +40,21 @@ class CursorNotFoundError(LedgerError, LookupError):
 
 
 class NonMonotonicCursorError(LedgerError):
-    """An advance that would move `current` back, or confirm its sequence by another delivery id."""
+    """An advance that would move `current` back, or confirm its sequence by another delivery id.
+
+    `request` is the advance that was refused. Both are None if the error was made of its message
+    alone.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     try:
+    ...         book.advance(key, to=42)
+    ...     except ledger.NonMonotonicCursorError as error:
+    ...         print(error.current.last_sequence, error.request.last_sequence)
+    44 42
+    """
 
     __module__ = "ledger"
 
@@ -48,7 +71,22 @@ class NonMonotonicCursorError(LedgerError):
 
 
 class StaleEpochError(LedgerError):
-    """The consumer read the cursor before a reset, so `request.epoch` is no longer its epoch."""
+    """The consumer read the cursor before a reset, so `request.epoch` is no longer its epoch.
+
+    `current` is the cursor as it stands, None if there is none, and `request` the advance that was
+    refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     read = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     try:
+    ...         book.advance(key, to=45, epoch=read.epoch)
+    ...     except ledger.StaleEpochError as error:
+    ...         print(error.current.epoch, error.request.epoch)
+    1 0
+    """
 
     __module__ = "ledger"
 
@@ -72,7 +110,20 @@ class StaleEpochError(LedgerError):
 
 
 class VersionConflictError(LedgerError):
-    """`current` is not at `request.expected_version`: somebody appended in between."""
+    """`current` is not at `request.expected_version`: somebody appended in between.
+
+    `current` is None if there is no cursor. `request` is what was refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     try:
+    ...         book.advance(key, to=45, expected_version=0)
+    ...     except ledger.VersionConflictError as error:
+    ...         print(error.current.version, error.request.expected_version)
+    1 0
+    """
 
     __module__ = "ledger"
 
@@ -93,7 +144,19 @@ class VersionConflictError(LedgerError):
 
 
 class ActorRequiredError(LedgerError):
-    """A reset without an actor: neither the request nor the ledger names one."""
+    """A reset without an actor: neither the request nor the ledger names one.
+
+    `request` is the reset that was refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     try:
+    ...         book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     except ledger.ActorRequiredError as error:
+    ...         print(error.request.last_sequence)
+    41
+    """
 
     __module__ = "ledger"
 

@@ -1,4 +1,4 @@
-"""What can be asked of a cursor: advance, reset, record an error.
+"""The requests: advance a cursor, reset it, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
@@ -30,7 +30,17 @@ __all__ = [
 
 
 class ResetReasonRequiredError(LedgerError):
-    """A reset without a reason."""
+    """A reset without a reason.
+
+    `key` is that of the cursor that was to be reset.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.ResetCursor(ledger.CursorKey("webhooks", "orders"), 41, "  ")
+    ... except ledger.ResetReasonRequiredError as error:
+    ...     print(error.key)
+    webhooks/orders
+    """
 
     __module__ = "ledger"
 
@@ -118,7 +128,17 @@ class AdvanceCursor:
     by default the ledger's. `epoch` is the one that the consumer read: after a reset it no longer
     matches. `expected_version` is the version that the cursor must be at.
 
+    `key` names the cursor. `outcome` says what became of what the advance passes. `actor` is who
+    acts, the ledger's own actor if it is empty. `metadata` is kept with the entry: at most 16 pairs
+    of text, of 4,096 characters in all.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> request = ledger.AdvanceCursor(ledger.CursorKey("webhooks", "orders"), 41, epoch=0)
+    >>> with ledger.open(":memory:") as book:
+    ...     [cursor.last_sequence for cursor in book.append([request])]
+    [41]
     """
 
     key: CursorKey = attrs.field(converter=_key)
@@ -152,7 +172,18 @@ class ResetCursor:
     `reason` is kept for ever; at most 4,096 characters. The delivery id and time of the cursor are
     replaced by the ones given here, or cleared. A cursor that does not exist yet is created.
 
+    `last_delivery_id` and `last_delivered_at` are those that the cursor has then. `key`, `now`,
+    `actor`, `expected_version` and `metadata` mean what they mean for AdvanceCursor; a reset needs
+    an actor.
+
     Raises InvalidCursorError, ResetReasonRequiredError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> request = ledger.ResetCursor(key, 41, "receiver lost 42 and 43", actor="ines")
+    >>> with ledger.open(":memory:") as book:
+    ...     [cursor.epoch for cursor in book.append([request])]
+    [1]
     """
 
     key: CursorKey = attrs.field(converter=_key)
@@ -187,7 +218,14 @@ class RecordError:
     `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`. `epoch` is
     the one that the consumer read: after a reset it no longer matches.
 
+    `key`, `now`, `actor`, `expected_version` and `metadata` mean what they mean for AdvanceCursor.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> ledger.RecordError(key, "HTTP 401, password=hunter2").last_error
+    'HTTP 401, password=***'
     """
 
     key: CursorKey = attrs.field(converter=_key)
@@ -206,6 +244,14 @@ class RecordError:
 
 
 Request = AdvanceCursor | ResetCursor | RecordError
+"""What can be asked of a cursor: an `AdvanceCursor`, a `ResetCursor` or a `RecordError`.
+
+>>> import ledger
+>>> key = ledger.CursorKey("webhooks", "orders")
+>>> requests = [ledger.AdvanceCursor(key, 41), ledger.RecordError(key, "HTTP 503")]
+>>> all(isinstance(request, ledger.Request) for request in requests)
+True
+"""
 
 REQUESTS: tuple[type[Request], ...] = get_args(Request)
 

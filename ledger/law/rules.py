@@ -1,7 +1,7 @@
-"""The law: what a cursor allows, and what an event makes of it. Pure; the only copy.
+"""The law: which requests a cursor allows, and what an event changes. Pure; the only copy.
 
-An append asks `decide` and then applies `evolve`; a replay applies the same `evolve`, so a log that
-breaks the law is found when it is read.
+An append calls `decide`, then `evolve`; a replay calls the same `evolve`, so a log that breaks the
+law is found when it is read.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ __all__ = ["adopt", "decide", "evolve", "fold", "objection", "replay"]
 
 
 def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime) -> Event:
-    """Give the event that `request` becomes, or refuse it.
+    """Return the event that `request` becomes, or refuse it.
 
-    `cursor` is None if the key has none yet; `actor` and `now` stand in for what the request leaves
-    open.
+    `cursor` is None if the key has none yet; `actor` and `now` are used where the request names
+    none.
 
     Raises VersionConflictError, StaleEpochError, NonMonotonicCursorError, ActorRequiredError,
     ResetReasonRequiredError.
@@ -87,14 +87,14 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
 
 
 def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
-    """Give the cursor of `key` after `event`, which `decide` gave or `objection` let pass."""
+    """Return the cursor of `key` after `event`, which `decide` returned or `objection` passed."""
     version = cursor.version + 1 if cursor else 1
     epoch = cursor.epoch if cursor else 0
     match event:
         case CursorAdvanced():
             delivered_at = event.delivered_at
             if cursor and event.sequence == cursor.last_sequence:
-                # A confirmation repeated: the first one says when it was delivered.
+                # A repeated confirmation keeps the delivery time of the first one.
                 delivered_at = cursor.last_delivered_at or delivered_at
             return make_cursor(
                 key=key,
@@ -133,7 +133,7 @@ def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
 
 
 def objection(cursor: Cursor | None, entry: Entry) -> str:
-    """Say what the law has against `entry` coming next after `cursor`: nothing ("") if lawful."""
+    """Return why the law forbids `entry` to follow `cursor`, or "" if it allows it."""
     event = entry.event
     epoch = (cursor.epoch if cursor else 0) + isinstance(event, CursorReset)
     if entry.epoch != epoch:
@@ -152,7 +152,7 @@ def objection(cursor: Cursor | None, entry: Entry) -> str:
 
 
 def replay(cursor: Cursor | None, entry: Entry) -> Cursor:
-    """Give the cursor after `entry`, an entry of the log.
+    """Return the cursor after `entry`, an entry of the log.
 
     Raises BrokenChainError if it does not follow from `cursor`.
     """
@@ -166,9 +166,16 @@ def replay(cursor: Cursor | None, entry: Entry) -> Cursor:
 
 
 def fold(entries: Iterable[Entry], cursor: Cursor | None = None) -> Cursor | None:
-    """Give the cursor after `entries` of one key, in order, starting from `cursor`.
+    """Return the cursor after `entries` of one key, in order, starting from `cursor`.
 
     Raises BrokenChainError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=41)
+    ...     ledger.fold(book.history(key)) == cursor
+    True
     """
     for entry in entries:
         if cursor is not None and entry.key != cursor.key:
@@ -180,9 +187,10 @@ def fold(entries: Iterable[Entry], cursor: Cursor | None = None) -> Cursor | Non
 
 
 def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
-    """Give the cursor after `entry` as the entry itself has it, lawful or not.
+    """Return the cursor after `entry` as the entry itself says, lawful or not.
 
-    So a check can go on behind a fault, and report the next one rather than its echoes.
+    A check continues from it after a fault, and reports the next fault rather than echoes of this
+    one.
     """
     after = evolve(cursor, entry.key, entry.event)
     if (after.version, after.epoch) == (entry.version, entry.epoch):

@@ -7,8 +7,9 @@ them, or are tested against them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from types import NoneType
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -24,9 +25,13 @@ __all__ = [
     "STORED_CURSOR",
     "Column",
     "Columns",
+    "Row",
 ]
 
-Plain: TypeAlias = type[int] | type[str] | type[bytes]
+Plain: TypeAlias = type[int] | type[str] | type[bytes] | type[None]
+
+Row: TypeAlias = tuple[Any, ...]
+"""A row as a database returns it, which is distrusted."""
 
 
 @attrs.frozen
@@ -66,6 +71,20 @@ class Columns:
         if self.columns[places] != part.columns:
             raise ValueError(f"{part.names} do not follow each other in {self.names}")
         return places
+
+    def fit(self) -> Callable[[Row], bool]:
+        """Return a function that says whether a row has values of these types, and of no subtype.
+
+        Every row that is read is asked, so it is compiled to one chain of comparisons: 0.25 µs for
+        an entry. To look up the tuple of all types in a set takes 0.65.
+        """
+        checks = [f"len(row) == {len(self)}"]
+        for place, column in enumerate(self):
+            check = f"type(row[{place}]) is {column.type.__name__}"
+            checks.append(f"(row[{place}] is None or {check})" if column.optional else check)
+        scope = {kind.__name__: kind for kind in (int, str, bytes, NoneType)}
+        code = f"lambda row: {' and '.join(checks)}"
+        return cast("Callable[[Row], bool]", eval(code, scope))  # noqa: S307 - of the names above
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)

@@ -46,13 +46,19 @@ class Head:
     def state(self) -> Row:
         """What is stored of it, in the order of `STATE`."""
         cursor = self.cursor
+        updated_at = micros(cursor.updated_at)
         delivered_at = cursor.last_delivered_at
+        if delivered_at is None:
+            delivered = None
+        else:
+            # Mostly it is the very same moment; to count it takes 0.3 µs.
+            delivered = updated_at if delivered_at is cursor.updated_at else micros(delivered_at)
         return (
             cursor.last_sequence,
             cursor.last_delivery_id,
-            None if delivered_at is None else micros(delivered_at),
+            delivered,
             cursor.last_error,
-            micros(cursor.updated_at),
+            updated_at,
             cursor.version,
             cursor.epoch,
             self.recorded_at,

@@ -1,4 +1,4 @@
-"""Times and JSON, as numbers and text. What is read is distrusted."""
+"""Times and JSON as numbers and text. What is read is distrusted."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(moment: datetime) -> int:
-    """Give the microseconds from 1970 UTC to `moment`."""
+    """Return the microseconds from 1970 UTC to `moment`."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def instant(microseconds: int) -> datetime:
-    """Give the moment that many microseconds after 1970 UTC."""
-    return _EPOCH + timedelta(0, 0, microseconds)  # by its name it would take half as long again
+    """Return the time that is `microseconds` after 1970 UTC."""
+    return _EPOCH + microseconds * _MICROSECOND  # timedelta(0, 0, microseconds) takes 0.15 µs more
 
 
 def show_time(moment: datetime) -> str:
-    """Give `moment` in RFC 3339, in UTC."""
+    """Return `moment` in RFC 3339, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-# datetime.fromisoformat takes much more than RFC 3339: week dates, times without zones.
+# datetime.fromisoformat accepts more than RFC 3339: week dates, times without zones.
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 
 
 def parse_time(value: str, name: str) -> datetime:
-    """Give the moment that an RFC 3339 text names, cut to the microsecond.
+    """Return the time that an RFC 3339 text names, cut to the microsecond.
 
     Raises InvalidCursorError.
     """
@@ -86,7 +86,7 @@ _encode = _encoder()
 
 
 def loads(text: str | bytes) -> object:
-    """Give the value of a JSON text; refuse what is none, and an object that says a thing twice.
+    """Return the value of a JSON text; refuse all else, and an object that has a name twice.
 
     Raises InvalidCursorError.
     """
@@ -102,26 +102,26 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r:.80} stands there twice")
+        raise ValueError(f"{twice!r:.80} is in it twice")
     return values
 
 
-# --- for the eye: text from the log was written by strangers ---
+# --- text that is shown: what is in the log was written by other programs ---
 
-# C1 controls, and the marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON spells
-# out the C0 controls itself. Lone surrogates come from text that is no UTF-8.
+# C1 controls, and marks that reorder or hide text (Unicode TR 36, "Trojan Source"); JSON escapes
+# the C0 controls itself. Lone surrogates come from bytes that are not UTF-8.
 _HIDDEN = "\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
 _INVISIBLE = re.compile(f"[\0-\x1f{_HIDDEN}]")
 _JSON_INVISIBLE = re.compile(f"[{_HIDDEN}]")
 
 
 def visible(text: str) -> str:
-    r"""Give `text` with control, escape and bidirectional characters spelled out, as \x1b is."""
+    r"""Return `text` with control, escape and bidirectional characters escaped, like \x1b."""
     return _INVISIBLE.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """Give a JSON text with such characters spelled out; it means the same, for JSON may do so."""
+    """Return a JSON text with such characters escaped as JSON allows; its value is the same."""
     return _JSON_INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

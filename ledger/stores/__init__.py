@@ -18,7 +18,18 @@ from ledger.log.heads import Head
 from ledger.log.rows import Content
 from ledger.stores.deadline import Deadline
 
-__all__ = ["Draft", "Durability", "Horizon", "Reader", "Store", "Transaction", "Waiting"]
+__all__ = [
+    "Appending",
+    "Draft",
+    "Durability",
+    "Horizon",
+    "Provable",
+    "Reader",
+    "Store",
+    "Transaction",
+    "Waiting",
+    "Writable",
+]
 
 T = TypeVar("T")
 
@@ -35,6 +46,15 @@ class Waiting:
     """A transaction that may still append something before what others have appended.
 
     `process` is the number of its process on the server; None if it is prepared, and has none.
+
+    `application` is the name that it gave to its connection, and `since` is when it began.
+
+    >>> import ledger
+    >>> from datetime import UTC, datetime
+    >>> began = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
+    >>> waiting = ledger.Waiting(process=4711, application="import", since=began)
+    >>> waiting.process, waiting.application
+    (4711, 'import')
     """
 
     process: int | None
@@ -48,6 +68,12 @@ class Horizon:
 
     `last` is the last position that was given to anybody. Where it is further, readers wait for
     the transactions in `waiting`, so as not to miss what they may yet append.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+    ...     book.horizon()
+    Horizon(position=1, last=1, waiting=())
     """
 
     position: int
@@ -55,20 +81,20 @@ class Horizon:
     waiting: tuple[Waiting, ...] = ()
 
 
-class Transaction(Protocol):
-    """One write transaction: nobody else writes to the cursors that it holds."""
+class Appending(Protocol):
+    """A write transaction, as an append needs it: nobody else writes to the cursors it holds."""
 
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Hold the cursors of `keys`, all at once; heads are asked for of these only."""
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
-        """Hold those that nobody else holds, and do not wait; give the others."""
+        """Hold those that nobody else holds, without waiting, and return the others."""
 
     def head(self, key: CursorKey) -> Head | None:
-        """Give where the chain of `key` ends; None if it has no entry."""
+        """Return where the chain of `key` ends, or None if it has no entry."""
 
     def confirm(self) -> None:
-        """See to it that a refusal, for which there is cause, stands on heads that are held."""
+        """Make sure that a refusal, about to be answered, stands on heads that are held."""
 
     def append(
         self,
@@ -78,9 +104,13 @@ class Transaction(Protocol):
     ) -> None:
         """Store entries, in order, and the heads that their cursors have after them.
 
-        They are given the next positions, or those of `positions`. It ends the transaction's work:
-        no head is asked for behind it.
+        They get the next positions, or those of `positions`. It ends the transaction's work: no
+        head is asked for after it.
         """
+
+
+class Transaction(Appending, Protocol):
+    """A write transaction, which may also hold everything."""
 
     def everything(self) -> AbstractContextManager[Repairable]:
         """Hold the whole log, to write stored cursors anew."""
@@ -90,16 +120,20 @@ class Reader(Protocol):
     """What can be read. Iterators are lazy, and end at what was there when they began."""
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
 
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        """Give cursors by stream, subject and consumer, in code-point order."""
+        """Return cursors by stream, subject and consumer, in code-point order."""
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
-        """Give entries by position, as far as the log is settled."""
+        """Return entries by position, as far as the log is settled."""
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled."""
+        """Return how far the log is settled."""
+
+
+class Provable(Protocol):
+    """What can be checked: see `ledger.evidence`."""
 
     def identity(self) -> str:
         """Return what tells this ledger from all others; empty where it has no id."""
@@ -108,10 +142,8 @@ class Reader(Protocol):
         """Hold the log still for a check."""
 
 
-class Store(Reader, Protocol):
-    """A Reader that can also be written to, unless it is `immutable`."""
-
-    immutable: bool
+class Writable(Protocol):
+    """What can be appended to."""
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
@@ -122,8 +154,15 @@ class Store(Reader, Protocol):
         Raises LedgerBusyError, StorageError.
         """
 
+
+class Store(Reader, Provable, Writable, Protocol):
+    """Where one log is kept."""
+
+    immutable: bool
+    """Whether it was opened as one that nobody writes to."""
+
     def using(self, connection: object) -> Store:
-        """Give the same log inside the transaction of a caller's connection."""
+        """Return the same log inside the transaction of a caller's connection."""
 
     def close(self) -> None:
-        """Give back what is held; later calls are refused."""
+        """Let go of what is held; later calls are refused with StorageError."""

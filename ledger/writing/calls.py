@@ -115,23 +115,20 @@ class Queue:
     """Calls in the order in which they came; in front, those that were put off."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call[Any]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._calls)
+        self.calls: deque[Call[Any]] = deque()
 
     def put(self, call: Call[Any]) -> None:
         """Queue a call, behind all others."""
-        self._calls.append(call)
+        self.calls.append(call)
 
     def put_back(self, calls: Sequence[Call[Any]]) -> None:
         """Queue calls again, in front of all others."""
-        self._calls.extendleft(reversed(calls))
+        self.calls.extendleft(reversed(calls))
 
     @property
     def has_only_put_off(self) -> bool:
         """Whether there are calls, and all of them were tried before."""
-        return bool(self._calls) and self._calls[-1].begun
+        return bool(self.calls) and self.calls[-1].begun
 
     def take(self, size_max: int, *, lend: bool) -> list[Call[Any]]:
         """Take calls with so many requests at most, or one that has more; and begin with them.
@@ -141,11 +138,11 @@ class Queue:
         taken: list[Call[Any]] = []
         passed: list[Call[Any]] = []
         room = size_max
-        while self._calls:
-            first = self._calls[0]
+        while self.calls:
+            first = self.calls[0]
             if first.thread is not None:
                 if not lend:
-                    passed.append(self._calls.popleft())
+                    passed.append(self.calls.popleft())
                     continue
                 if taken:
                     break
@@ -153,7 +150,7 @@ class Queue:
             size = 0 if first.begun else first.size
             if taken and size > room:
                 break
-            call = self._calls.popleft()
+            call = self.calls.popleft()
             # From here on it cannot be cancelled.
             if call.begin():
                 taken.append(call)

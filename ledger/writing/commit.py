@@ -7,15 +7,17 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
+from ledger import notices
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import Request
+from ledger.law.refusals import ActorRequiredError, VersionConflictError
+from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
-from ledger.stores import Draft, Transaction
+from ledger.stores import Appending, Draft
 
 __all__ = ["Answer", "Group", "commit", "commit_free"]
 
@@ -27,7 +29,7 @@ Answer: TypeAlias = list[Cursor] | LedgerError
 
 
 def commit(
-    transaction: Transaction,
+    transaction: Appending,
     groups: Sequence[Group],
     *,
     actor: str,
@@ -38,6 +40,8 @@ def commit(
     A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
     on. `actor` stands in where a request names none.
     """
+    if len(groups) == 1 and len(groups[0]) == 1:
+        return [_append_alone(transaction, groups[0][0], actor, clock)]
     try:
         transaction.hold(request.key for group in groups for request in group)
     except _MISFITS as error:
@@ -46,7 +50,7 @@ def commit(
 
 
 def commit_free(
-    transaction: Transaction,
+    transaction: Appending,
     calls: Sequence[Sequence[Group]],
     *,
     actor: str,
@@ -80,8 +84,31 @@ def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
     return False
 
 
+def _append_alone(
+    transaction: Appending, request: Request, actor: str, clock: Callable[[], datetime]
+) -> Answer:
+    """Append one request, which needs none of the bookkeeping of several."""
+    try:
+        key = request.key
+        transaction.hold((key,))
+    except _MISFITS as error:
+        raise _unsound(error) from error
+    try:
+        now = fields.moment(clock(), "the ledger's clock")
+        try:
+            draft = _entry(transaction.head(key), request, actor, now)
+        except _MISFITS as error:
+            raise _unsound(error) from error
+    except LedgerError as error:
+        transaction.confirm()
+        return error
+    head, _ = draft
+    transaction.append((draft,), (head,))
+    return [head.cursor]
+
+
 def _append(
-    transaction: Transaction, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+    transaction: Appending, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
 ) -> list[Answer]:
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
@@ -105,6 +132,7 @@ def _append(
         except LedgerError as error:
             transaction.confirm()
             _undo(heads, drafts, before)
+            _notice(error, actor)
             answers.append(error)
         else:
             answers.append(cursors)
@@ -162,3 +190,18 @@ def _undo(
             del heads[key]
         else:
             heads[key] = head
+
+
+def _notice(error: LedgerError, actor: str) -> None:
+    """Log the refusal of a reset; an advance that is refused is everyday business."""
+    if not isinstance(error, ActorRequiredError | VersionConflictError):
+        return
+    request = error.request
+    if isinstance(request, ResetCursor):
+        notices.RESET_REFUSED.report(
+            key=request.key,
+            to=request.last_sequence,
+            actor=request.actor or actor,
+            refusal=type(error).__name__,
+            cause=error,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Protocol
 
 import attrs
 
@@ -18,7 +19,7 @@ from ledger.law.queries import EntryQuery
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import content_of
 from ledger.log.text import micros
-from ledger.stores import Draft, Store, Transaction
+from ledger.stores import Draft, Provable, Reader, Transaction
 
 __all__ = ["Copied", "copy"]
 
@@ -27,15 +28,30 @@ BATCH_ENTRIES = 1_000
 
 @attrs.frozen(kw_only=True)
 class Copied:
-    """What was copied: so many entries; and the checkpoint that both ledgers have now."""
+    """What was copied: so many entries; and the checkpoint that both ledgers have now.
+
+    `entries` is how many entries were copied, and `checkpoint` the checkpoint that both have.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, ledger.open(":memory:") as archive:
+    ...     cursor = book.advance(key, to=41)
+    ...     copied = book.copy_to(archive)
+    ...     copied.entries, copied.checkpoint == archive.checkpoint()
+    (1, True)
+    """
 
     entries: int
     checkpoint: Checkpoint
 
 
+class Source(Reader, Provable, Protocol):
+    """What is copied: it is read, and checked."""
+
+
 def copy(
-    source: Store,
-    target: Store,
+    source: Source,
+    target: Provable,
     *,
     write: Callable[[Callable[[Transaction], None]], None],
     progress: Callable[[int], None] | None = None,
@@ -69,12 +85,12 @@ def copy(
     return Copied(entries=copied, checkpoint=whole)
 
 
-def _checkpoint(store: Store) -> Checkpoint:
+def _checkpoint(store: Provable) -> Checkpoint:
     with store.snapshot() as log:
         return checkpoint(settled(log))
 
 
-def _compare(source: Store, there: Checkpoint) -> None:
+def _compare(source: Provable, there: Checkpoint) -> None:
     with source.snapshot() as log:
         beginning = checkpoint(log.leaves(), entries=there.entries)
     if beginning != there:

@@ -54,7 +54,8 @@ class Floor:
     """The phase, and the thread that has brought it about.
 
     It is read and moved under the lock of the queue, with one exception: a caller that ends alone
-    moves it by two plain assignments, because a call could be interrupted by a signal handler.
+    moves it by plain assignments, because a call could be interrupted by a signal handler. It also
+    begins like that, which takes less time.
     """
 
     def __init__(self) -> None:

@@ -19,12 +19,14 @@ from ledger.stores.forks import ForkGuard
 from ledger.writing.calls import Call, Slot
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Committer, may_be_committed
-from ledger.writing.floor import BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
+from ledger.writing.floor import BEGIN_ALONE, BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
 from ledger.writing.serving import IDLE_S, Server
-from ledger.writing.waits import refuse_circle, waiting_for
+from ledger.writing.waits import waiting_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ledger.writing.futures import Submitted
 
 __all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Writer"]
 
@@ -38,39 +40,9 @@ QUEUE_LENGTH_MAX = 2_048
 
 
 @cache
-def _future_type() -> Callable[[Writer], Future[Any]]:
-    # Imported here, for it takes 5 ms, and who waits for every answer never needs it.
-    from concurrent.futures import Future
-
-    class Submitted(Future[Any]):
-        """A future that a thread cannot wait for which would have to answer it."""
-
-        def __init__(self, writer: Writer) -> None:
-            super().__init__()
-            self.writer = writer
-
-        def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - of any call
-            if timeout is not None or self.done():
-                return super().result(timeout)
-            with waiting_for(self.writer):
-                return super().result()
-
-        def exception(self, timeout: float | None = None) -> BaseException | None:
-            if timeout is not None or self.done():
-                return super().exception(timeout)
-            with waiting_for(self.writer):
-                return super().exception()
-
-        @property
-        def _waiters(self) -> list[Any]:
-            """Those who wait by `wait` and `as_completed`: they ask for this to be added to it."""
-            if not self.done():
-                refuse_circle(self.writer)
-            return self._others
-
-        @_waiters.setter
-        def _waiters(self, waiters: list[Any]) -> None:
-            self._others = waiters
+def _submitted() -> type[Submitted]:
+    # Imported here, because it takes 5 ms, and callers who wait for every answer never need it.
+    from ledger.writing.futures import Submitted
 
     return Submitted
 
@@ -136,7 +108,7 @@ class Writer:
         """
         self._guard.check()
         server = self._server
-        future: Future[R] = _future_type()(self)
+        future: Future[R] = _submitted()(self)
         with server.lock:
             if room and not self._has_room():
                 self._wait_for_room()
@@ -185,7 +157,7 @@ class Writer:
         deadline = Deadline.after(self._busy_timeout_s)
         self._guard.check()
         server, me = self._server, get_ident()
-        floor, beside = server.floor, server.beside
+        floor, beside, calls = server.floor, server.beside, server.queue.calls
         if floor.owner == me or me in beside:
             return self._work_within(work, deadline)
         here = told = False
@@ -195,12 +167,15 @@ class Writer:
         try:
             try:
                 with server.lock:
-                    self._refuse_closed()
-                    if floor.phase is Phase.FREE and not server.queue:
-                        server.begin_alone(me)
-                    else:
+                    if server.closed:
+                        self._refuse_closed()
+                    if floor.phase is not Phase.FREE or calls:
                         slot = Slot()
                         here = server.enqueue(_call(groups, conclude, slot, deadline))
+                    elif self._apart:
+                        beside.add(me)
+                    else:
+                        floor.phase, floor.owner = BEGIN_ALONE.after, me
                 if slot is not None:
                     self._wait(slot, deadline, here=here)
                 if slot is None or conclude is None:
@@ -215,7 +190,7 @@ class Writer:
                 if floor.owner == me and floor.phase is Phase.ALONE:
                     floor.phase, floor.owner = END_ALONE.after, None
                 beside.discard(me)
-                if server.queue or server.closed:
+                if calls or server.closed:
                     self._let_go_on(here=here)
         except BaseException as interrupt:
             if slot is None and isinstance(interrupt, LedgerBusyError):
@@ -291,7 +266,7 @@ class Writer:
             )
 
     def _has_room(self) -> bool:
-        return self._server.closed or len(self._server.queue) < self._queue_length_max
+        return self._server.closed or len(self._server.queue.calls) < self._queue_length_max
 
     def _refuse_closed(self) -> None:
         if self._server.closed:

@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 from threading import get_ident
 from typing import Any
 
+from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.stores.deadline import Deadline
 from ledger.writing.calls import Call, Queue
@@ -94,7 +96,7 @@ class Server:
 
     def go_on(self) -> None:
         """Wake those who wait for the end of what a caller has committed alone."""
-        if self.queue:
+        if self.queue.calls:
             self._wanted.notify()
         elif self.closed:
             self.progress.notify_all()
@@ -108,7 +110,7 @@ class Server:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is queued, and nobody commits."""
-        return not self.queue and self.floor.phase is Phase.FREE and not self.beside
+        return not self.queue.calls and self.floor.phase is Phase.FREE and not self.beside
 
     def _started(self) -> bool:
         # When the interpreter ends, a thread that is started yet is not waited for.
@@ -160,16 +162,16 @@ class Server:
         """Return what comes next; nothing if nothing came for a while, or nothing is waited for."""
 
         def may_go_on() -> bool:
-            if self.queue:
+            if self.queue.calls:
                 return self.floor.phase is Phase.FREE
             return self.closed or not stay
 
         with self.lock:
             self._end_batch()
             while True:
-                while not self._wanted.wait_for(may_go_on, IDLE_S) and self.queue:
+                while not self._wanted.wait_for(may_go_on, IDLE_S) and self.queue.calls:
                     pass  # Somebody who came alone is still committing.
-                if not self.queue:
+                if not self.queue.calls:
                     self._thread = None
                     return []
                 batch = self._take_batch(lend=True)
@@ -200,9 +202,11 @@ class Server:
     def _answer(self, batch: Sequence[Call[Any]]) -> None:
         answers: Sequence[list[Answer] | BaseException | None]
         began = time.monotonic()
-        deadlines = [self._settle_deadline(call, began) for call in batch]
+        fresh = Deadline.after(self._busy_timeout_s, began)
+        deadlines = [call.deadline or self._settle_deadline(call, fresh) for call in batch]
         try:
-            answers = self._committer.append_free([call.groups for call in batch], min(deadlines))
+            first = min(deadlines, key=_moment)
+            answers = self._committer.append_free([call.groups for call in batch], first)
             self.busy_since = None
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             answers = [error] * len(batch)
@@ -219,6 +223,8 @@ class Server:
             # Before anybody is told: he may ask for more, and that has to stand behind.
             self.queue.put_back(again)
             self.floor.make(END_COMMIT, get_ident())
+        if again:
+            notices.CALLS_PUT_OFF.report(calls=len(again))
         for call, its in told:
             try:
                 if isinstance(its, list):
@@ -228,17 +234,20 @@ class Server:
             except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
                 _report()
 
-    def _settle_deadline(self, call: Call[Any], now: float) -> Deadline:
-        """Return until when others are waited for, on behalf of a call that is about to be tried.
+    def _settle_deadline(self, call: Call[Any], fresh: Deadline) -> Deadline:
+        """Return until when others are waited for, on behalf of a call that is tried at first.
 
         What was submitted may have stood behind many: that is no waiting for others, as long as
         these were committed.
         """
-        if call.deadline is None:
-            since = now if self.busy_since is None else max(self.busy_since, call.asked_at)
-            call.deadline = Deadline.after(self._busy_timeout_s, since)
-        return call.deadline
+        if self.busy_since is not None:
+            since = max(self.busy_since, call.asked_at)
+            fresh = Deadline.after(self._busy_timeout_s, since)
+        call.deadline = fresh
+        return fresh
 
+
+_moment = attrgetter("at")
 
 _HELD = (
     "The cursor is held by another transaction, longer than the busy time-out. Nothing was "

@@ -41,7 +41,7 @@ class Choice:
         )
 
     def cursors(self, book: Ledger) -> Iterator[Cursor]:
-        """Give the cursors. Raises CursorNotFoundError if the one that was named is not there."""
+        """Return the cursors. Raises CursorNotFoundError if the one that was named is not there."""
         if self.key is not None:
             yield book.get(self.key)
         else:
@@ -89,7 +89,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def watched(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:
-    """Give `entries`, and tell `progress` how many were read."""
+    """Return `entries`, and tell `progress` how many were read."""
     for count, entry in enumerate(entries, 1):
         if count % 5_000 == 0:
             progress.say(f"{count:,} entries read")
@@ -97,7 +97,7 @@ def watched(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:
 
 
 def cleared(values: Iterable[T], progress: Progress) -> Iterator[T]:
-    """Give `values`, and take the line of `progress` away before each is shown."""
+    """Return `values`, and take the line of `progress` away before each is shown."""
     for value in values:
         progress.clear()
         yield value

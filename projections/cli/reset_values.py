@@ -24,7 +24,7 @@ class Key(click.ParamType[CursorKey]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> CursorKey:
-        """Give the key."""
+        """Return the key."""
         if isinstance(value, CursorKey):
             return value
         if value.startswith("{"):
@@ -59,7 +59,7 @@ class Past(click.ParamType[Then]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Then:
-        """Give the moment."""
+        """Return the moment."""
         if isinstance(value, Then):
             return value
         return Then(MOMENT.convert(value, param, ctx), value)

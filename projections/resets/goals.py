@@ -26,7 +26,19 @@ __all__ = ["ImpossiblePlanError", "Place", "before_last_reset", "current", "goal
 
 
 class ImpossiblePlanError(LedgerError):
-    """What the log says of a cursor leaves nowhere to reset it to."""
+    """What the log says of a cursor leaves nowhere to reset it to.
+
+    >>> import ledger
+    >>> from projections import ImpossiblePlanError, ResetPlan
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     try:
+    ...         ResetPlan.undo(book, [key])
+    ...     except ImpossiblePlanError:
+    ...         print("it was never reset")
+    it was never reset
+    """
 
 
 @attrs.frozen

@@ -28,7 +28,19 @@ class PlannedReset:
     `version` is 0 if there was no cursor. `head` is the digest of the last entry that it had, None
     if it had none or nobody looked. The other names are those of the entry that it becomes.
 
+    `key`, `sequence`, `reason`, `delivery_id`, `delivered_at`, `occurred_at` and `metadata` are
+    those of the entry that it becomes.
+
     Raises InvalidCursorError, ResetReasonRequiredError.
+
+    >>> import ledger
+    >>> from projections import PlannedReset
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> reset = PlannedReset(
+    ...     key=key, version=2, previous_sequence=44, sequence=41, reason="receiver lost 42 and 43"
+    ... )
+    >>> print(reset.delivered_again, reset.passed_over)
+    3 sequences, 42 to 44 None
     """
 
     key: CursorKey

@@ -37,6 +37,19 @@ class ResetPlan:
     Where there are several, their entries share a `batch` in their metadata. `planned_by` and
     `planned_at` say who made the plan and when, `ledger` what its ledger is known by. `digest` is
     that of the file that it was read from, if it was.
+
+    `resets` are the ones that are planned.
+
+    >>> import ledger
+    >>> from projections import ResetPlan
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     plan = ResetPlan.make(book, [key], to=41, reason="receiver lost 42 and 43")
+    ...     print(plan.resets[0].delivered_again)
+    ...     [cursor.last_sequence for cursor in plan.apply(book, actor="ines")]
+    3 sequences, 42 to 44
+    [41]
     """
 
     resets: tuple[PlannedReset, ...]
@@ -158,7 +171,7 @@ class ResetPlan:
             return cls.of_lines(file)
 
     def lines(self) -> Iterator[str]:
-        """Give the plan as JSON: a header, and an object for each reset.
+        """Return the plan as JSON: a header, and an object for each reset.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds.
         """
@@ -173,7 +186,7 @@ class ResetPlan:
 
     @classmethod
     def of_lines(cls, lines: Iterable[str | bytes]) -> ResetPlan:
-        """Give the plan that JSON lines hold.
+        """Return the plan that JSON lines hold.
 
         Raises InvalidCursorError if they were changed since it was planned.
         """
@@ -203,7 +216,7 @@ class ResetPlan:
     def apply(
         self, book: Ledger, *, actor: str = "", metadata: Mapping[str, str] | None = None
     ) -> list[Cursor]:
-        """Make all resets in one transaction, and give the cursors; or none of them.
+        """Make all resets in one transaction, or none of them; return the cursors.
 
         `metadata` is added to that of each entry. If the plan was read from a file, so are the
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.

@@ -24,15 +24,23 @@ __all__ = ["Direction", "RecordedReset", "resets"]
 
 
 class Direction(StrEnum):
-    """Where a reset moves its cursor."""
+    """Where a reset moves its cursor.
+
+    >>> from projections import Direction
+    >>> Direction.between(44, 41)
+    <Direction.BACK: 'back'>
+    """
 
     BACK = "back"
+    """To a smaller sequence: what lies between is delivered again."""
     FORWARD = "forward"
+    """To a larger sequence: what lies between is passed over."""
     NOWHERE = "nowhere"
+    """To where the cursor stands: its delivery and its epoch change."""
 
     @classmethod
     def between(cls, start: int, end: int) -> Direction:
-        """Give the direction from `start` to `end`."""
+        """Return the direction from `start` to `end`."""
         return cls.BACK if end < start else cls.FORWARD if end > start else cls.NOWHERE
 
 
@@ -43,6 +51,23 @@ class RecordedReset:
     `delivered_again` are the sequences that it asked to deliver again, `passed_over` those that it
     skipped. After a reset back, `back_at` is when the cursor was where it had been, or further, by
     the entry at `back_position`, of `back_by`; None if it has not been there since.
+
+    `position`, `key`, `version`, `epoch`, `recorded_at`, `actor`, `reason`, `metadata`,
+    `previous_sequence` and `sequence` are those of the entry. `direction` says where it moved the
+    cursor.
+
+    >>> import ledger
+    >>> from projections import resets
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     cursor = book.advance(key, to=44, actor="dispatcher@web-1")
+    ...     [reset] = resets(book)
+    >>> print(reset.delivered_again)
+    3 sequences, 42 to 44
+    >>> reset.direction.value, reset.back_by, reset.back_position
+    ('back', 'dispatcher@web-1', 3)
     """
 
     position: int
@@ -70,13 +95,25 @@ def resets(
     reason: str = "",
     direction: Direction | None = None,
 ) -> Iterator[RecordedReset]:
-    """Give the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
+    """Return the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
-    `reason` is text that the reason must have in it, in capitals or not. Resets have an index of
+    `reason` is text that the reason must have in it, in capitals or not; `direction` is where the
+    reset must lead, None for anywhere. Resets have an index of
     their own, so the rest of the log is not read: only, to see what came of one, the entries of its
     cursor up to where it was back.
 
+    `book` is the ledger.
+
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> from projections import resets
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
+    ...     [(reset.actor, reset.reason) for reset in resets(book)]
+    [('ines', 'receiver lost 42 and 43')]
     """
     if query is not None and not isinstance(query, EntryQuery):
         raise InvalidCursorError(f"query must be an EntryQuery, not {fields.kind(query)}.")
@@ -127,7 +164,7 @@ def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
 
 
 def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
-    """Give the first later entry that had the cursor where it was before the reset, or further."""
+    """Return the first later entry that had the cursor where it was before, or further."""
     there = event.previous_sequence
     if not _was_there_again(book, entry, there):
         return None

@@ -9,10 +9,35 @@ from pathlib import Path
 
 import report
 from cases import Sizes, all_cases
+from crowds import crowds
 
-FULL = Sizes(rounds=15, calls=1_000, threads_calls=60, log=300_000, short=10_000, long=10_000_000)
-QUICK = Sizes(rounds=3, calls=300, threads_calls=20, log=30_000, short=10_000, long=100_000)
-SMOKE = Sizes(rounds=1, calls=20, threads_calls=2, log=2_000, short=2_000, long=4_000)
+FULL = Sizes(
+    rounds=15,
+    calls=1_000,
+    threads_calls=60,
+    log=300_000,
+    short=10_000,
+    long=10_000_000,
+    window_s=4.0,
+)
+QUICK = Sizes(
+    rounds=3,
+    calls=300,
+    threads_calls=20,
+    log=30_000,
+    short=10_000,
+    long=100_000,
+    window_s=0.5,
+)
+SMOKE = Sizes(
+    rounds=1,
+    calls=20,
+    threads_calls=2,
+    log=2_000,
+    short=2_000,
+    long=4_000,
+    window_s=0.1,
+)
 
 
 def main() -> int:
@@ -40,12 +65,14 @@ def main() -> int:
         results += case()
         if sys.stderr.isatty():
             print(f"\r{nth} of {len(cases)} …", end="\r", file=sys.stderr, flush=True)
+    together = list(crowds(sizes.window_s))
     where = report.machine()
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     print(f"{time.monotonic() - begun:.0f} s\n")
-    print(report.table(results))
+    print(report.table(results) + "\n")
+    print(report.crowd_table(together))
     if options.output:
-        report.write(options.output, results, where)
+        report.write(options.output, results, together, where)
     return 0
 
 

@@ -45,6 +45,8 @@ class Sizes:
     short: int
     long: int
     """Entries of the logs between which the cost of an append is compared."""
+    window_s: float
+    """So long many processes write to one file."""
 
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:

@@ -20,11 +20,12 @@ __all__ = ["Peer"]
 class Peer:
     """One application, and as many aggregates as are asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock_timeout_s: float = 5) -> None:
         application, self._aggregate = _definitions()
         environment = {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",
             "SQLITE_DBNAME": str(path),
+            "SQLITE_LOCK_TIMEOUT": str(int(lock_timeout_s)),
         }
         self._application = application(env=environment)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from crowds import GOALS, Crowd
 from measure import Result
 from tabulate import tabulate
 
-__all__ = ["machine", "page", "plot", "read", "table", "write"]
+__all__ = ["crowd_table", "machine", "page", "plot", "read", "table", "write"]
 
 
 def machine() -> dict[str, Any]:
@@ -54,22 +55,54 @@ def table(results: Sequence[Result], *, form: str = "simple") -> str:
     return tabulate(rows, headers=headers, tablefmt=form, colalign=align, disable_numparse=True)
 
 
-def write(folder: Path, results: Sequence[Result], where: dict[str, Any]) -> None:
+def crowd_table(crowds: Sequence[Crowd], *, form: str = "simple") -> str:
+    """Give the table of processes that write to one file at the same time."""
+    goals = {goal.processes: goal for goal in GOALS}
+    rows = []
+    for crowd in crowds:
+        goal = goals.get(crowd.processes) if crowd.side == "cursor-ledger" else None
+        times = (crowd.p50_ms, crowd.p99_ms, crowd.p999_ms, crowd.worst_ms)
+        rows.append(
+            (
+                crowd.processes,
+                crowd.side,
+                _rate(crowd.calls_per_s),
+                _plain(crowd.share),
+                *(f"{_plain(time_ms)} ms" for time_ms in times),
+                "" if goal is None else "yes" if goal.holds(crowd) else "no",
+            )
+        )
+    headers = ("processes", "side", "calls/s", "share", "p50", "p99", "p99.9", "worst", "holds")
+    align = ("right", "left", *["right"] * 6, "left")
+    return tabulate(rows, headers=headers, tablefmt=form, colalign=align, disable_numparse=True)
+
+
+def write(
+    folder: Path, results: Sequence[Result], crowds: Sequence[Crowd], where: dict[str, Any]
+) -> None:
     """Write benchmarks.json, benchmarks.svg and benchmarks.md into `folder`."""
-    content = {"machine": where, "results": [attrs.asdict(result) for result in results]}
+    content = {
+        "machine": where,
+        "results": [attrs.asdict(result) for result in results],
+        "crowds": [attrs.asdict(crowd) for crowd in crowds],
+    }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     (folder / "benchmarks.json").write_text(text, "utf-8")
     (folder / "benchmarks.svg").write_text(plot(results), "utf-8")
-    (folder / "benchmarks.md").write_text(page(results, where), "utf-8")
+    (folder / "benchmarks.md").write_text(page(results, crowds, where), "utf-8")
 
 
-def read(path: Path) -> tuple[list[Result], dict[str, Any]]:
+def read(path: Path) -> tuple[list[Result], list[Crowd], dict[str, Any]]:
     """Give what `write` has written as JSON."""
     content = json.loads(path.read_text("utf-8"))
-    return [Result(**result) for result in content["results"]], content["machine"]
+    return (
+        [Result(**result) for result in content["results"]],
+        [Crowd(**crowd) for crowd in content.get("crowds", [])],
+        content["machine"],
+    )
 
 
-def page(results: Sequence[Result], where: dict[str, Any]) -> str:
+def page(results: Sequence[Result], crowds: Sequence[Crowd], where: dict[str, Any]) -> str:
     """Give the page of the documentation."""
     missed = [result for result in results if not result.holds]
     verdict = (
@@ -85,6 +118,7 @@ def page(results: Sequence[Result], where: dict[str, Any]) -> str:
         machine=measured_on,
         verdict=verdict,
         table=table(results, form="github"),
+        crowds=CROWDS.format(table=crowd_table(crowds, form="github")) if crowds else "",
     )
 
 
@@ -119,7 +153,7 @@ scale; they differ from machine to machine, and from hour to hour. No test asser
 
 Run it yourself: `scripts/bench --quick` takes less than a minute, `scripts/bench` less than ten.
 
-## Where the time goes
+{crowds}## Where the time goes
 
 By `perf record`, one caller at normal durability, where no flush hides the rest: 45 % is Python,
 29 % the system's calls (the same calls as the bare loop makes, but for two that look for a fork),
@@ -128,6 +162,18 @@ once, and the digest; after every wait for the disk it runs with cold caches, at
 the speed that it has in a loop. When 10,000 futures are kept, a fifth of `submit` is the garbage
 collector looking through them. Of the 5 µs that a replayed entry takes, 2 go to SQLite, 2 to
 checking the row and making the entry, and 1 to the law; the bare scan has only the first.
+"""
+
+
+CROWDS = """## Many processes on one file
+
+So many processes advance a cursor each, in the same file, without a pause, at full durability.
+**Share** is the number of calls of the least served process by that of the most served one; the
+times are of single calls of all processes. Wanted of the ledger: with 8 processes a share of 0.5
+and no call over 0.5 s, with 32 none over 2 s.
+
+{table}
+
 """
 
 

@@ -17,7 +17,8 @@ from measure import Result, compared
 
 import ledger
 from ledger import AdvanceCursor, CursorKey
-from ledger.stores.postgres.reading import cursor_id, settle_types
+from ledger.stores.postgres.keys import cursor_id
+from ledger.stores.postgres.reading import settle_types
 from ledger.stores.postgres.statements import statements
 
 __all__ = ["a_server", "server_cases", "version"]

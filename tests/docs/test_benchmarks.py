@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
 import report
+from bare import Bare
+from crowds import GOALS, SIDES, SIZES, Crowd
 from measure import Result, compared
 
+import ledger
 from support.places import TOP
 
 
 def test_the_page_is_what_the_measurements_say() -> None:
-    results, where = report.read(TOP / "docs/benchmarks.json")
-    assert (TOP / "docs/benchmarks.md").read_text("utf-8") == report.page(results, where)
+    results, crowds, where = report.read(TOP / "docs/benchmarks.json")
+    assert (TOP / "docs/benchmarks.md").read_text("utf-8") == report.page(results, crowds, where)
     assert (TOP / "docs/benchmarks.svg").read_text("utf-8") == report.plot(results)
 
 
@@ -30,12 +36,14 @@ def test_a_small_run_measures_everything_and_writes_its_page(tmp_path: Path) -> 
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    results, _ = report.read(tmp_path / "benchmarks.json")
-    known, _ = report.read(TOP / "docs/benchmarks.json")
+    results, together, _ = report.read(tmp_path / "benchmarks.json")
+    known, _, _ = report.read(TOP / "docs/benchmarks.json")
     assert [result.goal for result in results] == [result.goal for result in known]
     assert all(result.measured >= 0 for result in results)
     for result in results:
         assert result.work in done.stdout
+    assert {(crowd.processes, crowd.side) for crowd in together} == set(product(SIZES, SIDES))
+    assert all(0 < crowd.p50_ms <= crowd.p999_ms <= crowd.worst_ms for crowd in together)
     assert (tmp_path / "benchmarks.svg").read_text("utf-8").startswith("<svg")
 
 
@@ -77,3 +85,38 @@ def test_a_goal_holds_from_its_side() -> None:
 
     assert [result(value, at_least=True).holds for value in (0.9, 1, 1.1)] == [False, True, True]
     assert [result(value, at_least=False).holds for value in (0.9, 1, 1.1)] == [True, True, False]
+
+
+def test_the_bare_loop_has_the_tables_indexes_and_triggers_of_the_ledger(tmp_path: Path) -> None:
+    asked = "SELECT type, name, sql FROM sqlite_schema WHERE name LIKE 'ledger%' ORDER BY name"
+    ledger.open(tmp_path / "ours.db").close()
+    with (
+        closing(Bare(tmp_path / "bare.db", "full")) as bare,
+        closing(sqlite3.connect(tmp_path / "ours.db")) as ours,
+    ):
+        found = bare.connection.execute(asked).fetchall()
+        assert found == ours.execute(asked).fetchall()
+        assert sum(kind == "trigger" for kind, _, _ in found) >= 9
+        assert bare.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize(
+    ("share", "worst_ms", "holds"), [(0.6, 300, True), (0.4, 300, False), (0.6, 600, False)]
+)
+def test_a_crowd_is_served_well_if_all_have_their_share_and_nobody_waits_long(
+    share: float, worst_ms: float, holds: bool
+) -> None:
+    crowd = Crowd(
+        side="cursor-ledger",
+        processes=8,
+        calls_per_s=4_000,
+        share=share,
+        p50_ms=1,
+        p99_ms=2,
+        p999_ms=3,
+        worst_ms=worst_ms,
+    )
+    assert GOALS[0].holds(crowd) is holds
+    assert report.crowd_table([crowd]).endswith("yes" if holds else "no")
+    assert "Many processes" in report.page([], [crowd], {"date": "today"})
+    assert "Many processes" not in report.page([], [], {"date": "today"})

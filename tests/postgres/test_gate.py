@@ -13,7 +13,7 @@ import ledger
 from ledger import CursorKey, EntryQuery, Ledger
 from ledger.cli.waiting import waited_for
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.postgres.keys import cursor_id
 from support.commands import Run, records
 from support.cursors import JOBS, ORDERS
 from support.servers import ELSEWHERE, connect
@@ -177,6 +177,51 @@ def test_no_setting_switches_the_lock_off(target: str, book: Ledger, value: str)
             )
             late.commit()
     assert len(list(book.entries())) == 4
+
+
+def test_a_schema_that_was_renamed_has_its_own_lock_still(target: str, book: Ledger) -> None:
+    """What the gate knows of the schema that it was made in may be another ledger's by now."""
+    schema = Address.parse(target).schema
+    renamed = target.replace(f"schema={schema}", f"schema={schema}_renamed")
+    book.advance(ORDERS, to=1)
+    with connect(target) as owner:
+        owner.execute(f"ALTER SCHEMA {schema} RENAME TO {schema}_renamed".encode())
+    with (
+        ledger.open(target, actor="a") as other,
+        ledger.open(renamed, actor="a") as same,
+        connect(renamed, autocommit=False) as late,
+    ):
+        for to in (1, 2):
+            same.using(late).advance(JOBS, to=to)
+        # Once, although it has appended twice.
+        [waiting] = same.horizon().waiting
+        assert waiting.process == late.info.backend_pid
+        same.advance(ORDERS, to=2)
+        assert [entry.position for entry in same.entries()] == [1]
+        assert other.horizon().waiting == ()
+        late.rollback()
+        assert [entry.position for entry in same.entries()] == [1, 4]
+        late.execute(f"DROP SCHEMA {schema}_renamed CASCADE".encode())
+        late.commit()
+
+
+@pytest.mark.parametrize("way", [way for way in RAW if way != "part"])
+def test_a_transaction_takes_the_lock_once(target: str, book: Ledger, way: str) -> None:
+    book.advance(ORDERS, to=1)
+    raw_id = cursor_id(CursorKey("raw", "orders"))
+    with connect(target, autocommit=False) as late:
+        for number in range(1, 6):
+            values, more = (VALUES.format(id=raw_id, version=2 * number + n) for n in (0, 1))
+            late.execute(RAW[way].format(values=values, more=more).encode())
+            if number == 3:
+                late.execute("SAVEPOINT kept")
+        late.execute("ROLLBACK TO kept")
+        found = late.execute(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
+            " AND pid = pg_backend_pid() AND classid::bigint = %s",
+            (gate_of(target),),
+        )
+        assert found.fetchall() == [(1,)]
 
 
 def test_a_function_cannot_append_for_a_session_that_nobody_would_wait_for(

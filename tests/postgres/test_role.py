@@ -11,7 +11,7 @@ import pytest
 import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.postgres.keys import cursor_id
 from support.cursors import JOBS, ORDERS
 from support.places import TOP
 from support.servers import ELSEWHERE, connect

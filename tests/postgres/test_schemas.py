@@ -30,7 +30,7 @@ from ledger import (
 )
 from ledger.aio import AsyncLedger
 from ledger.stores.deadline import Deadline
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.postgres.keys import cursor_id
 from ledger.writing.committer import Committer
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS

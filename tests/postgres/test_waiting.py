@@ -17,7 +17,7 @@ from ledger import AdvanceCursor, CursorKey, Ledger, LedgerBusyError, RecordErro
 from ledger.errors import StorageError
 from ledger.law.refusals import NonMonotonicCursorError
 from ledger.stores.postgres.errors import translated
-from ledger.stores.postgres.reading import cursor_id
+from ledger.stores.postgres.keys import cursor_id
 from support.cursors import JOBS, ORDERS
 from support.lost_connections import Cut
 from support.servers import connect

@@ -182,16 +182,20 @@ def test_a_child_keeps_no_place_of_its_parent(path: Path) -> None:
     path.touch()
     mine, other = Line(str(path)), Line(str(path))
     mine._join()
-    heard, said = os.pipe()
+    (heard, said), (end_heard, end) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(said)
-        os.read(heard, 1)
+        os.write(said, b"x")
+        os.close(end)
+        os.read(end_heard, 1)
         os._exit(0)
+    os.read(heard, 1)
     mine.abandon()
     assert other._join() == 1
-    os.write(said, b"x")
+    os.close(end)
     os.waitpid(child, 0)
+    for handle in (heard, said, end_heard):
+        os.close(handle)
     other.abandon()
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 import ledger
 from ledger import AdvanceCursor, Cursor, Ledger, LedgerBusyError, Rebuild, StorageError
 from support.cursors import JOBS, ORDERS
-from support.gated import Gated, gated, held, started
+from support.gated import gated, held, started
 
 
 def test_a_repair_has_its_turn_among_the_calls_that_are_queued(path: Path) -> None:
@@ -26,9 +27,8 @@ def test_a_repair_has_its_turn_among_the_calls_that_are_queued(path: Path) -> No
 
             def look(transaction: ledger.stores.Transaction) -> None:
                 head = transaction.head(ORDERS)
-                seen.append(
-                    (threading.current_thread().name, head.cursor.version if head else None)
-                )
+                version = head.cursor.version if head else None
+                seen.append((threading.current_thread().name, version))
 
             repairs = [started(lambda: book._appender.run(look)) for _ in range(2)]
             behind = book.submit(AdvanceCursor(ORDERS, 3))
@@ -141,29 +141,13 @@ def test_the_queue_and_the_file_share_one_deadline(path: Path, how: str) -> None
     ):
         book.advance(JOBS, to=1)
 
-        def lock() -> None:
-            if not lock_taken.is_set():
-                lock_taken.set()
-                other.execute("BEGIN IMMEDIATE")
-
-        lock_taken = threading.Event()
         with held(book, store):
             asked = started(lambda: call(book))
             time.sleep(queued_s)
-            # As soon as the lone call has committed, another program has the file.
-            _lock_after_commit(store, lock)
+            # When its turn has come, another program has the file.
+            store.before = partial(other.execute, "BEGIN IMMEDIATE")
         error = asked.exception(30)
         other.execute("ROLLBACK")
     assert isinstance(error, LedgerBusyError)
     assert waits_s <= took[0] + 0.01
     assert took[0] < waits_s + queued_s - 0.1
-
-
-def _lock_after_commit(store: Gated, lock: object) -> None:
-    write = store._store.write
-
-    def locking(work: object, deadline: object = None) -> object:
-        lock()  # type: ignore[operator]
-        return write(work, deadline)  # type: ignore[arg-type]
-
-    store._store.write = locking  # type: ignore[method-assign, assignment]

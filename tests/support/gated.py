@@ -31,6 +31,7 @@ class Gated:
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
+        self.before: Callable[[], object] = lambda: None
         self.failure: Callable[[], Exception | None] = lambda: None
         self.batches: list[int] = []
 
@@ -48,6 +49,7 @@ class Gated:
                 raise failure
             return result
 
+        self.before()
         result: T = self._store.write(watched, deadline)
         self.batches.append(counted)
         return result

@@ -9,7 +9,7 @@ import pytest
 from ledger.writing.floor import END_ALONE, MOVES, Floor, Move, Phase
 
 
-@pytest.mark.parametrize(("phase", "move"), product(Phase, MOVES), ids=str)
+@pytest.mark.parametrize(("phase", "move"), list(product(Phase, MOVES)))
 def test_a_move_is_made_from_its_phases_and_from_no_other(phase: Phase, move: Move) -> None:
     floor = Floor()
     floor.phase = phase

@@ -1,4 +1,4 @@
-"""How a text is masked and cut: nothing of a secret is shown, wherever the cut is."""
+"""How a text is masked and cut: no part of a secret is shown, wherever the cut is."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["MARGIN", "MASK", "WINDOW", "masked"]
 
 MASK = "***"
 WINDOW = 6_144
-"""Characters of a text that are looked at."""
+"""Characters of a text that are searched."""
 MARGIN = 2_048
-"""Characters at the end of a longer text that only show how what is before them goes on."""
+"""Characters at the end of the window that only show how the text before them continues."""
 
 
 def masked(text: str, length_max: int) -> str:
     """Return `text` with secrets as `***`, cut to `length_max` characters that end in "…".
 
-    Masking what it returns changes nothing.
+    Masking the result again changes nothing.
     """
     kept = _masked_once(text, length_max)
     if kept is text:
         return text
-    # What was cut or masked may read as another secret: look again until nothing changes.
+    # The cut or masked text may look like another secret: repeat until nothing changes.
     for _ in range(8):
         again = _masked_once(kept, length_max)
         if again == kept:
@@ -54,7 +54,7 @@ def _masked_once(text: str, length_max: int) -> str:
 
 def _places(text: str) -> list[tuple[int, int]]:
     """Return where the secrets are, in order and without overlaps."""
-    # One letter alone grows when it is made small, and would move all that follows.
+    # "İ" is the only letter that gets longer in lower case, which would shift all places after it.
     low = text.replace("İ", "i").lower()
     found = [
         place
@@ -74,10 +74,10 @@ def _places(text: str) -> list[tuple[int, int]]:
 
 
 def _settled(window: str) -> int:
-    """Return how far into a window of a longer text nothing behind its end can matter.
+    """Return up to where the text after a window cannot change what is a secret in it.
 
-    User info ends in an @ and a JWT has dots. Where neither the end of such a run nor its @ or dot
-    is within the margin, it is not shown.
+    User info ends in an @, and a JWT has dots. A run is only shown if its end, @ or dot is in the
+    margin.
     """
     limit = WINDOW - MARGIN
     if re.search(r"[\s\"'<>]", window[limit:]):

@@ -1,4 +1,4 @@
-"""What a name says about the value beside it, and which values are no secrets."""
+"""What a name says about its value, and which values are no secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 __all__ = ["LITERALS", "SHORT", "Kind", "begins_prose", "is_no_secret", "is_random", "kind_of"]
 
 SHORT = 512
-"""Characters of a value that are looked at to tell whether it is a secret."""
+"""Characters of a value that are checked to decide whether it is a secret."""
 
 
 class Kind(Enum):
@@ -33,9 +33,9 @@ LITERALS = (
     *("session", "sessid", "sid", "code", "assertion", "saml", "bearer", "csrf", "identified by"),
     *("contraseña", "kennwort", "mot_de_passe"),
 )
-"""A name without any of these names no secret."""
+"""A name that contains none of these names no secret."""
 
-# Words that end so name a secret, however they begin: PGPASSWORD.
+# A word that ends like this names a secret, however it begins: PGPASSWORD.
 _SECRETS = (
     *("password", "passwords", "passwd", "passphrase", "passcode", "passkey", "pwd"),
     *("secret", "secrets", "apikey", "accesskey", "secretkey", "privatekey", "authkey"),
@@ -52,14 +52,14 @@ _JOINED = (
 _RANDOM = _words(
     "sig signature csrf key code auth session sessionid jsessionid phpsessid sid ticket assertion"
 )
-# Whose key, or whose pass, is a secret. A primary key and a routing key are none.
+# After one of these words, "key" and "pass" name a secret: access key, but not primary key.
 _OWNERS = _words(
     """access account admin amqp api apim app auth database db deploy encryption ftp function
     functions hmac http imap ldap license mail master mq mysql pg postgres private proxy redis root
     secret session shared signing smtp ssh storage subscription user webhook"""
 )
-# A name that ends so says something about a secret, and is none: token_count, secretName. The
-# last lines are the endings of files.
+# A name that ends like this describes a secret, and is none: token_count, secretName. The last
+# lines are extensions of files.
 _HARMLESS_ENDS = _words(
     """age algorithm argtypes arn at attempt attempts audience auth authentication bucket budget
     changed class cost count counts dir disabled enabled endpoint error errors exchange
@@ -72,7 +72,7 @@ _HARMLESS_ENDS = _words(
     c cfg conf cpp cs env erl ex go h html ini java js json kt log md php py rb rs scala sql toml
     ts txt xml yaml yml"""
 )
-# The tokens of pages and of language models.
+# Tokens of pagination and of language models.
 _HARMLESS_TOKENS = _words(
     """bos cancellation continuation end eos first last lookahead max min next num pad page
     pagination per sep start stop sync unexpected unk"""
@@ -90,7 +90,7 @@ _NOTHING = _words("null none nil undefined true false redacted filtered")
 _CODE_NAMES = _words(
     """password passwd pwd token secret api_key apikey access_token client_secret credentials"""
 )
-# Source code in a traceback, and places where a value is to be put.
+# Source code in a traceback, and placeholders.
 _CODE = re.compile(
     r"(?:self|cls|os|settings|config|request|req|args|kwargs|options|opts|env|environ|params|app)"
     r"(?:\.[a-z_.]{1,64}(?:$|[\[(])|[\[(])|(?:getenv|getpass)[.(]"
@@ -128,7 +128,7 @@ def kind_of(name: str) -> Kind | None:
 
 
 def is_random(value: str) -> bool:
-    """Say whether `value` looks as if a machine had drawn it, and is no UUID."""
+    """Say whether `value` looks randomly generated, and is no UUID."""
     value = value[:96]
     low = value.lower()
     digits = len(_DIGIT.findall(low))

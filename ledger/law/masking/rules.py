@@ -1,4 +1,4 @@
-"""The rules: what each is called, what it recognises, and how."""
+"""The rules: the name of each, what it recognises, and how."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["RULES", "Rule"]
 
 @attrs.frozen
 class Rule:
-    """One line of the list: what it is called, what it recognises, and how it finds it."""
+    """One rule: its name, what it recognises, and how it finds it."""
 
     name: str
     recognises: str
     literals: tuple[str, ...]
     """In lower case; a text without any of them is not searched."""
     find: Callable[[str, str], Iterator[tuple[int, int]]]
-    """Gives the places of secrets in a text, which it also gets in lower case."""
+    """Yields the places of secrets in a text; its second argument is the text in lower case."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -88,4 +88,4 @@ RULES: tuple[Rule, ...] = (
         tokens.webhooks,
     ),
 )
-"""Every rule. docs/masking.md lists them, too."""
+"""Every rule. docs/masking.md lists them as well."""

@@ -1,4 +1,4 @@
-"""Where a value ends that begins at a place: in quotes of any kind, or as a word."""
+"""Where a value ends: at its closing quote of any kind, or at the end of a word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _ESCAPED_QUOTE = re.compile(r"""\\{1,8}["']""")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _SINGLE = re.compile(r"""'(?:[^'\\]|\\.|''(?=[^\s,;)}\]]))*+'?""", re.DOTALL)
 _CURLY = {"“": "”", "„": "“”", "‘": "’", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "`": "`"}
-# What ends a word may also be a part of a password: a comma ends it before a space or a name.
+# The character that ends a word may be a part of a password: a comma ends it only before a space or
+# a name.
 _WORD = re.compile(
     r"""(?:
           [^\s"'`&,;)}\]<>\\“”]
@@ -25,7 +26,7 @@ _WORD = re.compile(
 
 
 class Ends:
-    """Where words and lines end; what begins within the last one is not walked again."""
+    """Where words and lines end; a start within the last one is not scanned again."""
 
     def __init__(self, low: str) -> None:
         self.low = low
@@ -42,12 +43,12 @@ class Ends:
 
 
 def word(ends: Ends, begin: int) -> int:
-    """Return where the value ends that has no quotes around it."""
+    """Return where a value without quotes ends."""
     return ends.of(_WORD, begin)
 
 
 def quoted(low: str, begin: int) -> tuple[int, int] | None:
-    """Return where the quotes are that open here; without a closing one, up to the line's end."""
+    """Return the place of the quotes that open here; unclosed ones end with the line."""
     at = begin
     if low.startswith(("b'", 'b"', "r'", 'r"', "u'", 'u"', '@"', "n'"), at):
         at += 1

@@ -1,4 +1,4 @@
-"""Secrets that are known by how they look: tokens, keys, and what follows a scheme."""
+"""Secrets that are recognised by their form: tokens, keys, and what follows a scheme."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 def _in(
     pattern: str, *, low: bool = False, when: Callable[[str], bool] | None = None
 ) -> Callable[[str, str], Iterator[tuple[int, int]]]:
-    """Make the search for a pattern; the secret is its group, or all of it."""
+    """Return a search for a pattern; the secret is its group, or else the whole match."""
     compiled = re.compile(pattern, re.ASCII | re.VERBOSE)
 
     def find(text: str, lowered: str) -> Iterator[tuple[int, int]]:
@@ -36,7 +36,7 @@ def _in(
 
 
 def _after_scheme(value: str) -> bool:
-    """Tell `Bearer 7f3a…` from `Bearer token expired`."""
+    """Distinguish `Bearer 7f3a…` from `Bearer token expired`."""
     value = value.rstrip(".")
     if value.isalpha() and value in {value.lower(), value.upper(), value.capitalize()}:
         return len(value) >= 20
@@ -75,7 +75,7 @@ _JWT = re.compile(r"eyJ[\w-]*+((?:\.[\w-]*+)*+)", re.ASCII)
 
 
 def jwts(text: str, _low: str) -> Iterator[tuple[int, int]]:
-    """Find JSON web tokens: JSON in base64, followed by other parts behind dots."""
+    """Find JSON web tokens: JSON in base64, followed by other parts after dots."""
     for match in _JWT.finditer(text):
         if match.end(1) - match.start(1) > 8 and match.start(1) - match.start() >= 8:
             yield match.start(), match.end() - (text[match.end() - 1] == ".")
@@ -111,7 +111,7 @@ def aws(text: str, _low: str) -> Iterator[tuple[int, int]]:
                 yield beside.span()
 
 
-# Tokens with a well-known beginning: what each is made of, and how long it is at least.
+# Tokens with a well-known beginning, with the characters and the least length of the rest.
 prefixed = _in(
     r"""(?<![A-Za-z0-9])(?:
     gh[pousr]_[A-Za-z0-9]{20,}+ | github_pat_\w{20,}+
@@ -148,7 +148,7 @@ _LITERALS = """
 """
 PREFIX_LITERALS = (
     *_LITERALS.split(),
-    # The ids of Twilio begin with two letters and go on in hexadecimal digits.
+    # The ids of Twilio begin with two letters, followed by hexadecimal digits.
     *(kind + digit for kind in ("sk", "ac") for digit in "0123456789abcdef"),
 )
 """In lower case, one for each beginning."""

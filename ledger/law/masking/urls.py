@@ -16,7 +16,7 @@ _BARE_NAME = re.compile(r"[a-z][a-z._-]{0,15}$")
 
 
 def user_info(_text: str, low: str) -> Iterator[tuple[int, int]]:
-    """Find passwords in URLs, and what stands alone before the @ where that is a token."""
+    """Find passwords in URLs, and user info without a password where it is a token."""
     for run in _URL_RUN.finditer(low):
         done = run.start()
         end = run.end()
@@ -45,12 +45,12 @@ def _user_info_of(low: str, start: int, last: int, end: int) -> tuple[int, int] 
         return None if not alone or is_name else (begin, at)
     password = user + 1
     if at < password:
-        # No @ before the path: that is a port, or a password with a / in it.
+        # Without an @ before the path, this is a port, or a password that contains a /.
         at = -1 if _PORT.match(low, password, end) else last
     elif not _HOST.match(low, at + 1, end):
         at = last
     if at == password or low.startswith("x-oauth-basic@", password):
-        # A token in the place of the user, with an empty password.
+        # A token in place of the user, with an empty password.
         return (begin, user) if web and user > begin else None
     return (password, at) if at > password else None
 
@@ -85,7 +85,7 @@ _SHORT_OPTION = re.compile(
 
 
 def commands(_text: str, low: str) -> Iterator[tuple[int, int]]:
-    """Find what these commands take as a password behind an option of one letter."""
+    """Find the passwords that these commands take after an option of one letter."""
     done = 0
     for command in _COMMAND.finditer(low):
         if command.start() < done:

@@ -1,7 +1,7 @@
-"""Secrets that are known by their name: `password=…`, `"token": "…"`, `Authorization: …`.
+"""Secrets that are recognised by their name: `password=…`, `"token": "…"`, `Authorization: …`.
 
-Every name is looked at once and every value is walked once, so the cost grows with the length of
-the text and with nothing else.
+Every name is checked once and every value is scanned once, so the cost depends only on the length
+of the text.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ledger.law.masking.spans import Ends, quoted, word
 __all__ = ["named_values"]
 
 LOOKS_MAX = 256
-"""Names of secrets that are looked at. A text with more is hostile; all behind them is masked."""
+"""Names of secrets that are checked. A text with more is hostile; the rest of it is masked."""
 
 _CORE = re.compile("|".join(LITERALS))
-# The run of a name is taken whole and never given back, so it is walked once.
+# The run of a name is possessive, so it is scanned once.
 _PAIR = re.compile(
     r"""(?<![\w.-])([\w.-]++)  # the name
         (?:
@@ -40,7 +40,7 @@ _PAIR = re.compile(
     """,
     re.VERBOSE,
 )
-# Names whose values stand elsewhere than behind a separator. Each name is the first group.
+# Names whose values do not follow a separator. The name is the first group.
 _OPTION = re.compile(r"(?<![\w-])--?([\w-]++)[^\S\n]{1,8}(?=[^\s=:|-])")
 _TAG = re.compile(
     r"""<(?:[\w.-]{1,32}:)?
@@ -68,9 +68,9 @@ _KEYS_OF = ("api ", "access ", "secret ", "private ", "account ", "auth ", "mast
 
 
 def named_values(text: str, low: str) -> Iterator[tuple[int, int]]:
-    """Yield where the values are in `text` whose names say that they are secret.
+    """Yield the places of values in `text` whose names say that they are secret.
 
-    `low` is `text` in lower case, and as long.
+    `low` is `text` in lower case, of the same length.
     """
     ends = Ends(low)
     looks = 0
@@ -85,7 +85,7 @@ def named_values(text: str, low: str) -> Iterator[tuple[int, int]]:
 
 
 def _pairs(text: str, low: str, ends: Ends) -> Iterator[tuple[int, int]]:
-    """Yield the value of each name of a secret; an empty place if it is none."""
+    """Yield the place of the value of each secret name; an empty one if the value is no secret."""
     done = 0
     for match in _PAIR.finditer(low):
         start, after = match.span(1)
@@ -99,7 +99,7 @@ def _pairs(text: str, low: str, ends: Ends) -> Iterator[tuple[int, int]]:
 
 
 def _others(text: str, low: str, ends: Ends) -> Iterator[tuple[int, int]]:
-    """Yield the values that stand elsewhere than behind a separator."""
+    """Yield the places of values that do not follow a separator."""
     for pattern in (_OPTION, _TAG, _NAME_VALUE, _STATEMENT, _LOGIN, _BESIDE):
         done = 0
         for match in pattern.finditer(low):
@@ -126,7 +126,7 @@ def _beside(low: str, begin: int, ends: Ends, *, tag: bool) -> tuple[int, int]:
 
 
 def _in_its_place(low: str, start: int, after: int, kind: Kind | None) -> Kind | None:
-    """Look at what stands before a name: `unexpected token:`, `API key:`, `?key=`."""
+    """Correct `kind` by what precedes the name: `unexpected token:`, `API key:`, `?key=`."""
     name = low[start:after]
     before = low[max(0, start - 16) : start]
     # A path to a file, or the name of a resource at Amazon: no value follows.
@@ -157,7 +157,7 @@ def _value(
     place = quoted(low, begin)
     if place:
         return _judged(text, low, match, kind, place)
-    # A name without quotes and a colon may as well be prose.
+    # A name without quotes, followed by a colon, may also be prose.
     loose = (":" in between or "：" in between) and '"' not in between and "'" not in between
     if loose and begins_prose(low[begin : min(ends.of(_CREDENTIAL, begin), begin + 40)]):
         return None
@@ -170,8 +170,8 @@ def _value(
 def _judged(
     text: str, low: str, match: re.Match[str], kind: Kind, place: tuple[int, int]
 ) -> tuple[int, int] | None:
-    """Return `place` if what is there can be a secret."""
-    # Whatever is longer is neither a placeholder nor another name.
+    """Return `place` if its text can be a secret."""
+    # A longer text is neither a placeholder nor another name.
     value = text[place[0] : min(place[1], place[0] + SHORT)]
     if kind is Kind.RANDOM:
         return place if is_random(value.strip("\"'")) else None
@@ -190,7 +190,7 @@ def _unquoted(
     if not loose and _after_semicolon(low, start):
         return begin, ends.of(_PART, begin)
     end = word(ends, begin)
-    # On a line that begins with its name, as in YAML, the value goes on to the end of it.
+    # On a line that begins with its name, as in YAML, the value extends to the end of the line.
     if loose and _BEGINS_LINE.search(low, max(0, start - 66), start):
         stop = ends.of(_LINE, begin)
         signs = [at for sign in (", ", "; ") if (at := low.find(sign, end, stop)) >= 0]
@@ -199,7 +199,7 @@ def _unquoted(
 
 
 def _header(low: str, match: re.Match[str], ends: Ends) -> tuple[int, int] | None:
-    """Find what of an Authorization or a cookie is the secret; the scheme may stay."""
+    """Return the place of the secret in an Authorization header or a cookie, without the scheme."""
     begin, end, inner = _header_value(low, match, ends)
     said = low[inner : min(end, inner + SHORT)].strip(" \t\"'\\.,;:!?()")
     if said.strip("*…") in {"", *_WORD_SCHEMES} or begins_prose(said.split(" ", 1)[0]):
@@ -242,7 +242,7 @@ def _header_value(low: str, match: re.Match[str], ends: Ends) -> tuple[int, int,
 
 
 def _is_pair(low: str, start: int, begin: int) -> bool:
-    """Tell ("name", "value") and ["--name", "value"] from a list of other texts."""
+    """Distinguish ("name", "value") and ["--name", "value"] from a list of other texts."""
     before = low[max(0, start - 6) : start].rstrip("\\")
     place = quoted(low, begin)
     if before[-1:] not in {"'", '"'} or not place:

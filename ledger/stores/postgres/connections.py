@@ -12,20 +12,22 @@ import attrs
 import psycopg
 import psycopg_pool
 
+from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
 from ledger.evidence.following import Log
-from ledger.law.cursor import CursorKey
-from ledger.log.heads import Head
 from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
+from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
+from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
-from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, settle_types
+from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
+from ledger.stores.postgres.whole_log import PostgresLog
 
 __all__ = ["Pool"]
 
@@ -33,7 +35,6 @@ T = TypeVar("T")
 
 Connection = psycopg.Connection[Any]
 
-HEADS_MAX = 4_096
 RETRY_S = 0.05
 CONNECT_EVERY_S = 1.0
 FIRST_EVERY_S = 0.001
@@ -56,8 +57,9 @@ class Sent:
 class Attempt:
     """One call: how long it may be tried, and what it has sent whose answer was lost."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, session_waits_s: float) -> None:
         self._deadline = deadline
+        self._session_waits_s = session_waits_s
         self._has_lost = False
         self.lost: list[Sent] = []
 
@@ -74,7 +76,7 @@ class Attempt:
     @property
     def is_spent(self) -> bool:
         """Whether so much of it was spent that the time-out of the session would be too long."""
-        return self.left_s <= self._deadline.allowed_s * (1 - SPENT_MAX)
+        return self.left_s <= self._session_waits_s * (1 - SPENT_MAX)
 
     def lose(self, sent: Sequence[Sent]) -> None:
         """The connection is gone, and with it perhaps the answer to what was sent.
@@ -119,9 +121,10 @@ class Pool:
         self._busy_timeout_s = busy_timeout_s
         self._guard = ForkGuard()
         self._sql = statements(address.schema)
-        self._known: dict[CursorKey, Head] = {}
+        self._known = HeadCache()
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
+        self._server = ""
         try:
             # First by hand, for the pool would go on trying whatever is wrong.
             with address.connect() as connection:
@@ -153,7 +156,7 @@ class Pool:
 
     def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         while True:
             with self._lend(attempt) as connection:
                 try:
@@ -166,7 +169,7 @@ class Pool:
 
         What others were in the way of is run again, until the busy time-out.
         """
-        attempt = Attempt(deadline or Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt(deadline)
         remembered = True
         while True:
             with self._lend(attempt) as connection:
@@ -189,7 +192,7 @@ class Pool:
     @contextmanager
     def hold(self) -> Iterator[Log]:
         """Lend the whole log as of one moment."""
-        attempt = Attempt(Deadline.after(self._busy_timeout_s))
+        attempt = self._attempt()
         with self._lend(attempt) as connection:
             try:
                 session = self._session(connection)
@@ -220,6 +223,9 @@ class Pool:
             self._pool.close()
 
     # --- transactions ---
+
+    def _attempt(self, deadline: Deadline | None = None) -> Attempt:
+        return Attempt(deadline or Deadline.after(self._busy_timeout_s), self._busy_timeout_s)
 
     def _by_what_is_remembered(
         self, session: PostgresSession, work: Callable[[Transaction], T], sent: list[Sent]
@@ -271,16 +277,15 @@ class Pool:
 
     def _forget(self, sent: list[Sent]) -> None:
         for each in sent:
-            for head in each.transaction.heads:
-                self._known.pop(head.cursor.key, None)
+            self._known.forget(head.cursor.key for head in each.transaction.heads)
 
     def _remember(self, transaction: Remembered | Held) -> None:
-        if len(self._known) > HEADS_MAX:
-            self._known.clear()
-        for head in transaction.heads:
-            key = head.cursor.key
-            is_new = head.cursor_id is None
-            self._known[key] = attrs.evolve(head, cursor_id=cursor_id(key)) if is_new else head
+        self._known.keep(
+            attrs.evolve(head, cursor_id=cursor_id(head.cursor.key))
+            if head.cursor_id is None
+            else head
+            for head in transaction.heads
+        )
 
     # --- connections ---
 
@@ -357,11 +362,13 @@ class Pool:
         if is_lost(error, connection):
             attempt.lose(sent)
             connection.close()
+            notices.CONNECTION_LOST.report(place=self._place, cause=error)
             if attempt.left_s > 0:
                 time.sleep(RETRY_S)
                 return
             raise self._out_of_time(error, attempt) from error
         if is_race(error) and attempt.left_s > 0:
+            notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
             return
         if isinstance(error, psycopg.errors.QueryCanceled) and attempt.left_ms == 1:
             # Of several locks in turn the last one was waited for until the time was over.
@@ -375,7 +382,15 @@ class Pool:
             raise self._unknown(attempt.lost) from error
         raise translated(error, self._place, held_by) from error
 
+    def _notice_server(self, connection: Connection) -> None:
+        server, before = f"{connection.info.host}:{connection.info.port}", self._server
+        notices.CONNECTED.report(place=self._place, server=server)
+        if before and server != before:
+            notices.FAILED_OVER.report(place=self._place, server=server, before=before)
+        self._server = server
+
     def _configure(self, connection: Connection) -> None:
+        self._notice_server(connection)
         settle_types(connection)
         settings = [
             f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",

@@ -8,7 +8,7 @@ from psycopg import errors
 from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
 from ledger.law import fields
 
-__all__ = ["is_late", "is_lost", "is_race", "translated"]
+__all__ = ["is_late", "is_lost", "is_race", "swallowed", "translated"]
 
 # What ledger_swallowed raises.
 SWALLOWED = "CL001"
@@ -94,3 +94,11 @@ def _message(error: psycopg.Error) -> str:
     said = error.diag.message_primary or str(error) or type(error).__name__
     lines = [" ".join(line.split()) for line in said.splitlines()]
     return fields.message("; ".join(filter(None, lines)), "message").rstrip(".?")
+
+
+def swallowed(table: str, stored: int, wanted: int) -> StorageError:
+    """Return what is raised where a table has not stored every row; nothing is kept then."""
+    return StorageError(
+        f"{table} has stored {stored} of {wanted} rows, so a trigger on it keeps rows away. "
+        "Nothing was appended; drop that trigger, then verify the ledger."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -10,7 +11,7 @@ from psycopg import sql
 
 from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.postgres.reading import plain_cursor
-from ledger.stores.postgres.statements import quoted
+from ledger.stores.postgres.statements import literal, quoted
 
 __all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]
 
@@ -128,8 +129,10 @@ def _make_place(connection: psycopg.Connection[Any], schema: str) -> None:
 
 def _placed(script: str, schema: str) -> bytes:
     """Put the schema into a script."""
-    name = quoted(schema)
-    positions = "'" + (name + ".ledger_positions").replace("'", "''") + "'"
-    # In this order: the name of a schema may have braces, too.
-    parts = (part.replace("{positions}", positions) for part in script.split("{schema}"))
-    return name.join(parts).encode()
+    values = {
+        "{schema}": quoted(schema),
+        "{name}": literal(schema),
+        "{positions}": literal(f"{quoted(schema)}.ledger_positions"),
+    }
+    # In one go, because the name of a schema may have braces, too.
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], script).encode()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import lru_cache
-from itertools import count
 from typing import Any
 
 import psycopg
@@ -15,46 +12,21 @@ from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8Dumper, IntLoader
 from psycopg.types.string import ByteaLoader, TextLoader
 
-from ledger.errors import InvalidCursorError, StorageError
-from ledger.evidence.findings import Fault, FaultKind
-from ledger.evidence.following import StoredHead
+from ledger.errors import InvalidCursorError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
 from ledger.log.rows import Row, cursor_from, entry_from
-from ledger.log.text import dumps, instant, show_time, visible
+from ledger.log.text import instant, show_time, visible
 from ledger.stores import Horizon, Waiting
-from ledger.stores.postgres import structure
+from ledger.stores.postgres.keys import cursor_id, same
 from ledger.stores.postgres.statements import Statements, catalog
 from ledger.stores.queries import chosen_cursors, chosen_entries
 
-__all__ = [
-    "PostgresLog",
-    "PostgresSession",
-    "cursor_id",
-    "plain_cursor",
-    "same",
-    "settle_types",
-    "swallowed",
-]
-
-ITERATED_ROWS = 2_000
-
-_names = count(1)
+__all__ = ["PostgresSession", "plain_cursor", "settle_types"]
 
 _KEY, _CURSOR = KEYED_CURSOR.places(KEY), KEYED_CURSOR.places(CURSOR)
-
-
-@lru_cache(maxsize=8_192)
-def cursor_id(key: CursorKey) -> int:
-    """Give the number that all rows of `key` are found by: 64 bits of its SHA-256."""
-    return _id_of([key.consumer_id, key.stream_name, key.subject_id])
-
-
-def _id_of(key: Sequence[str]) -> int:
-    said = dumps(list(key))
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], signed=True)
 
 
 class PostgresSession:
@@ -173,62 +145,6 @@ class PostgresSession:
         return list(map(entry_from, found.fetchall()))
 
 
-class PostgresLog:
-    """The whole log as of one moment; in a transaction that holds it still."""
-
-    def __init__(self, session: PostgresSession, settled: int) -> None:
-        self._session = session
-        self._settled = settled
-
-    def heads(self) -> Iterator[StoredHead]:
-        """Give every stored cursor, by id."""
-        for row in self._iterate(self._session.sql.heads_by_id):
-            yield row[0], "/".join(part for part in row[1:4] if part), row[4:]
-
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Give (cursor id, row) of every entry, by cursor id and then version."""
-        for row in self._iterate(self._session.sql.rows_by_cursor):
-            yield row[0], row[1:]
-
-    def leaves(self) -> Iterator[tuple[int, bytes, int]]:
-        """Return (position, digest, recorded_at) of every entry, by position."""
-        for row in self._iterate(self._session.sql.leaves):
-            yield row[0], row[1], row[2]
-
-    def settled(self) -> int:
-        """Give the position up to which nothing can come any more that is not there."""
-        return self._settled
-
-    def structure(self) -> Iterator[Fault]:
-        """Return what is wrong with the tables, their indexes, triggers, functions and ids."""
-        session = self._session
-        yield from structure.check(session.connection, session.sql.schema)
-        for number, *key in self._iterate(session.sql.heads_by_id):
-            if number != _id_of(key[:3]):
-                place = "/".join(part for part in key[:3] if part)
-                detail = f"it is stored under the id {number}, where who asks for it does not look"
-                yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
-
-    def restore(self, cursor_id: int, state: Row) -> None:
-        """Store `state` as the state of that cursor."""
-        restored = self._session.execute(self._session.sql.restore, (*state, cursor_id))
-        if restored.rowcount != 1:
-            raise swallowed("ledger_cursors", restored.rowcount, 1)
-
-    def _iterate(self, statement: bytes) -> Iterator[Row]:
-        # Not psycopg's own: it asks for the name of its cursor with an operator of the path.
-        name = f"cursor_ledger_{next(_names)}".encode()
-        cursor = self._session.rows()
-        cursor.execute(
-            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + statement, (), prepare=False
-        )
-        fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
-        while rows := cursor.execute(fetch, prepare=False).fetchall():
-            yield from rows
-        # One that is not read to its end goes with its transaction.
-        cursor.execute(b"CLOSE " + name, prepare=False)
-
-
 def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
     """Give a cursor as psycopg makes them, whatever the connection was told to make of its own."""
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
@@ -259,20 +175,3 @@ def _named(process: int | None, application: str | None, since: datetime | int |
     name = visible(application or "") or "a transaction"
     begun = instant(since) if isinstance(since, int) else since
     return f"{name}, process {process}" + (f", since {show_time(begun)}" if begun else "")
-
-
-def swallowed(table: str, stored: int, wanted: int) -> StorageError:
-    """Give what is raised where a table has not stored every row; nothing is kept then."""
-    return StorageError(
-        f"{table} has stored {stored} of {wanted} rows, so a trigger on it keeps rows away. "
-        "Nothing was appended; drop that trigger, then verify the ledger."
-    )
-
-
-def same(key: CursorKey, stored: Row) -> CursorKey:
-    """Return `key` if the stored key is this one, and not another with the same number."""
-    if stored != (key.consumer_id, key.stream_name, key.subject_id):
-        raise StorageError(
-            f"{key} cannot be kept beside {'/'.join(stored)}: their SHA-256 begin alike."
-        )
-    return key

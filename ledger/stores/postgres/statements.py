@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import attrs
 
-from ledger.log.heads import STATE
+from ledger.log import columns
+from ledger.log.columns import Columns
 
-__all__ = ["EVENT", "Statements", "catalog", "quoted", "statements"]
+__all__ = ["Statements", "catalog", "literal", "quoted", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -25,33 +26,25 @@ def catalog(operator: str) -> str:
 _EQ, _NE, _LE, _GT = catalog("="), catalog("<>"), catalog("<="), catalog(">")
 _PLUS, _MINUS, _TIMES, _AND = catalog("+"), catalog("-"), catalog("*"), catalog("&")
 
-EVENT = (
-    ("cursor_id", "bigint"),
-    ("version", "bigint"),
-    ("epoch", "bigint"),
-    ("recorded_at", "bigint"),
-    ("actor", "pg_catalog.text"),
-    ("metadata", "pg_catalog.text"),
-    ("tag_id", "smallint"),
-    ("previous_sequence", "bigint"),
-    ("sequence", "bigint"),
-    ("delivery_id", "pg_catalog.text"),
-    ("delivered_at", "bigint"),
-    ("outcome", "pg_catalog.text"),
-    ("reason", "pg_catalog.text"),
-    ("message", "pg_catalog.text"),
-    ("occurred_at", "bigint"),
-    ("digest", "pg_catalog.bytea"),
-)
-"""The columns of an event that a writer gives, with their types."""
+_TYPES = {int: "bigint", str: "pg_catalog.text", bytes: "pg_catalog.bytea"}
 
-_KNOWN = [("id", "bigint"), ("version", "bigint"), ("digest", "pg_catalog.bytea")]
 
-_STATE_TYPES = {
-    "last_delivery_id": "pg_catalog.text",
-    "last_error": "pg_catalog.text",
-    "digest": "pg_catalog.bytea",
-}
+def _typed(columns: Columns) -> list[tuple[str, str]]:
+    """Return names with the types that PostgreSQL has for them."""
+    return [
+        (column.name, "smallint" if column.name == "tag_id" else _TYPES[column.type])
+        for column in columns
+    ]
+
+
+_EVENT, _STATE, _STORED_CURSOR = map(_typed, (columns.EVENT, columns.STATE, columns.STORED_CURSOR))
+_ID = _STORED_CURSOR[columns.STORED_CURSOR.place("id")]
+_KNOWN = [typed for typed in _STORED_CURSOR if typed[0] in ("id", "version", "digest")]
+
+
+def _table(name: str) -> str:
+    """Return the alias of the table that a column of an entry is in."""
+    return {"tag": "t"}.get(name, "c" if name in columns.KEY.names else "e")
 
 
 @attrs.frozen(kw_only=True)
@@ -95,16 +88,12 @@ def statements(schema: str) -> Statements:
     positions = "'" + s.replace("'", "''") + ".ledger_positions'::pg_catalog.regclass"
     events = "'" + s.replace("'", "''") + ".ledger_events'::pg_catalog.regclass"
     cursors = "'" + s.replace("'", "''") + ".ledger_cursors'::pg_catalog.regclass"
-    state = ", ".join(STATE)
-    public = ", ".join(STATE[:-2])
-    state_types = [(name, _STATE_TYPES.get(name, "bigint")) for name in STATE]
-    event = ", ".join(name for name, _ in EVENT)
-    moves = ", ".join(f"{name} = %s" for name in STATE)
-    row = """
-        e.position, c.consumer_id, c.stream_name, c.subject_id, e.version, e.epoch, e.recorded_at,
-        e.actor, e.metadata, t.tag, e.previous_sequence, e.sequence, e.delivery_id, e.delivered_at,
-        e.outcome, e.reason, e.message, e.occurred_at, e.digest
-    """
+    state, event = columns.STATE.names, ", ".join(columns.EVENT.names)
+    stored_cursor = ", ".join(columns.STORED_CURSOR.names)
+    keyed_cursor = ", ".join(columns.KEYED_CURSOR.names)
+    moves = ", ".join(f"{name} = %s" for name in state)
+    moves_many = ", ".join(f"{name} = n.{name}" for name in state)
+    row = ", ".join(f"{_table(name)}.{name}" for name in columns.ENTRY.names)
     joined = f"""
         {s}.ledger_events AS e
         JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
@@ -114,9 +103,9 @@ def statements(schema: str) -> Statements:
         f"pg_catalog.octet_length({part})" for part in ("stream_name", "subject_id", "consumer_id")
     )
 
-    def unnested(columns: list[tuple[str, str]], alias: str) -> str:
-        arrays = ", ".join(f"pg_catalog.unnest(%s::{kind}[])" for _, kind in columns)
-        names = ", ".join(name for name, _ in columns)
+    def unnested(typed: list[tuple[str, str]], alias: str) -> str:
+        arrays = ", ".join(f"pg_catalog.unnest(%s::{kind}[])" for _, kind in typed)
+        names = ", ".join(name for name, _ in typed)
         return f"ROWS FROM ({arrays}) AS {alias} ({names})"
 
     def counted(table: str, wanted: str) -> str:
@@ -131,11 +120,11 @@ def statements(schema: str) -> Statements:
         schema=schema,
         # In the order of their ids, so that two who want the same ones cannot block each other.
         hold=f"""
-            SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
+            SELECT {stored_cursor} FROM {s}.ledger_cursors
             WHERE id {_EQ} ANY(%s) ORDER BY id FOR UPDATE
         """.encode(),
         hold_free=f"""
-            SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
+            SELECT {stored_cursor} FROM {s}.ledger_cursors
             WHERE id {_EQ} ANY(%s) FOR UPDATE SKIP LOCKED
         """.encode(),
         there=f"SELECT id FROM {s}.ledger_cursors WHERE id {_EQ} ANY(%s)".encode(),
@@ -147,7 +136,7 @@ def statements(schema: str) -> Statements:
                 WHERE id {_EQ} %s AND version {_EQ} %s AND digest {_EQ} %s RETURNING 1
             ), stored AS (
                 INSERT INTO {s}.ledger_events ({event})
-                SELECT {", ".join(f"%s::{kind}" for _, kind in EVENT)} FROM moved RETURNING 1
+                SELECT {", ".join(f"%s::{kind}" for _, kind in _EVENT)} FROM moved RETURNING 1
             )
             SELECT CASE WHEN s.n IS NULL THEN {s}.ledger_swallowed('ledger_events', 0, 1) END
             FROM moved LEFT JOIN stored AS s (n) ON true
@@ -164,13 +153,13 @@ def statements(schema: str) -> Statements:
                 SELECT (SELECT pg_catalog.count(*) FROM held) {_EQ} %s AS is_whole
             ), moved AS (
                 UPDATE {s}.ledger_cursors AS c
-                SET {", ".join(f"{name} = n.{name}" for name in STATE)}
-                FROM {unnested([("id", "bigint"), *state_types], "n")}
+                SET {moves_many}
+                FROM {unnested([_ID, *_STATE], "n")}
                 WHERE c.id {_EQ} n.id AND (SELECT is_whole FROM whole)
                 RETURNING 1
             ), stored AS (
                 INSERT INTO {s}.ledger_events ({event})
-                SELECT * FROM {unnested(list(EVENT), "n")} WHERE (SELECT is_whole FROM whole)
+                SELECT * FROM {unnested(_EVENT, "n")} WHERE (SELECT is_whole FROM whole)
                 RETURNING 1
             )
             SELECT CASE
@@ -187,27 +176,16 @@ def statements(schema: str) -> Statements:
         """.encode(),
         insert_heads=f"""
             WITH stored AS (
-                INSERT INTO {s}.ledger_cursors (id, consumer_id, stream_name, subject_id, {state})
-                SELECT * FROM {
-            unnested(
-                [
-                    ("id", "bigint"),
-                    ("consumer_id", "pg_catalog.text"),
-                    ("stream_name", "pg_catalog.text"),
-                    ("subject_id", "pg_catalog.text"),
-                    *state_types,
-                ],
-                "n",
-            )
-        } ORDER BY id RETURNING 1
+                INSERT INTO {s}.ledger_cursors ({stored_cursor})
+                SELECT * FROM {unnested(_STORED_CURSOR, "n")} ORDER BY id RETURNING 1
             )
             {counted("ledger_cursors", "%s::bigint")}
         """.encode(),
         update_heads=f"""
             WITH stored AS (
                 UPDATE {s}.ledger_cursors AS c
-                SET {", ".join(f"{name} = n.{name}" for name in STATE)}
-                FROM {unnested([("id", "bigint"), *state_types], "n")} WHERE c.id {_EQ} n.id
+                SET {moves_many}
+                FROM {unnested([_ID, *_STATE], "n")} WHERE c.id {_EQ} n.id
                 RETURNING 1
             )
             {counted("ledger_cursors", "%s::bigint")}
@@ -215,7 +193,7 @@ def statements(schema: str) -> Statements:
         insert_events=f"""
             WITH stored AS (
                 INSERT INTO {s}.ledger_events ({event})
-                SELECT * FROM {unnested(list(EVENT), "n")} RETURNING 1
+                SELECT * FROM {unnested(_EVENT, "n")} RETURNING 1
             )
             {counted("ledger_events", "%s::bigint")}
         """.encode(),
@@ -232,13 +210,13 @@ def statements(schema: str) -> Statements:
         exclude_writers=f"LOCK TABLE {s}.ledger_cursors IN EXCLUSIVE MODE".encode(),
         restore=f"UPDATE {s}.ledger_cursors SET {moves} WHERE id {_EQ} %s".encode(),
         cursor=f"""
-            SELECT consumer_id, stream_name, subject_id, {public} FROM {s}.ledger_cursors
+            SELECT {keyed_cursor} FROM {s}.ledger_cursors
             WHERE id {_EQ} %s
         """.encode(),
         cursors="("
         + ") UNION ALL (".join(
             f"""
-            SELECT consumer_id, stream_name, subject_id, {public} FROM {s}.ledger_cursors
+            SELECT {keyed_cursor} FROM {s}.ledger_cursors
             WHERE {key_length} {size} 2400
                 AND <conditions>
             ORDER BY stream_name, subject_id, consumer_id LIMIT %s
@@ -309,7 +287,7 @@ def statements(schema: str) -> Statements:
         """.encode(),
         last_position=f"SELECT pg_catalog.max(position) FROM {s}.ledger_events".encode(),
         heads_by_id=f"""
-            SELECT id, consumer_id, stream_name, subject_id, {state} FROM {s}.ledger_cursors
+            SELECT {stored_cursor} FROM {s}.ledger_cursors
             ORDER BY id
         """.encode(),
         rows_by_cursor=f"""
@@ -328,3 +306,8 @@ def statements(schema: str) -> Statements:
 def quoted(schema: str) -> str:
     """Give the name of a schema as SQL has it."""
     return '"' + schema.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.log.rows import Row
+from ledger.stores.postgres.statements import literal
 from ledger.stores.structure import differences, misplaced_tags, wrong_tags
 
 __all__ = ["check", "definitions", "made"]
@@ -131,9 +132,13 @@ def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, s
     [(quoted,)] = connection.execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
     # Inside the text of a default a quote in the name is doubled; our functions always quote it.
     always = '"' + schema.replace('"', '""') + '"'
-    prefixes = [f"{name}." for name in (quoted.replace("'", "''"), quoted, always)]
+    in_text = [name.replace("'", "''") for name in (quoted, always)]
+    prefixes = [f"{name}." for name in (*in_text, quoted, always)]
+    # The gate knows the schema that it was made in.
+    known = "TG_TABLE_SCHEMA OPERATOR(pg_catalog.=) "
 
     def plain(definition: str) -> str:
+        definition = definition.replace(known + literal(schema), known + "{name}")
         for prefix in prefixes:
             definition = definition.replace(prefix, "")
         # Versions of the server lay out white space differently.

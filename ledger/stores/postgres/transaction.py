@@ -6,7 +6,7 @@ in one statement, or a few in one round trip.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
@@ -15,18 +15,24 @@ import psycopg
 
 from ledger.evidence.repair import Repairable
 from ledger.law.cursor import CursorKey
+from ledger.log.columns import KEY, STATE, STORED_CURSOR
 from ledger.log.heads import Head
-from ledger.log.rows import Row
+from ledger.log.rows import Content, Row
 from ledger.stores import Draft
-from ledger.stores.postgres.reading import PostgresLog, PostgresSession, cursor_id, same, swallowed
-from ledger.stores.postgres.statements import EVENT
-from ledger.stores.tables import TAG_IDS
+from ledger.stores.head_cache import HeadCache
+from ledger.stores.postgres.errors import swallowed
+from ledger.stores.postgres.keys import cursor_id, same
+from ledger.stores.postgres.reading import PostgresSession
+from ledger.stores.postgres.whole_log import PostgresLog
+from ledger.stores.tables import event_row
 
 __all__ = ["Held", "Remembered", "UnsureError"]
 
 # From so many on, COPY is faster than arrays.
 COPY_ROWS_MIN = 32
 
+_ID = STORED_CURSOR.place("id")
+_KEY, _STATE = STORED_CURSOR.places(KEY), STORED_CURSOR.places(STATE)
 
 _BOUND = b"""
     SELECT pg_catalog.set_config('lock_timeout', %s, true),
@@ -59,7 +65,7 @@ class Remembered:
     They are stored on the condition that the chains still end there. Anything else is unsure.
     """
 
-    known: Mapping[CursorKey, Head]
+    known: HeadCache
     drafts: Sequence[Draft] = ()
     heads: Collection[Head] = ()
     _before: dict[CursorKey, Head] = attrs.field(factory=dict)
@@ -156,7 +162,7 @@ class Held:
             self.begin()
             with self._within(bounds, len(ids)):
                 found = self.session.rows().execute(self.session.sql.hold, (ids,))
-        self._rows = {row[0]: row for row in found.fetchall()}
+        self._rows = {row[_ID]: row for row in found.fetchall()}
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
         """Lock the rows of `keys` that nobody else has locked; give the others."""
@@ -167,13 +173,13 @@ class Held:
             with self._within(self._bounds(1), 1):
                 found = session.rows().execute(session.sql.hold_free, (ids,))
             there = session.rows().execute(session.sql.there, (ids,))
-        self._rows = {row[0]: row for row in found.fetchall()}
-        return [wanted[row[0]] for row in there.fetchall() if row[0] not in self._rows]
+        self._rows = {row[_ID]: row for row in found.fetchall()}
+        return [wanted[number] for (number,) in there.fetchall() if number not in self._rows]
 
     def head(self, key: CursorKey) -> Head | None:
         """Give where the chain of `key` ends; None if it has no entry."""
         row = self._rows.get(cursor_id(key))
-        return None if row is None else Head.of(same(key, row[1:4]), (row[0], *row[4:]))
+        return None if row is None else Head.of(same(key, row[_KEY]), (row[_ID], *row[_STATE]))
 
     def confirm(self) -> None:
         """It is as it is: nobody else can change it."""
@@ -275,16 +281,7 @@ def columns(rows: Sequence[Row]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def event(head: Head, content: Row) -> Row:
-    """Give the row of an event, in the order of `EVENT`."""
+def event(head: Head, content: Content) -> Row:
+    """Return the row of an event, in the order of `EVENT`."""
     number = head.cursor_id
-    return (
-        cursor_id(head.cursor.key) if number is None else number,
-        *content[3:8],
-        TAG_IDS[content[8]],
-        *content[9:],
-        head.digest,
-    )
-
-
-assert len(EVENT) == 16  # noqa: S101 - what is here in the order of there
+    return event_row(cursor_id(head.cursor.key) if number is None else number, content, head.digest)

@@ -37,6 +37,7 @@ from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 __all__ = ["Pool"]
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 # So long a fork waits, twice at most, for other threads to end what they do here.
 FORK_WAITS_S = 1.0
@@ -94,7 +95,7 @@ class Pool:
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which only reads."""
         if self._path == file.MEMORY:
-            return self._in_turn(lambda deadline: work(self._writing(deadline)), None)
+            return self._in_turn(self._read_in_turn, work, None)
         session = self._take()
         try:
             return work(session)
@@ -105,7 +106,7 @@ class Pool:
 
     def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
-        return self._in_turn(lambda deadline: self._transact(work, deadline), deadline)
+        return self._in_turn(self._transact, work, deadline)
 
     @contextmanager
     def hold(self) -> Iterator[Log]:
@@ -134,39 +135,41 @@ class Pool:
             self._close_idle(writer=False)  # In the middle of it; it ends in a moment.
             return
         try:
-            self._turn.run(lambda: self._close_idle(writer=True), Deadline.after(0))
+            self._turn.run(lambda _, __: self._close_idle(writer=True), None, Deadline.after(0))
         except LedgerBusyError:
             self._close_idle(writer=False)  # Whoever writes closes the rest.
 
     # --- the session that writes ---
 
-    def _in_turn(self, work: Callable[[Deadline], T], deadline: Deadline | None) -> T:
+    def _in_turn(self, step: Callable[[W, Deadline], T], work: W, deadline: Deadline | None) -> T:
         self._guard.check()
         until = deadline or Deadline.after(self._busy_timeout_s)
+        if self._forking:
+            # Or one who writes without a pause would have the turn again before the fork has it.
+            self._not_forking.wait(until.left_s)
+        try:
+            return self._turn.run(step, work, until)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
 
-        def tidily() -> T:
-            try:
-                self._refuse_closed()
-                return work(until)
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
-            finally:
-                self._tidy_up()
-
-        return self._turn.run(tidily, until)
+    def _read_in_turn(self, work: Callable[[SQLiteSession], T], deadline: Deadline) -> T:
+        try:
+            return work(self._writing(deadline))
+        finally:
+            self._tidy_up()
 
     @contextmanager
     def _turn_of_memory(self) -> Iterator[SQLiteSession]:
         deadline = Deadline.after(self._busy_timeout_s)
         self._turn.take(deadline)
         try:
-            self._refuse_closed()
             yield self._writing(deadline)
         finally:
             self._turn.give_back()
 
     def _writing(self, deadline: Deadline) -> SQLiteSession:
         """Return the session that writes, with no transaction open."""
+        self._refuse_closed()
         if self._writer is not None and not _rolled_back(self._writer):
             self._let_go_of_writer()
         if self._writer is None:
@@ -181,20 +184,27 @@ class Pool:
             self._close_idle(writer=True)
 
     def _transact(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline) -> T:
-        # If anything fails, the session is rolled back at the end of its turn.
-        session = self._writing(deadline)
-        transaction = self._transaction
-        self._line.begin(transaction.begin, deadline)
-        # Nobody writes but this one, so what is there now is what it will be appended to.
-        self._watch.check()
-        result = work(transaction)
         try:
-            rows = transaction.commit()
-        except sqlite3.Error as error:
-            take_back(session.connection, self._path, error, self._busy_timeout_s)
+            session = self._writer
+            if session is None or self._closed or session.connection.in_transaction:
+                session = self._writing(deadline)
+            transaction = self._transaction
+            self._line.begin(transaction.begin, deadline)
+            # Nobody writes but this one, so what is there now is what it will be appended to.
+            self._watch.check()
+            result = work(transaction)
+            try:
+                rows = transaction.commit()
+            except sqlite3.Error as error:
+                take_back(session.connection, self._path, error, self._busy_timeout_s)
+                raise
+            if self._log.grew(rows):
+                self._checkpoint(session.connection)
+        except BaseException:
+            self._tidy_up()
             raise
-        if self._log.grew(rows):
-            self._checkpoint(session.connection)
+        if self._closed:
+            self._tidy_up()
         return result
 
     def _open_writer(self, deadline: Deadline) -> SQLiteSession:

@@ -13,6 +13,7 @@ from ledger.stores.deadline import Deadline
 __all__ = ["Turn"]
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Turn:
@@ -31,19 +32,20 @@ class Turn:
         self._lock = threading.RLock()
         self.owner: int | None = None
 
-    def run(self, work: Callable[[], R], deadline: Deadline) -> R:
-        """Run `work` when no other thread runs any.
+    def run(self, step: Callable[[T, Deadline], R], given: T, deadline: Deadline) -> R:
+        """Run `step` with `given` when no other thread runs any.
 
         Raises StorageError in a thread that runs some already, LedgerBusyError at the deadline.
         """
         me = get_ident()
-        self._refuse_within(me)
+        if self.owner == me:
+            raise self._within()
         lock = self._lock
         try:
-            if not (lock.acquire(blocking=False) or lock.acquire(timeout=deadline.left_s)):
+            if not (lock.acquire(False) or lock.acquire(timeout=deadline.left_s)):
                 raise self._busy()
             self.owner = me
-            return work()
+            return step(given, deadline)
         finally:
             if self.owner == me:
                 self.owner = None
@@ -58,7 +60,8 @@ class Turn:
 
         Raises StorageError in a thread that has it already, LedgerBusyError at the deadline.
         """
-        self._refuse_within(get_ident())
+        if self.owner == get_ident():
+            raise self._within()
         if not self._lock.acquire(timeout=deadline.left_s):
             raise self._busy()
         self.owner = get_ident()
@@ -68,12 +71,11 @@ class Turn:
         self.owner = None
         self._lock.release()
 
-    def _refuse_within(self, me: int) -> None:
-        if self.owner == me:
-            raise StorageError(
-                "This thread is in the middle of a transaction of this ledger, and cannot begin "
-                "another before its end: not in the ledger's clock, nor in a signal handler."
-            )
+    def _within(self) -> StorageError:
+        return StorageError(
+            "This thread is in the middle of a transaction of this ledger, and cannot begin "
+            "another before its end: not in the ledger's clock, nor in a signal handler."
+        )
 
     def _busy(self) -> LedgerBusyError:
         return LedgerBusyError(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from ledger import notices
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite.file import MEMORY
 from ledger.stores.sqlite.line import is_busy
@@ -53,6 +54,7 @@ class WriteAheadLog:
     def __init__(
         self, path: str, busy_timeout_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._place = path
         self._busy_timeout_s = busy_timeout_s
         self._ours = RESET_RACE and path != MEMORY
         self._clock = clock
@@ -81,7 +83,8 @@ class WriteAheadLog:
             # The caller's own commit is done. He need not wait long for this.
             _begin(holder, min(self._busy_timeout_s, HOLDER_WAITS_S))
             pages, whole = _copied(copier)
-            if pages > PAGES_LONG and self._clock() >= self._drain_again_at:
+            drained = pages > PAGES_LONG and self._clock() >= self._drain_again_at
+            if drained:
                 whole = self._drain(copier, whole=whole)
             # A log that is copied whole is begun anew by the next commit, unless somebody reads in
             # it. One that has grown long may have somebody again: whether it is short by now is
@@ -91,6 +94,10 @@ class WriteAheadLog:
             self._pages = again
             if holder.in_transaction:
                 holder.execute("ROLLBACK")
+        notices.WAL_CHECKPOINTED.report(place=self._place, pages=pages, complete=whole)
+        if drained and not whole:
+            wait_s = max(math.ceil(self._drain_again_at - self._clock()), 0)
+            notices.WAL_HELD_UP.report(place=self._place, pages=pages, wait_s=wait_s)
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
         """Copy on and on, for a moment, until those who read in the log have left it.

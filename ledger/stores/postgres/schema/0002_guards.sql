@@ -21,18 +21,52 @@ $may_append$;
 -- Whoever inserts an entry first takes a lock that readers look for, before a position is drawn: see
 -- docs/decisions/0005. The lock's name says which ledger, and which position was the last one then.
 -- A setting remembers that this transaction has it, so that it takes only one; a ROLLBACK TO that
--- releases the lock takes the setting back as well.
+-- releases the lock takes the setting back as well. It holds the number of the transaction, so that
+-- what a role, a database or a session has set before does not count.
 CREATE FUNCTION {schema}.ledger_gate() RETURNS trigger LANGUAGE plpgsql AS $gate$
 DECLARE
-    positions CONSTANT pg_catalog.oid := pg_catalog.format(
-        '%I.ledger_positions', TG_TABLE_SCHEMA
-    )::pg_catalog.regclass::pg_catalog.oid;
-    setting CONSTANT pg_catalog.text := pg_catalog.format('cursor_ledger.gate_%s', positions);
-    -- Of no use to any other transaction: what a role, a database or a session has set before does
-    -- not count.
-    mark pg_catalog.text := pg_catalog.pg_current_xact_id()::pg_catalog.text;
+    positions pg_catalog.oid;
+    setting pg_catalog.text;
+    mark pg_catalog.text;
     number bigint;
 BEGIN
+    -- What nearly every statement does is one expression without variables, because PL/pgSQL
+    -- prepares each expression anew in each transaction. Its constants are of this schema; one that
+    -- was renamed goes the long way.
+    IF TG_TABLE_SCHEMA OPERATOR(pg_catalog.=) {name} THEN
+        IF (CASE
+            WHEN pg_catalog.current_setting(
+                pg_catalog.textcat(
+                    'cursor_ledger.gate_',
+                    {positions}::pg_catalog.regclass::pg_catalog.oid::pg_catalog.text
+                ),
+                true
+            ) OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.text THEN true
+            WHEN session_user OPERATOR(pg_catalog.<>) current_user THEN false
+            WHEN pg_catalog.pg_try_advisory_xact_lock_shared(
+                ({positions}::pg_catalog.regclass::bigint
+                    OPERATOR(pg_catalog.&) 2147483647)::integer,
+                (coalesce(pg_catalog.pg_sequence_last_value({positions}::pg_catalog.regclass), 0)
+                    OPERATOR(pg_catalog.&) 2147483647)::integer
+            ) THEN pg_catalog.set_config(
+                pg_catalog.textcat(
+                    'cursor_ledger.gate_',
+                    {positions}::pg_catalog.regclass::pg_catalog.oid::pg_catalog.text
+                ),
+                pg_catalog.pg_current_xact_id()::pg_catalog.text,
+                true
+            ) IS NOT NULL
+            ELSE false
+        END) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    positions := pg_catalog.format(
+        '%I.ledger_positions', TG_TABLE_SCHEMA
+    )::pg_catalog.regclass::pg_catalog.oid;
+    setting := pg_catalog.format('cursor_ledger.gate_%s', positions);
+    mark := pg_catalog.pg_current_xact_id()::pg_catalog.text;
     IF pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) mark THEN
         RETURN NULL;
     END IF;

@@ -1,0 +1,102 @@
+"""The reference has every public name, with each parameter and field, and an example that holds."""
+
+from __future__ import annotations
+
+import doctest
+import enum
+import importlib
+import inspect
+import re
+
+import attrs
+import griffe
+import pytest
+
+import ledger
+import ledger.aio
+import projections
+from support.places import TOP
+
+PAGES = sorted((TOP / "docs" / "reference").glob("*.md"))
+ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+PUBLIC = {
+    f"{package.__name__}.{name}": getattr(package, name)
+    for package in (ledger, ledger.aio, projections)
+    for name in package.__all__
+}
+PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]
+METHODS = [
+    f"ledger.Ledger.{name}"
+    for name in vars(ledger.Ledger)
+    # What is appended can be watched through it; `ledger.aio` is made so.
+    if not name.startswith("_") and name != "through"
+]
+SOURCES = {
+    package: griffe.load(package, search_paths=[TOP]) for package in ("ledger", "projections")
+}
+
+
+def running(path: str) -> object:
+    """Return what a path of the reference names in the program."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def source(path: str) -> griffe.Object:
+    """Return what a path of the reference names in the source, where the site looks for it."""
+    package, _, rest = path.partition(".")
+    found = SOURCES[package][rest]
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def documented(path: str) -> str:
+    """Return the docstring of `path` as the site shows it: that of a union stands below it."""
+    docstring = source(path).docstring
+    return docstring.value if docstring else ""
+
+
+def members_of(value: object) -> list[str]:
+    """Return the names of the members of an enum; none of anything else."""
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        return [member.name for member in value]
+    return []
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    entries = [running(path) for path in PATHS]
+    missing = [name for name, value in PUBLIC.items() if not any(e is value for e in entries)]
+    assert missing == []
+    assert len(entries) == len(PUBLIC)
+
+
+@pytest.mark.parametrize("path", [*PATHS, *METHODS])
+def test_the_example_of_a_public_name_holds(path: str) -> None:
+    # Nothing is imported for it: whoever copies an example has all of it.
+    example = doctest.DocTestParser().get_doctest(documented(path), {}, path, path, 0)
+    assert example.examples, f"{path} has no example"
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    assert runner.run(example, out=told.append).failed == 0, "".join(told)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_docstring_names_every_parameter_and_field(path: str) -> None:
+    text = documented(path)
+    assert [name for name in made_of(running(path)) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if members_of(running(path))])
+def test_every_member_of_an_enum_says_what_it_means(path: str) -> None:
+    members = source(path).members
+    assert [name for name in members_of(running(path)) if not members[name].docstring] == []
+
+
+def made_of(value: object) -> list[str]:
+    """Return the parameters of a function, the fields of a value, or the facts of an error."""
+    if inspect.isclass(value) and attrs.has(value):
+        return [field.name for field in attrs.fields(value) if not field.name.startswith("_")]
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return [name for name in vars(value).get("__annotations__", {}) if name[0] != "_"]
+    if inspect.isfunction(value):
+        return list(inspect.signature(value).parameters)
+    return []
