@@ -122,7 +122,7 @@ class Timeline:
 
 
 def timeline(history: Iterable[Entry]) -> Timeline:
-    """Return the life of the cursor whose entries `history` gives, in constant memory.
+    """Return the life of the cursor whose entries `history` yields, in constant memory.
 
     Raises InvalidCursorError if there are none, or some of another cursor.
 

@@ -186,7 +186,7 @@ class AsyncLedger:
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
-        """Record that a delivery failed; the position stays. Secrets in `message` are masked.
+        """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
         Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
         """

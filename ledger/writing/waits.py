@@ -98,6 +98,9 @@ def refuse_circle(other: Answering) -> None:
 
 
 def _forget() -> None:
+    # A thread that the child does not have may hold the lock.
+    global _lock  # noqa: PLW0603 - it is of all threads
+    _lock = threading.RLock()
     _answering.clear()
     _waiting.clear()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import attrs
 from bare import ACTOR, Bare
@@ -24,12 +25,12 @@ import ledger
 import projections
 from ledger import AdvanceCursor, CursorKey, Ledger
 from ledger.law import rules
-from ledger.stores import Durability
 
 __all__ = ["Sizes", "all_cases"]
 
 KEY = CursorKey("webhooks", "orders", "customer-7")
 BATCH = 1_000
+Durability: TypeAlias = Literal["full", "normal"]
 
 
 @attrs.frozen(kw_only=True)
@@ -193,7 +194,14 @@ def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
         def verify() -> int:
             return book.verify().entries
 
-        works = (("replay into cursors", replay, 0.35), ("verify: replay, digests", verify, 0.20))
+        def verify_together() -> int:
+            return book.verify(processes=2).entries
+
+        works = (
+            ("replay into cursors", replay, 0.35),
+            ("verify: replay, digests", verify, 0.20),
+            ("verify in two processes", verify_together, 0.24),
+        )
         for work, ours, goal in works:
             yield compared(
                 work,

@@ -31,6 +31,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "cursor-ledger": version("cursor-ledger"),
+        "orjson": version("orjson"),
         "eventsourcing": version("eventsourcing"),
     }
 
@@ -156,7 +157,7 @@ Run it yourself: `scripts/bench --quick` takes less than a minute, `scripts/benc
 {crowds}## Where the time goes
 
 By `perf record`, one caller at normal durability, where no flush hides the rest: 45 % is Python,
-29 % the system's calls (the same calls as the bare loop makes, but for two that look for a fork),
+29 % the system's calls (the same calls as the bare loop makes, but for one that looks at the file),
 17 % SQLite. Python's part is the checked request, the event, the cursor and the head, each made
 once, and the digest; after every wait for the disk it runs with cold caches, at less than half
 the speed that it has in a loop. When 10,000 futures are kept, a fifth of `submit` is the garbage

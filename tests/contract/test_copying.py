@@ -135,7 +135,7 @@ def test_the_command_copies_and_says_what_both_have(
         "root": file.checkpoint().root.hex(),
         "first": next(file.entries()).digest.hex(),
     }
-    assert "2,314 entries copied; both have 2,314" in done.stderr
+    assert "2,314 entries copied; both ledgers now have 2,314" in done.stderr
     back = CliRunner().invoke(main, ["copy", target, str(tmp_path / "back.db")])
     assert json.loads(back.stdout) == json.loads(done.stdout)
     file.advance(JOBS, to=1)

@@ -307,7 +307,7 @@ def test_a_file_that_was_replaced_is_not_waited_in(path: Path) -> None:
     other.abandon()
 
 
-@pytest.mark.parametrize("what", ["folder", "link", "no locks"])
+@pytest.mark.parametrize("what", ["folder", "link", "pipe", "a ledger", "no locks"])
 def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
     path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +316,11 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
         queue_of(path).mkdir()
     elif what == "link":
         queue_of(path).symlink_to(elsewhere)
+    elif what == "pipe":
+        os.mkfifo(queue_of(path))
+    elif what == "a ledger":
+        with ledger.open(queue_of(path)) as other:
+            other.advance(KEY, to=7)
     else:
         monkeypatch.setattr(fcntl, "F_OFD_SETLK", 9_999)
     with ledger.open(path, busy_timeout_s=10) as book:
@@ -326,6 +331,9 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
             assert book.advance(KEY, to=2).version == 2
             letting.join()
     assert not elsewhere.exists()
+    if what == "a ledger":
+        with ledger.open(queue_of(path)) as other:
+            assert other.get(KEY).last_sequence == 7
 
 
 def test_without_a_line_it_is_tried_again_less_and_less_often(

@@ -14,13 +14,14 @@ import psycopg_pool
 
 from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
-from ledger.evidence.following import Log
-from ledger.stores import Transaction
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
+from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
@@ -189,9 +190,13 @@ class Pool:
                 finally:
                     _rolled_back(connection)
 
+    def opening(self) -> PostgresOpening:
+        """Return how another process opens the log."""
+        return PostgresOpening(address=self._address)
+
     @contextmanager
-    def hold(self) -> Iterator[Log]:
-        """Lend the whole log as of one moment."""
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
+        """Lend the whole log as of one moment, and let `companions` begin to read as of it."""
         attempt = self._attempt()
         with self._lend(attempt) as connection:
             try:
@@ -201,6 +206,8 @@ class Pool:
                 session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 if self._busy_timeout_s < CATALOGS_S_MIN:
                     session.execute(f"SET LOCAL lock_timeout = {CATALOGS_S_MIN * 1_000}".encode())
+                if companions:
+                    companions.begin(exported(session))
                 yield PostgresLog(session, settled)
             except psycopg.Error as error:
                 raise translated(error, self._place) from error

@@ -87,7 +87,7 @@ class Remembered:
         return ()
 
     def head(self, key: CursorKey) -> Head | None:
-        """Give the head that is remembered."""
+        """Return the head that is remembered."""
         return self._before[key]
 
     def confirm(self) -> None:
@@ -106,7 +106,7 @@ class Remembered:
         self.drafts, self.heads = drafts, list(heads)
 
     def everything(self) -> AbstractContextManager[Repairable]:
-        """Give nothing, for it is not remembered."""
+        """Return nothing, for it is not remembered."""
         raise UnsureError
 
     def send(self, session: PostgresSession) -> None:
@@ -177,7 +177,7 @@ class Held:
         return [wanted[number] for (number,) in there.fetchall() if number not in self._rows]
 
     def head(self, key: CursorKey) -> Head | None:
-        """Give where the chain of `key` ends; None if it has no entry."""
+        """Return where the chain of `key` ends, or None if it has no entry."""
         row = self._rows.get(cursor_id(key))
         return None if row is None else Head.of(same(key, row[_KEY]), (row[_ID], *row[_STATE]))
 
@@ -244,7 +244,7 @@ class Held:
             session.execute(sql.insert_events, [*columns(rows), len(rows)])
 
     def _bounds(self, locks: int) -> str:
-        """Give for how long so many locks may be waited for; nothing if the session says it.
+        """Return for how long so many locks may be waited for; nothing if the session says it.
 
         Its time-out is for one lock, and for a call that has not waited before.
         """

@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import stat
 import struct
 import sys
 import weakref
@@ -174,6 +175,10 @@ class Line:
         except FileNotFoundError:
             there = None
         except OSError:
+            self._do_without()
+            return False
+        if there is not None and (there.st_size or not stat.S_ISREG(there.st_mode)):
+            # Somebody's own file, perhaps a database: to open it, and close it, would drop locks.
             self._do_without()
             return False
         if there is not None and self._fd >= 0:

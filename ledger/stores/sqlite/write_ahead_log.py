@@ -60,6 +60,7 @@ class WriteAheadLog:
         self._clock = clock
         self._fruitless = 0
         self._drain_again_at = -math.inf
+        self._pause_s = 0.0
         self._pages = 0
         # What others left in it counts too, or many short-lived processes would never copy it.
         with suppress(OSError):
@@ -96,7 +97,7 @@ class WriteAheadLog:
                 holder.execute("ROLLBACK")
         notices.WAL_CHECKPOINTED.report(place=self._place, pages=pages, complete=whole)
         if drained and not whole:
-            wait_s = max(math.ceil(self._drain_again_at - self._clock()), 0)
+            wait_s = math.ceil(self._pause_s)
             notices.WAL_HELD_UP.report(place=self._place, pages=pages, wait_s=wait_s)
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
@@ -120,7 +121,7 @@ class WriteAheadLog:
             now = self._clock()
             pause = DRAIN_PAUSES * (now - began) * 2 ** min(self._fruitless, DRAIN_DOUBLINGS_MAX)
             self._fruitless += 1
-            self._drain_again_at = now + pause
+            self._pause_s, self._drain_again_at = pause, now + pause
         return whole
 
 
