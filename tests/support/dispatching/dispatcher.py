@@ -25,7 +25,7 @@ CONSUMER = "dispatcher"
 STREAM = "events"
 IN_FLIGHT = 8
 BATCH = 50
-TIMEOUT_S = 0.4
+TIMEOUT_S = 0.6
 RETRY = ledger.Retry(tries_max=1_000, wait_s=0.02, wait_max_s=0.2)
 POLL_S = 0.2
 

@@ -1,8 +1,9 @@
 """An HTTP receiver in a process of its own: it writes down what arrives, fails and hangs.
 
-    python receiver.py LOG SEED
+    python receiver.py LOG SEED ANSWERS_WITHIN_S
 
-It prints its port. Each line of the log is one arrival, written before it is answered.
+Each answer takes up to so many seconds, so that a reset meets deliveries in flight. It prints its
+port. Each line of the log is one arrival, written before it is answered.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAILS = 0.1
 HANGS = 0.01
-HANG_S = 1.0
+HANG_S = 1.2
 
 
 class Receiver(ThreadingHTTPServer):
@@ -26,17 +27,20 @@ class Receiver(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, log: str, seed: int) -> None:
+    def __init__(self, log: str, seed: int, answers_within_s: float) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._chance = random.Random(seed)
+        self._answers_within_s = answers_within_s
         self._lock = threading.Lock()
 
     def receive(self, said: dict[str, object]) -> str:
-        """Write down an arrival and how it is answered."""
+        """Write down an arrival and how it is answered, after some time."""
         with self._lock:
-            chance = self._chance.random()
-            answer = "503" if chance < FAILS else "late" if chance < FAILS + HANGS else "204"
+            chance, wait_s = self._chance.random(), self._chance.uniform(0, self._answers_within_s)
+        answer = "503" if chance < FAILS else "late" if chance < FAILS + HANGS else "204"
+        time.sleep(wait_s)
+        with self._lock:
             line = json.dumps({**said, "answer": answer, "answered": time.time()})
             os.write(self._log, line.encode() + b"\n")
         return answer
@@ -65,6 +69,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    with Receiver(sys.argv[1], int(sys.argv[2])) as receiver:
+    with Receiver(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])) as receiver:
         print(receiver.server_address[1], flush=True)
         receiver.serve_forever()

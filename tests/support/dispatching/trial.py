@@ -36,6 +36,7 @@ class Plan:
     subjects: int
     kills: int
     resets: int
+    answers_within_s: float
     seed: int
 
 
@@ -73,7 +74,8 @@ class Trial:
         """Kill and reset at random moments; the last reset comes when there is nothing to do."""
         todo = ["kill"] * self._plan.kills + ["reset"] * (self._plan.resets - 1)
         self._chance.shuffle(todo)
-        moments = sorted(self._chance.uniform(0.05, 0.9) for _ in todo)
+        # Early enough that a reset, whose command takes its time to start, meets deliveries.
+        moments = sorted(self._chance.uniform(0.05, 0.6) for _ in todo)
         self._start()
         for what, moment in zip(todo, moments, strict=True):
             self._wait_for(lambda moment=moment: self._received() >= moment * self._plan.events)
@@ -117,13 +119,11 @@ class Trial:
         cursor = self._chance.choice(at_work or moved)
         to = int(cursor.last_sequence * self._chance.uniform(0.2, 0.8))
         name = (cursor.key.consumer_id, cursor.key.stream_name, cursor.key.subject_id)
+        how = ("--to", to, "--reason", "the receiver lost some", "--actor", "ines")
+        command = [COMMAND, "--db", self._target, "reset", *name, *how, "--execute", "--yes"]
         for _ in range(20):
             done = subprocess.run(
-                [COMMAND, "--db", self._target, "reset", *name, "--to", str(to), "--execute"]
-                + ["--yes", "--reason", "the receiver lost some", "--actor", "ines"],
-                capture_output=True,
-                text=True,
-                check=False,
+                [str(part) for part in command], capture_output=True, text=True, check=False
             )
             if done.returncode != 3:
                 break
@@ -184,10 +184,10 @@ class Trial:
 
     @contextmanager
     def _receiver(self) -> Iterator[None]:
-        arguments = [str(HERE / "receiver.py"), str(self._log), str(self._plan.seed)]
-        with subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.PIPE, text=True
-        ) as receiver:
+        plan = self._plan
+        arguments = [HERE / "receiver.py", self._log, plan.seed, plan.answers_within_s]
+        command = [sys.executable, *map(str, arguments)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
             assert receiver.stdout is not None
             self._port = int(receiver.stdout.readline())
             try:
