@@ -85,6 +85,11 @@ class Consumer:
         return self._deliveries.failed
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
     def in_flight(self) -> int:
         """How many deliveries may be unconfirmed at once."""
         return self._deliveries.size

@@ -121,6 +121,11 @@ class AsyncConsumer:
         return self._deliveries.failed
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
     def in_flight(self) -> int:
         """How many deliveries may be unconfirmed at once."""
         return self._deliveries.size
@@ -186,6 +191,8 @@ class AsyncConsumer:
         # Imported here, because only a loop needs it.
         from ledger.consuming.running_coroutines import Loop
 
+        if not self._deliveries.was_read:
+            await self.refresh()
         await Loop(
             self,
             fetch,

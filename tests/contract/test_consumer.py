@@ -379,7 +379,7 @@ def test_a_reset_while_a_thread_waits_for_room_is_noticed_before_its_body(book: 
     first = consumer.delivering(5)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(consumer.delivering, 6)
-        with pytest.raises(ConnectionError), first:
+        with pytest.raises(ConnectionError), first:  # noqa: PT012 - it is the body of a delivery
             book.reset(ORDERS, to=0, reason="again", actor="ines")
             raise ConnectionError("503")
         with pytest.raises((StaleEpochError, WindowFullError)):
@@ -394,7 +394,7 @@ def test_an_earlier_try_cannot_end_a_later_one(book: Ledger) -> None:
     with pytest.raises(InvalidCursorError, match="was entered before"):
         first.__enter__()
     second = consumer.delivering(5)
-    with pytest.raises(StaleEpochError, match="was read anew|5"):
+    with pytest.raises(StaleEpochError, match="5 was begun"):
         first.__exit__(None, None, None)
     assert book.get(ORDERS).last_sequence == 0, "the second try has not ended"
     with second:
