@@ -12,14 +12,18 @@ from typing import Protocol, Self, TypeVar
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError, Request
+from ledger.writing.waits import in_callback
 
 __all__ = ["Consumer"]
 
 E = TypeVar("E")
+
+WAIT_S = 1.0
+"""So often a thread that waits for room looks for itself."""
 
 
 class Book(Protocol):
@@ -81,6 +85,11 @@ class Consumer:
         return self._deliveries.failed
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
     def in_flight(self) -> int:
         """How many deliveries may be unconfirmed at once."""
         return self._deliveries.size
@@ -89,13 +98,21 @@ class Consumer:
         """Read the cursor anew, and begin after it; None if it has no entries.
 
         What was begun before is forgotten: deliveries that still run are not confirmed, and raise
-        StaleEpochError when they end.
+        StaleEpochError when they end. So does a call of `delivering` that waits meanwhile. Call it
+        where deliveries are begun, and begin after the position that it read.
         """
-        with self._appending:
+        if not self._appending.acquire(blocking=not in_callback()):
+            raise StorageError(
+                "a callback cannot read the cursor anew while confirmations are appended, because "
+                "they may wait for the callback. Read it in another thread."
+            )
+        try:
             cursor = self._book.find(self.key)
             with self._room:
                 self._deliveries.read(cursor)
                 self._room.notify_all()
+        finally:
+            self._appending.release()
         return cursor
 
     # --- delivering ---
@@ -122,10 +139,18 @@ class Consumer:
         already; InvalidCursorError; WindowFullError if only failed deliveries are in the way, or
         after `timeout_s`. Nothing was delivered then.
         """
+        generation = self._deliveries.generation
         advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
-        self._deliveries.check(self._book.find(self.key), advance)
-        self._wait_for_room(sequence, timeout_s)
-        return self._deliveries.begin(advance, self._end)
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            if not self._deliveries.may_begin(sequence):
+                # Nothing is waited for that would be refused.
+                self._deliveries.check(self._book.find(self.key), advance)
+                self._wait_for_room(sequence, until)
+            # Once more, because a reset may come while this waits.
+            self._deliveries.check(self._book.find(self.key), advance)
+            if (delivery := self._deliveries.begin(advance, generation, self._end)) is not None:
+                return delivery
 
     def give_up(self, sequence: int, *, reason: str) -> None:
         """Go on without a delivery that failed: it is confirmed as skipped, with `reason`.
@@ -191,20 +216,22 @@ class Consumer:
 
         Raises what `Ledger.append` raises.
         """
-        with self._appending:
+        # Whoever appends now may wait for the callback; what is ready is appended later.
+        if not self._appending.acquire(blocking=not in_callback()):
+            return
+        try:
             if self._deliveries.unsure:
                 self._deliveries.settle(self._book.find(self.key))
-            ready = self._deliveries.ready()
-            if not ready:
-                return
-            try:
-                cursors = self._book.append(ready)
-            except BaseException as error:
-                self._deliveries.note_failed_append(error)
-                raise
-            with self._room:
+            if ready := self._deliveries.appending():
+                try:
+                    cursors = self._book.append(ready)
+                except LedgerError as error:
+                    self._deliveries.refused(error)
+                    raise
                 self._deliveries.recorded(cursors)
-                self._room.notify_all()
+        finally:
+            self._appending.release()
+            self._wake()
 
     def __enter__(self) -> Self:
         return self
@@ -249,22 +276,22 @@ class Consumer:
 
     # --- waiting ---
 
-    def _wait_for_room(self, sequence: int, timeout_s: float | None) -> None:
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+    def _wait_for_room(self, sequence: int, until: float | None) -> None:
         while True:
             # Another thread may be appending these, or an append failed and left them.
-            if self._deliveries.ready():
+            if self._deliveries.has_ready:
                 self.flush()
             with self._room:
                 if self._deliveries.may_begin(sequence):
                     return
-                if self._deliveries.ready():
+                if self._deliveries.has_ready and not in_callback():
                     continue
                 left_s = None if until is None else until - time.monotonic()
                 late = left_s is not None and left_s <= 0
                 if late or not self._deliveries.waits_for_others(threading.get_ident()):
                     raise self._deliveries.full()
-                self._room.wait(left_s)
+                # Nobody tells when a delivery was begun and dropped.
+                self._room.wait(WAIT_S if left_s is None else min(left_s, WAIT_S))
 
     def _wake(self) -> None:
         with self._room:

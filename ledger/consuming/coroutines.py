@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
+from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
@@ -65,8 +66,9 @@ class Beginning:
 
     async def __aenter__(self) -> Delivery:
         await self._begun()
-        self.delivery.deliver_in(_me())
-        return self.delivery
+        delivery = self.delivery
+        delivery._deliveries.enter(delivery, _me())
+        return delivery
 
     async def __aexit__(
         self,
@@ -119,6 +121,11 @@ class AsyncConsumer:
         return self._deliveries.failed
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
     def in_flight(self) -> int:
         """How many deliveries may be unconfirmed at once."""
         return self._deliveries.size
@@ -147,16 +154,22 @@ class AsyncConsumer:
         delivery_id: str = "",
         outcome: Outcome = Outcome.DELIVERED,
         metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> Beginning:
         """Begin to deliver `sequence`, and deliver it in the body: see `Consumer.delivering`.
 
         It begins when it is entered, with `async with`; or when it is awaited, so that one task can
-        begin what others deliver. It waits for room; bound that with `asyncio.timeout`.
+        begin what others deliver.
         """
-        return Beginning(
-            lambda: self._begin(self._deliveries.asked(sequence, delivery_id, outcome, metadata)),
-            self._end,
-        )
+
+        async def begin() -> Delivery:
+            if not self._deliveries.was_read:
+                await self.refresh()
+            generation = self._deliveries.generation
+            advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
+            return await self._begin(advance, generation, timeout_s)
+
+        return Beginning(begin, self._end)
 
     async def run(
         self,
@@ -178,6 +191,8 @@ class AsyncConsumer:
         # Imported here, because only a loop needs it.
         from ledger.consuming.running_coroutines import Loop
 
+        if not self._deliveries.was_read:
+            await self.refresh()
         await Loop(
             self,
             fetch,
@@ -199,16 +214,14 @@ class AsyncConsumer:
         async with self._appending:
             if self._deliveries.unsure:
                 self._deliveries.settle(await self._book.find(self.key))
-            ready = self._deliveries.ready()
-            if not ready:
-                return
             try:
-                cursors = await self._book.append(ready)
-            except BaseException as error:
-                self._deliveries.note_failed_append(error)
+                if ready := self._deliveries.appending():
+                    self._deliveries.recorded(await self._book.append(ready))
+            except LedgerError as error:
+                self._deliveries.refused(error)
                 raise
-            self._deliveries.recorded(cursors)
-        self._wake()
+            finally:
+                self._wake()
 
     async def __aenter__(self) -> Self:
         """Read the cursor."""
@@ -230,18 +243,33 @@ class AsyncConsumer:
 
     # --- how a delivery begins and ends ---
 
-    async def _begin(self, advance: AdvanceCursor) -> Delivery:
+    async def _begin(
+        self, advance: AdvanceCursor, generation: int, timeout_s: float | None
+    ) -> Delivery:
+        until = None if timeout_s is None else _now() + timeout_s
         if advance.last_sequence in self.failed:
             # It has its place. Those who wait for room wait for it, so it must not wait for them.
-            return await self._checked(advance)
+            return await self._checked(advance, generation, until)
+        if self._beginning.locked() and self._deliveries.delivers(_me()):
+            # Whoever waits for room may wait for this task to end its delivery.
+            raise self._deliveries.full()
         # One at a time, so that they begin in the order in which they asked.
         async with self._beginning:
-            await self._wait_for_room(advance.last_sequence)
-            return await self._checked(advance)
+            return await self._checked(advance, generation, until)
 
-    async def _checked(self, advance: AdvanceCursor) -> Delivery:
-        self._deliveries.check(await self._book.find(self.key), advance)
-        return self._deliveries.begin(advance, _refuse_to_block)
+    async def _checked(
+        self, advance: AdvanceCursor, generation: int, until: float | None
+    ) -> Delivery:
+        sequence = advance.last_sequence
+        while True:
+            if not self._deliveries.may_begin(sequence):
+                # Nothing is waited for that would be refused.
+                self._deliveries.check(await self._book.find(self.key), advance)
+                await self._wait_for_room(sequence, until)
+            # Once more, because a reset may come while this waits.
+            self._deliveries.check(await self._book.find(self.key), advance)
+            if (delivery := self._deliveries.begin(advance, generation, None)) is not None:
+                return delivery
 
     async def _end(self, delivery: Delivery, error: BaseException | None) -> None:
         if error is None:
@@ -266,18 +294,22 @@ class AsyncConsumer:
                 self._deliveries.note_stale(unrecorded)
             note_unrecorded(error, unrecorded)
 
-    async def _wait_for_room(self, sequence: int) -> None:
+    async def _wait_for_room(self, sequence: int, until: float | None) -> None:
         while True:
-            if self._deliveries.ready():
+            if self._deliveries.has_ready:
                 await self.flush()
             if self._deliveries.may_begin(sequence):
                 return
-            if self._deliveries.ready():
+            if self._deliveries.has_ready:
                 continue
-            if not self._deliveries.waits_for_others(_me()):
+            left_s = WAIT_S if until is None else min(until - _now(), WAIT_S)
+            if left_s <= 0 or not self._deliveries.waits_for_others(_me()):
                 raise self._deliveries.full()
             self._changed.clear()
-            await self._changed.wait()
+            # Nobody tells when a delivery was begun and dropped.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -287,5 +319,5 @@ def _me() -> int:
     return id(asyncio.current_task())
 
 
-def _refuse_to_block(*_: object) -> None:
-    raise InvalidCursorError("a delivery of an asynchronous consumer is entered with `async with`.")
+def _now() -> float:
+    return asyncio.get_running_loop().time()

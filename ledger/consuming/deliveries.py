@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -14,8 +15,9 @@ from ledger.consuming.window import Begun, Window, WindowFullError
 from ledger.errors import InvalidCursorError, LedgerError, UnknownOutcomeError
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.pairs import EMPTY
 from ledger.law.refusals import StaleEpochError
-from ledger.law.requests import AdvanceCursor, RecordError
+from ledger.law.requests import AdvanceCursor, RecordError, make_advance
 
 __all__ = ["Deliveries", "Delivery", "checked_in_flight"]
 
@@ -28,7 +30,7 @@ def _outcome(value: object) -> Outcome:
 
 @attrs.define(eq=False)
 class Delivery:
-    """One delivery that was begun. Enter it where the event is delivered; it is confirmed there.
+    """One delivery that was begun. Enter it, once, where the event is delivered.
 
     `outcome` and `metadata` may be changed until it ends: they are appended with the confirmation.
     `tries` counts how often the event was begun by this consumer since it last read its cursor.
@@ -36,7 +38,8 @@ class Delivery:
 
     _advance: AdvanceCursor
     _begun: Begun[AdvanceCursor]
-    _end: Callable[[Delivery, BaseException | None], None]
+    _deliveries: Deliveries
+    _end: Callable[[Delivery, BaseException | None], None] | None
     outcome: Outcome = attrs.field(init=False, converter=_outcome, on_setattr=attrs.setters.convert)
     metadata: dict[str, str] = attrs.field(init=False)
 
@@ -64,7 +67,15 @@ class Delivery:
         return self._begun.tries
 
     def __enter__(self) -> Self:
-        self.deliver_in(threading.get_ident())
+        """Begin with the body.
+
+        Raises StaleEpochError if the cursor was reset, or read anew, since the delivery began.
+        """
+        if self._end is None:
+            raise InvalidCursorError(
+                "a delivery of an asynchronous consumer is entered with `async with`."
+            )
+        self._deliveries.enter(self, threading.get_ident())
         return self
 
     def __exit__(
@@ -73,7 +84,9 @@ class Delivery:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(self, error)
+        """Confirm it, or record what the body raised."""
+        if self._end is not None:
+            self._end(self, error)
 
     def confirmation(self) -> AdvanceCursor:
         """Return what confirms it, in the epoch in which it began.
@@ -84,10 +97,6 @@ class Delivery:
         if self.outcome is asked.outcome and self.metadata == asked.metadata:
             return asked
         return attrs.evolve(asked, outcome=self.outcome, metadata=self.metadata)
-
-    def deliver_in(self, deliverer: int) -> None:
-        """Note which thread or task delivers it."""
-        self._begun.deliverer = deliverer
 
 
 class Deliveries:
@@ -101,7 +110,12 @@ class Deliveries:
         self.lock = threading.RLock()
         self._window: Window[AdvanceCursor] = Window(in_flight)
         self._cursor: Cursor | None = None
-        self._stale: StaleEpochError | None = None
+        self._stale = False
+        self._reset_to: Cursor | None = None
+        self.was_read = False
+        """Whether the cursor was read at all."""
+        self.generation = 0
+        """How often the cursor was read. What was begun before that is forgotten."""
         self.unsure = False
         """Whether the last append was cut off, so that it may have happened."""
 
@@ -140,7 +154,10 @@ class Deliveries:
         """Start from `cursor`, and forget what was begun before."""
         with self.lock:
             self._cursor = cursor
-            self._stale = None
+            self._stale = False
+            self._reset_to = None
+            self.was_read = True
+            self.generation += 1
             self.unsure = False
             self._window.clear()
 
@@ -151,13 +168,13 @@ class Deliveries:
 
         Raises InvalidCursorError.
         """
-        return AdvanceCursor(
+        return make_advance(
             self.key,
             sequence,
             delivery_id=delivery_id,
             outcome=outcome,
             epoch=self.epoch,
-            metadata={} if metadata is None else metadata,
+            metadata=EMPTY if metadata is None else metadata,
         )
 
     def check(self, now: Cursor | None, advance: AdvanceCursor) -> None:
@@ -165,7 +182,7 @@ class Deliveries:
 
         Raises StaleEpochError, NonMonotonicCursorError; InvalidCursorError for what is confirmed.
         """
-        if self._stale is not None:
+        if self._stale:
             raise StaleEpochError(now, advance)
         try:
             if now is not None:
@@ -196,12 +213,18 @@ class Deliveries:
     def note_stale(self, error: StaleEpochError) -> None:
         """Begin nothing more before the cursor is read anew."""
         with self.lock:
-            self._stale = error
+            # Not the error itself: its traceback would keep alive what its frames hold.
+            self._stale, self._reset_to = True, error.current
 
     def may_begin(self, sequence: int) -> bool:
-        """Say whether there is room for `sequence`."""
+        """Say whether `sequence` need not wait: there is room, or it is refused anyway."""
         with self.lock:
-            return self._window.may_begin(sequence)
+            return self._stale or self._window.may_begin(sequence)
+
+    def delivers(self, deliverer: int) -> bool:
+        """Say whether `deliverer` is delivering."""
+        with self.lock:
+            return self._window.has_deliverer(deliverer)
 
     def waits_for_others(self, deliverer: int) -> bool:
         """Say whether a delivery is running that `deliverer` does not itself have to end."""
@@ -214,17 +237,46 @@ class Deliveries:
             return self._window.full()
 
     def begin(
-        self, advance: AdvanceCursor, end: Callable[[Delivery, BaseException | None], None]
-    ) -> Delivery:
-        """Begin a delivery.
+        self,
+        advance: AdvanceCursor,
+        generation: int,
+        end: Callable[[Delivery, BaseException | None], None] | None,
+    ) -> Delivery | None:
+        """Begin a delivery; None if others have taken the room meanwhile.
 
-        Raises InvalidCursorError, WindowFullError.
+        `generation` is that of when it was asked for. Raises StaleEpochError if the cursor was read
+        anew since, because what was in flight before it was forgotten; InvalidCursorError.
         """
+        sequence = advance.last_sequence
         with self.lock:
-            if advance.epoch != self.epoch:
-                raise StaleEpochError(self._cursor, advance)  # Read anew since it was asked for.
-            begun = self._window.begin(advance.last_sequence)
-        return Delivery(advance, begun, end)
+            if generation != self.generation:
+                raise self._forgotten(advance)
+            if not self._window.may_begin(sequence):
+                return None
+            begun = self._window.begin(sequence, advance.delivery_id)
+            delivery = Delivery(advance, begun, self, end)
+            begun.owner = weakref.ref(delivery)
+        return delivery
+
+    def enter(self, delivery: Delivery, deliverer: int) -> None:
+        """Note which thread or task delivers it, and that its body begins.
+
+        Raises StaleEpochError if the cursor is known to be reset, or was read anew, since the
+        delivery began; InvalidCursorError if it was entered before.
+        """
+        begun = delivery._begun
+        with self.lock:
+            if begun.deliverer is not None:
+                raise InvalidCursorError(
+                    f"the delivery of {begun.sequence} was entered before. Begin it again with "
+                    "delivering(…)."
+                )
+            if not self._window.holds(begun):
+                raise self._forgotten(delivery._advance)
+            if self._stale:
+                self._window.fail(begun)
+                raise StaleEpochError(self._reset_to, delivery._advance)
+            begun.deliverer = deliverer
 
     def confirm(self, delivery: Delivery) -> None:
         """Note that `delivery` was delivered.
@@ -240,7 +292,7 @@ class Deliveries:
                 self._window.fail(begun)
                 raise
             if not self._window.holds(begun):
-                raise StaleEpochError(self._cursor, advance)
+                raise self._forgotten(advance)
             self._window.confirm(begun, advance)
 
     def fail(self, delivery: Delivery, error: BaseException) -> RecordError | None:
@@ -270,20 +322,39 @@ class Deliveries:
         with self.lock:
             begun = self._window.failure(sequence)
             metadata = {"given_up": said, "tries": str(begun.tries)}
-            self._window.confirm(begun, self.asked(sequence, "", Outcome.SKIPPED, metadata))
+            skipped = self.asked(sequence, begun.delivery_id, Outcome.SKIPPED, metadata)
+            self._window.confirm(begun, skipped)
 
-    def ready(self) -> list[AdvanceCursor]:
-        """Return what may be appended now, in order."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed and appended."""
         with self.lock:
-            return self._window.ready()
+            return len(self._window) > 0
 
-    def note_failed_append(self, error: BaseException) -> None:
+    @property
+    def has_ready(self) -> bool:
+        """Whether anything may be appended now."""
+        with self.lock:
+            return self._window.has_ready
+
+    def appending(self) -> list[AdvanceCursor]:
+        """Return what may be appended now, in order, and is about to be.
+
+        Until `recorded` or `refused` tells the outcome, it is unsure: an interrupt may come at any
+        moment, also when the append has returned.
+        """
+        with self.lock:
+            ready = self._window.ready()
+            self.unsure = bool(ready)
+            return ready
+
+    def refused(self, error: LedgerError) -> None:
         """Note that an append raised `error`, and what that means for what was ready."""
         with self.lock:
+            if not isinstance(error, UnknownOutcomeError):
+                self.unsure = False
             if isinstance(error, StaleEpochError):
-                self._stale = error
-            elif isinstance(error, UnknownOutcomeError) or not isinstance(error, LedgerError):
-                self.unsure = True
+                self.note_stale(error)
 
     def settle(self, now: Cursor | None) -> None:
         """Take what the cursor has passed for appended. `now` is the cursor after an unsure append.
@@ -303,6 +374,18 @@ class Deliveries:
         with self.lock:
             self._window.recorded(len(cursors))
             self._cursor = cursors[-1]
+            self.unsure = False
+
+    def _forgotten(self, advance: AdvanceCursor) -> StaleEpochError:
+        """Return the refusal of a delivery that was begun before the cursor was read anew."""
+        if advance.epoch != self.epoch:
+            return StaleEpochError(self._cursor, advance)
+        error = StaleEpochError(
+            f"{self.key} was read anew after {advance.last_sequence} was begun, so it is not "
+            f"confirmed. Go on from {self.position}."
+        )
+        error.current, error.request = self._cursor, advance
+        return error
 
 
 def checked_in_flight(value: object) -> int:

@@ -11,10 +11,20 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ledger.consuming.failures import described
 from ledger.errors import InvalidCursorError
 from ledger.law import fields
 
-__all__ = ["GiveUp", "Plan", "Retry", "checked_poll_s", "delivery_id_of", "sequence_of"]
+__all__ = [
+    "GiveUp",
+    "Outage",
+    "Plan",
+    "Retry",
+    "checked_poll_s",
+    "delivery_id_of",
+    "given_up",
+    "sequence_of",
+]
 
 E = TypeVar("E")
 
@@ -93,6 +103,36 @@ class Retry:
         """Return the seconds to wait after try number `tries`, from 1, has failed."""
         longest = min(self.wait_s * 2.0 ** min(tries - 1, 60), self.wait_max_s)
         return longest * (1 - self.jitter * chance())
+
+
+class Outage:
+    """How often the database has failed in a row, and until when it is left alone.
+
+    While it is left alone, further failures are the same one: many deliveries meet it at once.
+    """
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._failures = 0
+        self.until = 0.0
+        """When it is asked again."""
+
+    def failed(self, now: float) -> bool:
+        """Note a failure at `now`; say whether it has failed as often as an event is tried."""
+        if self._failures == 0 or now >= self.until:
+            self._failures += 1
+            self.until = now + self._retry.wait_before(self._failures)
+        return self._failures >= self._retry.tries_max
+
+    def over(self) -> None:
+        """Note that it has answered."""
+        self._failures = 0
+
+
+def given_up(tries: int, error: BaseException) -> str:
+    """Return the reason for which an event was given up, with the secrets of its error masked."""
+    last = fields.message(fields.spelled(described(error)), "reason")
+    return f"{tries} {'try' if tries == 1 else 'tries'} failed; the last: {last}"
 
 
 class Plan(Generic[E]):

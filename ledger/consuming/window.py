@@ -7,6 +7,7 @@ the mark. Sequences may be sparse, because the order is that in which deliveries
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -51,11 +52,14 @@ class Begun(Generic[C]):
     """A delivery that was begun. `confirmation` is what will be appended for it."""
 
     sequence: int
+    delivery_id: str = ""
     tries: int = 1
     progress: Progress = Progress.IN_FLIGHT
     confirmation: C | None = None
     deliverer: int | None = None
     """The thread or task that delivers it; None until it is known."""
+    owner: weakref.ref[object] | None = None
+    """What ends it. Once that is gone, nobody can end it any more, so it counts as failed."""
 
 
 class Window(Generic[C]):
@@ -82,14 +86,15 @@ class Window(Generic[C]):
     @property
     def in_flight(self) -> int:
         """How many deliveries are running."""
-        return sum(each.progress is Progress.IN_FLIGHT for each in self._begun.values())
+        return sum(_runs(each) for each in self._begun.values())
 
     def waits_for_others(self, deliverer: int) -> bool:
         """Say whether a delivery is running that `deliverer` does not itself have to end."""
-        return any(
-            each.progress is Progress.IN_FLIGHT and each.deliverer != deliverer
-            for each in self._begun.values()
-        )
+        return any(_runs(each) and each.deliverer != deliverer for each in self._begun.values())
+
+    def has_deliverer(self, deliverer: int) -> bool:
+        """Say whether `deliverer` is delivering, so that nobody may be waited for who needs it."""
+        return any(_runs(each) and each.deliverer == deliverer for each in self._begun.values())
 
     def may_begin(self, sequence: int) -> bool:
         """Say whether `begin` need not wait: there is room, or it would refuse `sequence` anyway.
@@ -98,8 +103,10 @@ class Window(Generic[C]):
         """
         return len(self._begun) < self.size or sequence <= self._last
 
-    def begin(self, sequence: int) -> Begun[C]:
+    def begin(self, sequence: int, delivery_id: str = "") -> Begun[C]:
         """Begin to deliver `sequence`, or to deliver it again after it failed.
+
+        Each try has a `Begun` of its own, so that an earlier try cannot end a later one.
 
         Raises InvalidCursorError if it is being delivered, or comes before one that was begun;
         WindowFullError if there is no room.
@@ -109,9 +116,8 @@ class Window(Generic[C]):
                 raise InvalidCursorError(
                     f"sequence {sequence} is being delivered already; wait for its end."
                 )
-            known.tries += 1
-            known.progress = Progress.IN_FLIGHT
-            return known
+            again = self._begun[sequence] = Begun(sequence, delivery_id, tries=known.tries + 1)
+            return again
         if sequence <= self._last:
             raise InvalidCursorError(
                 f"sequence {self._last} was begun before {sequence}. Begin deliveries in the order "
@@ -119,19 +125,19 @@ class Window(Generic[C]):
             )
         if len(self._begun) >= self.size:
             raise self.full()
-        begun = self._begun[sequence] = Begun(sequence)
+        begun = self._begun[sequence] = Begun(sequence, delivery_id)
         self._last = sequence
         return begun
 
     def confirm(self, begun: Begun[C], confirmation: C) -> None:
         """Note that `begun` was delivered, or given up; `confirmation` is to be appended for it."""
-        if self._begun.get(begun.sequence) is begun:
+        if self.holds(begun) and begun.progress is not Progress.CONFIRMED:
             begun.progress = Progress.CONFIRMED
             begun.confirmation = confirmation
 
     def fail(self, begun: Begun[C]) -> None:
         """Note that `begun` failed. It holds the mark."""
-        if self._begun.get(begun.sequence) is begun:
+        if self.holds(begun) and begun.progress is not Progress.CONFIRMED:
             begun.progress = Progress.FAILED
 
     def failure(self, sequence: int) -> Begun[C]:
@@ -149,6 +155,12 @@ class Window(Generic[C]):
     def holds(self, begun: Begun[C]) -> bool:
         """Say whether `begun` is of this window still; it is not after `clear`."""
         return self._begun.get(begun.sequence) is begun
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether there are confirmations that may be appended now."""
+        first = next(iter(self._begun.values()), None)
+        return first is not None and first.progress is Progress.CONFIRMED
 
     def ready(self) -> list[C]:
         """Return the confirmations that may be appended now, in order: those without a hole."""
@@ -183,4 +195,15 @@ class Window(Generic[C]):
 
 
 def _failed(begun: Begun[C]) -> bool:
-    return begun.progress is Progress.FAILED
+    return begun.progress is Progress.FAILED or _is_abandoned(begun)
+
+
+def _runs(begun: Begun[C]) -> bool:
+    return begun.progress is Progress.IN_FLIGHT and not _is_abandoned(begun)
+
+
+def _is_abandoned(begun: Begun[C]) -> bool:
+    """Say whether it was begun and then dropped, as by an interrupt, so that nobody can end it."""
+    return (
+        begun.progress is Progress.IN_FLIGHT and begun.owner is not None and begun.owner() is None
+    )
