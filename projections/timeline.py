@@ -284,7 +284,7 @@ class _Drawing:
 
 
 class _Path:
-    """Points in order; when they become too many, every other one goes, but for those to keep."""
+    """Points in order. When there are too many, every other one goes, except those to keep."""
 
     def __init__(self) -> None:
         self._points: list[tuple[Point, bool]] = []

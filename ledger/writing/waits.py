@@ -1,4 +1,4 @@
-"""Who waits for whom among threads that run callbacks: a circle of them would wait for ever."""
+"""Which threads wait for which, among those that run callbacks: a circle would never end."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Sizes:
 
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
-    """Give the cases; each has a folder of its own, which goes when it is done."""
+    """Return the cases; each has a folder of its own, which goes when it is done."""
     for case in (advances, threads, batches, gets, replays, lengths, footprints, masking, peers):
         yield lambda case=case: _run(case, sizes)  # type: ignore[misc]
 
@@ -422,7 +422,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def memory_mb(path: Path, entries: int) -> float:
-    """Give how much more memory a process takes at its peak that replays so many entries."""
+    """Return how much more memory a process takes at its peak that replays so many entries."""
     peaks = []
     for read in (1, entries):
         replay = [sys.executable, "-c", REPLAY, str(path), str(read)]

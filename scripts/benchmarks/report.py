@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(results: Sequence[Result], *, form: str = "simple") -> str:
-    """Give the table as text."""
+    """Return the table as text."""
     rows = [
         (
             result.work,
@@ -57,7 +57,7 @@ def table(results: Sequence[Result], *, form: str = "simple") -> str:
 
 
 def crowd_table(crowds: Sequence[Crowd], *, form: str = "simple") -> str:
-    """Give the table of processes that write to one file at the same time."""
+    """Return the table of processes that write to one file at the same time."""
     goals = {goal.processes: goal for goal in GOALS}
     rows = []
     for crowd in crowds:
@@ -94,7 +94,7 @@ def write(
 
 
 def read(path: Path) -> tuple[list[Result], list[Crowd], dict[str, Any]]:
-    """Give what `write` has written as JSON."""
+    """Return what `write` has written as JSON."""
     content = json.loads(path.read_text("utf-8"))
     return (
         [Result(**result) for result in content["results"]],
@@ -104,7 +104,7 @@ def read(path: Path) -> tuple[list[Result], list[Crowd], dict[str, Any]]:
 
 
 def page(results: Sequence[Result], crowds: Sequence[Crowd], where: dict[str, Any]) -> str:
-    """Give the page of the documentation."""
+    """Return the page of the documentation."""
     missed = [result for result in results if not result.holds]
     verdict = (
         "All goals hold."

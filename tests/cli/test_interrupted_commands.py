@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -161,41 +160,3 @@ def test_an_interrupted_command_says_whether_it_has_appended(
             assert (appended, bool(printed)) == (1, True), told
             said["ending"] += 1
     assert said["nothing"] + said["appended"] + said["done"] >= MOMENTS // 2, said
-
-
-INTERRUPTED_IMPORT = """
-import os, signal, sys
-
-module = sys.argv.pop()
-
-
-class Interrupts:
-    def find_spec(self, name, path=None, target=None):
-        if name == module:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-sys.meta_path.insert(0, Interrupts())
-import cursor_ledger
-
-cursor_ledger.main()
-"""
-
-
-@pytest.mark.parametrize("module", ["ledger", "projections.cli", "ledger.cli.writing"])
-def test_an_interrupt_during_the_imports_ends_the_command_in_silence(
-    tmp_path: Path, module: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IMPORT, module],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
-
-
-def test_the_command_that_is_installed_handles_interrupts_from_its_start() -> None:
-    [script] = entry_points(group="console_scripts", name="cursor-ledger")
-    assert script.value == "cursor_ledger:main"

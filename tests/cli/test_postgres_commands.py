@@ -17,6 +17,7 @@ from support.servers import connect
 STORES = "postgres"
 
 
+@pytest.mark.makes_ledgers
 @pytest.mark.parametrize(
     "command", [["list"], ["verify"], ["status"], ["reset", *OWNER, "--to", "1", "--reason", "x"]]
 )

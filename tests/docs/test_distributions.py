@@ -18,7 +18,7 @@ import ledger
 from support.places import TOP
 
 NAME = f"cursor_ledger-{ledger.__version__}"
-PACKAGES = ("cursor_ledger", "ledger", "projections")
+PACKAGES = ("ledger", "projections")
 CODE = (".py", ".sql", ".typed", ".json")
 
 
@@ -75,7 +75,7 @@ def test_what_a_wheel_holds_runs_without_the_repository(
         "with ledger.open('cursors.db') as book:\n"
         "    book.advance(ledger.CursorKey('webhooks', 'orders'), to=1)\n"
         "    assert book.verify().ok\n"
-        "import cursor_ledger\n"
+        "import projections.cli\n"
         "print(pathlib.Path(ledger.__file__).parts[-3], ledger.__version__)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}

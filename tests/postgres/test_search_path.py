@@ -42,6 +42,9 @@ from support.servers import (
     with_schema,
 )
 
+# They share a server that writes down every statement.
+pytestmark = pytest.mark.xdist_group("search path")
+
 SPRUNG = "sprung:"
 TYPES = (
     *("bigint", "integer", "smallint", "text", "oid", "bytea", "boolean", "name", "uuid", '"char"'),

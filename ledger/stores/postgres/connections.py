@@ -43,7 +43,7 @@ FIRST_EVERY_S = 0.001
 CATALOGS_S_MIN = 2
 # A connection that has to be opened first is waited for so long, whatever the time-out.
 CONNECT_S_MIN = 0.25
-# So much of the time-out may be gone before what is left of it is told to the server.
+# This part of the time-out may be spent before the server is told what is left of it.
 SPENT_MAX = 0.1
 
 
@@ -66,12 +66,12 @@ class Attempt:
 
     @property
     def left_s(self) -> float:
-        """So many seconds are left; 0 if none are."""
+        """How many seconds are left; 0 if none are."""
         return self._deadline.left_s
 
     @property
     def left_ms(self) -> int:
-        """So many milliseconds are left, at least one."""
+        """How many milliseconds are left; at least 1."""
         return max(1, self._deadline.left_ms)
 
     @property
@@ -127,7 +127,7 @@ class Pool:
         self._sessions: dict[Connection, PostgresSession] = {}
         self._server = ""
         try:
-            # First by hand, for the pool would go on trying whatever is wrong.
+            # By hand first, because the pool would go on trying whatever is wrong.
             with address.connect() as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
@@ -274,8 +274,8 @@ class Pool:
     def _happened(self, session: PostgresSession, earlier: Sent, attempt: Attempt) -> bool:
         """Say whether a transaction was committed whose answer was lost.
 
-        Under the locks that it had, for it may not have ended yet. It cannot begin any more: it
-        was sent on the condition of a head, or behind its locks.
+        This is asked under the locks that it had, because it may not have ended yet. It cannot
+        begin any more: it was sent on the condition of a head, or behind its locks.
         """
         head, _ = earlier.transaction.drafts[0]
         Held(session, begun=True, patience=attempt).hold([head.cursor.key])
@@ -383,7 +383,7 @@ class Pool:
         held_by = ""
         if is_late(error):
             _rolled_back(connection)
-            with suppress(Exception):  # The wait was in vain all the same.
+            with suppress(Exception):  # The call fails all the same.
                 held_by = self._session(connection).holders()
         if attempt.lost:
             raise self._unknown(attempt.lost) from error

@@ -21,11 +21,11 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     ),
     (
         (errors.InsufficientPrivilege,),
-        "refused, for this user may not do that; docs/postgresql.md has the role that may",
+        "refused, because this user may not do that; docs/postgresql.md has the role that may",
     ),
     (
         (errors.ReadOnlySqlTransaction,),
-        "can only be read from, for it is a standby, or set so; see target_session_attrs",
+        "can only be read from, because it is a standby, or set so; see target_session_attrs",
     ),
     ((errors.TooManyConnections,), "has no connection left; lower pool_max_size, or try again"),
     ((errors.QueryCanceled,), "cancelled the statement; nothing was appended"),

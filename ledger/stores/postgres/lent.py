@@ -84,7 +84,7 @@ class Borrowed:
                     continue
                 held_by = ""
                 if is_late(error):
-                    with suppress(Exception):  # The wait was in vain all the same.
+                    with suppress(Exception):  # The call fails all the same.
                         held_by = self._session.holders()
                 raise translated(error, self._place, held_by) from error
 

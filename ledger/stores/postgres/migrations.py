@@ -25,7 +25,7 @@ CREATE TABLE {schema}.ledger_migrations (
 )
 """
 
-# All ledgers of a database share this lock, for the moment in which they are made.
+# All ledgers of a database share this lock while they are made.
 _LOCK = (
     "SELECT pg_catalog.pg_advisory_xact_lock("
     "pg_catalog.hashtext('cursor-ledger'), pg_catalog.hashtext('migrations'))"

@@ -97,9 +97,9 @@ class PostgresSession:
         return self.horizon().position
 
     def holders(self) -> str:
-        """Say who has what was waited for in vain, as far as that can be known."""
-        # A row names who locked it, unless in a savepoint. Then it is one of those who have
-        # appended, and not ended.
+        """Name the sessions that hold what a call waited for, as far as that can be known."""
+        # A row names the transaction that locked it, unless that was in a savepoint: the holder is
+        # then one of those that have appended and not ended.
         rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
         if found := sorted({_named(*row) for row in rows}):
             return f"It is held by {'; '.join(found)}."

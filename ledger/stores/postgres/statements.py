@@ -226,10 +226,11 @@ def statements(schema: str) -> Statements:
         entries=f"""
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
-        # The last position first: whoever draws one after that held the gate before, and is found
-        # among the locks, unless he has ended and can be seen by what is read behind this. So can
-        # what this very transaction has appended. Anybody may take such a lock; it counts if its
-        # session may append, or is not known. What the session remembers of others' may be old.
+        # The last position first: a transaction that draws one after that held the gate before. It
+        # is found among the locks, or has ended, so that its entries are visible to what is read
+        # next. The entries of this very transaction are visible, too. Anybody may take such a
+        # lock; it counts if its session may append, or is not known. What the session remembers
+        # of others may be old.
         last_drawn=f"""
             SELECT (SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions),
                 pg_catalog.current_setting('transaction_isolation'),
@@ -264,8 +265,8 @@ def statements(schema: str) -> Statements:
                     )
                 END, true)
         """.encode(),
-        # Whoever has the rows of these cursors, or the table of all, when a wait was given up. A
-        # row names the transaction that changed or locked it last.
+        # The sessions that hold the rows of these cursors, or the whole table, when a call gave up
+        # waiting. A row names the transaction that changed or locked it last.
         holders=f"""
             SELECT a.pid::bigint, a.application_name,
                 (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint

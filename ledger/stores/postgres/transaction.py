@@ -47,7 +47,7 @@ class Patience(Protocol):
 
     @property
     def left_ms(self) -> int:
-        """So many milliseconds are left, at least one."""
+        """How many milliseconds are left; at least 1."""
 
     @property
     def is_spent(self) -> bool:
@@ -106,7 +106,7 @@ class Remembered:
         self.drafts, self.heads = drafts, list(heads)
 
     def everything(self) -> AbstractContextManager[Repairable]:
-        """Return nothing, for it is not remembered."""
+        """Refuse: the whole log is not cached."""
         raise UnsureError
 
     def send(self, session: PostgresSession) -> None:
@@ -236,7 +236,7 @@ class Held:
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
             self._copy(sql.copy_placed_events, rows)
-            # At the end, for it is not undone with the rest.
+            # Last, because a rollback does not undo it.
             session.execute(sql.place_next, (self._positions[-1],))
         elif self.is_large:
             self._copy(sql.copy_events, rows)

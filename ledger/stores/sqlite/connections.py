@@ -41,10 +41,10 @@ __all__ = ["Pool"]
 T = TypeVar("T")
 W = TypeVar("W")
 
-# So long a fork waits, twice at most, for other threads to end what they do here.
+# How long a fork waits, at most twice, for other threads to end what they do here.
 FORK_WAITS_S = 1.0
 
-# So long a check waits for a writer, so that other processes can begin to read with it.
+# How long a check waits for a writer, so that other processes can begin to read with it.
 TOGETHER_S_MAX = 3.0
 
 
@@ -169,7 +169,7 @@ class Pool:
         try:
             self._turn.run(lambda _, __: self._close_idle(writer=True), None, Deadline.after(0))
         except LedgerBusyError:
-            self._close_idle(writer=False)  # Whoever writes closes the rest.
+            self._close_idle(writer=False)  # The thread that writes closes the rest.
 
     # --- the session that writes ---
 
@@ -266,7 +266,7 @@ class Pool:
         return writer
 
     def _for_writing(self) -> SQLiteSession:
-        """Give a session that may write, and open only such ones from now on."""
+        """Return a session that may write, and open only such ones from now on."""
         if self._way == connecting.READ_WRITE:
             with suppress(IndexError):
                 return self._idle.pop()

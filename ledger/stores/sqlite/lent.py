@@ -107,11 +107,11 @@ class Borrowed:
                     'nothing to be part of. Begin one: connection.execute("BEGIN IMMEDIATE").'
                 )
             begun = True
-        # What a handler of signals raises may come behind any of these.
+        # A signal handler may raise after any of these.
         try:
             if begun:
-                # As sqlite3 itself begins one before an INSERT; but at once as a writer, for what
-                # is read in here must still hold when it is written upon. The caller ends it.
+                # sqlite3 itself begins one before an INSERT; this one is immediate, because what is
+                # read in it must still hold when it writes. The caller ends it.
                 connection.execute("BEGIN IMMEDIATE")
             connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)

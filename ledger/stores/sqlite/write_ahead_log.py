@@ -101,13 +101,13 @@ class WriteAheadLog:
             notices.WAL_HELD_UP.report(place=self._place, pages=pages, wait_s=wait_s)
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
-        """Copy on and on, for a moment, until those who read in the log have left it.
+        """Copy again and again, for a moment, until no reader is in the log.
 
-        Gives whether all of it is copied.
+        Returns whether all of it is copied.
 
-        They have put it off for long. Most of them go in a moment, and those who come after all of
-        it is copied read the database itself. But somebody may hold a snapshot, and nobody can
-        write in the meantime.
+        Most readers end in a moment, and readers that begin after all of it is copied read the
+        database itself. A reader may also hold a snapshot for long, and nobody can write while
+        this waits.
         """
         began = self._clock()
         for _ in range(DRAIN_ROUNDS_MAX - 1):
