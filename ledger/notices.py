@@ -31,6 +31,7 @@ __all__ = [
     "NOTICES",
     "RESET_REFUSED",
     "TRANSACTION_RETRIED",
+    "VERIFIED_ALONE",
     "WAL_CHECKPOINTED",
     "WAL_HELD_UP",
     "Level",
@@ -141,6 +142,12 @@ RESET_REFUSED = Notice(
     "a reset of %(key)s to %(to)s by %(actor)s was refused (%(refusal)s): %(cause)s",
     ("key", "to", "actor", "refusal", "cause"),
 )
+VERIFIED_ALONE = Notice(
+    "verified_alone",
+    Level.INFO,
+    "the log is verified by one process instead of several: %(cause)s",
+    ("cause",),
+)
 
 NOTICES = (
     TRANSACTION_RETRIED,
@@ -152,4 +159,5 @@ NOTICES = (
     WAL_HELD_UP,
     CURSORS_REBUILT,
     RESET_REFUSED,
+    VERIFIED_ALONE,
 )

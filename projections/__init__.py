@@ -1,4 +1,4 @@
-"""Views of the log: what its entries say, put so that a question has its answer.
+"""Views of the log: functions that answer questions from its entries.
 
 Nothing in the ledger depends on this package, and nothing here changes the log, but for a
 `ResetPlan` that is applied, and the checkpoint of a `Projector`.

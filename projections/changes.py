@@ -45,7 +45,7 @@ class Change:
 def diff(
     book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
 ) -> Iterator[Change]:
-    """Return the cursors to which something was appended after `earlier`, up to `later`, lazily.
+    """Yield the cursors to which something was appended after `earlier`, up to `later`, lazily.
 
     `book` is the ledger, and `query` chooses cursors; None chooses all.
 
@@ -61,7 +61,7 @@ def diff(
     """
     before_it = bounds_until(earlier)
     if _is_before(later, earlier):
-        raise InvalidCursorError(f"{earlier} is later than {later}; give the earlier moment first.")
+        raise InvalidCursorError(f"{earlier} is later than {later}; name the earlier moment first.")
     return (
         _change(folded_within(book, after.key, **before_it), after)
         for after in cursors_as_of(book, later, query)
@@ -70,7 +70,7 @@ def diff(
 
 
 def _is_before(one: Moment, other: Moment) -> bool:
-    # A time and a position cannot be compared without the log; nothing lies between them then.
+    # A time and a position cannot be compared without the log; the answer is then empty.
     if isinstance(one, datetime) and isinstance(other, datetime):
         return one < other
     return isinstance(one, int) and isinstance(other, int) and one < other

@@ -19,7 +19,7 @@ LABELS_MAX = 20
 WIDTH, HEIGHT = 1_000, 460
 
 _COLOURS = {
-    "position": "#1f5fbf",
+    "sequence": "#1f5fbf",
     MarkKind.RESET: "#b8860b",
     MarkKind.ERRORS: "#c0392b",
     MarkKind.REPEAT: "#e8a33d",
@@ -40,9 +40,9 @@ class ChartLibraryMissingError(LedgerError):
 def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     """Draw `timeline` into the file at `path`, which ends in .html, .svg or .png.
 
-    Only its owner may read the file, and it is written whole or not at all. What is no plain file,
-    and a database, is never written over. The page has all that it needs in it: it opens offline,
-    zooms, and says what is under the pointer.
+    Only its owner may read the file, and it is written whole or not at all. A database, and
+    anything but a plain file, is never overwritten. The page has all that it needs in it:
+    it opens offline, zooms, and says what is under the pointer.
 
     Raises InvalidCursorError, ChartLibraryMissingError, OSError.
 
@@ -74,8 +74,8 @@ def _drawn(timeline: Timeline, form: str) -> bytes:
     if form == "svg":
         text = renderer.vegalite_to_svg(drawn)
     else:
-        # The page has the specification in a script, and the renderer does not see to it that text
-        # from the log cannot end that. JavaScript reads \u003c in a string as "<".
+        # The page holds the specification in a script, and the renderer does not prevent that text
+        # from the log ends this script. JavaScript reads \u003c in a string as "<".
         page = renderer.vegalite_to_html(drawn.replace("<", _LESS_THAN), bundle=True)
         text = page.replace(_LESS_THAN, r"\u003c")
     return str(text).encode()
@@ -108,7 +108,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     points = timeline.points
     start = points[0].at
     times = [(point.at - start).total_seconds() for point in points]
-    # A position stays until the next: the line goes along, then up.
+    # The cursor keeps its sequence until the next entry: the line goes along, then up.
     steps = list(zip(times[1:], [point.sequence for point in points], strict=False))
     corners = [(times[0], points[0].sequence)]
     for (time, before), point in zip(steps, points[1:], strict=True):
@@ -116,7 +116,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     plot.clear_figure()
     plot.theme("clear")
     plot.plotsize(width, height)
-    plot.plot([float(time) for time, _ in corners], [float(place) for _, place in corners])
+    plot.plot([float(time) for time, _ in corners], [float(sequence) for _, sequence in corners])
     for kind, letter in ((MarkKind.JUMP, "J"), (MarkKind.ERRORS, "E"), (MarkKind.RESET, "R")):
         places = [
             ((mark.at - start).total_seconds(), float(mark.to))
@@ -144,7 +144,7 @@ def _chart(timeline: Timeline) -> str:
     places = altair.Data(values=[_point(point) for point in timeline.points])
     marks = {kind: _marks(timeline, kind) for kind in MarkKind}
     time = altair.X("at:T", title="recorded, UTC", scale=altair.Scale(type="utc"))
-    place = altair.Y("place:Q", title="position", scale=altair.Scale(zero=False))
+    place = altair.Y("place:Q", title="sequence", scale=altair.Scale(zero=False))
     text = altair.Tooltip(["text:N", "at_text:N", "until_text:N"])
 
     def of(kind: MarkKind) -> Any:  # noqa: ANN401 - altair is imported when it is needed
@@ -156,10 +156,10 @@ def _chart(timeline: Timeline) -> str:
         .mark_rect(color=_COLOURS[MarkKind.REPEAT], opacity=0.35)
         .encode(**spans),
         altair.Chart(places)
-        .mark_line(interpolate="step-after", color=_COLOURS["position"])
+        .mark_line(interpolate="step-after", color=_COLOURS["sequence"])
         .encode(x=time, y=place),
         altair.Chart(places)
-        .mark_circle(color=_COLOURS["position"], size=12, opacity=0.6)
+        .mark_circle(color=_COLOURS["sequence"], size=12, opacity=0.6)
         .encode(x=time, y=place, tooltip=["place_text:N", "at_text:N"])
         .add_params(zoom),
         of(MarkKind.JUMP)
@@ -179,7 +179,7 @@ def _chart(timeline: Timeline) -> str:
         .encode(x=time, y="to:Q", tooltip=text),
     ]
     if len(marks[MarkKind.RESET]) <= LABELS_MAX:
-        # Beside its reset, on the side where there is more room.
+        # Beside its reset, on the side that has more room.
         points = timeline.points
         middle = (points[0].at + (points[-1].at - points[0].at) / 2).isoformat()
         for align, dx, early in (("left", 7, True), ("right", -7, False)):
@@ -203,7 +203,7 @@ def _chart(timeline: Timeline) -> str:
 def _legend(timeline: Timeline) -> list[str]:
     said = {
         MarkKind.RESET: "dashed: resets",
-        MarkKind.REPEAT: "shaded: passed again",
+        MarkKind.REPEAT: "shaded: delivered again",
         MarkKind.ERRORS: "crosses: errors",
         MarkKind.JUMP: "triangles: jumps",
     }

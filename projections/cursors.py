@@ -42,7 +42,7 @@ Moment = datetime | int
 
 
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
-    """Return the cursor of `key` as it stood at `moment`; None if it had no entry yet.
+    """Return the cursor of `key` as it stood at `moment`, or None if it had no entries yet.
 
     A time goes by `recorded_at`, the ledger's own clock. However long the history, only its end up
     to `moment` is read: back to where the cursor arrived at the place where it stood then.
@@ -70,7 +70,7 @@ def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
 def cursors_as_of(
     book: Ledger, moment: Moment, query: CursorQuery | None = None
 ) -> Iterator[Cursor]:
-    """Return the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
+    """Yield the cursors that `query` chooses as they stood at `moment`, in their order, lazily.
 
     `book` is the ledger.
 
@@ -85,13 +85,13 @@ def cursors_as_of(
     [41]
     """
     until = bounds_until(moment)
-    # What is appended meanwhile is left out for all of them alike.
+    # What is appended meanwhile is left out for all cursors alike.
     until["position_until"] = min(until.get("position_until", _END), last_position(book))
     return _each_as_of(book, until, query)
 
 
 def last_position(book: Ledger) -> int:
-    """Return the position of the last entry; 0 if there is none."""
+    """Return the position of the last entry, or 0 if there is none."""
     return next((e.position for e in book.entries(EntryQuery(newest_first=True, limit=1))), 0)
 
 
@@ -115,7 +115,7 @@ def folded_within(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None: 
     last = next(last_ones(1), None)
     if last is None:
         return None
-    # The entry that brought it there says all but what was appended since, without a move.
+    # The last entry that moved the cursor says everything except what was appended since.
     arrived = last
     if not _arrives(last):
         for arrived in last_ones(0):

@@ -130,7 +130,7 @@ class Explanation:
     omitted: int
 
     def sentences(self) -> Iterator[str]:
-        """Return the story, a sentence at a time, the verdict first."""
+        """Yield the story, a sentence at a time, the verdict first."""
         yield self._verdict()
         for nth, step in enumerate(self.steps):
             if self.omitted and nth == STEPS_MAX // 2:
@@ -149,27 +149,29 @@ class Explanation:
     def _verdict(self) -> str:
         times = "once" if self.deliveries == 1 else f"{self.deliveries:,} times"
         by_reset = all(step.how is not How.LANDED for step in self.steps)
+        by = "a reset" if by_reset else "the consumer"
         what = {
             Verdict.DELIVERED: f"delivered {times}",
-            Verdict.SKIPPED: "skipped, by a reset" if by_reset else "skipped",
-            Verdict.SUPPRESSED: "suppressed",
-            Verdict.PASSED: "passed without a word of its own",
-            Verdict.NOT_YET: "not yet",
+            Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
+            Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
+            Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
+            Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",
         }[self.verdict]
         again = self.pending and self.verdict is not Verdict.NOT_YET
-        return f"{self.sequence}: {what}{', and to come again' if again else ''}."
+        pending = " It is pending again, because the cursor was reset." if again else ""
+        return f"{self.sequence}: {what}.{pending}"
 
     def _outlook(self) -> str:
         if self.since is None:
-            return "Nothing was ever confirmed here."
+            return "The cursor has confirmed nothing yet."
         return (
-            f"The cursor stands at {self.last_sequence}, {self.distance:,} short of it, "
+            f"The cursor is at {self.last_sequence}, {self.distance:,} before it, "
             f"since {_time(self.since)}."
         )
 
 
 def explain(history: Iterable[Entry], sequence: int) -> Explanation:
-    """Return the whole story of `sequence`, from 1, at the cursor whose entries `history` gives.
+    """Return the whole story of `sequence`, from 1, at the cursor whose entries `history` yields.
 
     A confirmation repeated at the same place is not another delivery. Memory does not grow with the
     history.
@@ -211,7 +213,7 @@ class _Story:
         """Go on with the next entry."""
         self.key, event = entry.key, entry.event
         if isinstance(event, ErrorRecorded):
-            # Once it is behind the cursor, an error is about something else.
+            # Once the cursor has passed the sequence, an error is about a later one.
             if self.at < self.sequence:
                 self.errors = ErrorStreak.after(self.errors, entry, event, self.at)
             return
@@ -227,7 +229,7 @@ class _Story:
         self.at, self.errors = event.sequence, None
 
     def end(self) -> Explanation:
-        """Return what it all comes to."""
+        """Return the explanation."""
         pending = self.at < self.sequence
         return Explanation(
             key=self.key,
@@ -281,13 +283,13 @@ def _step(step: Step) -> str:
     way = f"from {event.previous_sequence} to {event.sequence}"
     by = f", by {entry.actor}" if entry.actor else ""
     if isinstance(event, CursorReset):
-        what = f"skipped by a reset {way}" if step.how is How.SKIPPED_BY_RESET else f"rewound {way}"
+        skipped = step.how is How.SKIPPED_BY_RESET
+        what = f"{'skipped by a reset' if skipped else 'reset back'} {way}"
         return f"{_place(entry)}: {what}{by}: {event.reason}"
     named = f" as {event.delivery_id}" if event.delivery_id else ""
     if step.how is How.JUMPED:
-        jump = f"inside a jump of {event.sequence - event.previous_sequence:,}, {way}"
         landed = f"{event.sequence} {event.outcome.value}"
-        return f"{_place(entry)}: passed {jump}; {landed}{named}{by}"
+        return f"{_place(entry)}: jumped over by an advance {way}; {landed}{named}{by}"
     what = (
         f"confirmed again, {event.outcome.value}"
         if step.how is How.CONFIRMED_AGAIN

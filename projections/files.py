@@ -36,7 +36,7 @@ _OTHERS = (
 
 
 def check(path: str | os.PathLike[str], *, ledger: str | None = None) -> None:
-    """Refuse a destination that is no plain file, or is a database; `ledger` is where one is.
+    """Refuse a destination that is not a plain file, or is a database, as at `ledger`.
 
     Raises InvalidCursorError, OSError.
     """
@@ -59,8 +59,8 @@ def check(path: str | os.PathLike[str], *, ledger: str | None = None) -> None:
     for is_kind, said in _OTHERS:
         if is_kind(there.st_mode):
             raise InvalidCursorError(f"{named} is {said}.")
-    # Whoever opens and closes a file of SQLite's takes the locks away that this process has on it.
-    # So one that is open here is left alone, unread.
+    # Opening and closing a file of SQLite's would drop the locks that this process holds on it,
+    # therefore a file that is open here is not read.
     if _is_open_here(there):
         raise InvalidCursorError(f"{named} is open in this process. Choose another name.")
     if _begins(place).startswith(_MAGIC):
@@ -79,13 +79,13 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     place = Path(path)
     folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Another name than any that is there, of a length that every file system takes.
+        # A name that does not exist yet, of a length that every file system accepts.
         temporary = f".cursor-ledger-{secrets.token_hex(8)}.part"
         try:
             with _new_file(folder, temporary) as file:
                 _write_all(file, data)
                 os.fsync(file)
-            # A link that has come to be there meanwhile is replaced, not followed.
+            # A link that was made there meanwhile is replaced, not followed.
             os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         except BaseException:
@@ -98,14 +98,14 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def _new_file(folder: int, name: str) -> Iterator[int]:
-    """Return a new private file, which has `name` in the end.
+    """Make a new private file, which is called `name` at the end.
 
     Where the system can do that, it has no name before: a kill leaves nothing behind.
     """
     nameless = getattr(os, "O_TMPFILE", 0) if _BY_NUMBER.exists() else 0
     file = -1
     if nameless:
-        # Not every file system has it.
+        # Not every file system supports it.
         with suppress(OSError):
             file = os.open(".", os.O_WRONLY | nameless | os.O_CLOEXEC, _PRIVATE, dir_fd=folder)
     named = file < 0
@@ -141,7 +141,7 @@ def _is_open_here(there: os.stat_result) -> bool:
     except OSError:
         return True  # Nobody can say.
     for number in numbers:
-        # The one that the folder was read by is closed by now.
+        # The descriptor that read the folder is closed by now.
         with suppress(OSError):
             if os.path.samestat(os.fstat(number), there):
                 return True

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from ledger import Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger import Entry, EntryQuery, Ledger
+from ledger.errors import invalid
 from ledger.law import fields
 from projections.cursors import last_position
 
@@ -24,7 +25,7 @@ def follow(
     poll_s: float = POLL_S,
     stop: threading.Event | None = None,
 ) -> Iterator[Entry]:
-    """Return the entries that `query` chooses after position `after`, then each as it is appended.
+    """Yield the entries that `query` chooses after position `after`, then each as it is appended.
 
     Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds, from 0.001 to
     3,600. Order and limit of `query` do not count.
@@ -70,5 +71,5 @@ def pause_between_polls(poll_s: object) -> float:
         or isinstance(poll_s, bool)
         or not 0.001 <= poll_s <= 3_600
     ):
-        raise InvalidCursorError(f"poll_s must be from 0.001 to 3600 seconds, not {poll_s!r:.80}.")
+        raise invalid("poll_s", f"must be from 0.001 to 3600 seconds, not {poll_s!r:.80}.")
     return float(poll_s)

@@ -48,12 +48,12 @@ class Gap:
 
 
 def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
-    """Return what the cursor of `history` jumped over and has not landed on since, in order.
+    """Yield what the cursor of `history` jumped over and has not landed on since, in order.
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
-    on later, after a reset back, is no gap any more; what a reset skipped has its reason, and is
-    none. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of memory until
-    the end of the history is reached, for any entry may still fill it.
+    on later, after a reset back, is not a gap any more; what a reset skipped has its reason, and is
+    not a gap either. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of
+    memory until the end of the history is reached, because any entry may still fill it.
 
     `history` is the entries of one cursor, in order.
 

@@ -10,7 +10,7 @@ __all__ = ["one_cursor"]
 
 
 def one_cursor(history: Iterable[Entry]) -> Iterator[Entry]:
-    """Return the entries of `history`, and see that they are of one cursor.
+    """Yield the entries of `history`, and check that they are of one cursor.
 
     Raises InvalidCursorError at the first that is of another.
     """
@@ -21,6 +21,6 @@ def one_cursor(history: Iterable[Entry]) -> Iterator[Entry]:
         elif entry.key != key:
             raise InvalidCursorError(
                 f"a history is the entries of one cursor; this one has some of {key} and of "
-                f"{entry.key}. Give book.history(key)."
+                f"{entry.key}. Pass book.history(key)."
             )
         yield entry

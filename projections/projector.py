@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
+from ledger.errors import invalid
 from ledger.law import fields
 from projections.cursors import last_position
 from projections.following import POLL_S, pause_between_polls
@@ -29,13 +30,13 @@ BATCH_ENTRIES = 500
 class Projector:
     """Keeps a view caught up with the log: your tables, made from its entries.
 
-    `apply` is given entries by position, and writes what they mean into your tables over
+    `apply` is called with entries by position, and writes what they mean into your tables over
     `connection`, which is to the ledger's own database (a `sqlite3.Connection`, or a
     `psycopg.Connection` at READ COMMITTED), in the transaction that is open. Each batch
     and the projector's checkpoint are committed together, so that whenever the process is killed,
     the view has every entry up to its checkpoint, once. The checkpoint is a cursor of the ledger
-    itself: `key` gives it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
-    checkpoints are not given to `apply`.
+    itself: `key` names it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
+    checkpoints are not passed to `apply`.
 
     `name` is the view's, and one to a view: of two projectors of the same name one waits for the
     other. `batch_entries` are applied in a transaction at most, from 1 to 100,000.
@@ -71,11 +72,9 @@ class Projector:
     def __attrs_post_init__(self) -> None:
         CursorKey(self.name, CHECKPOINTS)
         if not callable(self.apply):
-            raise InvalidCursorError(f"apply must be callable, not {fields.kind(self.apply)}.")
+            raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")
         if not 1 <= fields.sequence(self.batch_entries, "batch_entries", least=1) <= 100_000:
-            raise InvalidCursorError(
-                f"batch_entries must be from 1 to 100000, not {self.batch_entries}."
-            )
+            raise invalid("batch_entries", f"must be from 1 to 100000, not {self.batch_entries}.")
         self.book.using(self.connection)
 
     @property
@@ -89,7 +88,7 @@ class Projector:
         return _position(self.book, self.key)
 
     def catch_up(self) -> int:
-        """Apply what was appended since the checkpoint; return how many entries that were.
+        """Apply what was appended since the checkpoint; return the number of entries.
 
         If `apply` raises, its batch is rolled back, and what was committed before stays.
 
@@ -107,7 +106,7 @@ class Projector:
     def follow(
         self, *, poll_s: float = POLL_S, stop: threading.Event | None = None
     ) -> Iterator[int]:
-        """Catch up, and again after each append; yield how many entries that were, each time.
+        """Catch up, and again whenever something was appended; yield the number of entries.
 
         Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
         """
@@ -123,7 +122,7 @@ class Projector:
             over.wait(pause)
 
     def _apply_batch(self) -> tuple[int, bool]:
-        """Apply the next entries in one transaction; return how many, and if there are more."""
+        """Apply a batch in one transaction; return how many entries, and whether there are more."""
         book = self.book.using(self.connection)
         with one_transaction(self.connection, self.name):
             start = _position(book, self.key)

@@ -27,7 +27,7 @@ class Range:
 
     @classmethod
     def between(cls, start: int, end: int) -> Range | None:
-        """Return the sequences that a cursor passes from `start` to `end`, or back, if any."""
+        """Return the sequences that a cursor passes from `start` to `end`, or back, or None."""
         return None if start == end else cls(min(start, end) + 1, max(start, end))
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ def span(first: int, last: int) -> str:
 
 
 class RangeMap:
-    """What is known of which sequences: ranges that do not overlap, each with a 64-bit number.
+    """Ranges of sequences that do not overlap, each with a 64-bit number.
 
     Neighbours with the same number are one. A range takes 24 bytes.
     """
@@ -57,7 +57,7 @@ class RangeMap:
 
     def put(self, first: int, last: int, value: int | None) -> None:
         """Set `value` for `first` to `last`, in place of what was known; None forgets that."""
-        # One place further on either side, for a neighbour to join with.
+        # One sequence further on either side, to join with a neighbour.
         low = bisect_left(self._lasts, first - 1)
         high = bisect_right(self._firsts, min(last, _MAX - 1) + 1)
         if low == high and value is None:
@@ -83,7 +83,7 @@ class RangeMap:
         return [(max(f, first), min(e, last), v) for f, e, v in self._slice(low, high)]
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """Return (first, last, value) of all that is known, in order."""
+        """Yield (first, last, value) of all that is known, in order."""
         return zip(self._firsts, self._lasts, self._values, strict=True)
 
     def _slice(self, low: int, high: int) -> list[tuple[int, int, int]]:

@@ -53,7 +53,7 @@ class Repeat:
 
 
 def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
-    """Return what the cursor of `history` delivered more than once, each time anew.
+    """Yield what the cursor of `history` delivered more than once, for each repetition.
 
     An advance delivers what it lands on. What no advance ever landed on counts as often as it was
     jumped over: a consumer that confirms every hundredth event delivers the others as well. What is
@@ -104,9 +104,9 @@ class _Deliveries:
         self._unheard = RangeMap()
 
     def advance(self, entry: Entry, start: int, end: int) -> Iterator[Repeat]:
-        """Count what is delivered from `start` to `end`; return what was delivered before."""
+        """Count what is delivered from `start` to `end`; yield what has been delivered before."""
         if start == end:
-            # A confirmation repeated is no other delivery; it counts only if there was none.
+            # A repeated confirmation is not another delivery; it counts only if there was none.
             if not self._counts.within(end, end) or self._unheard.within(end, end):
                 self._counts.put(end, end, self._states.number(1, None))
                 self._unheard.put(end, end, None)
@@ -122,8 +122,8 @@ class _Deliveries:
                 times, reset = self._states[state]
                 landed = low == end
                 if heard is not landed:
-                    # Landed on for the first time, which is delivery one; or one that was landed on
-                    # is jumped over now, which is none.
+                    # Landed on for the first time: delivery one. Jumped over after that:
+                    # not a delivery.
                     if heard:
                         self._counts.put(low, high, state)
                         self._unheard.put(low, high, None)
@@ -142,7 +142,7 @@ class _Deliveries:
 def _split(
     first: int, last: int, unheard: list[tuple[int, int, int]], end: int
 ) -> Iterator[tuple[int, int, bool]]:
-    """Return (first, last, whether it was landed on before) of the parts; `end` is one alone."""
+    """Yield (first, last, whether it was landed on before) of the parts; `end` is one by itself."""
     edges = {first, last + 1, end}
     for low, high, _ in unheard:
         edges |= {low, high + 1}

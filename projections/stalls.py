@@ -9,7 +9,8 @@ from itertools import count
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded, InvalidCursorError
+from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger.errors import invalid
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
 
@@ -18,7 +19,7 @@ STALLED_AFTER = timedelta(minutes=15)
 
 @attrs.frozen(kw_only=True)
 class Stall:
-    """A cursor that stood at `last_sequence` while others of its stream and subject went on.
+    """A cursor that stood at `last_sequence` while others of its stream and subject advanced.
 
     It came there at `moved_at`; `since` is when the first of the others confirmed something beyond
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
@@ -53,7 +54,7 @@ class Stall:
 
 
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
-    """Return each time that a cursor stood still while others of its stream and subject went on.
+    """Yield each time that a cursor stood still while others of its stream and subject advanced.
 
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
@@ -79,7 +80,7 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
 
 def _pause(after: object) -> timedelta:
     if not isinstance(after, timedelta) or after < timedelta(0):
-        raise InvalidCursorError(f"after must be a timedelta from 0, not {after!r:.80}.")
+        raise invalid("after", f"must be a timedelta from 0, not {after!r:.80}.")
     return after
 
 
@@ -134,7 +135,7 @@ class _Stream:
         standing.last_error = message
 
     def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        """Move a cursor; return the stall that this ends, if it does."""
+        """Move a cursor; yield the stall that this ends, if it ends one."""
         before = self._cursors.get(entry.key.consumer_id)
         if before is not None:
             yield from self._stall(before, until=entry.recorded_at)
@@ -147,7 +148,7 @@ class _Stream:
             other.waiting_since = entry.recorded_at
 
     def end(self) -> Iterator[Stall]:
-        """Return the stalls that have not ended."""
+        """Yield the stalls that have not ended."""
         for standing in self._cursors.values():
             yield from self._stall(standing, until=None)
 

@@ -55,7 +55,7 @@ class ErrorStreak:
     def after(
         cls, streak: ErrorStreak | None, entry: Entry, event: ErrorRecorded, last_sequence: int
     ) -> ErrorStreak:
-        """Return `streak` with one more error; a new one if there is none yet."""
+        """Return `streak` with one more error, or a new one if there is none yet."""
         if streak is None:
             return cls(
                 key=entry.key,
@@ -80,7 +80,7 @@ class ErrorStreak:
 
 
 def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
-    """Return the streaks of at least `least` errors, each once it has ended.
+    """Yield the streaks of at least `least` errors of any cursor, each once it has ended.
 
     Those that have not ended come last, in the order in which they began. Memory grows with the
     number of cursors, not with that of entries.

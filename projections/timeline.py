@@ -122,7 +122,7 @@ class Timeline:
 
 
 def timeline(history: Iterable[Entry]) -> Timeline:
-    """Return the life of the cursor whose entries `history` gives, in constant memory.
+    """Return the life of the cursor whose entries `history` yields, in constant memory.
 
     Raises InvalidCursorError if there are none, or some of another cursor.
 
@@ -284,7 +284,7 @@ class _Drawing:
 
 
 class _Path:
-    """Points in order; when they become too many, every other one goes, but for those to keep."""
+    """Points in order. When there are too many, every other one goes, except those to keep."""
 
     def __init__(self) -> None:
         self._points: list[tuple[Point, bool]] = []

@@ -160,7 +160,7 @@ def run_consumer(name: str, repository: Path, db: Path, *, kill_at: int | None =
 
 
 def read_epoch(db: Path, stream: str) -> int:
-    """Give the epoch that a consumer read before the reset."""
+    """Return the epoch that a consumer read before the reset."""
     with ledger.open(db) as book:
         return book.get(CursorKey(SHAKY, stream)).epoch
 
@@ -210,7 +210,7 @@ def show(db: Path, *arguments: str, expect: int = 0) -> None:
 
 
 def shown(path: Path) -> str:
-    """Give a path as short as it can be typed from here."""
+    """Return a path as short as it can be typed from here."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -65,9 +65,9 @@ class AsyncLedger:
     """A `Ledger` whose methods are coroutines; histories are asynchronous iterators.
 
     If a call that appends is cancelled, it is withdrawn if its transaction has not begun, or else
-    waited for: once the await has ended, the outcome is settled, and `get` returns it. So a call
-    that was cancelled may have been appended; one that raised anything else was not. Any other call
-    that is cancelled is withdrawn, or comes to its end by itself.
+    waited for: once the await has ended, the outcome is settled, and `get` returns it. A call
+    that was cancelled may therefore have been appended; one that raised anything else was not. Any
+    other call that is cancelled is withdrawn, or ends by itself.
 
     Each method takes and raises what the method of `Ledger` of the same name does.
 
@@ -186,7 +186,7 @@ class AsyncLedger:
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
-        """Record that a delivery failed; the position stays. Secrets in `message` are masked.
+        """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
         Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
         """

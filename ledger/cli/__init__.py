@@ -1,4 +1,4 @@
-"""The command line of the ledger itself; `projections.cli` adds what is asked of its history."""
+"""The command line of the ledger itself; `projections.cli` adds the questions about its history."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ commands: tuple[click.Command, ...] = (
 
 
 def program(commands: Iterable[click.Command]) -> click.Group:
-    """Give the program `cursor-ledger` with these commands."""
+    """Return the program `cursor-ledger` with these commands."""
 
     @click.group(
         "cursor-ledger",
         cls=Commands,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, "
-        "4 no such cursor, 5 verification failed, 70 a mistake of the program, 74 appended, but "
-        "the output failed, 75 busy, try again, 130 interrupted.",
+        "4 no such cursor, 5 verification failed, 70 a bug in cursor-ledger, 74 appended, but the "
+        "output failed, 75 busy, try again, 130 interrupted.",
     )
     @click.option(
         "--db",
@@ -49,7 +49,7 @@ def program(commands: Iterable[click.Command]) -> click.Group:
         envvar="CURSOR_LEDGER_ACTOR",
         show_envvar=True,
         metavar="NAME",
-        help="Who acts.  [default: user@host]",
+        help="The actor of what is appended.  [default: user@host]",
     )
     @click.option(
         "--busy-timeout",
@@ -62,10 +62,10 @@ def program(commands: Iterable[click.Command]) -> click.Group:
     @click.version_option(package_name="cursor-ledger", message="cursor-ledger %(version)s")
     @click.pass_context
     def main(context: click.Context, db: str, actor: str | None, busy_timeout: float) -> None:
-        """Who moved which cursor, from where to where, when and why.
+        """Record who moved which cursor, from where to where, when and why; and answer questions.
 
-        A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal and JSON
-        lines into a pipe; --table, --json, --jsonl and --csv choose.
+        A cursor is named by CONSUMER STREAM [SUBJECT]. Results are a table on a terminal, and JSON
+        lines in a pipe; --table, --json, --jsonl and --csv select another form.
         """
         context.obj = Target(path=db, actor=actor, busy_timeout_s=busy_timeout)
 

@@ -50,7 +50,7 @@ _REFUSALS = [
 
 @attrs.define
 class _Tally:
-    """How far a file has got: what the user is told, whatever happens."""
+    """How much of a file is appended: what the user is told, whatever happens."""
 
     watch: Watch
     appended: int = 0
@@ -58,7 +58,7 @@ class _Tally:
     damaged: bool = False
     """Whether a line was refused because the ledger is damaged at its cursor."""
     line: int = 0
-    """The last line of which it is known what became of it."""
+    """The last line whose outcome is known."""
     _asked: int = 0
     _commits: int = 0
 
@@ -67,21 +67,21 @@ class _Tally:
         self._asked, self._commits = line, self.watch.commits
 
     def count(self, line: int, *, appended: int, refused: int) -> None:
-        """Note what became of everything up to `line`."""
+        """Note the outcome of everything up to `line`."""
         self.appended += appended
         self.refused += refused
         self.line = line
 
     def account(self, *, listed: bool) -> str:
-        """Say how far it has got, and how to go on; `listed` if the refused lines were printed."""
+        """Say how much is appended, and how to continue; `listed` if the refusals were printed."""
         refused = f", {self.refused:,} refused" if self.refused else ""
         if refused and not listed:
-            refused += " (perhaps not all of them listed)"
+            refused += " (perhaps not all of them are listed)"
         known = f"stopped: {self.appended:,} appended{refused} up to line {self.line}; "
         if self._asked <= self.line or not (
             self.watch.unknown or self.watch.commits > self._commits
         ):
-            return f"{known}go on with --from-line {self.line + 1}"
+            return f"{known}continue with --from-line {self.line + 1}"
         return (
             f"{known}lines {self.line + 1} to {self._asked} may have been appended, too. Compare "
             f"with: cursor-ledger entries --newest-first -n {self._asked - self.line}"
@@ -90,8 +90,8 @@ class _Tally:
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--atomic", is_flag=True, help="All or nothing, in one transaction.")
-@click.option("--from-line", type=click.IntRange(1), default=1, help="Go on from this line.")
+@click.option("--atomic", is_flag=True, help="Append all lines in one transaction, or none.")
+@click.option("--from-line", type=click.IntRange(1), default=1, help="Begin at this line.")
 @form_options
 @pass_target
 @click.pass_context
@@ -111,7 +111,7 @@ def append(
     {"op": "reset", "reset": {"key": …, "last_sequence": 41, "reason": "…"}}
     {"op": "error", "error": {"key": …, "last_error": "…"}}
 
-    A line that is refused is listed, and the others go on; the exit code is then 3.
+    A refused line is listed, the other lines are appended, and the exit code is 3.
     """
     tally = _Tally(Watch.of(context), line=from_line - 1)
     progress = Progress()
@@ -140,7 +140,7 @@ def _each(
     tally: _Tally,
     progress: Progress,
 ) -> Iterator[Refusal]:
-    """Append line by line, many in a transaction; give the refused ones."""
+    """Append line by line, many in a transaction; yield the refusals."""
     batch: list[tuple[int, Request | LedgerError]] = []
 
     def commit() -> list[Refusal]:
@@ -175,7 +175,7 @@ def _each(
 def _atomically(
     book: Ledger, lines: Iterator[tuple[int, Request | LedgerError]], tally: _Tally
 ) -> Iterator[Refusal]:
-    """Append all lines, or give what stands against it."""
+    """Append all lines, or none of them; yield the refusals."""
     requests: list[Request] = []
     numbers: list[int] = []
     refusals: list[Refusal] = []
@@ -194,14 +194,14 @@ def _atomically(
             refused = getattr(error, "request", None)
             at = next((n for n, asked in enumerate(requests) if asked is refused), None)
             if at is None:
-                raise  # No line is to blame: the ledger is damaged, for one.
+                raise  # No line is to blame, for example because the ledger is damaged.
             refusals = [Refusal.of(numbers[at], error)]
     tally.refused = len(refusals)
     yield from refusals
 
 
 def _lines(file: BinaryIO, from_line: int) -> Iterator[tuple[int, Request | LedgerError]]:
-    """Give (line number, request) of each line that is not blank; in place of a bad one, why."""
+    """Yield (line number, request) of each line that is not blank, or the refusal of the line."""
     number = 0
     while raw := file.readline(LINE_BYTES_MAX + 1):
         number += 1

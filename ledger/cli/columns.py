@@ -16,7 +16,7 @@ __all__ = ["CURSORS", "ENTRIES", "OWNER", "show_time", "with_metadata"]
 
 
 def show_time(value: datetime | None) -> str:
-    """Give a time to the second, as tables have it; nothing for None."""
+    """Return a time to the second, as tables show it; nothing for None."""
     return "" if value is None else rfc3339(value.replace(microsecond=0))
 
 
@@ -49,7 +49,7 @@ def _said(event: Event) -> str:
 
 
 def with_metadata(text: str, metadata: Mapping[str, str]) -> str:
-    """Give `text`, and after it the metadata in brackets, made visible."""
+    """Return `text`, and after it the metadata in brackets, made visible."""
     pairs = " ".join(f"{name}={value}" for name, value in metadata.items())
     return visible(f"{text} [{pairs}]".lstrip() if pairs else text)
 
@@ -70,13 +70,13 @@ OWNER = [
 
 CURSORS = [
     *OWNER,
-    Column("at", _text("last_sequence")),
+    Column("sequence", _text("last_sequence")),
     Column("delivery", _text("last_delivery_id")),
     Column("delivered", lambda cursor: show_time(cursor.last_delivered_at)),
     Column("version", _text("version")),
     Column("epoch", _text("epoch")),
     Column("updated", lambda cursor: show_time(cursor.updated_at)),
-    Column("error", lambda cursor: colour(visible(cursor.last_error), "red")),
+    Column("last error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
 ENTRIES = [
@@ -84,7 +84,7 @@ ENTRIES = [
     Column("recorded", lambda entry: show_time(entry.recorded_at)),
     *OWNER,
     Column("version", _text("version")),
-    Column("what", _what),
+    Column("event", _what),
     Column("detail", _detail),
     Column("actor", _text("actor")),
 ]

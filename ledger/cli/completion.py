@@ -1,8 +1,8 @@
 """Names of cursors for a shell that completes a word.
 
-The names were chosen by strangers, and what is offered ends in the reader's command line after one
-key. Only names of harmless characters are offered. Bash inserts what it is given as it is, so what
-it would split is quoted for it; zsh and fish quote by themselves.
+The names were chosen by strangers, and one key puts what is offered into the reader's command line.
+Only names of harmless characters are offered. Bash inserts a name as it is, therefore what it would
+split is quoted here; zsh and fish quote by themselves.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ledger.law.queries import CursorQuery
 
 __all__ = ["is_harmless", "names", "prepare"]
 
-# Somebody has pressed a key, and waits.
+# A person has pressed a key and waits.
 DEADLINE_S = 1.5
 NAMES_MAX = 1_000
 
-# Letters and digits of all scripts, and of the other characters only these. A comma is not among
-# them, because it ends the value in what click's script for fish reads.
+# Letters and digits of all scripts, and these other characters. A comma is not one of them, because
+# it ends the value in what click's script for fish reads.
 _HARMLESS = re.compile(r"[\w./][\w ./:=@%+-]{0,127}")
-# Letters by their category, but nobody sees them.
+# Unicode calls them letters, but they are invisible.
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-# Bash breaks words at the others that are harmless.
+# Harmless characters at which bash breaks a word.
 _BREAKS_A_WORD = re.compile(r"[ :=@]")
 
 
@@ -43,7 +43,7 @@ def is_harmless(name: str) -> bool:
 
 
 def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str]:
-    """Give the harmless names that begin with `incomplete`; none if the ledger cannot be read.
+    """Return the harmless names that begin with `incomplete`; none if the ledger cannot be read.
 
     The ledger is not made, changed or waited for.
     """
@@ -59,10 +59,10 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
                         found.add(name)
                     if len(found) >= NAMES_MAX or time.monotonic() > until:
                         break
-        except Exception:  # noqa: BLE001, S110 - nobody wants to read it in the middle of a word
+        except Exception:  # noqa: BLE001, S110 - a message would stand in the middle of a word
             pass
 
-    # In a thread that can be left alone: a server may not answer, nor a share on the network.
+    # In a thread that can be abandoned, because a server or a network share may not answer.
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
     looking.join(DEADLINE_S)
@@ -78,7 +78,7 @@ class _Bash(BashComplete):
     """Completion for bash."""
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Give a line of the reply. The script in the shell takes one backslash of two away."""
+        """Return a line of the reply. The script in the shell removes one backslash of two."""
         value = str(item.value)
         words = os.environ.get("COMP_WORDS", "").split("\n")
         if not words[-1].startswith(("'", '"')):
@@ -98,7 +98,7 @@ def _in_a_file(path: str, part: str, query: CursorQuery) -> Generator[str, None,
     place = Path(path).absolute()
     if not place.is_file():
         return
-    # While nobody has it open there is no such file, and SQLite would make one even to read.
+    # It exists only while a process has the database open, and SQLite would make it even to read.
     shared = place.with_name(place.name + "-shm").exists()
     uri = place.as_uri() + "?mode=ro" + ("" if shared else "&immutable=1")
     with closing(sqlite3.connect(uri, uri=True, timeout=0.2)) as connection:

@@ -18,12 +18,12 @@ __all__ = ["copy"]
 @click.argument("into", metavar="TARGET")
 @pass_target
 def copy(target: Target, source: str, into: str) -> None:
-    """Copy the ledger SOURCE to TARGET, which is made if it is not there.
+    """Copy the ledger SOURCE to TARGET, which is made if it does not exist.
 
     Each is the path of a file or a postgresql:// URL. The entries keep their positions, times and
-    digests; in the end all of both is compared, and the checkpoint that they share is printed.
-    Interrupted, it goes on where it was when it is run again. A TARGET that has anything else than
-    the beginning of SOURCE is refused, and left as it is.
+    digests; at the end both ledgers are compared, and the checkpoint that they share is printed.
+    After an interrupt, the same command continues the copy. A TARGET that holds anything else than
+    the beginning of SOURCE is refused, and is not changed.
     """
     progress = Progress()
     with (
@@ -36,14 +36,14 @@ def copy(target: Target, source: str, into: str) -> None:
             )
         except KeyboardInterrupt:
             progress.clear()
-            click.echo("stopped; run it again, and it goes on where it was", err=True)
+            click.echo("stopped; run the same command again to continue the copy", err=True)
             raise
         finally:
             progress.clear()
     click.echo(dumps(unstructure(copied.checkpoint)))
     noun = "entry" if copied.entries == 1 else "entries"
     click.echo(
-        f"{copied.entries:,} {noun} copied; both have {copied.checkpoint.entries:,}, with the "
-        "same digests",
+        f"{copied.entries:,} {noun} copied; both ledgers now have {copied.checkpoint.entries:,}, "
+        "with the same digests",
         err=True,
     )

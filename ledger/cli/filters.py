@@ -49,19 +49,30 @@ def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return _added(
         cursor_filters(command),
         click.option(
-            "--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeatable."
+            "--kind",
+            "kinds",
+            type=click.Choice(list(KINDS)),
+            multiple=True,
+            help="Only this kind. Repeatable.",
         ),
         click.option(
-            "--by", "actor", default="", metavar="ACTOR", help="Only what this actor appended."
+            "--by", "actor", default="", metavar="ACTOR", help="Only entries of this actor."
         ),
         click.option(
-            "--since", type=MOMENT, help="Recorded at this time or later: a time, or 90m, 7d."
+            "--since",
+            type=MOMENT,
+            help="Recorded at this time or later: a time, or a time ago (90m, 7d).",
         ),
         click.option("--until", type=MOMENT, help="Recorded at this time or earlier."),
-        click.option("--from-position", type=int, help="From this position on."),
-        click.option("--to-position", type=int, help="Up to this position, included."),
+        click.option("--from-position", type=int, help="Only from this position of the log on."),
         click.option(
-            "--covering", type=int, metavar="SEQUENCE", help="Only what passed this sequence."
+            "--to-position", type=int, help="Only up to this position of the log, included."
+        ),
+        click.option(
+            "--covering",
+            type=int,
+            metavar="SEQUENCE",
+            help="Only entries that passed this sequence.",
         ),
     )
 
@@ -78,7 +89,7 @@ def entry_query(
     to_position: int | None,
     covering: int | None,
 ) -> EntryQuery:
-    """Give the query that the options of `entry_filters` make."""
+    """Return the query that the options of `entry_filters` make."""
     return EntryQuery(
         consumer_id=consumer,
         stream_name=stream,

@@ -1,4 +1,4 @@
-"""The forms of a result: a table on a terminal, JSON lines into a pipe, others on demand.
+"""The forms of a result: a table on a terminal, JSON lines in a pipe, others on demand.
 
 Text from the log was written by strangers. It is shown so that it cannot command the terminal,
 reorder what is read, or start a formula in a spreadsheet.
@@ -35,10 +35,10 @@ class Form(StrEnum):
 def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--table`, `--json`, `--jsonl` and `--csv` to a command, as its parameter `form`."""
     helps = {
-        Form.CSV: "Comma-separated values, with a heading.",
-        Form.JSONL: "One JSON object a line: the form into a pipe.",
-        Form.JSON: "One JSON value.",
-        Form.TABLE: "A table: the form on a terminal.",
+        Form.CSV: "Print comma-separated values, with a heading.",
+        Form.JSONL: "Print one JSON object a line: the default in a pipe.",
+        Form.JSON: "Print one JSON value.",
+        Form.TABLE: "Print a table: the default on a terminal.",
     }
     for form, text in helps.items():
         option = click.option(f"--{form}", "form", flag_value=form, type=Form, help=text)
@@ -47,7 +47,7 @@ def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fitting(form: Form | None) -> Form:
-    """Return the form that was asked for, or the one that fits where the output goes."""
+    """Return the form that was asked for, or the default of where the output goes."""
     return form or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
 
 
@@ -60,7 +60,7 @@ def show(
     none: str = "none",
     plain: Callable[[T], Any] = unstructure,
 ) -> None:
-    """Print `values` as they come, in the form that was asked for, or that fits where it goes.
+    """Print `values` as they come, in the form that was asked for or that fits the output.
 
     `plain` makes JSON values of each, for JSON and CSV. `of` names what CSV has in its heading:
     kinds of values, whose fields are meant, or names. Where there are no values, a table says

@@ -1,7 +1,8 @@
-"""What became of the appends of a command that is interrupted, or whose output fails.
+"""What a command has appended when it is interrupted, or when its output fails.
 
-From its first append on, the first Ctrl-C waits until the command has said what came of it. A
-second one stops it at once; then the command says that it does not know, and how to find out.
+From the first append on, the first Ctrl-C waits until the append has ended and the command has said
+how it ended. A second Ctrl-C stops the command at once; the command says that the outcome is not
+known, and how to find out.
 """
 
 from __future__ import annotations
@@ -39,50 +40,50 @@ class Watch:
     writes: bool = False
     """Whether it may append at all."""
     commits: int = 0
-    """How often it has appended something, as far as it knows."""
+    """How many of its appends are known to be committed."""
     unknown: bool = False
-    """Whether an append was begun, and nobody knows what came of it."""
+    """Whether an append began, and its outcome is not known."""
     asked: bool = False
-    """Whether there was a Ctrl-C that waits."""
+    """Whether a Ctrl-C waits for the append to end."""
     told: bool = False
-    """Whether the command has said itself what came of it."""
+    """Whether the command has already said what it appended."""
     _busy: bool = False
 
     @classmethod
     def current(cls) -> Watch:
-        """Give the watch of the command that runs."""
+        """Return the watch of the command that runs."""
         context = click.get_current_context(silent=True)
         return cls() if context is None else cls.of(context)
 
     @classmethod
     def of(cls, context: click.Context) -> Watch:
-        """Give the watch of the command that `context` belongs to."""
+        """Return the watch of the command that `context` belongs to."""
         watch: Watch = context.meta.setdefault(_META, cls())
         return watch
 
     def over(self, book: Ledger) -> Ledger:
-        """Give the same ledger, with its appends watched."""
+        """Return the same ledger, with its appends watched."""
         return book.through(lambda appender: _Watched(appender, self))
 
     def settled(self) -> None:
-        """Say that all that was appended is accounted for; stop here if that was asked for."""
+        """Note that everything appended so far is accounted for; stop here after a Ctrl-C."""
         self._busy = False
         if self.asked:
             raise KeyboardInterrupt
 
     @property
     def account(self) -> str:
-        """What the ledger has of the command's appends, for one that did not come to its end."""
+        """What the command has appended, in words, if it did not run to its end."""
         if self.unknown:
             return (
                 "it is not known whether it was appended. To see what was: "
                 "cursor-ledger entries --newest-first -n 10"
             )
-        return "what was asked for was appended" if self.commits else "nothing was appended"
+        return "the request was appended" if self.commits else "nothing was appended"
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Have Ctrl-C wait for appends, unless it is ignored, or handled by somebody else."""
+        """Make Ctrl-C wait for appends, unless it is ignored or has another handler."""
         before = signal.getsignal(signal.SIGINT)
         here = threading.current_thread() is threading.main_thread()
         if not here or before is not signal.default_int_handler:
@@ -103,7 +104,7 @@ class Watch:
             os.write(2, b"\nstopping after this append; press Ctrl-C again to stop at once\n")
 
     def watched(self, append: Callable[[], R]) -> R:
-        """Give what `append` gives, and keep what came of it."""
+        """Run `append` and return its result; note whether it committed."""
         if self.asked:
             raise KeyboardInterrupt
         self._busy = True
@@ -120,7 +121,7 @@ class Watch:
 
 @attrs.frozen
 class _Watched:
-    """An Appender that a watch hears of."""
+    """An Appender that reports to a watch."""
 
     appender: Appender
     watch: Watch

@@ -45,10 +45,10 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
 
 
 def _given(parameters: dict[str, Any], name: str) -> str:
-    """Give a part of a key as it was typed so far, as an argument or as an option."""
+    """Return a part of a key as it was typed so far, as an argument or as an option."""
     return parameters.get(f"named_{name}") or parameters.get(name) or ""
 
 
 def key(consumer: str, stream: str, subject: str) -> CursorKey:
-    """Give the key that the arguments name."""
+    """Return the key that the arguments name."""
     return CursorKey(consumer, stream, subject)

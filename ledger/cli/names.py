@@ -1,4 +1,4 @@
-"""What a mistyped name may have meant: a near one, or its words in another order."""
+"""What a mistyped name may have meant: a similar name, or its words in another order."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["NewCursorError", "new_option", "refuse_rearranged", "suggestion", "w
 
 NEAR = 0.7  # At difflib's own 0.6, mailer/invoices would be near mailer/orders/eu.
 SHOWN_MAX = 3
-# A ledger may have millions of cursors, with names that are long: so many are looked at for each
-# part that may be right, so much of each, and no longer than this.
+# A ledger may have millions of cursors with long names, so the search is bounded: in cursors for
+# each part that may be right, in characters of a name, and in time.
 LOOKED_AT_MAX = 1_000
 CHARACTERS_MAX = 200
 LOOKED_AT_S = 0.5
 
 new_option = click.option(
-    "--new", is_flag=True, help="Make a cursor that is not there yet, whatever its name is like."
+    "--new", is_flag=True, help="Make the cursor, even if its name is like that of another."
 )
 
 
@@ -40,17 +40,17 @@ class NewCursorError(CursorNotFoundError):
     def __init__(self, key: CursorKey | str) -> None:
         super().__init__(key)
         if not isinstance(key, str):
-            self.args = (f"{self} If it is to be made, give --new.",)
+            self.args = (f"{self} To make it, add --new.",)
 
 
 def words(key: CursorKey) -> str:
-    """Give the words that name a cursor on the command line, quoted for the shell."""
+    """Return the words that name a cursor on the command line, quoted for the shell."""
     parts = (key.consumer_id, key.stream_name, key.subject_id)
     return " ".join(shlex.quote(part) for part in parts if part)
 
 
 def refuse_rearranged(book: Ledger, key: CursorKey) -> None:
-    """Refuse to make the cursor `key` where its words in another order name one that is there.
+    """Refuse to make the cursor `key` if its words in another order name a cursor that exists.
 
     Raises NewCursorError.
     """
@@ -69,13 +69,13 @@ def suggestion(
             found = list(_rearranged(book, key)) or _near(book, key)
     except errors.LedgerError:
         return ""  # The refusal that this is added to stands without it.
-    # A name that a terminal does not show as it is cannot be typed from there either.
+    # A name that a terminal does not show as it is cannot be typed from the terminal.
     named = [said for said in map(words, found) if visible(said) == said]
     return f" Did you mean {' or '.join(named)}?" if named else ""
 
 
 def _rearranged(book: Ledger, key: CursorKey) -> Iterator[CursorKey]:
-    """Give the cursors whose names have the same words in another order, or two of them as one."""
+    """Yield the cursors whose names have the same words in another order, or two of them as one."""
     parts = [part for part in (key.consumer_id, key.stream_name, key.subject_id) if part]
     orders = list(permutations(parts))
     if len(parts) == 3:

@@ -19,15 +19,21 @@ __all__ = [
     "version_option",
 ]
 
-actor_option = click.option("--actor", help="Who does this; else as for cursor-ledger.")
-version_option = click.option(
-    "--expect-version", type=int, help="Refuse if the cursor is not at this version."
+actor_option = click.option(
+    "--actor", help="The actor of this, if not that of cursor-ledger --actor."
 )
-delivery_id_option = click.option("--delivery-id", default="", help="Which delivery this is.")
-delivered_at_option = click.option("--delivered-at", type=MOMENT, help="When it was delivered.")
-now_option = click.option("--now", type=MOMENT, help="When this happened; else now.")
+version_option = click.option(
+    "--expect-version", type=int, help="Refuse unless the cursor is at this version."
+)
+delivery_id_option = click.option(
+    "--delivery-id", default="", help="The id of the delivery at this sequence."
+)
+delivered_at_option = click.option(
+    "--delivered-at", type=MOMENT, help="When that delivery was made."
+)
+now_option = click.option("--now", type=MOMENT, help="When this happened, if not now.")
 limit_option = click.option(
-    "-n", "--limit", type=int, default=0, help="At most so many; 0 for all."
+    "-n", "--limit", type=int, default=0, help="At most this many; 0 means all."
 )
 
 
@@ -39,7 +45,7 @@ def metadata_option(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_pairs,
-        help="Keep this with the entry, such as ticket=OPS-12. Repeatable.",
+        help="Metadata to keep with the entry, such as ticket=OPS-12. Repeatable.",
     )(command)
 
 
@@ -50,6 +56,8 @@ def _pairs(
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or name in pairs:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE, once.", context, parameter)
+            raise click.BadParameter(
+                f"{value!r} is not NAME=VALUE, or names a NAME twice.", context, parameter
+            )
         pairs[name] = text
     return pairs

@@ -14,7 +14,7 @@ PROGRESS_EVERY_S = 0.2
 
 
 class Progress:
-    """A line on the terminal that says how far long work has got; silent where nobody watches.
+    """A line on the terminal that says how far a long operation has got; silent without a terminal.
 
     It is overwritten by the next, and cleared before anything else is printed.
     """

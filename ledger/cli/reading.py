@@ -29,7 +29,7 @@ __all__ = ["commands"]
 def show_cursor(
     target: Target, consumer: str, stream: str, subject: str, form: Form | None
 ) -> None:
-    """Show where one cursor stands."""
+    """Show one cursor."""
     with target.open() as book:
         show_one(book.get(key(consumer, stream, subject)), CURSORS, form)
 
@@ -50,7 +50,7 @@ def list_cursors(
 
 @click.command()
 @cursor_arguments
-@click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
+@click.option("--newest-first", is_flag=True, help="Show the newest entry first.")
 @limit_option
 @form_options
 @pass_target
@@ -63,7 +63,7 @@ def history(
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show everything that ever happened to one cursor."""
+    """Show all entries of one cursor."""
     cursor = key(consumer, stream, subject)
     with target.open() as book:
         book.get(cursor)
@@ -73,14 +73,14 @@ def history(
 
 @click.command()
 @entry_filters
-@click.option("--newest-first", is_flag=True, help="Begin with the last entry.")
+@click.option("--newest-first", is_flag=True, help="Show the newest entry first.")
 @limit_option
 @form_options
 @pass_target
 def entries(
     target: Target, /, newest_first: bool, limit: int, form: Form | None, **given: Any
 ) -> None:
-    """Show the entries of the log, in order; all, or those that fit every option given."""
+    """Show the entries of the log by position: all, or those that match every option."""
     query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
         show(book.entries(query), ENTRIES, form, of=[Entry])
@@ -91,10 +91,10 @@ def entries(
 @form_options
 @pass_target
 def status(target: Target, form: Form | None) -> None:
-    """Show how far the log is settled, and which transactions its readers wait for.
+    """Show up to which position the log is settled, and which transactions readers wait for.
 
-    Behind a transaction that has yet to commit, entries are not shown before it ends, so that
-    whoever follows the log misses none of them. That is so on PostgreSQL only.
+    On PostgreSQL, entries after an open transaction are shown only once it ends, so that a reader
+    who follows the log by position misses none. On SQLite the whole log is always settled.
     """
     with target.open() as book:
         show_one(book.horizon(), _HORIZON, form)

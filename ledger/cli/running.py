@@ -6,7 +6,6 @@ import errno
 import os
 import sys
 import traceback
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -26,7 +25,7 @@ from ledger.cli.exits import (
     EXIT_USAGE,
 )
 from ledger.cli.interrupts import Watch
-from ledger.cli.target import Target
+from ledger.cli.target import Target, innermost
 from ledger.cli.wording import as_typed
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible
@@ -46,8 +45,6 @@ _EXITS = (
     (errors.LedgerError, EXIT_REFUSED),
 )
 
-_TYPED = "ledger.cli.typed"
-
 
 class Commands(click.Group):
     """A group whose commands fail with the message of the error, and the exit code of its kind."""
@@ -64,7 +61,7 @@ class Commands(click.Group):
         with streams.ready():
             try:
                 return super().main(*args, **kwargs)
-            # Before any command is run; the help is written then.
+            # Before any command runs, while the help is printed.
             except OSError as error:
                 sys.exit(_not_written(error, Watch()))
             except Exception as error:  # noqa: BLE001 - as behind it
@@ -74,14 +71,14 @@ class Commands(click.Group):
         self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
     ) -> click.Context:
         """Read the options of the program."""
-        typed = list(args)
         try:
-            _check_text(typed)
-            context = super().make_context(info_name, args, *rest, **kwargs)
+            _check_text(args)
+            return super().make_context(info_name, args, *rest, **kwargs)
         except click.ClickException as error:
             raise _showable(error) from None
-        context.meta[_TYPED] = typed
-        return context
+        except KeyboardInterrupt:
+            # By default click says "Aborted!", and exits with 1.
+            raise Exit(EXIT_INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -89,12 +86,12 @@ class Commands(click.Group):
         with watch.listening():
             code = self._run(ctx, watch)
             if watch.asked and not code:
-                _say(f"interrupted too late: {watch.account}.")
+                _say(f"the interrupt came too late: {watch.account}.")
                 code = EXIT_INTERRUPTED
         ctx.exit(code)
 
     def _run(self, ctx: click.Context, watch: Watch) -> int:
-        """Run the command; give its exit code."""
+        """Run the command; return its exit code."""
         try:
             code = 0
             try:
@@ -108,9 +105,7 @@ class Commands(click.Group):
                 _say(f"interrupted; {watch.account}.")
             return EXIT_INTERRUPTED
         except errors.LedgerError as error:
-            inner = self.commands.get(ctx.invoked_subcommand or "")
-            commands = [command for command in (inner, self) if command is not None]
-            said = as_typed(str(error), commands, ctx.meta.get(_TYPED, ()))
+            said = as_typed(error, innermost(ctx))
             if isinstance(error, CursorNotFoundError) and isinstance(ctx.obj, Target):
                 said += names.suggestion(ctx.obj.open, error.key)
             _say(said)
@@ -121,31 +116,34 @@ class Commands(click.Group):
             raise
         except OSError as error:
             return _not_written(error, watch)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours, whatever it is
+        except Exception as error:  # noqa: BLE001 - a bug of ours, whatever it is
             return _mistaken(error, watch)
 
 
 def _not_written(error: OSError, watch: Watch) -> int:
-    """Say that input or output failed, and what was appended all the same; give the exit code."""
+    """Say that input or output failed, and what was appended; return the exit code."""
     streams.abandon_output()
     place = f"{targets.shown(error.filename)}: " if isinstance(error.filename, str) else ""
     failed = f"input or output failed: {place}{error.strerror or error}."
     if watch.commits or watch.unknown:
         _say(failed if watch.told else f"{watch.account}, but {failed}")
         return EXIT_UNTOLD
-    # Whoever read it has read enough, if it is a pipe.
+    # The reader of a pipe has read enough.
     if error.errno != errno.EPIPE:
         _say(failed)
     return EXIT_FAILED
 
 
 def _mistaken(error: Exception, watch: Watch) -> int:
-    """Say that the program is wrong, and how to report it; give the exit code."""
+    """Say that the program has a bug, and how to report it; return the exit code."""
+    # Imported here, because it takes longer than the whole of click.
+    from importlib.metadata import version
+
     if os.environ.get(_TRACEBACK):
         traceback.print_exception(error)
     account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
     _say(
-        f"this is a mistake of the program (version {version('cursor-ledger')}): "
+        f"this is a bug in cursor-ledger (version {version('cursor-ledger')}): "
         f"{type(error).__name__}: {targets.shown(str(error))[:500]}.{account} Please report it, "
         f"with the command and what {_TRACEBACK}=1 in front of it prints."
     )
@@ -168,7 +166,7 @@ def _check_text(typed: list[str]) -> None:
 
 
 def _showable(error: click.ClickException) -> click.ClickException:
-    """Give a refusal of click's, which repeats what was typed, without a password in it."""
+    """Return a refusal of click's, which repeats what was typed, without a password in it."""
     said = error.format_message()
     if targets.shown(said) == said:
         return error

@@ -1,4 +1,4 @@
-"""The three standard streams, when they are closed, full, or nobody reads them any more."""
+"""The three standard streams when they are closed, full, or no longer read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["abandon_output", "flush_output", "ready"]
 
 
 class _Lenient(io.RawIOBase):
-    """Standard error: what it cannot take is lost, and nothing else is, not even the exit code."""
+    """Standard error: what it cannot take is lost, but the exit code stays what it is."""
 
     def writable(self) -> bool:
         return True
@@ -47,7 +47,7 @@ def ready() -> Iterator[None]:
             line_buffering=True,
         )
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # An arrow is shown in a terminal that has none, and does not end the program.
+        # An arrow that the terminal's encoding lacks is escaped, and does not end the program.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
@@ -56,12 +56,12 @@ def ready() -> Iterator[None]:
 
 
 def flush_output() -> None:
-    """Write what is left to be written. Raises OSError if it cannot be."""
+    """Write what is still buffered. Raises OSError if that fails."""
     sys.stdout.flush()
 
 
 def abandon_output() -> None:
-    """Forget what could not be written; Python would try it again at its end, and complain."""
+    """Discard what could not be written; Python would try again when it exits, and complain."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -76,7 +76,7 @@ def _open_closed() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, mode)
-    # They are None where they were closed when Python started. What stands for them stays.
+    # They are None if they were closed when Python started. The replacement stays.
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -18,7 +18,7 @@ PAGE_ROWS = 500
 
 @attrs.frozen
 class Column:
-    """A column of a table: its heading, and what stands in it for a value."""
+    """A column of a table: its heading, and the text of its cell for a value."""
 
     heading: str
     cell: Callable[[Any], str]
@@ -34,7 +34,7 @@ def print_table(values: Iterator[Any], columns: list[Column], none: str) -> None
         cells = [[column.cell(value) for value in page] for column in columns]
         shown = list(zip(columns, cells, strict=True))
         if first and len(page) < PAGE_ROWS:
-            # All of it is known: a column in which nothing stands only takes room.
+            # The table is complete: a column without any text is left out.
             shown = [(column, texts) for column, texts in shown if any(texts)]
         table = tabulate(
             list(zip(*(texts for _, texts in shown), strict=True)),
@@ -50,7 +50,7 @@ def print_table(values: Iterator[Any], columns: list[Column], none: str) -> None
 
 
 def colour(text: str, name: str) -> str:
-    """Give `text` in a colour where that is wanted: on a terminal, without NO_COLOR."""
+    """Return `text` in a colour on a terminal, unless NO_COLOR is set."""
     if not text or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     return click.style(text, fg=name)

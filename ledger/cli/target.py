@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import re
 import socket
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from ledger.opening import postgres
 from ledger.service import Ledger
 from ledger.stores import sqlite
 
-__all__ = ["DEFAULT_DB", "Target", "default_actor", "pass_target", "path_of"]
+__all__ = ["DEFAULT_DB", "Target", "default_actor", "innermost", "pass_target", "path_of"]
 
 DEFAULT_DB = "cursor-ledger.db"
-# Under which a command that completes a word finds its own --db; there is no target then.
+# The key of a command's own --db, for completing a word, when there is no target yet.
 _DB = "ledger.cli.db"
+_INNERMOST = "ledger.cli.innermost"
 
 
 @attrs.frozen
@@ -33,7 +34,7 @@ class Target:
     path: str = attrs.field(repr=targets.shown)
     actor: str | None
     busy_timeout_s: float
-    # Where it was typed.
+    # The parameter that it was typed for.
     name: str = "--db"
 
     def open(self, *, actor: str | None = None, make: bool = False, writes: bool = False) -> Ledger:
@@ -55,7 +56,7 @@ class Target:
         writes = writes or make
         watch.writes = watch.writes or writes
         try:
-            # Before anything is looked for, and named in a message.
+            # Before it is looked for, and named in a message.
             targets.checked(self.path)
             if not make:
                 self._look_for_a_ledger()
@@ -65,13 +66,13 @@ class Target:
                 busy_timeout_s=self.busy_timeout_s,
             )
         except errors.InvalidCursorError as error:
-            raise errors.InvalidCursorError(
-                re.sub("^target ", f"{self.name} ", str(error))
-            ) from None
+            if error.field != "target":
+                raise
+            raise errors.InvalidCursorError(f"{self.name} {error.problem}") from None
         if book.immutable:
             click.echo(
-                f"{self.path} is read as a file that nobody writes to, without locks, because this "
-                "user may not write to it or its folder.",
+                f"{self.path} is opened without locks, as a file that does not change, because "
+                "this user may not write to it or its folder.",
                 err=True,
             )
         return watch.over(book) if writes else book
@@ -130,19 +131,33 @@ def path_of(context: click.Context) -> str:
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command its target: as for cursor-ledger, or by a `--db` of its own."""
+    """Pass a command its target: that of cursor-ledger, or that of its own `--db`."""
+
+    @wraps(command)
+    def noted(*given: Any, **named: Any) -> Any:
+        # The group reports what the command raises, when the context of the command has ended.
+        context = click.get_current_context()
+        context.meta[_INNERMOST] = context
+        return command(*given, **named)
+
     option = click.option(
         "--db",
         metavar="TARGET",
         expose_value=False,
         callback=_other_target,
-        help="The ledger; else as for cursor-ledger.",
+        help="The ledger, if not that of cursor-ledger --db.",
     )
-    return option(click.make_pass_decorator(Target)(command))
+    return option(click.make_pass_decorator(Target)(noted))
+
+
+def innermost(context: click.Context) -> click.Context:
+    """Return the context of the command that was run, or `context` if none was."""
+    found: click.Context = context.meta.get(_INNERMOST, context)
+    return found
 
 
 def default_actor() -> str:
-    """Give `user@host`."""
+    """Return `user@host`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""Times on the command line: RFC 3339, or a span with its unit. A bare number is no time."""
+"""Times on the command line: RFC 3339, or a span with its unit. A bare number is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Duration(click.ParamType[timedelta]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> timedelta:
-        """Give the span."""
+        """Return the span."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -37,7 +37,9 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{value} is too long.", param, ctx)
         if span is None:
             self.fail(
-                f"{value!r} is no duration. Give a number with its unit: 90m, 36h, 7d.", param, ctx
+                f"{value!r} is not a duration. Write a number with its unit: 90m, 36h, 7d.",
+                param,
+                ctx,
             )
         return span
 
@@ -56,20 +58,20 @@ class Moment(click.ParamType[datetime]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> datetime:
-        """Give the moment."""
+        """Return the moment."""
         if isinstance(value, datetime):
             return value
         try:
             if (ago := _span(value)) is not None:
                 return utc_now() - ago
         except OverflowError:
-            self.fail(f"{value} is longer ago than there are years.", param, ctx)
+            self.fail(f"{value} is too long ago.", param, ctx)
         try:
             return parse_time(value, "it")
         except errors.InvalidCursorError:
             self.fail(
-                f"{value!r} is no time. Give one like 2026-05-05T16:00:01Z, or how long ago, with "
-                "its unit: 90m, 36h, 7d.",
+                f"{value!r} is not a time. Write one like 2026-05-05T16:00:01Z, or how long ago, "
+                "with its unit: 90m, 36h, 7d.",
                 param,
                 ctx,
             )
@@ -89,7 +91,7 @@ class MomentOrPosition(click.ParamType[datetime | int]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> datetime | int:
-        """Give the moment, or the position."""
+        """Return the moment, or the position."""
         if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\d{1,19}", value)):
             return int(value)
         return MOMENT.convert(value, param, ctx)

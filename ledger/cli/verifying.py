@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,9 +19,12 @@ from ledger.cli.waiting import say_what_is_not_settled
 from ledger.evidence.findings import Fault, Verification
 from ledger.log.json import unstructure
 from ledger.log.text import dumps, visible
-from ledger.service import Ledger
+from ledger.service import PROCESSES_MAX, Ledger
 
 __all__ = ["commands"]
+
+# The tree over all entries is one process's work, a quarter of the whole.
+PROCESSES_DEFAULT_MAX = 4
 
 
 @click.command()
@@ -29,13 +33,19 @@ __all__ = ["commands"]
     "kept_in",
     type=click.File("rb"),
     multiple=True,
-    help="A file of checkpoints that were kept: the entries under each must be the same still. "
+    help="A file of checkpoints that were kept: the entries that each covers must be unchanged. "
     "Repeatable.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="First make each stored cursor that differs anew from its entries, and say which.",
+    help="First rebuild each stored cursor that differs from its entries, and say which.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, PROCESSES_MAX),
+    help="How many processes check a long log; one for each processor if not given, up to "
+    f"{PROCESSES_DEFAULT_MAX}. What is found is the same.",
 )
 @form_options
 @pass_target
@@ -45,13 +55,14 @@ def verify(
     target: Target,
     kept_in: tuple[BinaryIO, ...],
     repair: bool,
+    processes: int | None,
     form: Form | None,
 ) -> None:
     """Check the tables, every chain, and every stored cursor against its entries.
 
-    All faults are listed; then the exit code is 5. What it covered is said as well: how many
-    entries no checkpoint vouches for, and what is odd but no fault. Only stored cursors can be
-    repaired, and only where their entries are sound: the log itself is never changed.
+    All faults are listed, and the exit code is 5 if there are any. It also says how many entries no
+    checkpoint covers, and what is unusual but not a fault. Only stored cursors can be repaired, and
+    only if their entries have no fault: the log itself is never changed.
     """
     kept = [each for file in kept_in for each in checkpoints(file)]
     progress = Progress()
@@ -61,6 +72,7 @@ def verify(
         found = book.verify(
             [checkpoint for _, checkpoint in kept],
             progress=lambda done: progress.say(f"{done:,} entries checked"),
+            processes=processes or min(_processors(), PROCESSES_DEFAULT_MAX),
         )
     progress.clear()
     match fitting(form):
@@ -84,7 +96,7 @@ def verify(
 @click.command()
 @pass_target
 def checkpoint(target: Target) -> None:
-    """Print the Merkle root over all entries, to be kept elsewhere for verify --against."""
+    """Print the Merkle root over all entries: keep it elsewhere for verify --against."""
     with target.open() as book:
         click.echo(dumps(unstructure(book.checkpoint())))
         say_what_is_not_settled(book)
@@ -100,21 +112,28 @@ _FAULTS = [
 ]
 
 
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _repair(book: Ledger, progress: Progress) -> None:
     made = book.rebuild(progress=lambda done: progress.say(f"{done:,} entries read"))
     progress.clear()
     for fault in made.repaired:
         click.echo(f"repaired: {visible(fault.place)}: {visible(fault.detail)}", err=True)
     for fault in made.left:
-        click.echo(f"left as it is: {visible(fault.place)}: {visible(fault.detail)}", err=True)
+        click.echo(f"not repaired: {visible(fault.place)}: {visible(fault.detail)}", err=True)
     click.echo(
-        f"{_count(len(made.repaired), 'stored cursor')} of {made.cursors:,} made anew", err=True
+        f"{len(made.repaired):,} of {_count(made.cursors, 'stored cursor')} repaired", err=True
     )
 
 
 def _covered(found: Verification, names: list[str]) -> Iterator[str]:
     for anomaly in found.anomalies:
-        yield f"odd, but no fault: {visible(str(anomaly))}"
+        yield f"unusual, but not a fault: {visible(str(anomaly))}"
     for name, compared in zip(names, found.against, strict=True):
         yield f"{visible(name)}: {compared.standing}, {_entries(compared.checkpoint.entries)}"
     if found.unsettled:
@@ -123,10 +142,10 @@ def _covered(found: Verification, names: list[str]) -> Iterator[str]:
             "before them, so the root does not cover them"
         )
     if found.unvouched and found.ok:
-        newer = " newer than every checkpoint" if names else ""
+        by = "checkpoint that was given" if names else "checkpoint"
         yield (
-            f"{_entries(found.unvouched)}{newer}: only the database vouches for them. "
-            "Keep a checkpoint elsewhere."
+            f"{_entries(found.unvouched)} not covered by a {by}: run cursor-ledger checkpoint, and "
+            "keep its output outside the database"
         )
 
 

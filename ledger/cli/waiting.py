@@ -1,4 +1,4 @@
-"""What readers wait for: transactions that may still append before what is settled."""
+"""What readers wait for: transactions that may still append before entries that are there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["say_what_is_not_settled", "waited_for"]
 
 
 def waited_for(waiting: Waiting) -> str:
-    """Name a transaction that readers wait for."""
+    """Return the name of a transaction that readers wait for."""
     if waiting.process is None:
         return "a prepared transaction"
     since = "" if waiting.since is None else f" since {show_time(waiting.since)}"
@@ -21,12 +21,12 @@ def waited_for(waiting: Waiting) -> str:
 
 
 def say_what_is_not_settled(book: Ledger) -> None:
-    """Say, beside the entries that are shown, that there are more, and what they wait for."""
+    """Say that there are entries that are not shown yet, and which transactions they wait for."""
     horizon = book.horizon()
     if horizon.waiting and horizon.position < horizon.last:
         names = "; ".join(map(waited_for, horizon.waiting))
         click.echo(
-            f"settled up to position {horizon.position:,} of {horizon.last:,}; what is behind "
-            f"waits for the end of {names}",
+            f"the log is settled up to position {horizon.position:,} of {horizon.last:,}; later "
+            f"entries are shown after the end of {names}",
             err=True,
         )

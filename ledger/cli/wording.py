@@ -1,15 +1,22 @@
-"""Refusals in the words that were typed: names of options, and commands in place of methods."""
+"""Refusals in the words that were typed: options for fields, and commands for methods.
+
+The words are made of the facts that a refusal carries, never of its message.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 
 import click
+from click.core import ParameterSource
+
+from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, SchemaVersionError
+from ledger.law.refusals import ActorRequiredError
+from ledger.law.requests import ResetCursor
 
 __all__ = ["as_typed"]
 
-# What a value is called in Python and in JSON, and which parameters of commands it may come from.
+# What a field is called in Python and in JSON, and which parameters of commands it may come from.
 _FIELDS = {
     "consumer_id": ("consumer", "named_consumer"),
     "stream_name": ("stream", "named_stream"),
@@ -41,48 +48,53 @@ _FIELDS = {
     "after": ("after",),
     "busy_timeout_s": ("busy_timeout",),
 }
-# These are words of the language, too, so only the first word of a refusal is taken for them.
-_UNMISTAKABLE = [name for name in _FIELDS if "_" in name]
-_INSIDE = re.compile(rf"(?<![\w/'\"])({'|'.join(_UNMISTAKABLE)})(?![\w/'\"=])")
-
-_ADVICE = (
-    (re.compile(r"Open it once with ledger\.open\(…\)[^.]*"), "The first advance makes one"),
-    (re.compile(r"\bRun verify\(\)"), "Run cursor-ledger verify"),
-    (
-        re.compile(r"pass actor=…, or give the ledger one when it is opened"),
-        "name one with --actor",
-    ),
-)
 
 
-def as_typed(message: str, commands: Iterable[click.Command], typed: Sequence[str]) -> str:
-    """Give `message` about what was `typed` for `commands`, the inner one first."""
-    words: dict[str, str] = {}
-    for command in commands:
-        for field, names in _FIELDS.items():
-            found = [parameter for parameter in command.params if parameter.name in names]
-            if found and field not in words:
-                words[field] = _word(found, typed)
-    first, space, rest = message.partition(" ")
-    message = (
-        words.get(first, first)
-        + space
-        + _INSIDE.sub(lambda found: words.get(found[0], found[0]), rest).replace(
-            " in metadata ", f" in {words.get('metadata', 'metadata')} "
-        )
-    )
-    for pattern, advice in _ADVICE:
-        message = pattern.sub(advice, message)
-    return message
+def as_typed(error: LedgerError, context: click.Context) -> str:
+    """Return what `error` says to somebody who typed the command of `context`."""
+    match error:
+        case InvalidCursorError(field=str(field), subject=str(subject), problem=str(problem)):
+            word = _word(field, error.value, context)
+            return f"{subject.replace(field, word)} {problem}"
+        case BrokenChainError(place=str(place), fault=str(fault)):
+            return f"{place}: {fault}. Run cursor-ledger verify to see every fault."
+        case SchemaVersionError(place=str(place)):
+            return f"{place} has no ledger in it. The first advance makes one."
+        case ActorRequiredError(request=ResetCursor(key=key)):
+            return f"A reset of {key} needs an actor: name one with --actor."
+        case _:
+            return str(error)
 
 
-def _word(parameters: Sequence[click.Parameter], typed: Sequence[str]) -> str:
-    """Name one of `parameters`: an option that was typed, or else the first."""
-    options = [option for option in parameters if isinstance(option, click.Option)]
-    for option in options:
-        if any(word.partition("=")[0] in option.opts for word in typed):
-            return max(option.opts, key=len)
-    arguments = [found for found in parameters if isinstance(found, click.Argument)]
-    if arguments:
-        return (arguments[0].metavar or arguments[0].human_readable_name).split()[-1].strip("[]")
-    return max(options[0].opts, key=len)
+def _word(field: str, value: object, context: click.Context) -> str:
+    """Return the option or argument that `value` was typed as, or else the field itself."""
+    found = list(_parameters(field, context))
+    typed = [(parameter, given) for parameter, given, is_typed in found if is_typed]
+    for parameter, given in typed:
+        if given == value:
+            return _named(parameter)
+    if typed or found:
+        return _named((typed or found)[0][0])
+    return field
+
+
+def _parameters(
+    field: str, context: click.Context | None
+) -> Iterator[tuple[click.Parameter, object, bool]]:
+    """Yield the parameters that `field` may come from, those of the inner command first.
+
+    Each with its value, and whether it was typed.
+    """
+    while context is not None:
+        for parameter in context.command.params:
+            name = parameter.name or ""
+            if name in _FIELDS.get(field, ()):
+                source = context.get_parameter_source(name)
+                yield parameter, context.params.get(name), source is ParameterSource.COMMANDLINE
+        context = context.parent
+
+
+def _named(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Argument):
+        return (parameter.metavar or parameter.human_readable_name).split()[-1].strip("[]")
+    return max(parameter.opts, key=len)

@@ -23,7 +23,9 @@ from ledger.law.cursor import Outcome
 
 __all__ = ["commands"]
 
-_to = click.option("--to", type=int, required=True, metavar="SEQUENCE", help="The new position.")
+_to = click.option(
+    "--to", type=int, required=True, metavar="SEQUENCE", help="The sequence to confirm."
+)
 
 
 @click.command()
@@ -36,7 +38,7 @@ _to = click.option("--to", type=int, required=True, metavar="SEQUENCE", help="Th
     type=click.Choice([str(outcome) for outcome in Outcome]),
     default=str(Outcome.DELIVERED),
     show_default=True,
-    help="What became of what this passes.",
+    help="What happened to the sequences that this confirms.",
 )
 @click.option("--epoch", type=int, help="Refuse if the cursor was reset since this epoch.")
 @version_option
@@ -62,8 +64,8 @@ def advance(
 ) -> None:
     """Confirm everything up to a sequence.
 
-    The first advance makes the cursor; but one whose words name another in another order is
-    refused without --new.
+    The first advance makes the cursor. It is refused without --new if the same words in another
+    order name a cursor that exists.
     """
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:
@@ -98,7 +100,7 @@ def error(
     new: bool,
     **given: Any,
 ) -> None:
-    """Record that a delivery failed; the cursor stays where it is."""
+    """Record that a delivery failed; the cursor keeps its sequence."""
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:
         if not new:

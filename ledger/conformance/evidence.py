@@ -35,9 +35,9 @@ def what_a_check_reads(logs: Logs) -> None:
     expect(ids, sorted(set(ids)), "the ids of the stored cursors")
     expected = sorted(map(str, log.expected.heads))
     expect(sorted(map(itemgetter(1), heads)), expected, "the keys of the stored cursors")
-    places = [(cursor_id, row[_VERSION]) for cursor_id, row in rows]
+    places = [(cursor_id, row[_VERSION]) for cursor_id, *row in rows]
     expect(places, sorted(places), "the ids and versions of the rows")
-    read = sorted((entry_from(row) for _, row in rows), key=lambda entry: entry.position)
+    read = sorted((entry_from(tuple(row)) for _, *row in rows), key=lambda entry: entry.position)
     expect(read, entries, "the rows")
 
 

@@ -34,11 +34,11 @@ T = TypeVar("T")
 THREADS = 4
 APPENDS = 25
 
-# So long one store holds everything, while another one with a shorter deadline wants a cursor.
+# How long one store holds everything, while another one with a shorter deadline wants a cursor.
 HOLDS_S = 3.0
 SHORT_S = 0.2
 
-# So long a thread may take, on the slowest machine that we know of.
+# How long a thread may take, on the slowest machine that we know of.
 JOIN_S = 60.0
 
 

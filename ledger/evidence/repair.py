@@ -7,9 +7,11 @@ from typing import Protocol
 
 import attrs
 
+from ledger.evidence.chains import PROGRESS_ENTRIES, CursorCheck
+from ledger.evidence.faults import FAULTS_MAX
 from ledger.evidence.findings import Fault
-from ledger.evidence.following import FAULTS_MAX, PROGRESS_ENTRIES, Chain, Log, paired
-from ledger.log.heads import STATE
+from ledger.evidence.source import Log, paired
+from ledger.log.columns import STATE
 from ledger.log.rows import Row
 
 __all__ = ["Rebuild", "Repairable", "rebuild"]
@@ -54,9 +56,10 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
     left: list[Fault] = []
     entries = cursors = 0
     for head, rows in paired(log):
-        chain = Chain(place=head[1] if head else "no cursor")
+        check = CursorCheck(place=head[1] if head else "no cursor")
         for row in rows:
-            chain.follow(row)  # what is wrong, verify reports; here it counts whether it is sound
+            # What is wrong, verify reports; what counts here is whether it is sound.
+            check.follow(row)
             entries += 1
             if progress is not None and entries % PROGRESS_ENTRIES == 0:
                 progress(entries)
@@ -64,10 +67,10 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
             continue
         cursors += 1
         cursor_id, _, stored = head
-        difference, state = chain.compare(stored), chain.state
+        difference, state = check.compare(stored), check.state
         if difference is None or state is None:
             continue
-        if chain.sound and not _is_ahead(stored, state):
+        if check.sound and not _is_ahead(stored, state):
             log.restore(cursor_id, state)
             kept = repaired
         else:
@@ -80,11 +83,11 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
 def _is_ahead(stored: Row, state: Row) -> bool:
     """Say whether a stored cursor has seen entries that the log no longer has.
 
-    It is the only evidence of them, so it is not written over.
+    It is the only evidence of them, so it is not overwritten.
     """
     version, digest = stored[_VERSION], stored[_DIGEST]
     return isinstance(version, int) and version > state[_VERSION] and digest != state[_DIGEST]
 
 
-_VERSION = STATE.index("version")
-_DIGEST = STATE.index("digest")
+_VERSION = STATE.place("version")
+_DIGEST = STATE.place("digest")

@@ -15,7 +15,7 @@ import attrs
 from ledger.errors import LedgerError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
-from ledger.law.making import maker, once, sealed
+from ledger.law.making import maker, once, quick, sealed
 from ledger.law.pairs import EMPTY
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "ResetCursor",
     "ResetReasonRequiredError",
     "checked",
+    "checked_one",
     "make_advance",
 ]
 
@@ -118,6 +119,7 @@ def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
 # --- the requests ---
 
 
+@quick
 @sealed
 @attrs.frozen(weakref_slot=False)
 class AdvanceCursor:
@@ -265,10 +267,14 @@ def checked(requests: Iterable[Request]) -> list[Request]:
     if not isinstance(given, Iterable):
         said = fields.kind(given)
         raise invalid("requests", f"must be a sequence, not {said}.", value=said)
-    return [_checked_one(request) for request in given]
+    return [checked_one(request) for request in given]
 
 
-def _checked_one(request: object) -> Request:
+def checked_one(request: object) -> Request:
+    """Return `request`, or what a request has of it if it is of a subclass.
+
+    Raises InvalidCursorError if it is no request.
+    """
     for kind in REQUESTS:
         if type(request) is kind and type(request.key) is CursorKey:
             return request

@@ -11,7 +11,7 @@ from ledger.log import columns
 from ledger.log.rows import Row, cursor_from
 from ledger.log.text import micros
 
-__all__ = ["STATE", "Head", "make_head"]
+__all__ = ["Head", "make_head"]
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -71,5 +71,3 @@ make_head = maker(Head)
 
 _ID, _RECORDED_AT, _DIGEST = (columns.HEAD.place(name) for name in ("id", "recorded_at", "digest"))
 _CURSOR = columns.HEAD.places(columns.CURSOR)
-
-STATE = columns.STATE.names

@@ -59,7 +59,7 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
     match event:
         case CursorAdvanced():
             previous_sequence, sequence = event.previous_sequence, event.sequence
-            delivery_id, outcome = event.delivery_id, event.outcome.value
+            delivery_id, outcome = event.delivery_id, event.outcome._value_  # `value` is a function
             delivered = event.delivered_at
             sound = (
                 type(sequence) is int
@@ -141,7 +141,7 @@ def entry_from(row: Row) -> Entry:
     """
     fits = _FITS.get(row[_TAG])
     if fits is None or not fits(row):
-        raise BrokenChainError(f"position {row[0]}", _misfit(row))
+        raise BrokenChainError(f"position {row[_POSITION]}", _misfit(row))
     (  # in the order of `ENTRY`
         position,
         consumer_id,
@@ -236,7 +236,7 @@ def cursor_from(key: CursorKey, row: Row) -> Cursor:
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-_TAG = ENTRY.place("tag")
+_POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 
 def _columns_of(kind: type[Event]) -> Columns:

@@ -9,8 +9,10 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from ledger.evidence.following import Log
+from ledger.evidence.findings import Fault
 from ledger.evidence.repair import Repairable
+from ledger.evidence.sharing import Companions, Opening
+from ledger.evidence.source import Log
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
@@ -25,6 +27,7 @@ __all__ = [
     "Horizon",
     "Provable",
     "Reader",
+    "Snapshot",
     "Store",
     "Transaction",
     "Waiting",
@@ -116,6 +119,16 @@ class Transaction(Appending, Protocol):
         """Hold the whole log, to write stored cursors anew."""
 
 
+class Snapshot(Log, Protocol):
+    """The whole log as of one moment, and what is known of it besides its entries."""
+
+    def structure(self) -> Iterator[Fault]:
+        """Return what is wrong with the tables themselves: everything but what entries say."""
+
+    def cuts(self, parts: int) -> list[int]:
+        """Return cursor ids that divide the entries into about so many parts, in order."""
+
+
 class Reader(Protocol):
     """What can be read. Iterators are lazy, and end at what was there when they began."""
 
@@ -138,8 +151,11 @@ class Provable(Protocol):
     def identity(self) -> str:
         """Return what tells this ledger from all others; empty where it has no id."""
 
-    def snapshot(self) -> AbstractContextManager[Log]:
-        """Hold the log still for a check."""
+    def snapshot(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
+        """Hold the log still for a check, for `companions` as well."""
+
+    def opening(self) -> Opening | None:
+        """Return how another process opens the log; None where it cannot."""
 
 
 class Writable(Protocol):

@@ -18,7 +18,7 @@ _HINTS = {
 
 
 def not_to_be_lent(connection: object, wanted: str, place: str) -> InvalidCursorError:
-    """Give the refusal of `connection`, which is none of the driver's."""
+    """Return the refusal of `connection`, which is none of the driver's."""
     cls = type(connection)
     package = cls.__module__.partition(".")[0]
     named = kind(connection) if package == "builtins" else f"a {cls.__module__}.{cls.__qualname__}"

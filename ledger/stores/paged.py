@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from ledger.evidence.following import Log
+from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Transaction
+from ledger.stores import Horizon, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
@@ -31,22 +31,36 @@ class Session(Protocol):
     """What is read over one connection, at most a page at a time."""
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
-        """Give the cursors that come next after `after`, at most `rows`."""
+        """Return the cursors that come next after `after`, at most `rows`."""
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, for what is read behind this."""
+        """Return how far the log is settled, for what is read behind this."""
 
     def until(self, query: EntryQuery) -> int:
-        """Give the position up to which nothing that `query` chooses can be missed any more."""
+        """Return the position up to which no entry that `query` chooses can be missed any more."""
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
-        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        """Return the entries that come next after `after`, up to `until`, at most `rows`."""
 
 
-class Connections(Protocol):
+class Holding(Protocol):
+    """Lends the whole log, to this process and to others."""
+
+    def hold(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
+        """Lend the whole log as of one moment, and let `companions` begin to read then."""
+
+    def opening(self) -> Opening | None:
+        """Return how another process opens the log; None where it cannot."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from all others; empty where it has no id."""
+
+
+class Connections(Holding, Protocol):
     """Lends sessions, and runs transactions; on connections of its own, or on a caller's."""
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -54,13 +68,6 @@ class Connections(Protocol):
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
-
-    def hold(self) -> AbstractContextManager[Log]:
-        """Lend the whole log as of one moment."""
-
-    @property
-    def identity(self) -> str:
-        """What tells this ledger from all others; empty where it has no id."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -84,11 +91,11 @@ class PagedStore:
         return self.connections.write(work, deadline)
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
         return self.connections.read(lambda session: session.cursor(key))
 
     def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        """Give cursors by stream, subject and consumer, in code-point order."""
+        """Return cursors by stream, subject and consumer, in code-point order."""
         last: Cursor | None = None
         for rows in self._page_sizes(query.limit):
             after = last.key if last else None
@@ -99,7 +106,7 @@ class PagedStore:
             last = page[-1]
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
-        """Give entries by position, up to the last one that was settled when this began."""
+        """Return entries by position, up to the last one that was settled when this began."""
         until = self.connections.read(lambda session: session.until(query))
         last: Entry | None = None
         for rows in self._page_sizes(query.limit):
@@ -110,19 +117,23 @@ class PagedStore:
             last = page[-1]
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled."""
+        """Return how far the log is settled."""
         return self.connections.read(lambda session: session.horizon())
 
     def identity(self) -> str:
         """Return what tells this ledger from all others; empty where it has no id."""
         return self.connections.identity
 
-    def snapshot(self) -> AbstractContextManager[Log]:
-        """Hold the log still for a check."""
-        return self.connections.hold()
+    def snapshot(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:
+        """Hold the log still for a check, for `companions` as well."""
+        return self.connections.hold(companions)
+
+    def opening(self) -> Opening | None:
+        """Return how another process opens the log; None where it cannot."""
+        return self.connections.opening()
 
     def using(self, connection: object) -> PagedStore:
-        """Give the same log inside the transaction of a caller's connection."""
+        """Return the same log inside the transaction of a caller's connection."""
         return attrs.evolve(self, connections=self.connections.borrow(connection))
 
     def close(self) -> None:
@@ -130,7 +141,7 @@ class PagedStore:
         self.connections.close()
 
     def _page_sizes(self, limit: int) -> Iterator[int]:
-        """Give the sizes of pages to ask for, `limit` rows in all; without end if it is 0."""
+        """Return the sizes of pages to ask for, `limit` rows in all; without end if it is 0."""
         asked, rows = 0, PAGE_ROWS_FIRST
         while not limit or asked < limit:
             yield min(rows, limit - asked) if limit else rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
-from ledger.log.columns import CONTENT, KEY
+from ledger.log.columns import CONTENT, ENTRY, KEY
 from ledger.log.rows import TAGS, Content, Row
 
-__all__ = ["TAG_IDS", "event_row"]
+__all__ = ["ENTRY_NAMES", "TAG_IDS", "event_row"]
 
 TAG_IDS: Mapping[str, int] = {
     TAGS[CursorAdvanced]: 1,
@@ -16,6 +16,11 @@ TAG_IDS: Mapping[str, int] = {
     TAGS[ErrorRecorded]: 3,
 }
 """The ids of the tags, as the schemas have them in `ledger_tags`."""
+
+ENTRY_NAMES = tuple(
+    f"{'c' if name in KEY.names else 't' if name == 'tag' else 'e'}.{name}" for name in ENTRY.names
+)
+"""The columns of an entry, of an event `e`, its cursor `c` and its tag `t`."""
 
 _TAG = CONTENT.place("tag")
 _BEFORE_TAG = slice(len(KEY), _TAG)

@@ -89,7 +89,8 @@ class Call(Generic[R]):
     @property
     def size(self) -> int:
         """How many requests it has."""
-        return sum(map(len, self.groups))
+        groups = self.groups
+        return len(groups[0]) if len(groups) == 1 else sum(map(len, groups))
 
     def begin(self) -> bool:
         """Begin with it, unless it was cancelled, or its owner has answered it himself."""
@@ -135,22 +136,19 @@ class Queue:
 
         A call that its own thread commits is taken by itself; without `lend` it keeps its place.
         """
+        calls, room = self.calls, size_max
         taken: list[Call[Any]] = []
         passed: list[Call[Any]] = []
-        room = size_max
-        while self.calls:
-            first = self.calls[0]
-            if first.thread is not None:
-                if not lend:
-                    passed.append(self.calls.popleft())
-                    continue
-                if taken:
-                    break
+        while calls:
+            call = calls.popleft()
+            if call.thread is not None and not lend:
+                passed.append(call)
+                continue
             # Those that were put off leave the others their room.
-            size = 0 if first.begun else first.size
-            if taken and size > room:
+            size = 0 if call.begun else call.size
+            if taken and (size > room or call.thread is not None):
+                calls.appendleft(call)
                 break
-            call = self.calls.popleft()
             # From here on it cannot be cancelled.
             if call.begin():
                 taken.append(call)

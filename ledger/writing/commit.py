@@ -66,7 +66,11 @@ def commit_free(
         held = set(transaction.hold_free(keys))
     except _MISFITS as error:
         raise _unsound(error) from error
-    free = [_is_free(call, held) for call in calls] if held else [True] * len(calls)
+    if not held and all(len(call) == 1 for call in calls):
+        # As it mostly is: nobody is in the way, and each call has one group.
+        answered = _append(transaction, [call[0] for call in calls], actor, clock)
+        return [[answer] for answer in answered]
+    free = [_is_free(call, held) for call in calls]
     groups = [group for call, goes in zip(calls, free, strict=True) if goes for group in call]
     answers = iter(_append(transaction, groups, actor, clock))
     return [
@@ -101,6 +105,7 @@ def _append_alone(
             raise _unsound(error) from error
     except LedgerError as error:
         transaction.confirm()
+        _notice(error, actor)
         return error
     head, _ = draft
     transaction.append((draft,), (head,))
@@ -114,28 +119,28 @@ def _append(
     drafts: list[Draft] = []
     answers: list[Answer] = []
     for group in groups:
-        before: list[tuple[CursorKey, Head | None]] = []
-        cursors: list[Cursor] = []
+        begun = len(drafts)
         try:
             now = fields.moment(clock(), "the ledger's clock")
             for request in group:
                 key = request.key
-                known = heads.get(key)
                 try:
-                    head, content = _entry(known or transaction.head(key), request, actor, now)
+                    draft = _entry(heads.get(key) or transaction.head(key), request, actor, now)
                 except _MISFITS as error:
                     raise _unsound(error) from error
-                before.append((key, known))
-                heads[key] = head
-                drafts.append((head, content))
-                cursors.append(head.cursor)
+                heads[key] = draft[0]
+                drafts.append(draft)
         except LedgerError as error:
             transaction.confirm()
-            _undo(heads, drafts, before)
+            if len(drafts) > begun:
+                # The group leaves nothing behind: the heads are again what the others made them.
+                del drafts[begun:]
+                heads.clear()
+                heads.update((head.cursor.key, head) for head, _ in drafts)
             _notice(error, actor)
             answers.append(error)
         else:
-            answers.append(cursors)
+            answers.append([head.cursor for head, _ in drafts[begun:]])
     if drafts:
         transaction.append(drafts, heads.values())
     return answers
@@ -178,18 +183,6 @@ def _unsound(error: Exception) -> InvalidCursorError:
         f"a request was changed after it was made, to what cannot be appended: {error!s:.200}. "
         "Make another one."
     )
-
-
-def _undo(
-    heads: dict[CursorKey, Head], drafts: list[Draft], before: list[tuple[CursorKey, Head | None]]
-) -> None:
-    """Take back what a group has drafted; `before` says, step by step, what it has replaced."""
-    for key, head in reversed(before):
-        drafts.pop()
-        if head is None:
-            del heads[key]
-        else:
-            heads[key] = head
 
 
 def _notice(error: LedgerError, actor: str) -> None:

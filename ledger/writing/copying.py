@@ -10,7 +10,7 @@ import attrs
 
 from ledger.errors import BrokenChainError, DivergedError
 from ledger.evidence.digests import GENESIS, digest_of
-from ledger.evidence.merkle import Checkpoint, checkpoint
+from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.verification import settled
 from ledger.law import rules
 from ledger.law.cursor import CursorKey
@@ -87,12 +87,12 @@ def copy(
 
 def _checkpoint(store: Provable) -> Checkpoint:
     with store.snapshot() as log:
-        return checkpoint(settled(log))
+        return checkpoint_over(settled(log))
 
 
 def _compare(source: Provable, there: Checkpoint) -> None:
     with source.snapshot() as log:
-        beginning = checkpoint(log.leaves(), entries=there.entries)
+        beginning = checkpoint_over(log.leaves(), entries=there.entries)
     if beginning != there:
         raise DivergedError(
             f"the target has {there.entries:,} entries, which are not the first {there.entries:,} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -117,6 +118,14 @@ class Submitted(Future[Any]):
     def _waiters(self, waiters: list[Any]) -> None:
         self._others = waiters
 
+
+def _renew_lock() -> None:
+    """Take a new lock in a child, because a thread that it does not have may hold this one."""
+    global _lock  # noqa: PLW0603 - it is of all futures
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 _UNANSWERED = (_PENDING, _RUNNING)
 _OWN = frozenset({"writer", "_step", "_light"})

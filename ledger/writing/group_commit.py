@@ -110,9 +110,10 @@ class Writer:
         server = self._server
         future: Future[R] = _submitted()(self)
         with server.lock:
-            if room and not self._has_room():
+            if room and len(server.queue.calls) >= self._queue_length_max:
                 self._wait_for_room()
-            self._refuse_closed()
+            if server.closed:
+                self._refuse_closed()
             here = server.enqueue(Call(groups, conclude, future, time.monotonic()))
         if here:
             server.serve(stay=False)

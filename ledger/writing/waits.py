@@ -1,4 +1,4 @@
-"""Who waits for whom among threads that run callbacks: a circle of them would wait for ever."""
+"""Which threads wait for which, among those that run callbacks: a circle would never end."""
 
 from __future__ import annotations
 
@@ -98,6 +98,9 @@ def refuse_circle(other: Answering) -> None:
 
 
 def _forget() -> None:
+    # A thread that the child does not have may hold the lock.
+    global _lock  # noqa: PLW0603 - it is of all threads
+    _lock = threading.RLock()
     _answering.clear()
     _waiting.clear()
 

@@ -24,16 +24,20 @@ __all__ = ["resets"]
 
 @click.command()
 @cursor_filters
-@click.option("--by", "actor", default="", metavar="ACTOR", help="Only those of this actor.")
-@click.option("--since", type=MOMENT, help="Recorded at this time or later: a time, or 90m, 7d.")
+@click.option("--by", "actor", default="", metavar="ACTOR", help="Only resets of this actor.")
+@click.option(
+    "--since", type=MOMENT, help="Recorded at this time or later: a time, or a time ago (90m, 7d)."
+)
 @click.option("--until", type=MOMENT, help="Recorded at this time or earlier.")
-@click.option("--reason", default="", metavar="TEXT", help="Only with this text in the reason.")
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Only resets whose reason contains this text."
+)
 @click.option(
     "--direction",
     type=click.Choice([str(direction) for direction in Direction]),
-    help="Only those that went this way.",
+    help="Only resets in this direction.",
 )
-@click.option("--newest-first", is_flag=True, help="Begin with the last one.")
+@click.option("--newest-first", is_flag=True, help="Show the newest reset first.")
 @limit_option
 @form_options
 @pass_target
@@ -51,7 +55,7 @@ def resets(
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show who reset which cursor, when, from where to where, why, and what came of it."""
+    """Show who reset which cursor, when, from where to where, why, and with what result."""
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -75,14 +79,14 @@ def resets(
 
 def _effect(reset: RecordedReset) -> str:
     if reset.delivered_again is not None:
-        return f"{len(reset.delivered_again):,} again"
-    return f"{len(reset.passed_over):,} over" if reset.passed_over is not None else "none"
+        return f"{len(reset.delivered_again):,} to deliver again"
+    return f"{len(reset.passed_over):,} skipped" if reset.passed_over is not None else "none"
 
 
-def _outcome(reset: RecordedReset) -> str:
+def _result(reset: RecordedReset) -> str:
     if reset.direction is not Direction.BACK:
         return ""
-    return f"back {show_time(reset.back_at)}" if reset.back_at else "not back"
+    return f"caught up {show_time(reset.back_at)}" if reset.back_at else "not caught up yet"
 
 
 _RESETS = [
@@ -91,7 +95,7 @@ _RESETS = [
     Column("from", lambda reset: str(reset.previous_sequence)),
     Column("to", lambda reset: str(reset.sequence)),
     Column("effect", _effect),
-    Column("outcome", _outcome),
+    Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
 ]

@@ -1,4 +1,4 @@
-"""Which cursors a command is about, and how it shows that it reads for long."""
+"""Which cursors a command is about, and how it shows its progress."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Choice:
         )
 
     def cursors(self, book: Ledger) -> Iterator[Cursor]:
-        """Return the cursors. Raises CursorNotFoundError if the one that was named is not there."""
+        """Yield the cursors. Raises CursorNotFoundError if the one that was named is not there."""
         if self.key is not None:
             yield book.get(self.key)
         else:
@@ -66,7 +66,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError("Name a cursor, or choose some by options; not both.")
         if named_consumer and not named_stream:
             raise click.UsageError(
-                f"A cursor is named by CONSUMER STREAM [SUBJECT]; for all of a consumer, give "
+                f"A cursor is named by CONSUMER STREAM [SUBJECT]; for all of a consumer, use "
                 f"--consumer {named_consumer}."
             )
         chosen = Choice(
@@ -89,7 +89,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def watched(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:
-    """Return `entries`, and tell `progress` how many were read."""
+    """Yield `entries`, and tell `progress` how many were read."""
     for count, entry in enumerate(entries, 1):
         if count % 5_000 == 0:
             progress.say(f"{count:,} entries read")
@@ -97,7 +97,7 @@ def watched(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:
 
 
 def cleared(values: Iterable[T], progress: Progress) -> Iterator[T]:
-    """Return `values`, and take the line of `progress` away before each is shown."""
+    """Yield `values`, and clear the line of `progress` before each is shown."""
     for value in values:
         progress.clear()
         yield value

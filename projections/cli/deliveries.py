@@ -30,15 +30,15 @@ T = TypeVar("T")
 @click.command()
 @choice
 @click.option(
-    "--dense", is_flag=True, help="Each sequence of the stream exists: what was jumped was missed."
+    "--dense", is_flag=True, help="Every sequence of the stream exists, so that gaps were missed."
 )
 @form_options
 @pass_target
 def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None:
-    """Show what advances jumped over and nobody has gone back to since.
+    """Show what advances jumped over, and no later advance has delivered.
 
-    Of one cursor that is named, some that are chosen, or all. A stream may be sparse, so these are
-    candidates; --dense says that it is not.
+    Of one cursor that is named, of those that are chosen, or of all. Not every sequence of a stream
+    need exist, so gaps are candidates; --dense says that every sequence exists.
     """
     with target.open() as book:
         found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense))
@@ -53,7 +53,7 @@ def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None
 def repeats(target: Target, chosen: Choice, form: Form | None) -> None:
     """Show what was delivered more than once, and after which reset.
 
-    Of one cursor that is named, some that are chosen, or all.
+    Of one cursor that is named, of those that are chosen, or of all.
     """
     with target.open() as book:
         show(_of_each(book, chosen, find_repeats), _REPEATS, form, of=[Repeat])
@@ -114,8 +114,8 @@ _GAPS = [
     Column("first", lambda jump: str(jump.gap.first)),
     Column("last", lambda jump: str(jump.gap.last)),
     Column("count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}"),
-    Column("word", _verdict),
-    Column("jumped", lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}"),
+    Column("verdict", _verdict),
+    Column("advance", lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}"),
     Column("recorded", lambda jump: show_time(jump.entry.recorded_at)),
     Column("actor", lambda jump: visible(jump.entry.actor)),
 ]
@@ -130,9 +130,9 @@ _REPEATS = [
     *OWNER,
     Column("first", lambda repeat: str(repeat.first)),
     Column("last", lambda repeat: str(repeat.last)),
-    Column("times", lambda repeat: f"{repeat.deliveries:,}"),
-    Column("again", lambda repeat: show_time(repeat.first_at)),
+    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}"),
+    Column("delivered again", lambda repeat: show_time(repeat.first_at)),
     Column("reset by", lambda repeat: visible(repeat.reset.actor)),
-    Column("reset", lambda repeat: show_time(repeat.reset.recorded_at)),
+    Column("reset at", lambda repeat: show_time(repeat.reset.recorded_at)),
     Column("reason", _reason),
 ]

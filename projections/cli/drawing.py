@@ -33,7 +33,7 @@ ROWS = 16
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help=f"Draw it into a file: {', '.join(f'.{form}' for form in FORMATS)}.",
+    help=f"Draw into a file: {', '.join(f'.{form}' for form in FORMATS)}.",
 )
 @form_options
 @pass_target
@@ -45,9 +45,9 @@ def timeline(
     output: Path | None,
     form: Form | None,
 ) -> None:
-    """Show one cursor's life: where it stood when, resets, errors, repeats and jumps.
+    """Draw the sequences of one cursor over time, with resets, errors, repeats and jumps.
 
-    A page (.html) opens offline, zooms, and says what is under the pointer.
+    A page (.html) opens offline, zooms, and shows details under the pointer.
     """
     cursor = key(consumer, stream, subject)
     progress = Progress()
@@ -82,13 +82,13 @@ def _show_life(life: Timeline) -> None:
     click.echo("R reset, E errors, J jump")
     show(life.marks, _MARKS, Form.TABLE)
     if life.left_out:
-        click.echo(f"{life.left_out:,} smaller ones are left out", err=True)
+        click.echo(f"{life.left_out:,} smaller marks are left out", err=True)
 
 
 _COLOURS = {MarkKind.RESET: "yellow", MarkKind.ERRORS: "red"}
 
 _MARKS = [
     Column("recorded", lambda mark: show_time(mark.at)),
-    Column("what", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
+    Column("event", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
     Column("detail", lambda mark: visible(mark.text)),
 ]

@@ -27,19 +27,19 @@ __all__ = ["explain"]
 def explain(
     target: Target, consumer: str, stream: str, rest: tuple[str, ...], form: Form | None
 ) -> None:
-    """Tell the whole story of one sequence at one cursor; its verdict first.
+    """Tell whether one sequence was delivered at one cursor, and the whole story of it.
 
-    Was it delivered, how often, by which entry and whom; or skipped, and why; or is it still to
-    come, and what stands in its way.
+    The verdict comes first: delivered, how often, by which entry and which actor; or not delivered,
+    and why; or not delivered yet, and which errors hold it up.
     """
     if not 1 <= len(rest) <= 2:
-        raise click.UsageError("Give CONSUMER STREAM [SUBJECT] SEQUENCE.")
+        raise click.UsageError("Name CONSUMER STREAM [SUBJECT] SEQUENCE.")
     *subject, number = rest
     try:
         sequence = int(number)
     except ValueError:
         raise click.UsageError(
-            f"{number!r:.80} is no sequence; the last argument is one."
+            f"{number!r:.80} is not a sequence; the last argument must be one."
         ) from None
     key = CursorKey(consumer, stream, *subject)
     progress = Progress()

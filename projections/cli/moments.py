@@ -37,7 +37,7 @@ T = TypeVar("T")
 def as_of(
     context: click.Context, target: Target, moment: Moment, chosen: Choice, form: Form | None
 ) -> None:
-    """Show where cursors stood at MOMENT: one that is named, some that are chosen, or all.
+    """Show where cursors stood at MOMENT: one that is named, those that are chosen, or all.
 
     MOMENT is a time, how long ago (90m, 7d), or a bare number: a position of the log.
     """
@@ -52,7 +52,8 @@ def as_of(
         cursor = cursor_as_of(book, chosen.key, moment)
         if cursor is None:
             click.echo(
-                f"cursor-ledger: {visible(str(chosen.key))} had no entry yet then.", err=True
+                f"cursor-ledger: {visible(str(chosen.key))} had no entries at that moment.",
+                err=True,
             )
             context.exit(EXIT_NO_CURSOR)
         show_one(cursor, CURSORS, form)
@@ -76,7 +77,7 @@ def show_diff(
     """Show what changed between two moments, cursor by cursor.
 
     A moment is a time, how long ago (90m, 7d), or a bare number: a position of the log. Without
-    LATER, it is up to now.
+    LATER, it is the end of the log.
     """
     chosen = Choice(consumer, stream, subject, named=False)
     progress = Progress()

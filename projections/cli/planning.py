@@ -45,21 +45,26 @@ class Asked:
         if not (selected or self.every):
             raise click.UsageError(
                 "Which cursors? Name one by CONSUMER STREAM [SUBJECT], choose some by --consumer, "
-                "--stream or --subject, or give --all."
+                "--stream or --subject, or add --all."
             )
         if self.new and not chosen.named:
-            raise click.UsageError("--new is for one cursor: name it by CONSUMER STREAM [SUBJECT].")
+            raise click.UsageError("--new makes one cursor: name it by CONSUMER STREAM [SUBJECT].")
         if self.every and selected:
-            raise click.UsageError("--all is all; leave it out to choose some.")
+            raise click.UsageError("--all means all cursors; leave it out to choose some.")
         if goals.count(None) != len(goals) - 1:
             raise click.UsageError(
-                "Where to? Give exactly one of --to, --by, --to-time, --to-entry, --to-cursor, "
+                "Where to? Add exactly one of --to, --by, --to-time, --to-entry, --to-cursor, "
                 "--undo."
             )
         if self.reason is None and not self.undo:
-            raise click.UsageError("--reason is required: it is kept for ever, so say why.")
+            raise click.UsageError(
+                "--reason is required: say why, because the reason is kept for ever."
+            )
         if self.undo and (self.delivery_id or self.delivered_at):
-            raise click.UsageError("--undo brings back the delivery that was there before.")
+            raise click.UsageError(
+                "--undo restores the delivery that was there before; leave out --delivery-id and "
+                "--delivered-at."
+            )
 
     def plan(self, book: Ledger, planner: str) -> ResetPlan:
         """Return the plan that this is for the cursors as they are now."""
@@ -124,6 +129,6 @@ def check_only_file(context: click.Context) -> None:
                 option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
             )
             raise click.UsageError(
-                f"--from-file has all of the plan in it: which cursors, where to, why. Leave out "
-                f"{given}, or plan anew."
+                f"The plan of --from-file says which cursors, where to, and why. Leave out "
+                f"{given}, or make another plan."
             )

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from ledger import CursorKey
+from ledger import CursorKey, InvalidCursorError
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
@@ -27,22 +27,26 @@ class Key(click.ParamType[CursorKey]):
         """Return the key."""
         if isinstance(value, CursorKey):
             return value
-        if value.startswith("{"):
-            return structure(loads(value), CursorKey)
-        parts = value.split("/")
-        if not 2 <= len(parts) <= 3:
-            self.fail(
-                f"{value!r:.80} is no cursor. Give CONSUMER/STREAM[/SUBJECT] or, if a name has a "
-                'slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": "…"}.',
-                param,
-                ctx,
-            )
-        return CursorKey(*parts)
+        try:
+            if value.startswith("{"):
+                return structure(loads(value), CursorKey)
+            parts = value.split("/")
+            if not 2 <= len(parts) <= 3:
+                self.fail(
+                    f"{value!r:.80} is not a cursor. Write CONSUMER/STREAM[/SUBJECT] or, if a name "
+                    'has a slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": '
+                    '"…"}.',
+                    param,
+                    ctx,
+                )
+            return CursorKey(*parts)
+        except InvalidCursorError as error:
+            self.fail(str(error), param, ctx)
 
 
 @attrs.frozen
 class Then:
-    """A moment, and what was typed for it: 8h ago is another one whenever it is typed."""
+    """A moment, and what was typed for it: 8h ago is another moment each time it is typed."""
 
     at: datetime
     typed: str

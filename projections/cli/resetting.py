@@ -37,30 +37,46 @@ __all__ = ["reset"]
 
 @click.command()
 @choice
-@click.option("--to", type=int, metavar="SEQUENCE", help="To this sequence.")
-@click.option("--by", type=int, metavar="±N", help="So many sequences further, or back: --by -10.")
-@click.option("--to-time", type=PAST, help="To where it stood then: a time, or 90m, 7d ago.")
-@click.option("--to-entry", type=int, metavar="POSITION", help="To where it stood at that entry.")
+@click.option("--to", type=int, metavar="SEQUENCE", help="Reset to this sequence.")
 @click.option(
-    "--to-cursor", type=KEY, metavar="KEY", help="To where CONSUMER/STREAM[/SUBJECT] stands."
+    "--by", type=int, metavar="±N", help="Reset by this many sequences, forward or back: --by -10."
 )
-@click.option("--undo", is_flag=True, help="Back to where it was before its last reset.")
+@click.option(
+    "--to-time", type=PAST, help="Reset to where it was at this time, or a time ago (90m, 7d)."
+)
+@click.option(
+    "--to-entry",
+    type=int,
+    metavar="POSITION",
+    help="Reset to where it was at this position of the log.",
+)
+@click.option(
+    "--to-cursor",
+    type=KEY,
+    metavar="KEY",
+    help="Reset to where the cursor CONSUMER/STREAM[/SUBJECT] is.",
+)
+@click.option("--undo", is_flag=True, help="Reset to where it was before its last reset.")
 @click.option(
     "--from-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="PLAN.jsonl",
-    help="As a plan says that was exported.",
+    help="Apply a plan that was exported.",
 )
 @click.option(
     "--export",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PLAN.jsonl",
-    help="Write the plan to a file as well.",
+    help="Write the plan to this file.",
 )
-@click.option("--all", "every", is_flag=True, help="All cursors of the ledger.")
-@click.option("--reason", help="Why; required but for --undo. It is kept for ever.")
-@click.option("--execute", is_flag=True, help="Do it. Without this, the plan is shown.")
-@click.option("--yes", is_flag=True, help="With --execute: do not ask, though nobody was shown it.")
+@click.option("--all", "every", is_flag=True, help="Reset all cursors of the ledger.")
+@click.option("--reason", help="Why. Required, except with --undo; kept for ever.")
+@click.option("--execute", is_flag=True, help="Reset. Without this, the plan is only shown.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="With --execute: reset without asking, even if nobody has seen the plan.",
+)
 @new_option
 @delivery_id_option
 @delivered_at_option
@@ -88,13 +104,15 @@ def reset(
     form: Form | None,
     **given: Any,
 ) -> None:
-    """Plan to move cursors, in either direction; with --execute, do it.
+    """Plan to reset cursors, forward or back; with --execute, reset them.
 
-    One that is named by CONSUMER STREAM [SUBJECT], or several by options, together or not at all.
-    If anything is appended to one of them after it was planned, nothing is moved (exit code 3).
+    One cursor is named by CONSUMER STREAM [SUBJECT]; several are chosen by options, and are reset
+    together or not at all. If anything is appended to one of them after the plan was made, nothing
+    is reset (exit code 3).
 
-    What was looked at is done at once: a plan from a file, or one cursor with --expect-version. All
-    else is asked about on a terminal, and in a script is refused without --yes (exit code 2).
+    A plan that somebody has seen is applied at once: a plan from a file, or one cursor with
+    --expect-version. Otherwise a terminal is asked, and a script is refused without --yes (exit
+    code 2).
     """
     if from_file is not None:
         check_only_file(context)
@@ -102,7 +120,7 @@ def reset(
     if from_file is None:
         asked.check()
     if yes and not execute:
-        raise click.UsageError("--yes says that it may be done; that takes --execute, too.")
+        raise click.UsageError("--yes has no effect without --execute; add --execute.")
     if export is not None:
         files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
@@ -113,7 +131,7 @@ def reset(
             else ResetPlan.load(from_file).adding(metadata)
         )
         if not plan.resets:
-            click.echo("cursor-ledger: no cursor fits; there is nothing to reset.", err=True)
+            click.echo("cursor-ledger: no cursor matches; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
             plan = _expecting(book, plan, expect_version)
@@ -140,7 +158,7 @@ def reset(
 def _kept(plan: ResetPlan, file: Path) -> ResetPlan:
     """Return the plan that is in the file now: that is the one to be shown, or done."""
     plan.save(file)
-    click.echo(f"the plan is in {visible(str(file))}", err=True)
+    click.echo(f"the plan is written to {visible(str(file))}", err=True)
     return ResetPlan.load(file)
 
 
@@ -153,6 +171,8 @@ def _beside(actor: str | None, metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 def _expecting(book: Ledger, plan: ResetPlan, version: int) -> ResetPlan:
     if len(plan.resets) != 1:
-        raise click.UsageError("--expect-version is for one cursor; a plan in a file has all.")
+        raise click.UsageError(
+            "--expect-version is for one cursor; a plan in a file has the versions of all."
+        )
     ResetPlan((attrs.evolve(plan.resets[0], version=version, head=None),)).check(book)
     return plan

@@ -1,4 +1,4 @@
-"""How a plan is shown, and how somebody is asked whether it is to be done."""
+"""How a plan is shown, and how a person is asked whether to apply it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Setting:
             click.echo(visible(time), err=True)
         at = f" at {show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
         click.echo(
-            f"planned by {visible(plan.planned_by) or 'nobody named'}{at} for the ledger "
+            f"planned by {visible(plan.planned_by) or 'an unnamed actor'}{at} for the ledger "
             f"{visible(self.place.shown)}",
             err=True,
         )
@@ -54,9 +54,9 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
     what = "1 cursor" if count == 1 else f"{count:,} cursors"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError(
-            f"--execute would reset {what} by a plan that nobody was shown, and there is nobody "
-            "to ask. Run it without --execute, look at the plan, and run the command that it "
-            "prints; or give --yes."
+            f"--execute would reset {what} by a plan that nobody has seen, and without a terminal "
+            "nobody can be asked. Run it without --execute, look at the plan, and run the command "
+            "that it prints; or add --yes."
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
@@ -82,20 +82,22 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
         command = to_reset(setting.place, plan.resets[0], actor=plan.planned_by)
     if command is None:
         click.echo(
-            "Nothing was changed. To do exactly this, keep the plan: run this again with "
-            "--export FILE, and then the command that it prints.",
+            "Nothing was changed. To do exactly this, run it again with --export FILE, and run the "
+            "command that it prints.",
             err=True,
         )
         return
     click.echo(f"Nothing was changed. To do it:\n  {command}", err=True)
     if setting.place.incomplete:
-        click.echo("The password is left out of it: PGPASSWORD or ~/.pgpass can give it.", err=True)
+        click.echo(
+            "The command leaves the password out: set PGPASSWORD, or use ~/.pgpass.", err=True
+        )
 
 
 def _show_text(plan: ResetPlan) -> None:
     if len(plan.resets) == 1:
         [planned] = plan.resets
-        at = f"version {planned.version}" if planned.version else "no such cursor yet"
+        at = f"version {planned.version}" if planned.version else "a new cursor"
         click.echo(f"{visible(str(planned.key))}, {at}")
         click.echo(f"  from    {planned.previous_sequence}")
         click.echo(f"  to      {planned.sequence}")
@@ -115,8 +117,8 @@ def _effect(planned: PlannedReset) -> str:
     if planned.delivered_again is not None:
         return f"{planned.delivered_again}, will be delivered again"
     if planned.passed_over is not None:
-        return f"{planned.passed_over}, will be passed over"
-    return "the position stays; the epoch goes on, so consumers must read it again"
+        return f"{planned.passed_over}, will be skipped"
+    return "the sequence stays; the epoch increases, so consumers must read the cursor again"
 
 
 _PLAN = [

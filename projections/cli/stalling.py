@@ -1,4 +1,4 @@
-"""The command about cursors that stood still or kept failing."""
+"""The command that finds cursors that stood still or kept failing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["stalls"]
     type=DURATION,
     default=STALLED_AFTER,
     show_default="15m",
-    help="Stalled is who stood still for so long while others of its stream went on.",
+    help="A cursor is stalled if it stood still for this long while others of its stream advanced.",
 )
 @click.option(
     "--errors",
@@ -41,9 +41,9 @@ __all__ = ["stalls"]
     default=2,
     show_default=True,
     metavar="N",
-    help="List streaks of at least so many errors.",
+    help="List streaks of at least this many errors.",
 )
-@click.option("--ongoing", is_flag=True, help="Only what has not ended.")
+@click.option("--ongoing", is_flag=True, help="Only stalls and streaks that have not ended.")
 @form_options
 @pass_target
 def stalls(
@@ -56,11 +56,11 @@ def stalls(
     ongoing: bool,
     form: Form | None,
 ) -> None:
-    """Show who stopped while others of the same stream went on, and who kept failing.
+    """Show cursors that stood still while others of their stream advanced, or kept failing.
 
     A cursor with nothing to do is idle, not stalled.
     """
-    # Who stands still shows only beside the others of the stream.
+    # A cursor stands still in comparison with the others of its stream only.
     query = EntryQuery(stream_name=stream, subject_id=subject)
     progress = Progress()
     with target.open() as book:
@@ -109,7 +109,7 @@ def _since(trouble: Stall | ErrorStreak) -> str:
 
 def _until(trouble: Stall | ErrorStreak) -> str:
     end = _end(trouble)
-    return show_time(end) if end else "now"
+    return show_time(end) if end else "ongoing"
 
 
 def _about(trouble: Stall | ErrorStreak) -> str:
@@ -117,14 +117,15 @@ def _about(trouble: Stall | ErrorStreak) -> str:
         if trouble.first_message == trouble.last_message:
             return visible(trouble.last_message)
         return visible(f"{trouble.first_message} … {trouble.last_message}")
-    front = f"{trouble.front_consumer} got to {trouble.front}"
-    return visible(f"{front}; {trouble.errors:,} errors" if trouble.errors else front)
+    front = f"{trouble.front_consumer} advanced to {trouble.front}"
+    errors = f"{trouble.errors:,} error{'' if trouble.errors == 1 else 's'}"
+    return visible(f"{front}; {errors} meanwhile" if trouble.errors else front)
 
 
 _TROUBLES = [
     *OWNER,
-    Column("what", _trouble),
-    Column("at", lambda trouble: str(trouble.last_sequence)),
+    Column("problem", _trouble),
+    Column("sequence", lambda trouble: str(trouble.last_sequence)),
     Column("since", _since),
     Column("until", _until),
     Column("detail", _about),

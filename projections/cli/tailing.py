@@ -23,15 +23,32 @@ __all__ = ["tail"]
 
 @click.command()
 @entry_filters
-@click.option("-f", "--follow", is_flag=True, help="Go on: show each entry as it is appended.")
+@click.option("-f", "--follow", is_flag=True, help="Keep running, and show each new entry.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="The last so many."
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Show this many of the last entries.",
 )
-@click.option("--table", "form", flag_value=Form.TABLE, type=Form, help="Lines to read.")
-@click.option("--jsonl", "form", flag_value=Form.JSONL, type=Form, help="One JSON object a line.")
+@click.option(
+    "--table",
+    "form",
+    flag_value=Form.TABLE,
+    type=Form,
+    help="Print lines for reading: the default on a terminal.",
+)
+@click.option(
+    "--jsonl",
+    "form",
+    flag_value=Form.JSONL,
+    type=Form,
+    help="Print one JSON object a line: the default in a pipe.",
+)
 @pass_target
 def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given: Any) -> None:
-    """Show the last entries of the log, and with -f those that come; all, or those that fit."""
+    """Show the last entries of the log that match every option, and with -f each new one."""
     query = entry_query(**given)
     to_read = fitting(form) is Form.TABLE
     with target.open() as book:

@@ -67,7 +67,8 @@ def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset])
     """
     if mark is not None and not mark.is_of(book):
         raise DivergedError(
-            "the plan was made for another ledger than this one. Name that one, or plan anew."
+            "the plan was made for another ledger than this one. Name that ledger, or plan the "
+            "reset again."
         )
     for reset in resets:
         # One that is not at the version yet is refused by the append, under the cursor's lock.
@@ -75,7 +76,7 @@ def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset])
         if there is not None and there != reset.head:
             raise DivergedError(
                 f"{reset.key} came to version {reset.version} by another history than that of the "
-                "plan, so this is another ledger. Name that one, or plan anew."
+                "plan, so this is another ledger. Name that ledger, or plan the reset again."
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ledger import InvalidCursorError
+from ledger.errors import invalid
 from ledger.law import fields
 from ledger.log.text import show_time
 from projections.resets.planned import PlannedReset
@@ -43,8 +44,10 @@ def merged(
     """
     taken = {**reset.metadata, **marks}
     if clash := sorted(taken.keys() & more.keys()):
-        raise InvalidCursorError(
-            f"metadata {clash[0]!r:.80} is in the plan already; give it another name."
+        raise invalid(
+            "metadata",
+            "is in the plan already; choose another name.",
+            subject=f"metadata {clash[0]!r:.80}",
         )
     fields.metadata({**taken, **more})
     return {**reset.metadata, **more}
@@ -53,9 +56,10 @@ def merged(
 def check_room(reset: PlannedReset, marks: Mapping[str, str]) -> None:
     """Refuse a reset whose metadata has no room for `marks`. Raises InvalidCursorError."""
     if clash := sorted(marks.keys() & reset.metadata.keys()):
-        raise InvalidCursorError(
-            f"metadata {clash[0]!r:.80} is what the plan itself is recorded under; give it "
-            "another name."
+        raise invalid(
+            "metadata",
+            "is the name that the plan itself is recorded under; choose another name.",
+            subject=f"metadata {clash[0]!r:.80}",
         )
     try:
         fields.metadata({**reset.metadata, **marks})

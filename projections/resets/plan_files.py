@@ -2,8 +2,8 @@
 
 The first line is a header: the format, the digest, and what was said of the plan as a whole. Each
 line after it is one reset. The digest is the SHA-256 of all the lines, that of the header without
-the digest. It shows that a file was edited, cut or damaged. It is no signature: whoever means to
-deceive can compute it anew, which is why the log keeps the digest of the plan that was applied.
+the digest. It shows that a file was edited, cut or damaged. It is not a signature: whoever means to
+deceive can compute it again, which is why the log keeps the digest of the plan that was applied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def seal(header: Mapping[str, object], resets: Sequence[object]) -> list[str]:
 def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], str]:
     """Return the header, the resets and the digest of lines that nobody has changed.
 
-    Raises InvalidCursorError if somebody has, or if it is no plan.
+    Raises InvalidCursorError if somebody has, or if it is not a plan.
     """
     # What else a line may end in is a change.
     texts = [_text(line).removesuffix("\n") for line in lines]
@@ -59,14 +59,16 @@ def _header(line: str) -> dict[str, Any]:
     try:
         header = loads(line)
     except InvalidCursorError as error:
-        raise InvalidCursorError(f"line 1 is no header of a plan: {error}. {_ADVICE}") from None
+        raise InvalidCursorError(
+            f"line 1 is not the header of a plan: {error}. {_ADVICE}"
+        ) from None
     if isinstance(header, dict) and "key" in header and "format" not in header:
         raise InvalidCursorError(
             "the plan has no seal, so nobody can say whether it was changed since it was planned: "
             f"an older version wrote it, or it is what reset printed. {_ADVICE}"
         )
     if not isinstance(header, dict) or not isinstance(header.get("format"), str):
-        raise InvalidCursorError(f"line 1 is no header of a plan. {_ADVICE}")
+        raise InvalidCursorError(f"line 1 is not the header of a plan. {_ADVICE}")
     if header["format"] != FORMAT:
         raise InvalidCursorError(
             f"the plan is of the format {header['format']!r:.80}; this version reads {FORMAT}."

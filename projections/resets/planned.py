@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from ledger import CursorKey, InvalidCursorError, ResetCursor
+from ledger.errors import invalid
 from ledger.law import fields
 from ledger.log.json import structure, unstructure
 from ledger.log.text import parse_time
@@ -120,7 +121,7 @@ class PlannedReset:
             )
         for name, field in known.items():
             if field.default is attrs.NOTHING and name not in given:
-                raise InvalidCursorError(f"{name} is missing.")
+                raise invalid(name, "is missing.")
         given["key"] = structure(given["key"], CursorKey)
         for name in ("delivered_at", "occurred_at"):
             given[name] = read_time(given.get(name), name)
@@ -138,5 +139,5 @@ def read_digest(value: object, name: str) -> bytes:
     """Return the digest that `value` is in hexadecimal."""
     text = fields.storable(value, name)
     if not re.fullmatch("[0-9a-f]{64}", text):
-        raise InvalidCursorError(f"{name} must be 64 hexadecimal digits, not {text!r:.80}.")
+        raise invalid(name, f"must be 64 hexadecimal digits, not {text!r:.80}.")
     return bytes.fromhex(text)

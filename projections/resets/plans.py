@@ -151,11 +151,11 @@ class ResetPlan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a file: a header, and one JSON object a reset; an old one is replaced.
 
-        Only its owner may read the file, and it is written whole or not at all. What is no plain
-        file, and a database, is never written over.
+        Only its owner may read the file, and it is written whole or not at all. A database, and
+        anything but a plain file, is never overwritten.
 
         The header has a digest over all of it, so that `load` notices what is changed. Whoever
-        means to deceive can compute it anew: it is no signature.
+        means to deceive can compute it again: it is not a signature.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
         """
@@ -196,7 +196,7 @@ class ResetPlan:
             try:
                 made.append(PlannedReset.of_plain(plain))
             except InvalidCursorError as error:
-                raise InvalidCursorError(f"line {number} is no planned reset: {error}") from None
+                raise InvalidCursorError(f"line {number} is not a planned reset: {error}") from None
         return cls(tuple(made), **_said(header))._with(digest)
 
     # --- doing it ---

@@ -1,4 +1,4 @@
-"""Who reset what, from where to where, why, and what came of it."""
+"""The resets of the log: which actor reset which cursor, why, and with what result."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ledger import (
     CursorReset,
     Entry,
     EntryQuery,
-    InvalidCursorError,
     Ledger,
 )
+from ledger.errors import invalid
 from ledger.law import fields
 from projections.ranges import Range
 
@@ -95,7 +95,7 @@ def resets(
     reason: str = "",
     direction: Direction | None = None,
 ) -> Iterator[RecordedReset]:
-    """Return the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
+    """Yield the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
     `reason` is text that the reason must have in it, in capitals or not; `direction` is where the
     reset must lead, None for anywhere. Resets have an index of
@@ -116,7 +116,7 @@ def resets(
     [('ines', 'receiver lost 42 and 43')]
     """
     if query is not None and not isinstance(query, EntryQuery):
-        raise InvalidCursorError(f"query must be an EntryQuery, not {fields.kind(query)}.")
+        raise invalid("query", f"must be an EntryQuery, not {fields.kind(query)}.")
     query = query or EntryQuery()
     wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
     towards = None if direction is None else Direction(direction)
@@ -164,7 +164,7 @@ def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
 
 
 def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
-    """Return the first later entry that had the cursor where it was before, or further."""
+    """Return the first later entry that brought the cursor back to where it was, or beyond."""
     there = event.previous_sequence
     if not _was_there_again(book, entry, there):
         return None

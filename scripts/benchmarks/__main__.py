@@ -81,7 +81,7 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
 
 
 def on_postgres(url: str, sizes: Sizes) -> int:
-    # Imported here, for the driver is an extra.
+    # Imported here, because the driver is an extra.
     from server import a_server, server_cases, version
 
     with a_server(url) as target:

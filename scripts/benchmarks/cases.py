@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import attrs
 from bare import ACTOR, Bare
@@ -24,12 +25,12 @@ import ledger
 import projections
 from ledger import AdvanceCursor, CursorKey, Ledger
 from ledger.law import rules
-from ledger.stores import Durability
 
 __all__ = ["Sizes", "all_cases"]
 
 KEY = CursorKey("webhooks", "orders", "customer-7")
 BATCH = 1_000
+Durability: TypeAlias = Literal["full", "normal"]
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +51,7 @@ class Sizes:
 
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
-    """Give the cases; each has a folder of its own, which goes when it is done."""
+    """Return the cases; each has a folder of its own, which goes when it is done."""
     for case in (advances, threads, batches, gets, replays, lengths, footprints, masking, peers):
         yield lambda case=case: _run(case, sizes)  # type: ignore[misc]
 
@@ -193,7 +194,14 @@ def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
         def verify() -> int:
             return book.verify().entries
 
-        works = (("replay into cursors", replay, 0.35), ("verify: replay, digests", verify, 0.20))
+        def verify_together() -> int:
+            return book.verify(processes=2).entries
+
+        works = (
+            ("replay into cursors", replay, 0.35),
+            ("verify: replay, digests", verify, 0.20),
+            ("verify in two processes", verify_together, 0.24),
+        )
         for work, ours, goal in works:
             yield compared(
                 work,
@@ -414,7 +422,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def memory_mb(path: Path, entries: int) -> float:
-    """Give how much more memory a process takes at its peak that replays so many entries."""
+    """Return how much more memory a process takes at its peak that replays so many entries."""
     peaks = []
     for read in (1, entries):
         replay = [sys.executable, "-c", REPLAY, str(path), str(read)]

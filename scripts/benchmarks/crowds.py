@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+import traceback
 from array import array
 from collections.abc import Callable, Iterator
 from multiprocessing.queues import SimpleQueue
@@ -127,6 +128,10 @@ class Worker:
                 advance(to)
                 before, now = now, time.perf_counter()
                 waits.append(now - before)
+        except BaseException:  # noqa: BLE001 - the process ends here, and says why
+            traceback.print_exc()
+            start.abort()
+            waits = array("d")
         finally:
             told.put(waits.tobytes())
             os._exit(0)

@@ -6,6 +6,7 @@ own `synchronous = FULL`.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -47,6 +48,7 @@ class Peer:
         self._application.close()
 
 
+@cache
 def _definitions() -> tuple[type[Application[UUID]], type[Aggregate]]:
     # Imported here, so that the rest can be measured without it.
     from eventsourcing.application import Application

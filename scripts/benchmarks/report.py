@@ -31,12 +31,13 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "cursor-ledger": version("cursor-ledger"),
+        "orjson": version("orjson"),
         "eventsourcing": version("eventsourcing"),
     }
 
 
 def table(results: Sequence[Result], *, form: str = "simple") -> str:
-    """Give the table as text."""
+    """Return the table as text."""
     rows = [
         (
             result.work,
@@ -56,7 +57,7 @@ def table(results: Sequence[Result], *, form: str = "simple") -> str:
 
 
 def crowd_table(crowds: Sequence[Crowd], *, form: str = "simple") -> str:
-    """Give the table of processes that write to one file at the same time."""
+    """Return the table of processes that write to one file at the same time."""
     goals = {goal.processes: goal for goal in GOALS}
     rows = []
     for crowd in crowds:
@@ -93,7 +94,7 @@ def write(
 
 
 def read(path: Path) -> tuple[list[Result], list[Crowd], dict[str, Any]]:
-    """Give what `write` has written as JSON."""
+    """Return what `write` has written as JSON."""
     content = json.loads(path.read_text("utf-8"))
     return (
         [Result(**result) for result in content["results"]],
@@ -103,7 +104,7 @@ def read(path: Path) -> tuple[list[Result], list[Crowd], dict[str, Any]]:
 
 
 def page(results: Sequence[Result], crowds: Sequence[Crowd], where: dict[str, Any]) -> str:
-    """Give the page of the documentation."""
+    """Return the page of the documentation."""
     missed = [result for result in results if not result.holds]
     verdict = (
         "All goals hold."
@@ -156,7 +157,7 @@ Run it yourself: `scripts/bench --quick` takes less than a minute, `scripts/benc
 {crowds}## Where the time goes
 
 By `perf record`, one caller at normal durability, where no flush hides the rest: 45 % is Python,
-29 % the system's calls (the same calls as the bare loop makes, but for two that look for a fork),
+29 % the system's calls (the same calls as the bare loop makes, but for one that looks at the file),
 17 % SQLite. Python's part is the checked request, the event, the cursor and the head, each made
 once, and the digest; after every wait for the disk it runs with cold caches, at less than half
 the speed that it has in a loop. When 10,000 futures are kept, a fifth of `submit` is the garbage

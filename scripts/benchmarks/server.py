@@ -29,7 +29,7 @@ THREADS = 16
 
 @contextmanager
 def a_server(url: str) -> Iterator[str]:
-    """Give `url`, or if it is empty that of a server of our own, which waits for its disk."""
+    """Return `url`, or if it is empty that of a server of our own, which waits for its disk."""
     if url:
         yield url
         return

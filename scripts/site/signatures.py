@@ -29,7 +29,7 @@ EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 class Signatures(griffe.Extension):
-    """Give what is public the signature that it has when the program runs."""
+    """Return what is public the signature that it has when the program runs."""
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Show an example as code; Markdown would take its prompt for a quotation."""

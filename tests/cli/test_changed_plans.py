@@ -168,7 +168,7 @@ def test_what_a_plan_has_in_it_is_not_given_again(
         refused = three("reset", "--from-file", plan, *option, *extra)
         assert refused.exit_code == 2
         named = option[0] if option[0].startswith("-") else "CONSUMER"
-        assert "has all of the plan in it" in refused.stderr
+        assert "The plan of --from-file says" in refused.stderr
         assert named in refused.stderr
     assert records(three("resets")) == []
 

@@ -88,8 +88,8 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["advance", *OWNER, "a", "b", "--to", "6"], 2, "unexpected extra argument"),
         (["advance", *OWNER, "--to", "6", "--meta", "ticket"], 2, "NAME=VALUE"),
         (["advance", *OWNER, "--to", "6", "--outcome", "lost"], 2, "lost"),
-        (["advance", *OWNER, "--to", "6", "--now", "yesterday"], 2, "is no time"),
-        (["advance", *OWNER, "--to", "6", "--now", "2026-05-05T16:00:01"], 2, "is no time"),
+        (["advance", *OWNER, "--to", "6", "--now", "yesterday"], 2, "is not a time"),
+        (["advance", *OWNER, "--to", "6", "--now", "2026-05-05T16:00:01"], 2, "is not a time"),
         (["reset", *OWNER, "--to", "1", "--reason", " "], 3, "needs a reason"),
         (["reset", *OWNER, "--to", "1"], 2, "--reason"),
         (["reset", *OWNER, "--to", "-1", "--reason", "x"], 2, "from 0"),
@@ -102,7 +102,7 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["list", "--limit", "many"], 2, "not a valid integer"),
         (["entries", "--kind", "move"], 2, "move"),
         (["entries", "--since", "90"], 2, "90m"),
-        (["entries", "--since", "999999999w"], 2, "longer ago"),
+        (["entries", "--since", "999999999w"], 2, "too long ago"),
         (["entries", "--from-position", "-1"], 2, "--from-position must be from 0"),
         (["entries", "--covering", "-1"], 2, "covering must be from 0"),
         (["append", "no-such-file"], 2, "No such file"),
@@ -159,7 +159,7 @@ def test_results_take_the_form_that_is_asked_for(run: Run) -> None:
     assert json.loads(run("list", "--stream", "none", "--json").stdout) == []
     assert json.loads(run("verify", "--jsonl").stdout)["ok"]
     table = run("list", "--table").stdout.splitlines()
-    assert table[0].split()[:3] == ["consumer", "stream", "at"]
+    assert table[0].split()[:3] == ["consumer", "stream", "sequence"]
     assert "=cmd()" in table[2]
     rows = list(csv.DictReader(io.StringIO(run("entries", "--csv").stdout)))
     assert [row["sequence"] for row in rows] == ["5", ""]
@@ -173,7 +173,7 @@ def test_a_long_table_goes_on_page_after_page(run: Run, monkeypatch: pytest.Monk
     run("error", *OWNER, "-m", "the last")
     heading, _, *rows = run("entries", "--table").stdout.splitlines()
     # What stands in a later page only needs its column as well.
-    assert heading.split()[4:] == ["subject", "version", "what", "detail", "actor"]
+    assert heading.split()[4:] == ["subject", "version", "event", "detail", "actor"]
     assert len(rows) == 6
     assert "the last" in rows[-1]
 
@@ -278,7 +278,7 @@ def test_an_interrupted_append_says_where_to_go_on(run: Run, target: str) -> Non
         process.wait(timeout=60)
         _, told = process.communicate()
     assert process.returncode == 130
-    assert "500 appended up to line 500; go on with --from-line 501" in told
+    assert "500 appended up to line 500; continue with --from-line 501" in told
     assert records(run("show", "mailer", "jobs"))[0]["last_sequence"] == 500
 
 

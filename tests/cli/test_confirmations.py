@@ -34,7 +34,7 @@ def places(run: Run) -> list[int]:
 def test_a_script_is_refused_unless_it_says_yes(full: Run, command: tuple[str, ...]) -> None:
     refused = full(*command)
     assert refused.exit_code == 2
-    assert "there is nobody to ask" in refused.stderr
+    assert "without a terminal nobody can be asked" in refused.stderr
     # An answer in a pipe is nobody's.
     assert full(*command, text="y\n").exit_code == 2
     assert places(full) == [7, 44]
@@ -49,7 +49,7 @@ def test_one_cursor_at_the_version_that_was_seen_needs_no_yes(full: Run) -> None
 
 def test_yes_alone_does_nothing_and_says_so(full: Run) -> None:
     refused = full(*RESET[:-1], "--yes")
-    assert (refused.exit_code, "--execute, too" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "no effect without --execute" in refused.stderr) == (2, True)
 
 
 class Terminal:

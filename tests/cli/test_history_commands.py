@@ -100,34 +100,34 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["reset", *OWNER, "--reason", "x"], 2, "exactly one of --to"),
         (["reset", *OWNER, "--to", "1", "--by", "1", "--reason", "x"], 2, "exactly one of --to"),
         (["reset", *OWNER, "--stream", "orders", "--to", "1", "--reason", "x"], 2, "not both"),
-        (["reset", *OWNER, "--all", "--to", "1", "--reason", "x"], 2, "--all is all"),
+        (["reset", *OWNER, "--all", "--to", "1", "--reason", "x"], 2, "--all means all"),
         (["reset", "webhooks", "--to", "1", "--reason", "x"], 2, "--consumer webhooks"),
         (["reset", "--all", "--to", "1"], 2, "--reason is required"),
-        (["reset", "--stream", "none", "--to", "1", "--reason", "x"], 4, "no cursor fits"),
+        (["reset", "--stream", "none", "--to", "1", "--reason", "x"], 4, "no cursor matches"),
         (["reset", *OWNER, "--undo"], 3, "never reset"),
-        (["reset", *OWNER, "--undo", "--delivery-id", "x"], 2, "--undo brings back"),
+        (["reset", *OWNER, "--undo", "--delivery-id", "x"], 2, "--undo restores"),
         (["reset", "new", "orders", "--undo"], 4, "has no cursor"),
         (["reset", *OWNER, "--to-entry", "0", "--reason", "x"], 3, "no entry yet"),
-        (["reset", *OWNER, "--to-cursor", "mailer", "--reason", "x"], 2, "is no cursor"),
+        (["reset", *OWNER, "--to-cursor", "mailer", "--reason", "x"], 2, "is not a cursor"),
         (["reset", *OWNER, "--to-cursor", "a/b", "--reason", "x"], 4, "a/b has no cursor"),
         (["reset", *OWNER, "--to-cursor", "{", "--reason", "x"], 2, "not JSON"),
         (["reset", "--from-file", "absent"], 2, "does not exist"),
-        (["reset", "--from-file", __file__], 2, "line 1 is no header of a plan"),
-        (["reset", "--from-file", __file__, "--reason", "x"], 2, "has all of the plan"),
+        (["reset", "--from-file", __file__], 2, "line 1 is not the header of a plan"),
+        (["reset", "--from-file", __file__, "--reason", "x"], 2, "The plan of --from-file says"),
         (["reset", "--all", "--to", "1", "--reason", "x", "--expect-version", "1"], 2, "one curs"),
         (["explain", *OWNER], 2, "SEQUENCE"),
-        (["explain", *OWNER, "soon"], 2, "is no sequence"),
+        (["explain", *OWNER, "soon"], 2, "is not a sequence"),
         (["explain", *OWNER, "0"], 2, "SEQUENCE must be from 1"),
         (["explain", *OWNER, "a", "b", "1"], 2, "SEQUENCE"),
         (["explain", "new", "orders", "1"], 4, "has no cursor"),
         (["gaps", "new", "orders"], 4, "has no cursor"),
         (["repeats", "new", "orders"], 4, "has no cursor"),
-        (["as-of", "soon"], 2, "is no time"),
+        (["as-of", "soon"], 2, "is not a time"),
         (["as-of", "9" * 19], 2, "must be from 0"),
-        (["as-of", "1", "mailer", "orders"], 4, "had no entry yet"),
+        (["as-of", "1", "mailer", "orders"], 4, "had no entries"),
         (["as-of", "1", "new", "orders"], 4, "has no cursor"),
         (["diff", "3", "2"], 2, "later than"),
-        (["stalls", "--after", "15"], 2, "no duration"),
+        (["stalls", "--after", "15"], 2, "not a duration"),
         (["stalls", "--after", "999999999w"], 2, "too long"),
         (["stalls", "--errors", "0"], 2, "range"),
         (["resets", "--direction", "up"], 2, "up"),
@@ -152,8 +152,8 @@ def test_bad_input_is_refused_and_changes_nothing(
 
 def test_the_verdict_comes_first_in_words_and_in_json(full: Run) -> None:
     table = full("explain", *OWNER, 43, "--table").stdout.splitlines()
-    assert table[0] == "webhooks/orders 43: passed without a word of its own."
-    assert "inside a jump of 3, from 41 to 44; 44 delivered as m-44, by ops@desk" in table[1]
+    assert table[0] == "webhooks/orders 43: NOT DELIVERED: the cursor jumped over it."
+    assert "jumped over by an advance from 41 to 44; 44 delivered as m-44, by ops@desk" in table[1]
     told = json.loads(full("explain", *OWNER, 50, "--json").stdout)
     assert (told["verdict"], told["deliveries"], told["distance"]) == ("not_yet", 0, 6)
     assert told["errors"]["last_message"] == "HTTP 503"
@@ -166,12 +166,15 @@ def test_the_verdict_comes_first_in_words_and_in_json(full: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "heading"),
     [
-        (["resets"], "recorded consumer stream from to effect outcome actor reason"),
-        (["as-of", "2"], "consumer stream at delivery delivered version epoch updated"),
+        (["resets"], "recorded consumer stream from to effect result actor reason"),
+        (["as-of", "2"], "consumer stream sequence delivery delivered version epoch updated"),
         (["diff", "0"], "consumer stream from to moved entries resets"),
-        (["gaps"], "consumer stream first last count word jumped recorded actor"),
-        (["repeats"], "consumer stream first last times again reset by reset reason"),
-        (["stalls", "--errors", "1"], "consumer stream what at since until detail"),
+        (["gaps"], "consumer stream first last count verdict advance recorded actor"),
+        (
+            ["repeats"],
+            "consumer stream first last deliveries delivered again reset by reset at reason",
+        ),
+        (["stalls", "--errors", "1"], "consumer stream problem sequence since until detail"),
     ],
 )
 def test_each_has_a_table_csv_and_json(full: Run, command: list[str], heading: str) -> None:

@@ -68,7 +68,7 @@ def sequences(folder: Path) -> list[int]:
 WHOLE = [sequence for sequence in range(1, LINES + 1) if sequence % 7]
 STOPPED = re.compile(
     r"stopped: ([\d,]+) appended(?:, ([\d,]+) refused)? up to line (\d+); "
-    r"(?:go on with --from-line (\d+)|lines (\d+) to (\d+) may have been appended, too. Compare "
+    r"(?:continue with --from-line (\d+)|lines (\d+) to (\d+) may have been appended, too. Compare "
     r"with: cursor-ledger entries --newest-first -n (\d+))\n"
 )
 
@@ -148,7 +148,7 @@ def test_an_interrupted_command_says_whether_it_has_appended(
             assert (appended, printed) == (0, "")
             assert process.returncode in INTERRUPTED
             said["nothing"] += 1
-        elif "what was asked for was appended" in told:
+        elif "the request was appended" in told:
             assert appended == 1
             assert process.returncode in INTERRUPTED
             said["appended"] += 1

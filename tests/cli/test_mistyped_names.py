@@ -77,7 +77,7 @@ def test_a_reset_makes_a_cursor_only_if_it_is_said_to_be_new(full: Run) -> None:
     assert refused.exit_code == 4
     assert refused.stderr == (
         "cursor-ledger: archive/invoices has no cursor: nothing was ever appended for it. "
-        "If it is to be made, give --new.\n"
+        "To make it, add --new.\n"
     )
     [plan] = records(full(*reset, "--new"))
     assert (plan["version"], plan["sequence"]) == (0, 5)
@@ -91,7 +91,7 @@ def test_a_reset_makes_a_cursor_only_if_it_is_said_to_be_new(full: Run) -> None:
 
 def test_new_is_for_one_cursor_that_is_named(full: Run) -> None:
     refused = full("reset", "--all", "--to", 5, "--reason", "x", "--new")
-    assert (refused.exit_code, "for one cursor" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "--new makes one cursor" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", [["advance", "--to", "9"], ["error", "-m", "HTTP 503"]])
@@ -108,7 +108,7 @@ def test_words_in_the_wrong_order_make_no_cursor_unless_it_is_said_to_be_new(
 ) -> None:
     refused = full(*command, *typed)
     assert refused.exit_code == 4
-    assert f"If it is to be made, give --new. Did you mean {meant}?" in refused.stderr
+    assert f"To make it, add --new. Did you mean {meant}?" in refused.stderr
     assert len(records(full("entries"))) == 3
     assert full(*command, *typed, "--new").exit_code == 0
     # It is there now, and needs no option any more.

@@ -16,6 +16,9 @@ from ledger.log.text import show_time
 from projections.cli import main
 from support.targets import new_target
 
+# They share a week of fifty consumers, which takes a while to write.
+pytestmark = pytest.mark.xdist_group("narrative")
+
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 STEP = timedelta(minutes=30)
 STORES = "every"

@@ -147,6 +147,6 @@ def test_what_no_command_can_say_is_to_be_kept_in_a_file(
     full: Run, command: tuple[str, ...]
 ) -> None:
     plan = full("reset", *command)
-    assert "keep the plan: run this again with --export FILE" in plan.stderr
+    assert "run it again with --export FILE" in plan.stderr
     assert "  cursor-ledger" not in plan.stderr
     assert "\x1b" not in plan.stderr

@@ -49,5 +49,5 @@ def test_a_typed_one_is_left_out_and_that_is_said(
     db = ("--db", secret)
     plan = run(*RESET, *db) if behind else run(*db, *RESET)
     assert "geheim" not in plan.output
-    assert "The password is left out of it" in plan.stderr
+    assert "The command leaves the password out" in plan.stderr
     assert target in printed(plan.stderr)

@@ -77,8 +77,8 @@ def test_verify_says_what_it_covered(run: Run, path: Path) -> None:
         f"{rest} line 3: kept, 3 entries",
         f"{first}: kept, 1 entry",
         (
-            "1 entry newer than every checkpoint: only the database vouches for them. "
-            "Keep a checkpoint elsewhere."
+            "1 entry not covered by a checkpoint that was given: run cursor-ledger checkpoint, "
+            "and keep its output outside the database"
         ),
     ]
     [report] = records(run("verify", "--jsonl", *files))
@@ -111,7 +111,7 @@ def test_stored_cursors_are_repaired(full: Run, path: Path) -> None:
     assert repaired.exit_code == 0
     assert "repaired: mailer/orders" in repaired.stderr
     assert "last_sequence is 99, by its entries 7" in repaired.stderr
-    assert "1 stored cursor of 2 made anew" in repaired.stderr
+    assert "1 of 2 stored cursors repaired" in repaired.stderr
     assert last(full, "mailer", "orders")["last_sequence"] == 7
 
 
@@ -126,4 +126,4 @@ def test_a_file_for_a_damaged_cursor_says_that_the_ledger_is_damaged(
     damaged = run("append", "-", how, text=line(2))
     assert damaged.exit_code == 5
     assert "its stored cursor has columns of the wrong types" in damaged.output
-    assert "mistake of the program" not in damaged.stderr
+    assert "bug in cursor-ledger" not in damaged.stderr

@@ -157,9 +157,11 @@ def test_an_append_whose_output_fails_says_where_to_go_on(original: Path, tmp_pa
     assert done.returncode == 74
     told, failed = done.stderr.splitlines()
     assert failed == "cursor-ledger: input or output failed: Broken pipe."
-    said = "stopped: {0} appended, {0} refused (perhaps not all of them listed) up to line {1}; "
+    said = (
+        "stopped: {0} appended, {0} refused (perhaps not all of them are listed) up to line {1}; "
+    )
     there = positions(folder) - positions(original)
-    assert told == said.format(there, 2 * there) + f"go on with --from-line {2 * there + 1}"
+    assert told == said.format(there, 2 * there) + f"continue with --from-line {2 * there + 1}"
 
 
 def test_no_file_or_connection_becomes_a_standard_stream(original: Path, tmp_path: Path) -> None:

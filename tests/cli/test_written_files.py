@@ -322,7 +322,7 @@ def test_a_full_disk_leaves_what_was_there(
     )
     assert done.returncode == 1
     assert "File too large" in done.stderr
-    assert "the plan is in" not in done.stderr
+    assert "the plan is written to" not in done.stderr
     assert (file.read_bytes() if file.exists() else None) == there
     assert [other.name for other in folder.iterdir()] == ([file.name] if there else [])
 

@@ -140,7 +140,9 @@ class OneLedger(RuleBasedStateMachine):
         super().__init__()
         self.life = ExitStack()
         folder = Path(self.life.enter_context(tempfile.TemporaryDirectory()))
-        self.target = self.life.enter_context(new_target(self.kind, folder / "cursors.db"))
+        self.target = self.life.enter_context(
+            new_target(self.kind, folder / "cursors.db", made=False)
+        )
         self.model = Model()
         self.book = self.open()
 
@@ -193,7 +195,7 @@ class TwoLedgersAndACaller(RuleBasedStateMachine):
         super().__init__()
         self.life = ExitStack()
         folder = Path(self.life.enter_context(tempfile.TemporaryDirectory()))
-        target = self.life.enter_context(new_target(self.kind, folder / "cursors.db"))
+        target = self.life.enter_context(new_target(self.kind, folder / "cursors.db", made=False))
         self.books = [
             self.life.enter_context(
                 ledger.open(target, actor=name, durability="normal", busy_timeout_s=0)

@@ -28,6 +28,9 @@ THREADS = 8
 # Another process takes what a writer takes, and keeps it until it is told to end.
 HOLDER = """
 import sys
+
+# They measure how long calls wait, so they do not run beside each other.
+pytestmark = pytest.mark.xdist_group("waits")
 target = sys.argv[1]
 if target.startswith("postgresql:"):
     import psycopg

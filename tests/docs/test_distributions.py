@@ -18,6 +18,7 @@ import ledger
 from support.places import TOP
 
 NAME = f"cursor_ledger-{ledger.__version__}"
+PACKAGES = ("ledger", "projections")
 CODE = (".py", ".sql", ".typed", ".json")
 
 
@@ -48,9 +49,9 @@ def files_of(*folders: str) -> set[str]:
     }
 
 
-def test_a_wheel_has_the_two_packages_and_what_is_said_of_them(wheel: zipfile.ZipFile) -> None:
+def test_a_wheel_has_the_packages_and_what_is_said_of_them(wheel: zipfile.ZipFile) -> None:
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
-    code = files_of("ledger", "projections")
+    code = files_of(*PACKAGES)
     assert set(wheel.namelist()) == code | {f"{NAME}.dist-info/{name}" for name in about}
     assert [name for name in code if not name.endswith(CODE)] == []
 
@@ -58,7 +59,7 @@ def test_a_wheel_has_the_two_packages_and_what_is_said_of_them(wheel: zipfile.Zi
 def test_a_source_distribution_has_what_the_repository_has(built: Path) -> None:
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
-    folders = {"docs", "ledger", "projections", "scripts", "tests"}
+    folders = {*PACKAGES, "docs", "scripts", "tests"}
     alone = {".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "uv.lock"}
     assert {name.split("/")[0] for name in names} == folders | alone | {"PKG-INFO"}
     # Nothing that a tool has left behind, such as caches.
@@ -74,6 +75,7 @@ def test_what_a_wheel_holds_runs_without_the_repository(
         "with ledger.open('cursors.db') as book:\n"
         "    book.advance(ledger.CursorKey('webhooks', 'orders'), to=1)\n"
         "    assert book.verify().ok\n"
+        "import projections.cli\n"
         "print(pathlib.Path(ledger.__file__).parts[-3], ledger.__version__)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}

@@ -22,7 +22,14 @@ from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.connections import Pool
 from support.cursors import ORDERS
 from support.lost_connections import Cut
-from support.servers import ELSEWHERE, Server, connect, wheel_binaries
+from support.servers import (
+    ELSEWHERE,
+    Server,
+    connect,
+    own_database,
+    wheel_binaries,
+    with_schema,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +67,14 @@ def test_the_place_is_shown_without_user_and_password() -> None:
     assert "target_session_attrs=any" in address.conninfo
 
 
-def test_sessions_are_named_and_bounded(target: str) -> None:
+def test_sessions_are_named_and_bounded(kind: str) -> None:
+    # A database of its own, because other tests have sessions on the server at the same time.
     with (
-        ledger.open(target + "&pool_min_size=1&pool_max_size=3", actor="tester") as book,
-        connect(target) as raw,
+        own_database(kind) as url,
+        ledger.open(
+            with_schema(url, "own", pool_min_size=1, pool_max_size=3), actor="tester"
+        ) as book,
+        connect(url) as raw,
     ):
         threads = [
             threading.Thread(target=lambda: [book.record_error(ORDERS, "x") for _ in range(20)])
@@ -75,6 +86,7 @@ def test_sessions_are_named_and_bounded(target: str) -> None:
         while any(thread.is_alive() for thread in threads):
             [count] = raw.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cursor-ledger'"
+                " AND datname = current_database()"
             ).fetchone()  # type: ignore[misc]
             most = max(most, count)
         assert book.get(ORDERS).version == 240

@@ -280,7 +280,7 @@ def test_every_view_that_stops_says_so_and_none_fails(run: Run, target: str) -> 
             for command in stopping:
                 shown = run(*command)
                 assert shown.exit_code == 0, (command, shown.stderr)
-                said = "settled up to position 2 of 6; what is behind waits for the end of"
+                said = "settled up to position 2 of 6; later entries are shown after the end of"
                 assert said in shown.stderr, command
             # What one cursor has is all there, and so is what is made of it.
             owner = [ORDERS.consumer_id, ORDERS.stream_name, ORDERS.subject_id]

@@ -311,3 +311,35 @@ def test_a_projector_applies_each_entry_once_beside_those_who_commit_late(target
         book.advance(JOBS, to=1)
         with own.transaction(), pytest.raises(StorageError, match="in a transaction already"):
             projectors[0].catch_up()
+
+
+def test_a_projector_reports_a_lock_that_it_did_not_get_and_goes_on_later(
+    book: Ledger, target: str
+) -> None:
+    book.advance(JOBS, to=1)
+    with connect(target) as own, connect(target) as other:
+        own.execute("SET lock_timeout = '50ms'")
+        view = Projector(book=book, name="view", connection=own, apply=lambda _: None)
+        with other.transaction():
+            other.execute(
+                "SELECT pg_advisory_xact_lock("
+                "hashtext('cursor-ledger projector'), hashtext('view'))"
+            )
+            with pytest.raises(LedgerBusyError, match=r"is locked .* Catch up again") as busy:
+                view.catch_up()
+        assert isinstance(busy.value.__cause__, psycopg.errors.LockNotAvailable)
+        assert view.catch_up() == 1
+
+
+def test_a_projector_reports_what_its_server_refuses(book: Ledger, target: str) -> None:
+    book.advance(JOBS, to=1)
+    with connect(target) as own:
+        view = Projector(
+            book=book,
+            name="view",
+            connection=own,
+            apply=lambda _: own.execute("SELECT 1 FROM nowhere.at_all"),
+        )
+        with pytest.raises(StorageError, match=r"nowhere\.at_all.* Catch up again") as failed:
+            view.catch_up()
+        assert not isinstance(failed.value, LedgerBusyError)

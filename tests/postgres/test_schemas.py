@@ -343,3 +343,13 @@ def test_amcheck_compares_each_index_with_its_table(book: Ledger, target: str) -
     faults = [fault for fault in book.verify().faults if fault.detail.startswith("amcheck: ")]
     assert [fault.kind for fault in faults] == [FaultKind.INDEX]
     assert re.fullmatch("index ledger_events_._position_idx1", faults[0].place)
+
+
+def test_a_ledger_whose_tables_are_gone_says_where_it_was(target: str) -> None:
+    with ledger.open(target, actor="x") as book, connect(target) as raw:
+        book.advance(ORDERS, to=1)
+        raw.execute("DROP TABLE ledger_events, ledger_cursors CASCADE")
+        with pytest.raises(SchemaVersionError, match="has no ledger in it") as caught:
+            list(book.cursors())
+    assert str(caught.value).startswith(str(caught.value.place))
+    assert str(caught.value.place).startswith("postgresql://")

@@ -42,6 +42,9 @@ from support.servers import (
     with_schema,
 )
 
+# They share a server that writes down every statement.
+pytestmark = pytest.mark.xdist_group("search path")
+
 SPRUNG = "sprung:"
 TYPES = (
     *("bigint", "integer", "smallint", "text", "oid", "bytea", "boolean", "name", "uuid", '"char"'),
@@ -108,6 +111,7 @@ def test_nothing_that_stands_first_on_the_path_is_run(traced: Server, tmp_path: 
     assert SPRUNG not in log(traced)[start:]
 
 
+@pytest.mark.makes_ledgers
 def test_a_table_that_waits_for_the_first_opening_is_refused(target: str) -> None:
     schema = Address.parse(target).schema
     with connect(target) as raw:
@@ -139,7 +143,7 @@ def assert_every_statement_ran(run: list[str]) -> None:
         statement = getattr(statements("mine"), field.name)
         text = statement if isinstance(statement, str) else statement.decode()
         # A piece of it will do that has no values in it.
-        pieces = re.split(r"%s|<\w+>|\$\d|;", " ".join(text.split()))
+        pieces = re.split(r"%s|<[\w. ]+>|\$\d|;", " ".join(text.split()))
         assert max(pieces, key=len).strip() in everything, field.name
 
 
@@ -152,6 +156,8 @@ def live(url: str, path: Path) -> None:
         book.submit(AdvanceCursor(CursorKey("new", "orders"), 9)).result()
         read(book)
         assert book.verify().ok
+        with book._store.snapshot() as log:
+            assert log.cuts(2)
         book.rebuild()
         book.checkpoint()
         with psycopg.connect(url) as caller:

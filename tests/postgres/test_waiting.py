@@ -22,6 +22,9 @@ from support.cursors import JOBS, ORDERS
 from support.lost_connections import Cut
 from support.servers import connect
 
+# They measure how long calls wait, so they do not run beside each other.
+pytestmark = pytest.mark.xdist_group("waits")
+
 BUSY_S = 2.0
 # A call may take 1.2 times as long; what a machine adds that has other things to do is not counted
 # as the ledger's, and none of the faults that this is about adds less than the time once more.

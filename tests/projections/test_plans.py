@@ -199,7 +199,7 @@ def test_a_stale_plan_changes_nothing(asked: Any, late: CursorKey) -> None:
 )
 def test_a_bad_line_of_a_plan_is_named(full: Ledger, line: str, said: str) -> None:
     header, good = ResetPlan.make(full, [ORDERS], to=1, reason="x").lines()
-    with pytest.raises(InvalidCursorError, match=f"line 3 is no planned reset: .*{said}"):
+    with pytest.raises(InvalidCursorError, match=f"line 3 is not a planned reset: .*{said}"):
         ResetPlan.of_lines(sealed(header, json.loads(good), json.loads(line)))
 
 

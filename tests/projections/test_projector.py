@@ -154,8 +154,29 @@ def test_a_busy_database_is_said_to_be_busy(book: Ledger, path: Path) -> None:
         view = Projector(book=book, name="x", connection=own, apply=lambda _: None)
         book.advance(ORDERS, to=1)
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ledger.LedgerBusyError):
+        with pytest.raises(ledger.LedgerBusyError, match=r"is locked .* Catch up again"):
             view.catch_up()
+        holder.execute("ROLLBACK")
+        assert view.catch_up() == 1
+
+
+def test_what_the_driver_reports_is_a_storage_error_with_its_cause(
+    book: Ledger, connection: sqlite3.Connection
+) -> None:
+    book.advance(ORDERS, to=1)
+    view = projector(book, connection)
+    denied = sqlite3.SQLITE_TRANSACTION
+
+    def allow(action: int, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if action == denied else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(allow)
+    with pytest.raises(ledger.StorageError, match=r"not authorized.* Catch up again") as failed:
+        view.catch_up()
+    assert not isinstance(failed.value, ledger.LedgerBusyError)
+    assert isinstance(failed.value.__cause__, sqlite3.DatabaseError)
+    connection.set_authorizer(None)
+    assert view.catch_up() == 1
 
 
 CHILD = """

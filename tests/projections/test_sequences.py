@@ -93,20 +93,25 @@ def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> Non
             "first: HTTP 500; last: HTTP 502"
         ),
         (
-            "2026-05-05T16:04:00Z, position 5: passed inside a jump of 4, from 40 to 44; "
+            "2026-05-05T16:04:00Z, position 5: jumped over by an advance from 40 to 44; "
             "44 delivered as msg-44, by web-1"
         ),
-        "2026-05-05T16:05:00Z, position 6: rewound from 44 to 41, by ines: receiver lost 42 and 43",
+        (
+            "2026-05-05T16:05:00Z, position 6: reset back from 44 to 41, by ines: "
+            "receiver lost 42 and 43"
+        ),
         "2026-05-05T16:06:00Z, position 7: delivered as msg-42, by web-2",
         "2026-05-05T16:06:00Z, position 8: confirmed again, delivered as msg-42, by web-2",
     ]
     verdicts = {n: str(projections.explain(history, n)).splitlines() for n in (41, 43, 44, 46)}
-    assert verdicts[41][0] == "41: passed without a word of its own."
-    assert verdicts[43][0] == "43: passed without a word of its own."
-    assert verdicts[44][0] == "44: delivered once, and to come again."
+    assert verdicts[41][0] == "41: NOT DELIVERED: the cursor jumped over it."
+    assert verdicts[43][0] == "43: NOT DELIVERED: the cursor jumped over it."
+    assert verdicts[44][0] == (
+        "44: delivered once. It is pending again, because the cursor was reset."
+    )
     assert verdicts[46] == [
-        "46: not yet.",
-        "The cursor stands at 43, 3 short of it, since 2026-05-05T16:06:00Z.",
+        "46: not delivered yet: the cursor has not reached it.",
+        "The cursor is at 43, 3 before it, since 2026-05-05T16:06:00Z.",
     ]
     book.record_error(ORDERS, "HTTP 503")
     assert str(projections.explain(book.history(ORDERS), 46)).splitlines()[-1] == (
@@ -114,7 +119,10 @@ def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> Non
     )
     fresh = projections.explain([], 3)
     assert (fresh.key, fresh.verdict) == (None, "not_yet")
-    assert str(fresh).splitlines() == ["3: not yet.", "Nothing was ever confirmed here."]
+    assert str(fresh).splitlines() == [
+        "3: not delivered yet: the cursor has not reached it.",
+        "The cursor has confirmed nothing yet.",
+    ]
 
 
 def test_a_long_story_keeps_its_beginning_and_its_end(book: Ledger) -> None:

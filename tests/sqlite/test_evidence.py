@@ -11,7 +11,6 @@ import pytest
 
 import ledger
 from ledger import CursorKey, Ledger
-from ledger.evidence import verification
 from ledger.evidence.digests import digest_of
 from ledger.log.text import micros
 from support.clock import Clock
@@ -262,7 +261,7 @@ def test_past_a_bound_faults_are_counted(
     full: Ledger, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tamper("UPDATE ledger_events SET actor = 'x'")
-    monkeypatch.setattr(verification, "FAULTS_MAX", 3)
+    monkeypatch.setattr("ledger.evidence.faults.FAULTS_MAX", 3)
     faults = full.verify().faults
     assert [fault.kind for fault in faults] == ["edited"] * 3 + ["more"]
     assert faults[-1].detail == "4 more faults are not listed"

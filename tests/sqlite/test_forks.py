@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,6 +16,7 @@ import ledger
 from ledger import Ledger, StorageError
 from ledger.opening import utc_now
 from ledger.stores.sqlite import connections as pool
+from ledger.writing import futures, waits
 from support.cursors import JOBS, ORDERS
 
 
@@ -162,3 +165,29 @@ def test_a_fork_does_not_wait_long_for_one_who_writes(
         release.set()
         writing.join()
         assert book.get(ORDERS).version == 1
+
+
+@pytest.mark.parametrize("module", [futures, waits])
+def test_a_lock_that_another_thread_holds_during_a_fork_does_not_stop_the_child(
+    path: Path, module: ModuleType
+) -> None:
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with module._lock:
+            held.set()
+            release.wait(30)
+
+    def submit() -> str:
+        signal.alarm(20)  # A child that hangs ends.
+        with ledger.open(path, actor="child") as book:
+            return str(book.submit(ledger.AdvanceCursor(ORDERS, 1)).result().version)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait()
+    try:
+        assert in_child(submit) == "1"
+    finally:
+        release.set()
+        holding.join()

@@ -136,14 +136,11 @@ def test_places_are_in_the_order_of_coming_and_go_with_their_handle(path: Path) 
     lines = [Line(str(path)) for _ in range(3)]
     places = [each._join() for each in lines]
     assert places == [1, 2, 3]
-    assert [each._is_first(place) for each, place in zip(lines, places, strict=True)] == [
-        True,
-        False,
-        False,
-    ]
+    ahead = [each._ahead(place) for each, place in zip(lines, places, strict=True)]
+    assert (ahead[0], ahead[1] > 0, ahead[2] > 0) == (0, True, True)
     lines[0].abandon()
-    assert lines[1]._is_first(2)
-    assert not lines[2]._is_first(3)
+    assert lines[1]._ahead(2) == 0
+    assert lines[2]._ahead(3) == 1
     # It comes back, behind all others.
     assert lines[0]._join() == 4
     for each in lines:
@@ -301,13 +298,13 @@ def test_a_file_that_was_replaced_is_not_waited_in(path: Path) -> None:
     assert mine._join() == 1
     queue_of(path).unlink()
     assert other._join() == 1
-    assert other._is_first(1)
+    assert other._ahead(1) == 0
     assert mine._join() == 2
     mine.abandon()
     other.abandon()
 
 
-@pytest.mark.parametrize("what", ["folder", "link", "no locks"])
+@pytest.mark.parametrize("what", ["folder", "link", "pipe", "a ledger", "no locks"])
 def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
     path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +313,11 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
         queue_of(path).mkdir()
     elif what == "link":
         queue_of(path).symlink_to(elsewhere)
+    elif what == "pipe":
+        os.mkfifo(queue_of(path))
+    elif what == "a ledger":
+        with ledger.open(queue_of(path)) as other:
+            other.advance(KEY, to=7)
     else:
         monkeypatch.setattr(fcntl, "F_OFD_SETLK", 9_999)
     with ledger.open(path, busy_timeout_s=10) as book:
@@ -326,6 +328,9 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
             assert book.advance(KEY, to=2).version == 2
             letting.join()
     assert not elsewhere.exists()
+    if what == "a ledger":
+        with ledger.open(queue_of(path)) as other:
+            assert other.get(KEY).last_sequence == 7
 
 
 def test_without_a_line_it_is_tried_again_less_and_less_often(

@@ -200,7 +200,7 @@ def test_a_command_says_so(path: Path, closed_place: Under) -> None:
     command = [sys.executable, "-c", program, "--db", str(path), "list", "--jsonl"]
     done = subprocess.run([*closed_place, *command], capture_output=True, text=True, check=False)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
-    assert "is read as a file that nobody writes to" in done.stderr
+    assert "is opened without locks, as a file that does not change" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import ledger
-from ledger import LedgerBusyError, StorageError
+from ledger import LedgerBusyError, SchemaVersionError, StorageError
 from ledger.stores.sqlite import holders
 from support.children import child
 from support.cursors import JOBS, ORDERS
@@ -227,3 +227,15 @@ def test_who_lent_a_connection_hears_that_all_of_his_transaction_is_gone(path: P
             lent.advance(ORDERS, to=2)
         assert not connection.in_transaction
         assert not list(book.entries())
+
+
+def test_a_ledger_whose_tables_are_gone_says_where_it_was(path: Path) -> None:
+    with ledger.open(path, actor="x") as book:
+        book.advance(JOBS, to=1)
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("DROP VIEW ledger_log")
+            raw.execute("DROP TABLE ledger_events")
+            raw.execute("DROP TABLE ledger_cursors")
+        with pytest.raises(SchemaVersionError, match="has no ledger in it") as caught:
+            list(book.cursors())
+    assert caught.value.place == str(path)

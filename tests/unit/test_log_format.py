@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import ledger
 from ledger import Checkpoint, CursorAdvanced, CursorKey, CursorReset, ErrorRecorded, Ledger
 from ledger.evidence.digests import digest_of
-from ledger.evidence.merkle import checkpoint
+from ledger.evidence.merkle import checkpoint_over
 from ledger.law.fields import SEQUENCE_MAX
+from ledger.log import text as encoders
 from ledger.log.json import unstructure
 from ledger.log.rows import TAGS
 from support.clock import Clock
@@ -24,6 +25,14 @@ from support.places import GOLDEN
 
 ODD = CursorKey("消费者", 'a "quoted" \\ name\twith\x01controls', "émile \U0001f600\x7f")
 BEFORE_1970 = datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+@pytest.fixture(params=["orjson", "our own encoder"], autouse=True)
+def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run everything with each encoder: the format must not depend on what is installed."""
+    assert encoders._fast is not None
+    if request.param == "our own encoder":
+        monkeypatch.setattr(encoders, "_fast", None)
 
 
 def write_everything(book: Ledger, clock: Clock) -> None:
@@ -135,11 +144,11 @@ def root_by_definition(leaves: list[bytes]) -> bytes:
 @given(st.integers(0, 70), st.integers(0, 75))
 def test_the_root_is_that_of_rfc_6962(size: int, first: int) -> None:
     leaves = [(n * 3, hashlib.sha256(bytes([n])).digest()) for n in range(1, size + 1)]
-    whole = checkpoint(leaves)
+    whole = checkpoint_over(leaves)
     assert whole.root == root_by_definition([leaf for _, leaf in leaves])
     assert (whole.entries, whole.position) == (size, size * 3)
-    part = checkpoint(leaves, entries=first)
-    assert part == checkpoint(leaves[:first])
+    part = checkpoint_over(leaves, entries=first)
+    assert part == checkpoint_over(leaves[:first])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from ledger import AdvanceCursor, CursorAdvanced, CursorKey, Entry, Outcome
+from ledger import AdvanceCursor, CursorAdvanced, CursorKey, Entry, InvalidCursorError, Outcome
 from ledger.law.cursor import Cursor, make_cursor
 from ledger.law.events import make_advanced, make_entry
 from ledger.law.making import maker
@@ -155,3 +155,39 @@ def test_a_maker_refuses_a_class_for_which_it_would_leave_something_out() -> Non
     for cls in (*kinds, WithWeakReferences):
         with pytest.raises(TypeError, match=cls.__name__):
             maker(cls)
+
+
+# --- a class that is called quickly ---
+
+
+def test_a_quick_class_makes_frozen_instances_of_itself() -> None:
+    request = AdvanceCursor(KEY, 7, delivery_id=" msg-7 ")
+    assert type(request) is AdvanceCursor
+    assert request == make_advance(KEY, 7, delivery_id="msg-7")
+    assert request.delivery_id == "msg-7"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.last_sequence = 8  # type: ignore[misc]
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.__init__(KEY, 8)  # type: ignore[misc]
+    assert request.last_sequence == 7
+    assert attrs.evolve(request, epoch=2).epoch == 2
+
+
+def test_what_a_quick_class_refuses_is_left_frozen_and_empty() -> None:
+    request = AdvanceCursor.__new__(AdvanceCursor)
+    with pytest.raises(InvalidCursorError):
+        request.__init__(KEY, 0)  # type: ignore[misc]
+    assert type(request) is AdvanceCursor
+    assert not any(hasattr(request, field.name) for field in attrs.fields(AdvanceCursor))
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.key = KEY  # type: ignore[misc]
+
+
+def test_a_subclass_of_a_quick_class_is_made_in_its_own_way() -> None:
+    class Named(AdvanceCursor):
+        """It has a dictionary, which its parent has not."""
+
+    request = Named(KEY, 7, delivery_id="msg-7")
+    request.__dict__["name"] = "seven"
+    assert type(request) is Named
+    assert (request.key, request.last_sequence, request.delivery_id) == (KEY, 7, "msg-7")

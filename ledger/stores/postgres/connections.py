@@ -14,13 +14,14 @@ import psycopg_pool
 
 from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
-from ledger.evidence.following import Log
-from ledger.stores import Transaction
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import OWN_PATH, Address
+from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
@@ -42,7 +43,7 @@ FIRST_EVERY_S = 0.001
 CATALOGS_S_MIN = 2
 # A connection that has to be opened first is waited for so long, whatever the time-out.
 CONNECT_S_MIN = 0.25
-# So much of the time-out may be gone before what is left of it is told to the server.
+# This part of the time-out may be spent before the server is told what is left of it.
 SPENT_MAX = 0.1
 
 
@@ -65,12 +66,12 @@ class Attempt:
 
     @property
     def left_s(self) -> float:
-        """So many seconds are left; 0 if none are."""
+        """How many seconds are left; 0 if none are."""
         return self._deadline.left_s
 
     @property
     def left_ms(self) -> int:
-        """So many milliseconds are left, at least one."""
+        """How many milliseconds are left; at least 1."""
         return max(1, self._deadline.left_ms)
 
     @property
@@ -126,7 +127,7 @@ class Pool:
         self._sessions: dict[Connection, PostgresSession] = {}
         self._server = ""
         try:
-            # First by hand, for the pool would go on trying whatever is wrong.
+            # By hand first, because the pool would go on trying whatever is wrong.
             with address.connect() as connection:
                 self._configure(connection)
                 migrations.bring_up_to_date(connection, address.schema, self._place)
@@ -189,9 +190,13 @@ class Pool:
                 finally:
                     _rolled_back(connection)
 
+    def opening(self) -> PostgresOpening:
+        """Return how another process opens the log."""
+        return PostgresOpening(address=self._address)
+
     @contextmanager
-    def hold(self) -> Iterator[Log]:
-        """Lend the whole log as of one moment."""
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
+        """Lend the whole log as of one moment, and let `companions` begin to read as of it."""
         attempt = self._attempt()
         with self._lend(attempt) as connection:
             try:
@@ -201,6 +206,8 @@ class Pool:
                 session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 if self._busy_timeout_s < CATALOGS_S_MIN:
                     session.execute(f"SET LOCAL lock_timeout = {CATALOGS_S_MIN * 1_000}".encode())
+                if companions:
+                    companions.begin(exported(session))
                 yield PostgresLog(session, settled)
             except psycopg.Error as error:
                 raise translated(error, self._place) from error
@@ -267,8 +274,8 @@ class Pool:
     def _happened(self, session: PostgresSession, earlier: Sent, attempt: Attempt) -> bool:
         """Say whether a transaction was committed whose answer was lost.
 
-        Under the locks that it had, for it may not have ended yet. It cannot begin any more: it
-        was sent on the condition of a head, or behind its locks.
+        This is asked under the locks that it had, because it may not have ended yet. It cannot
+        begin any more: it was sent on the condition of a head, or behind its locks.
         """
         head, _ = earlier.transaction.drafts[0]
         Held(session, begun=True, patience=attempt).hold([head.cursor.key])
@@ -376,7 +383,7 @@ class Pool:
         held_by = ""
         if is_late(error):
             _rolled_back(connection)
-            with suppress(Exception):  # The wait was in vain all the same.
+            with suppress(Exception):  # The call fails all the same.
                 held_by = self._session(connection).holders()
         if attempt.lost:
             raise self._unknown(attempt.lost) from error

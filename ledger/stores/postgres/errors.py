@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
+from ledger.errors import LedgerBusyError, StorageError, no_ledger
 from ledger.law import fields
 
 __all__ = ["is_late", "is_lost", "is_race", "swallowed", "translated"]
@@ -21,11 +21,11 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     ),
     (
         (errors.InsufficientPrivilege,),
-        "refused, for this user may not do that; docs/postgresql.md has the role that may",
+        "refused, because this user may not do that; docs/postgresql.md has the role that may",
     ),
     (
         (errors.ReadOnlySqlTransaction,),
-        "can only be read from, for it is a standby, or set so; see target_session_attrs",
+        "can only be read from, because it is a standby, or set so; see target_session_attrs",
     ),
     ((errors.TooManyConnections,), "has no connection left; lower pool_max_size, or try again"),
     ((errors.QueryCanceled,), "cancelled the statement; nothing was appended"),
@@ -62,7 +62,7 @@ def is_late(error: psycopg.Error) -> bool:
 
 
 def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageError:
-    """Give the error of ours for one of PostgreSQL's at `place`, which names the database.
+    """Return the error of ours for one of PostgreSQL's at `place`, which names the database.
 
     `held_by` says who has what was waited for, where that is known.
     """
@@ -79,10 +79,7 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
             "that trigger, then verify the ledger."
         )
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
-        return SchemaVersionError(
-            f"{place} has no ledger in it ({message}). "
-            "Open it once with ledger.open(…) to make one."
-        )
+        return no_ledger(place, message)
     for kinds, sentence in _SENTENCES:
         if isinstance(error, kinds):
             return StorageError(f"{place} {sentence} ({message}).")
@@ -90,7 +87,7 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
 
 
 def _message(error: psycopg.Error) -> str:
-    """Give what the server said, on one line; a URL in it loses its password."""
+    """Return what the server said, on one line; a URL in it loses its password."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     lines = [" ".join(line.split()) for line in said.splitlines()]
     return fields.message("; ".join(filter(None, lines)), "message").rstrip(".?")

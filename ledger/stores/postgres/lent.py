@@ -10,8 +10,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.evidence.following import Log
-from ledger.stores import Transaction
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
@@ -84,11 +84,14 @@ class Borrowed:
                     continue
                 held_by = ""
                 if is_late(error):
-                    with suppress(Exception):  # The wait was in vain all the same.
+                    with suppress(Exception):  # The call fails all the same.
                         held_by = self._session.holders()
                 raise translated(error, self._place, held_by) from error
 
-    def hold(self) -> AbstractContextManager[Log]:
+    def opening(self) -> None:
+        """Return none: what the caller's transaction has done, no other process can see."""
+
+    def hold(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:  # noqa: ARG002 - refused
         """Refuse: a caller's transaction does not hold the log still."""
         raise InvalidCursorError(
             "verify and checkpoint need a moment of their own; call them on the ledger itself, "

@@ -25,7 +25,7 @@ CREATE TABLE {schema}.ledger_migrations (
 )
 """
 
-# All ledgers of a database share this lock, for the moment in which they are made.
+# All ledgers of a database share this lock while they are made.
 _LOCK = (
     "SELECT pg_catalog.pg_advisory_xact_lock("
     "pg_catalog.hashtext('cursor-ledger'), pg_catalog.hashtext('migrations'))"
@@ -33,7 +33,7 @@ _LOCK = (
 
 
 def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    """Give the migrations that are yet to be applied. Reads only.
+    """Return the migrations that are yet to be applied. Reads only.
 
     Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
@@ -57,7 +57,7 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
 
 
 def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
-    """Give what tells this ledger from all others."""
+    """Return what tells this ledger from all others."""
     table = sql.Identifier(schema, "ledger_identity")
     rows = plain_cursor(connection)
     rows.execute(sql.SQL("SELECT id::pg_catalog.text FROM {}").format(table))

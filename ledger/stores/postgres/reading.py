@@ -44,7 +44,7 @@ class PostgresSession:
         self._cursor = self.rows()
 
     def rows(self) -> psycopg.Cursor[Row]:
-        """Give a cursor for statements of ours, whatever a caller's connection makes of its own."""
+        """Return a cursor for statements of ours, whatever a caller's connection makes of rows."""
         if self._lent:
             return plain_cursor(self.connection)
         return self.connection.cursor(row_factory=tuple_row)
@@ -72,12 +72,12 @@ class PostgresSession:
     # --- a page at a time ---
 
     def cursor(self, key: CursorKey) -> Cursor | None:
-        """Give the cursor of `key`; None if it has no entry."""
+        """Return the cursor of `key`, or None if it has no entry."""
         row = self.execute(self.sql.cursor, (cursor_id(key),)).fetchone()
         return None if row is None else cursor_from(same(key, row[_KEY]), row[_CURSOR])
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
-        """Give the cursors that come next after `after`, at most `rows`."""
+        """Return the cursors that come next after `after`, at most `rows`."""
         chosen = chosen_cursors(query, after, spelled=catalog)
         conditions = chosen.conditions.replace("?", "%s")
         statement = self.sql.cursors.replace("<conditions>", conditions).encode()
@@ -86,7 +86,7 @@ class PostgresSession:
         return [cursor_from(CursorKey.kept(*row[_KEY]), row[_CURSOR]) for row in found]
 
     def until(self, query: EntryQuery) -> int:
-        """Give the position up to which nothing can be missed any more.
+        """Return the position up to which nothing can be missed any more.
 
         The entries of one cursor are appended one after the other, under its lock, so of those
         all that can be seen are settled.
@@ -97,9 +97,9 @@ class PostgresSession:
         return self.horizon().position
 
     def holders(self) -> str:
-        """Say who has what was waited for in vain, as far as that can be known."""
-        # A row names who locked it, unless in a savepoint. Then it is one of those who have
-        # appended, and not ended.
+        """Name the sessions that hold what a call waited for, as far as that can be known."""
+        # A row names the transaction that locked it, unless that was in a savepoint: the holder is
+        # then one of those that have appended and not ended.
         rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
         if found := sorted({_named(*row) for row in rows}):
             return f"It is held by {'; '.join(found)}."
@@ -108,7 +108,7 @@ class PostgresSession:
         return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
 
     def horizon(self) -> Horizon:
-        """Give how far the log is settled, for what is read behind this."""
+        """Return how far the log is settled, for what is read behind this."""
         with self.in_one_round_trip():
             drawn = self.rows().execute(self.sql.last_drawn, ())
             appending = self.rows().execute(self.sql.appending, ())
@@ -136,7 +136,7 @@ class PostgresSession:
         return Horizon(position=max(position, 0), last=last, waiting=tuple(waiting))
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
-        """Give the entries that come next after `after`, up to position `until`, at most `rows`."""
+        """Return the entries that come next after `after`, up to `until`, at most `rows`."""
         chosen = chosen_entries(query, after, until, of_key=_of_key, spelled=catalog)
         statement = self.sql.entries.replace(
             "<conditions>", chosen.conditions.replace("?", "%s")
@@ -146,7 +146,7 @@ class PostgresSession:
 
 
 def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
-    """Give a cursor as psycopg makes them, whatever the connection was told to make of its own."""
+    """Return a cursor as psycopg makes them, whatever the connection makes of its own."""
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
     settle_types(cursor)
     return cursor

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import attrs
 
+from ledger.evidence.source import Ids
 from ledger.log import columns
 from ledger.log.columns import Columns
+from ledger.stores.tables import ENTRY_NAMES
 
-__all__ = ["Statements", "catalog", "literal", "quoted", "statements"]
+__all__ = ["Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -40,11 +43,6 @@ def _typed(columns: Columns) -> list[tuple[str, str]]:
 _EVENT, _STATE, _STORED_CURSOR = map(_typed, (columns.EVENT, columns.STATE, columns.STORED_CURSOR))
 _ID = _STORED_CURSOR[columns.STORED_CURSOR.place("id")]
 _KNOWN = [typed for typed in _STORED_CURSOR if typed[0] in ("id", "version", "digest")]
-
-
-def _table(name: str) -> str:
-    """Return the alias of the table that a column of an entry is in."""
-    return {"tag": "t"}.get(name, "c" if name in columns.KEY.names else "e")
 
 
 @attrs.frozen(kw_only=True)
@@ -78,11 +76,12 @@ class Statements:
     heads_by_id: bytes
     rows_by_cursor: bytes
     leaves: bytes
+    cuts: bytes
 
 
 @lru_cache(maxsize=64)
 def statements(schema: str) -> Statements:
-    """Give the statements for the tables in `schema`."""
+    """Return the statements for the tables in `schema`."""
     # Every statement is run with values, if only none, so that a % has to be doubled.
     s = quoted(schema).replace("%", "%%")
     positions = "'" + s.replace("'", "''") + ".ledger_positions'::pg_catalog.regclass"
@@ -93,7 +92,7 @@ def statements(schema: str) -> Statements:
     keyed_cursor = ", ".join(columns.KEYED_CURSOR.names)
     moves = ", ".join(f"{name} = %s" for name in state)
     moves_many = ", ".join(f"{name} = n.{name}" for name in state)
-    row = ", ".join(f"{_table(name)}.{name}" for name in columns.ENTRY.names)
+    row = ", ".join(ENTRY_NAMES)
     joined = f"""
         {s}.ledger_events AS e
         JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
@@ -109,7 +108,7 @@ def statements(schema: str) -> Statements:
         return f"ROWS FROM ({arrays}) AS {alias} ({names})"
 
     def counted(table: str, wanted: str) -> str:
-        """Give how many rows `stored` has; the whole statement fails if that are not as many."""
+        """Return how many rows `stored` has; the whole statement fails if that are not as many."""
         return f"""
             SELECT CASE WHEN n {_EQ} wanted THEN n
                 ELSE {s}.ledger_swallowed('{table}', n, wanted) END
@@ -227,10 +226,11 @@ def statements(schema: str) -> Statements:
         entries=f"""
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
-        # The last position first: whoever draws one after that held the gate before, and is found
-        # among the locks, unless he has ended and can be seen by what is read behind this. So can
-        # what this very transaction has appended. Anybody may take such a lock; it counts if its
-        # session may append, or is not known. What the session remembers of others' may be old.
+        # The last position first: a transaction that draws one after that held the gate before. It
+        # is found among the locks, or has ended, so that its entries are visible to what is read
+        # next. The entries of this very transaction are visible, too. Anybody may take such a
+        # lock; it counts if its session may append, or is not known. What the session remembers
+        # of others may be old.
         last_drawn=f"""
             SELECT (SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions),
                 pg_catalog.current_setting('transaction_isolation'),
@@ -265,8 +265,8 @@ def statements(schema: str) -> Statements:
                     )
                 END, true)
         """.encode(),
-        # Whoever has the rows of these cursors, or the table of all, when a wait was given up. A
-        # row names the transaction that changed or locked it last.
+        # The sessions that hold the rows of these cursors, or the whole table, when a call gave up
+        # waiting. A row names the transaction that changed or locked it last.
         holders=f"""
             SELECT a.pid::bigint, a.application_name,
                 (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint
@@ -288,23 +288,47 @@ def statements(schema: str) -> Statements:
         last_position=f"SELECT pg_catalog.max(position) FROM {s}.ledger_events".encode(),
         heads_by_id=f"""
             SELECT {stored_cursor} FROM {s}.ledger_cursors
-            ORDER BY id
+            WHERE <id of the range> ORDER BY id
         """.encode(),
         rows_by_cursor=f"""
             SELECT e.cursor_id, {row}
             FROM {s}.ledger_events AS e
-            LEFT JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id
+            LEFT JOIN {s}.ledger_cursors AS c ON c.id {_EQ} e.cursor_id AND <c.id of the range>
             LEFT JOIN {s}.ledger_tags AS t ON t.id {_EQ} e.tag_id
+            WHERE <e.cursor_id of the range>
             ORDER BY e.cursor_id, e.version
         """.encode(),
         leaves=f"""
             SELECT position, digest, recorded_at FROM {s}.ledger_events ORDER BY position
         """.encode(),
+        cuts=f"""
+            SELECT (
+                SELECT e.cursor_id FROM {s}.ledger_events AS e
+                WHERE e.position {catalog(">=")} p.position ORDER BY e.position LIMIT 1
+            )
+            FROM pg_catalog.unnest(%s::bigint[]) AS p (position)
+        """.encode(),
     )
 
 
+def ranged(statement: bytes, ids: Ids) -> bytes:
+    """Put `ids` into a statement that has the place of a range in it.
+
+    They are written into it, because a cursor cannot be declared with values. Of both tables that
+    are joined, or each range would read the whole of one.
+    """
+
+    def conditions(found: re.Match[bytes]) -> bytes:
+        bounds = ((catalog(">="), ids.first), (catalog("<"), ids.end))
+        column = found[1].decode()
+        said = [f"{column} {sign} '{at:d}'::bigint" for sign, at in bounds if at is not None]
+        return (" AND ".join(said) or "true").encode()
+
+    return re.sub(rb"<(\S+) of the range>", conditions, statement)
+
+
 def quoted(schema: str) -> str:
-    """Give the name of a schema as SQL has it."""
+    """Return the name of a schema as SQL has it."""
     return '"' + schema.replace('"', '""') + '"'
 
 

@@ -47,7 +47,7 @@ class Patience(Protocol):
 
     @property
     def left_ms(self) -> int:
-        """So many milliseconds are left, at least one."""
+        """How many milliseconds are left; at least 1."""
 
     @property
     def is_spent(self) -> bool:
@@ -87,7 +87,7 @@ class Remembered:
         return ()
 
     def head(self, key: CursorKey) -> Head | None:
-        """Give the head that is remembered."""
+        """Return the head that is remembered."""
         return self._before[key]
 
     def confirm(self) -> None:
@@ -106,7 +106,7 @@ class Remembered:
         self.drafts, self.heads = drafts, list(heads)
 
     def everything(self) -> AbstractContextManager[Repairable]:
-        """Give nothing, for it is not remembered."""
+        """Refuse: the whole log is not cached."""
         raise UnsureError
 
     def send(self, session: PostgresSession) -> None:
@@ -177,7 +177,7 @@ class Held:
         return [wanted[number] for (number,) in there.fetchall() if number not in self._rows]
 
     def head(self, key: CursorKey) -> Head | None:
-        """Give where the chain of `key` ends; None if it has no entry."""
+        """Return where the chain of `key` ends, or None if it has no entry."""
         row = self._rows.get(cursor_id(key))
         return None if row is None else Head.of(same(key, row[_KEY]), (row[_ID], *row[_STATE]))
 
@@ -236,7 +236,7 @@ class Held:
         if self._positions is not None:
             rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
             self._copy(sql.copy_placed_events, rows)
-            # At the end, for it is not undone with the rest.
+            # Last, because a rollback does not undo it.
             session.execute(sql.place_next, (self._positions[-1],))
         elif self.is_large:
             self._copy(sql.copy_events, rows)
@@ -244,7 +244,7 @@ class Held:
             session.execute(sql.insert_events, [*columns(rows), len(rows)])
 
     def _bounds(self, locks: int) -> str:
-        """Give for how long so many locks may be waited for; nothing if the session says it.
+        """Return for how long so many locks may be waited for; nothing if the session says it.
 
         Its time-out is for one lock, and for a call that has not waited before.
         """

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from itertools import count
 
 from ledger.evidence.findings import Fault, FaultKind
-from ledger.evidence.following import StoredHead
+from ledger.evidence.source import EVERY, Ids, StoredHead
 from ledger.log.columns import KEY, STATE, STORED_CURSOR
 from ledger.log.rows import Row
 from ledger.stores.postgres import structure
 from ledger.stores.postgres.errors import swallowed
 from ledger.stores.postgres.keys import id_of
 from ledger.stores.postgres.reading import PostgresSession
+from ledger.stores.postgres.statements import ranged
 
 __all__ = ["PostgresLog"]
 
@@ -31,15 +32,14 @@ class PostgresLog:
         self._session = session
         self._settled = settled
 
-    def heads(self) -> Iterator[StoredHead]:
-        """Return every stored cursor, by id."""
-        for row in self._iterate(self._session.sql.heads_by_id):
+    def heads(self, ids: Ids = EVERY) -> Iterator[StoredHead]:
+        """Return the stored cursors of `ids`, by id."""
+        for row in self._iterate(self._session.sql.heads_by_id, ids):
             yield row[_ID], "/".join(part for part in row[_KEY] if part), row[_STATE]
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Return (cursor id, row) of every entry, by cursor id and then version."""
-        for row in self._iterate(self._session.sql.rows_by_cursor):
-            yield row[0], row[1:]
+    def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
+        """Return the cursor id and then the row of each entry of `ids`, by id and version."""
+        return self._iterate(self._session.sql.rows_by_cursor, ids)
 
     def leaves(self) -> Iterator[tuple[int, bytes, int]]:
         """Return (position, digest, recorded_at) of every entry, by position."""
@@ -67,12 +67,21 @@ class PostgresLog:
         if restored.rowcount != 1:
             raise swallowed("ledger_cursors", restored.rowcount, 1)
 
-    def _iterate(self, statement: bytes) -> Iterator[Row]:
+    def cuts(self, parts: int) -> list[int]:
+        """Return ids that divide the entries into about so many parts, in order."""
+        [(last,)] = self._session.execute(self._session.sql.last_position).fetchall()
+        places = [(last or 0) * nth // parts for nth in range(1, parts)]
+        found = self._session.execute(self._session.sql.cuts, (places,)).fetchall()
+        return sorted({cursor_id for (cursor_id,) in found if cursor_id is not None})
+
+    def _iterate(self, statement: bytes, ids: Ids = EVERY) -> Iterator[Row]:
         # Not psycopg's own: it asks for the name of its cursor with an operator of the path.
         name = f"cursor_ledger_{next(_names)}".encode()
         cursor = self._session.rows()
         cursor.execute(
-            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + statement, (), prepare=False
+            b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + ranged(statement, ids),
+            (),
+            prepare=False,
         )
         fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
         while rows := cursor.execute(fetch, prepare=False).fetchall():

@@ -17,12 +17,14 @@ from threading import get_ident
 from typing import TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
-from ledger.evidence.following import Log
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
+from ledger.stores.sqlite.elsewhere import SQLiteOpening, begin_to_read, writers_kept_out
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
@@ -39,8 +41,11 @@ __all__ = ["Pool"]
 T = TypeVar("T")
 W = TypeVar("W")
 
-# So long a fork waits, twice at most, for other threads to end what they do here.
+# How long a fork waits, at most twice, for other threads to end what they do here.
 FORK_WAITS_S = 1.0
+
+# How long a check waits for a writer, so that other processes can begin to read with it.
+TOGETHER_S_MAX = 3.0
 
 
 class Pool:
@@ -108,17 +113,44 @@ class Pool:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
         return self._in_turn(self._transact, work, deadline)
 
+    def opening(self) -> SQLiteOpening | None:
+        """Return how another process opens the file; None where writers cannot be kept out."""
+        if self._path == file.MEMORY or self.immutable or not connecting.may_write(self.file):
+            return None
+        return SQLiteOpening.of(self.file)
+
     @contextmanager
-    def hold(self) -> Iterator[Log]:
-        """Lend the whole log as of one moment."""
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
+        """Lend the whole log as of one moment, and let `companions` begin to read then."""
         with self._turn_of_memory() if self._path == file.MEMORY else self._lent() as session:
             try:
                 session.connection.execute("BEGIN")
+                if companions:
+                    self._begin_together(session, companions)
                 with whole_log(session) as log:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
             self._watch.check_now_and_then()
+
+    def _begin_together(self, session: SQLiteSession, companions: Companions) -> None:
+        """Begin to read, and let `companions` begin to, at a moment when nobody can write."""
+        # Its own connection, because the one that reads may not be able to write. It is closed
+        # before that one, so it is not the last, which would copy the log into the file.
+        try:
+            lock = self._connect(connecting.READ_WRITE)
+        except StorageError as error:
+            companions.send_home(str(error))
+            return
+        waits_s = min(self._busy_timeout_s, TOGETHER_S_MAX)
+        try:
+            with writers_kept_out(lock.connection, Line(self.file), Deadline.after(waits_s)):
+                begin_to_read(session.connection)
+                companions.begin()
+        except sqlite3.OperationalError as error:
+            companions.send_home(str(error))
+        finally:
+            lock.close()
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
@@ -137,7 +169,7 @@ class Pool:
         try:
             self._turn.run(lambda _, __: self._close_idle(writer=True), None, Deadline.after(0))
         except LedgerBusyError:
-            self._close_idle(writer=False)  # Whoever writes closes the rest.
+            self._close_idle(writer=False)  # The thread that writes closes the rest.
 
     # --- the session that writes ---
 
@@ -234,7 +266,7 @@ class Pool:
         return writer
 
     def _for_writing(self) -> SQLiteSession:
-        """Give a session that may write, and open only such ones from now on."""
+        """Return a session that may write, and open only such ones from now on."""
         if self._way == connecting.READ_WRITE:
             with suppress(IndexError):
                 return self._idle.pop()

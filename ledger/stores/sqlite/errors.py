@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ledger.errors import LedgerBusyError, SchemaVersionError, StorageError
+from ledger.errors import LedgerBusyError, StorageError, no_ledger
 from ledger.stores.sqlite.holders import disk_is_full, writer_of
 
 __all__ = ["check_kept", "translated"]
@@ -31,7 +31,7 @@ _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 def translated(error: sqlite3.Error, place: str) -> StorageError:
-    """Give the error of ours for one of SQLite's at `place`, which names the database."""
+    """Return the error of ours for one of SQLite's at `place`, which names the database."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         # Raised by the driver itself: a closed connection, or one used in another thread.
@@ -40,9 +40,7 @@ def translated(error: sqlite3.Error, place: str) -> StorageError:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return _busy(code, place)
     if primary == sqlite3.SQLITE_ERROR and "no such table" in str(error):
-        return SchemaVersionError(
-            f"{place} has no ledger in it ({error}). Open it once with ledger.open(…) to make one."
-        )
+        return no_ledger(place, error)
     said = _SENTENCES.get(primary, "refused")
     if primary in _FOR_WANT_OF_ROOM and disk_is_full(place):
         said = _FULL

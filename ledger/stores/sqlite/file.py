@@ -28,9 +28,9 @@ _creating = threading.Lock()
 
 
 def prepare(path: str) -> bool:
-    """See that `path` can hold a ledger; if it is not there, make it, for this user alone.
+    """See that `path` can hold a ledger; if it is not there, make it, readable by this user only.
 
-    Gives whether it was made.
+    Returns whether it was made.
 
     Raises StorageError, and leaves what is there as it is.
     """
@@ -131,7 +131,7 @@ def sync_folder(file: str, path: str) -> None:
             os.close(descriptor)
     except OSError as error:
         raise StorageError(
-            f"{path} would not be safe from a power loss, for its folder {folder} cannot be "
+            f"{path} would not be safe from a power loss, because its folder {folder} cannot be "
             f"flushed to the disk: {error.strerror or error}. Give this user permission to read "
             'the folder, or open the ledger with durability="normal".'
         ) from error

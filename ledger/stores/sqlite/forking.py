@@ -2,8 +2,8 @@
 
 SQLite keeps account of a process's locks in memory. A child inherits the account, but not the
 locks: a file that it opens again while it has inherited a connection is not locked at all, and
-what it commits may be lost. So the connections of all ledgers are closed before a fork, and opened
-again when they are wanted.
+what it commits may be lost. Therefore the connections of all ledgers are closed before a fork,
+and opened again when they are needed.
 """
 
 from __future__ import annotations

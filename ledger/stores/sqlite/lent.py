@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.evidence.following import Log
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
@@ -54,8 +55,11 @@ class Borrowed:
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
         return self.read(lambda session: self._transact(session.connection, work))
 
+    def opening(self) -> None:
+        """Return none: what the caller's transaction has done, no other process can see."""
+
     @contextmanager
-    def hold(self) -> Iterator[Log]:
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - there are none
         """Lend the whole log; the caller's transaction holds the moment still, or one of ours."""
         connection = self._session.connection
         begun = not connection.in_transaction
@@ -79,7 +83,8 @@ class Borrowed:
 
     def _check(self, session: SQLiteSession) -> None:
         same = False
-        files = {row[1]: row[2] for row in session.execute("PRAGMA database_list").fetchall()}
+        attached = session.execute("PRAGMA database_list").fetchall()
+        files = {name: file for _, name, file in attached}
         main = files.get("main", "")
         with suppress(OSError):
             same = bool(main) and os.path.samefile(main, self._path)
@@ -102,11 +107,11 @@ class Borrowed:
                     'nothing to be part of. Begin one: connection.execute("BEGIN IMMEDIATE").'
                 )
             begun = True
-        # What a handler of signals raises may come behind any of these.
+        # A signal handler may raise after any of these.
         try:
             if begun:
-                # As sqlite3 itself begins one before an INSERT; but at once as a writer, for what
-                # is read in here must still hold when it is written upon. The caller ends it.
+                # sqlite3 itself begins one before an INSERT; this one is immediate, because what is
+                # read in it must still hold when it writes. The caller ends it.
                 connection.execute("BEGIN IMMEDIATE")
             connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)

@@ -18,7 +18,7 @@ _SET = "cursor-ledger"
 def applied(connection: sqlite3.Connection) -> set[str]:
     """Return the names of the migrations that were applied. Reads only."""
     # By plain SQL: importing sqlite-utils takes longer than opening the ledger. On a cursor of its
-    # own, for a caller's connection may make its rows into something else.
+    # own, because a caller's connection may have a row factory.
     rows = connection.cursor()
     rows.row_factory = None
     known = rows.execute(

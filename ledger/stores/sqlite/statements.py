@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger.log import columns
+from ledger.stores.tables import ENTRY_NAMES
 
 __all__ = [
     "CURSOR",
     "CURSORS",
+    "CURSOR_AT",
     "ENTRIES",
     "HEAD",
     "HEADS_BY_ID",
@@ -35,13 +37,7 @@ def _marks(names: tuple[str, ...]) -> str:
     return ", ".join("?" * len(names))
 
 
-def _table(name: str) -> str:
-    """Return the alias of the table that a column of an entry is in."""
-    return {"tag": "t"}.get(name, "c" if name in columns.KEY.names else "e")
-
-
 _KEY, _STATE, _EVENT = columns.KEY.names, columns.STATE.names, columns.EVENT.names
-_ENTRY = tuple(f"{_table(name)}.{name}" for name in columns.ENTRY.names)
 _BY_KEY = "stream_name = ? AND subject_id = ? AND consumer_id = ?"
 
 HEAD = f"SELECT {_plain(columns.HEAD.names)} FROM ledger_cursors WHERE {_BY_KEY}"
@@ -79,7 +75,7 @@ ORDER BY stream_name, subject_id, consumer_id LIMIT ?
 
 # CROSS JOIN keeps the order of the loops: entries outside, in the order in which they are wanted.
 ENTRIES = f"""
-SELECT {_plain(_ENTRY)} FROM ledger_events AS e {{index}}
+SELECT {_plain(ENTRY_NAMES)} FROM ledger_events AS e {{index}}
 CROSS JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
 WHERE {{conditions}}
@@ -90,14 +86,19 @@ OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
-HEADS_BY_ID = f"SELECT {_plain(columns.STORED_CURSOR.names)} FROM ledger_cursors ORDER BY id"
+HEADS_BY_ID = f"""
+SELECT {_plain(columns.STORED_CURSOR.names)} FROM ledger_cursors {{range}} ORDER BY id
+"""
 
 ROWS_BY_CURSOR = f"""
-SELECT {_plain(("e.cursor_id", *_ENTRY))} FROM ledger_events AS e {{index}}
+SELECT {_plain(("e.cursor_id", *ENTRY_NAMES))} FROM ledger_events AS e {{index}}
 LEFT JOIN ledger_cursors AS c ON c.id = e.cursor_id
 LEFT JOIN ledger_tags AS t ON t.id = e.tag_id
+{{range}}
 ORDER BY e.cursor_id, e.version
 """
+
+CURSOR_AT = "SELECT +cursor_id FROM ledger_events WHERE position >= ? ORDER BY position LIMIT 1"
 
 # A digest that was replaced by something else is covered as the bytes that it has.
 LEAVES = """

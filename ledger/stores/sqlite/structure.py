@@ -62,7 +62,7 @@ def refuse_strange(connection: sqlite3.Connection, path: str) -> None:
     """Refuse a database whose tables would run something when they are read.
 
     A view or a virtual table under one of our names, or a generated column, computes whatever its
-    author wrote, for as long as he likes.
+    author wrote, and may never end.
 
     Raises StorageError.
     """

@@ -10,6 +10,7 @@ import attrs
 from ledger.evidence.repair import Repairable
 from ledger.law.cursor import CursorKey
 from ledger.log.heads import Head
+from ledger.log.rows import Content
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.sqlite import statements
@@ -87,6 +88,9 @@ class SQLiteTransaction:
 
         Raises StorageError if the database does not keep each of them.
         """
+        if len(drafts) == 1 and positions is None:
+            self._append_one(*drafts[0])
+            return
         cursor = self._cursor
         ids: dict[CursorKey, int | None] = {}
         for head in heads:
@@ -106,8 +110,6 @@ class SQLiteTransaction:
         if positions is not None:
             placed = [(place, *row) for place, row in zip(positions, rows, strict=True)]
             cursor.executemany(statements.INSERT_PLACED_EVENT, placed)
-        elif len(rows) == 1:
-            cursor.execute(statements.INSERT_EVENT, rows[0])
         else:
             cursor.executemany(statements.INSERT_EVENT, rows)
         check_kept(cursor.rowcount, len(drafts), "ledger_events")
@@ -115,6 +117,21 @@ class SQLiteTransaction:
     def everything(self) -> AbstractContextManager[Repairable]:
         """Lend the whole log, which nobody else can write to."""
         return whole_log(self.session)
+
+    def _append_one(self, head: Head, content: Content) -> None:
+        """Store one entry, without the bookkeeping that several need."""
+        cursor = self._cursor
+        if head.cursor_id is None:
+            head = self._insert(head)
+        else:
+            cursor.execute(statements.UPDATE_HEAD, (*head.state, head.cursor_id))
+            if cursor.rowcount != 1:
+                check_kept(cursor.rowcount, 1, "ledger_cursors")
+        cursor.execute(statements.INSERT_EVENT, event_row(head.cursor_id, content, head.digest))
+        if cursor.rowcount != 1:
+            check_kept(cursor.rowcount, 1, "ledger_events")
+        if self._known is not None:
+            self._stored.append(head)
 
     def _insert(self, head: Head) -> Head:
         key = head.cursor.key

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 
 from ledger.errors import BrokenChainError
 from ledger.evidence.findings import Fault
-from ledger.evidence.following import StoredHead
+from ledger.evidence.source import EVERY, Ids, StoredHead
 from ledger.log.columns import KEY, STATE, STORED_CURSOR
 from ledger.log.rows import Row
 from ledger.stores.sqlite import statements, structure
@@ -17,13 +18,13 @@ from ledger.stores.sqlite.reading import SQLiteSession
 
 __all__ = ["SQLiteLog", "whole_log"]
 
+_ID = STORED_CURSOR.place("id")
 _KEY, _STATE = STORED_CURSOR.places(KEY), STORED_CURSOR.places(STATE)
 
 
 @contextmanager
 def whole_log(session: SQLiteSession) -> Iterator[SQLiteLog]:
     """Lend the whole log, also text that is no UTF-8, so that a check can say where it is."""
-    session.connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     try:
         yield SQLiteLog(session)
     finally:
@@ -36,20 +37,19 @@ class SQLiteLog:
     def __init__(self, session: SQLiteSession) -> None:
         self._session = session
 
-    def heads(self) -> Iterator[StoredHead]:
-        """Return every stored cursor, by id."""
-        with _damage():
-            for row in self._session.rows().execute(statements.HEADS_BY_ID):
-                yield row[0], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
+    def heads(self, ids: Ids = EVERY) -> Iterator[StoredHead]:
+        """Return the stored cursors of `ids`, by id."""
+        condition, values = _range("id", ids)
+        for row in self._rows(statements.HEADS_BY_ID.format(range=condition), values):
+            yield row[_ID], "/".join(str(part) for part in row[_KEY] if part), row[_STATE]
 
-    def rows(self) -> Iterator[tuple[object, Row]]:
-        """Return (cursor id, row) of every entry, by cursor id and then version."""
+    def rows(self, ids: Ids = EVERY) -> Iterator[Row]:
+        """Return the cursor id and then the row of each entry of `ids`, by id and version."""
         there = "index ledger_events_by_cursor" in structure.definitions(self._session.connection)
         index = "INDEXED BY ledger_events_by_cursor" if there else ""
-        statement = statements.ROWS_BY_CURSOR.format(index=index)
-        with _damage():
-            for row in self._session.rows().execute(statement):
-                yield row[0], row[1:]
+        condition, values = _range("e.cursor_id", ids)
+        statement = statements.ROWS_BY_CURSOR.format(index=index, range=condition)
+        return self._rows(statement, values)
 
     def leaves(self) -> Iterator[tuple[int, bytes, object]]:
         """Return (position, digest, recorded_at) of every entry, by position."""
@@ -63,13 +63,56 @@ class SQLiteLog:
 
     def structure(self) -> Iterator[Fault]:
         """Return what is wrong with the tables, their indexes, triggers and definitions."""
+        self._session.connection.text_factory = _lenient
         with _damage():
             yield from structure.check(self._session.connection)
+        self._session.connection.text_factory = str
+
+    def cuts(self, parts: int) -> list[int]:
+        """Return ids that divide the entries into about so many parts, in order."""
+        found: set[Row] = set()
+        # Where the file is damaged, fewer will do: who checks the log finds where.
+        with suppress(BrokenChainError), _damage():
+            last = self._session.horizon().position
+            for nth in range(1, parts):
+                place = (last * nth // parts,)
+                found.update(self._session.rows().execute(statements.CURSOR_AT, place))
+        return sorted(cursor_id for (cursor_id,) in found if type(cursor_id) is int)
 
     def restore(self, cursor_id: int, state: Row) -> None:
         """Store `state` as the state of that cursor."""
         restored = self._session.execute(statements.UPDATE_HEAD, (*state, cursor_id))
         check_kept(restored.rowcount, 1, "ledger_cursors")
+
+    def _rows(self, statement: str, values: Sequence[object]) -> Iterator[Row]:
+        """Return the rows of `statement`; text that is no UTF-8 has surrogates in it."""
+        seen = 0
+        with _damage():
+            try:
+                for row in self._session.rows().execute(statement, values):
+                    seen += 1
+                    yield row
+            except sqlite3.OperationalError as error:
+                # Raised by the driver itself, without a code of SQLite's.
+                if "decode" not in str(error):
+                    raise
+            else:
+                return
+            # To read all text so takes half as long again, and it is hardly ever wanted.
+            self._session.connection.text_factory = _lenient
+            yield from islice(self._session.rows().execute(statement, values), seen, None)
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _range(column: str, ids: Ids) -> tuple[str, list[int]]:
+    """Return the condition that chooses `ids`, and its values."""
+    bounds = [(f"{column} >= ?", ids.first), (f"{column} < ?", ids.end)]
+    there = [(condition, value) for condition, value in bounds if value is not None]
+    conditions = " AND ".join(condition for condition, _ in there)
+    return (f"WHERE {conditions}" if there else ""), [value for _, value in there]
 
 
 @contextmanager

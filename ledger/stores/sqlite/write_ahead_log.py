@@ -60,6 +60,7 @@ class WriteAheadLog:
         self._clock = clock
         self._fruitless = 0
         self._drain_again_at = -math.inf
+        self._pause_s = 0.0
         self._pages = 0
         # What others left in it counts too, or many short-lived processes would never copy it.
         with suppress(OSError):
@@ -96,17 +97,17 @@ class WriteAheadLog:
                 holder.execute("ROLLBACK")
         notices.WAL_CHECKPOINTED.report(place=self._place, pages=pages, complete=whole)
         if drained and not whole:
-            wait_s = max(math.ceil(self._drain_again_at - self._clock()), 0)
+            wait_s = math.ceil(self._pause_s)
             notices.WAL_HELD_UP.report(place=self._place, pages=pages, wait_s=wait_s)
 
     def _drain(self, copier: sqlite3.Connection, *, whole: bool) -> bool:
-        """Copy on and on, for a moment, until those who read in the log have left it.
+        """Copy again and again, for a moment, until no reader is in the log.
 
-        Gives whether all of it is copied.
+        Returns whether all of it is copied.
 
-        They have put it off for long. Most of them go in a moment, and those who come after all of
-        it is copied read the database itself. But somebody may hold a snapshot, and nobody can
-        write in the meantime.
+        Most readers end in a moment, and readers that begin after all of it is copied read the
+        database itself. A reader may also hold a snapshot for long, and nobody can write while
+        this waits.
         """
         began = self._clock()
         for _ in range(DRAIN_ROUNDS_MAX - 1):
@@ -120,7 +121,7 @@ class WriteAheadLog:
             now = self._clock()
             pause = DRAIN_PAUSES * (now - began) * 2 ** min(self._fruitless, DRAIN_DOUBLINGS_MAX)
             self._fruitless += 1
-            self._drain_again_at = now + pause
+            self._pause_s, self._drain_again_at = pause, now + pause
         return whole
 
 

@@ -1,93 +1,88 @@
-"""The entries of each cursor, followed one by one, and held against the stored cursor."""
+"""The log checked cursor by cursor: each chain of entries, and the cursor that is stored of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
 from ledger.errors import BrokenChainError
-from ledger.evidence.digests import GENESIS, digest_of
+from ledger.evidence.digests import GENESIS, digest_of, digest_of_unread
+from ledger.evidence.faults import Faults
 from ledger.evidence.findings import Fault, FaultKind
+from ledger.evidence.source import EVERY, Ids, Log, StoredHead, paired
 from ledger.law import rules
 from ledger.law.cursor import Cursor
-from ledger.log.heads import STATE, Head
+from ledger.law.events import Entry
+from ledger.log.columns import CONTENT, ENTRY, STATE
+from ledger.log.heads import Head
 from ledger.log.rows import Row, entry_from
 
-__all__ = ["FAULTS_MAX", "PROGRESS_ENTRIES", "Chain", "Log", "StoredHead", "paired"]
-
-FAULTS_MAX = 10_000
-"""So many faults are listed; past them they are only counted, to bound the memory."""
+__all__ = ["PROGRESS_ENTRIES", "CheckedChains", "CursorCheck", "check_chains"]
 
 PROGRESS_ENTRIES = 10_000
-
-StoredHead: TypeAlias = tuple[int, str, Row]
-"""A stored cursor, unread: its id, its key as text, its state in the order of `STATE`."""
+"""After so many entries, progress is told."""
 
 
-class Log(Protocol):
-    """What a check reads, all of it as of one moment. What it reads is distrusted.
+@attrs.frozen(kw_only=True)
+class CheckedChains:
+    """What a check of some cursors, or of all, has found."""
 
-    Its iterators raise BrokenChainError where the database finds its own file damaged.
+    entries: int
+    cursors: int
+    faults: Faults
+    whole: bool
+    """Whether all of them could be read."""
+
+
+def check_chains(
+    log: Log,
+    ids: Ids = EVERY,
+    *,
+    before: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> CheckedChains:
+    """Check the entries of each cursor in `ids`, and hold its stored state against them.
+
+    `progress` is told now and then how many entries were checked, `before` included.
     """
+    found = Faults()
+    entries, cursors = before, 0
 
-    def heads(self) -> Iterator[StoredHead]:
-        """Return every stored cursor, by id."""
+    def faults() -> Iterator[Fault | None]:
+        nonlocal entries, cursors
+        for head, rows in paired(log, ids):
+            check = CursorCheck(place=head[1] if head else "no cursor")
+            cursors += head is not None
+            seen = 0
+            for seen, row in enumerate(rows, 1):
+                entries += 1
+                if progress is not None and entries % PROGRESS_ENTRIES == 0:
+                    progress(entries)
+                if head is not None:
+                    yield from check.follow(row)
+                elif seen == 1:
+                    yield _orphan(row[_POSITION])
+            if head is not None:
+                yield check.compare(head[2]) if seen else _without_entries(head)
 
-    def rows(self) -> Iterator[tuple[Any, Row]]:
-        """Return (cursor id, row) of every entry, by cursor id and then version."""
-
-    def leaves(self) -> Iterator[tuple[int, bytes, Any]]:
-        """Return (position, digest, recorded_at) of every entry, by position."""
-
-    def settled(self) -> int:
-        """Return the position up to which every entry is there that will ever be."""
-
-    def structure(self) -> Iterator[Fault]:
-        """Return what is wrong with the tables themselves: everything but what entries say."""
-
-
-def paired(log: Log) -> Iterator[tuple[StoredHead | None, Iterable[Row]]]:
-    """Return every stored cursor with its entries, which may be none, and entries without a cursor.
-
-    The entries of one are to be read before the next one is asked for.
-    """
-    heads = log.heads()
-    head = next(heads, None)
-    for cursor_id, group in groupby(log.rows(), key=itemgetter(0)):
-        while head is not None and _rank(head[0]) < _rank(cursor_id):
-            yield head, ()
-            head = next(heads, None)
-        rows = (row for _, row in group)
-        if head is not None and head[0] == cursor_id:
-            yield head, rows
-            head = next(heads, None)
-        else:
-            yield None, rows
-    while head is not None:
-        yield head, ()
-        head = next(heads, None)
+    whole = found.add_all(faults())
+    return CheckedChains(entries=entries - before, cursors=cursors, faults=found, whole=whole)
 
 
-def _rank(cursor_id: Any) -> tuple[int, Any]:  # noqa: ANN401 - whatever stands in the column
-    """Order ids of any type as SQLite orders them: NULL, numbers, text, blobs."""
-    match cursor_id:
-        case None:
-            return 0, 0
-        case int() | float():
-            return 1, cursor_id
-        case str():
-            return 2, cursor_id.encode("utf-8", "surrogateescape")
-        case _:
-            return 3, cursor_id
+def _without_entries(head: StoredHead) -> Fault:
+    detail = "a cursor is stored, but no entry of it is in the log"
+    return Fault(kind=FaultKind.MISSING, place=head[1], detail=detail)
+
+
+def _orphan(position: int) -> Fault:
+    detail = "this entry, and all of the same cursor, have no stored cursor"
+    return Fault(kind=FaultKind.ORPHAN, place="no cursor", position=position, detail=detail)
 
 
 @attrs.define(kw_only=True)
-class Chain:
-    """The entries of one cursor, followed one by one."""
+class CursorCheck:
+    """The check of one cursor: its entries, one after the other, and then its stored state."""
 
     place: str
     cursor: Cursor | None = None
@@ -111,17 +106,29 @@ class Chain:
 
     def follow(self, row: Row) -> Sequence[Fault]:
         """Check the next entry; what is wrong with it is not held against the ones after it."""
-        known = self.known and row[_VERSION] == self.version + 1
+        position, version, last_digest = row[_POSITION], row[_VERSION], row[_DIGEST]
+        known = self.known and version == self.version + 1
         self.known = True
+        entry: Entry | None = None
+        unreadable = ""
         faults: list[Fault] = []
-        if fault := self._check_link(row):
-            faults.append(fault)
-        if fault := self._check_position(row):
-            faults.append(fault)
         try:
             entry = entry_from(row)
+            follows = (
+                known
+                and position > self.position
+                and digest_of(self.digest, row[_CONTENT]) == last_digest
+            )
         except BrokenChainError as error:
-            faults.append(self._fault(row, FaultKind.UNREADABLE, error.fault or str(error)))
+            follows, unreadable = False, error.fault or str(error)
+        except (TypeError, ValueError):
+            follows = False
+        if follows:
+            self.position = position
+        else:
+            faults += self._place_faults(row, digest_of_unread if entry is None else digest_of)
+        if entry is None:
+            faults.append(self._fault(row, FaultKind.UNREADABLE, unreadable))
         else:
             recorded_at = row[_RECORDED_AT]
             if self.recorded_at is not None and recorded_at < self.recorded_at:
@@ -131,26 +138,32 @@ class Chain:
                 faults.append(self._fault(row, FaultKind.LAW, objection))
             self.cursor = rules.adopt(self.cursor, entry)
             self.recorded_at = recorded_at
-        version, last_digest = row[_VERSION], row[-1]
         # A version or a digest of another type is a fault by now; the count goes on without it.
         self.version = version if type(version) is int else self.version + 1
         self.digest = last_digest if type(last_digest) is bytes else b""
         return faults
 
-    def _check_link(self, row: Row) -> Fault | None:
+    def _place_faults(self, row: Row, digest_by: Callable[[bytes, Row], bytes]) -> Iterator[Fault]:
+        """Return what is wrong with the place of the entry: its link, and its position."""
+        if fault := self._check_link(row, digest_by):
+            yield fault
+        if fault := self._check_position(row):
+            yield fault
+
+    def _check_link(self, row: Row, digest_by: Callable[[bytes, Row], bytes]) -> Fault | None:
         if row[_VERSION] != self.version + 1:
             # Its digest cannot be known: it covers the one before the hole.
             detail = f"version {_shown(row[_VERSION])} follows version {self.version}"
             return self._fault(row, FaultKind.MISSING, detail)
         try:
-            if digest_of(self.digest, row[1:-1]) == row[-1]:
+            if digest_by(self.digest, row[_CONTENT]) == row[_DIGEST]:
                 return None
         except (TypeError, ValueError) as error:
             return self._fault(row, FaultKind.UNREADABLE, f"it has no digest: {error}")
         return self._fault(row, FaultKind.EDITED, "its digest does not fit what it says")
 
     def _check_position(self, row: Row) -> Fault | None:
-        position, before = row[0], self.position
+        position, before = row[_POSITION], self.position
         if type(position) is not int:
             # The table is not as it was made, which its definition says.
             return self._fault(row, FaultKind.UNREADABLE, f"its position is {_shown(position)}")
@@ -166,10 +179,10 @@ class Chain:
         if own is None:
             return None
         # Behind a fault, the fold is worth no more than the chain: only its end is compared.
-        names = STATE if self.sound else ("version", "digest")
+        names = STATE.names if self.sound else ("version", "digest")
         differing = [
             f"{name} is {_shown(stored)}, by its entries {_shown(folded)}"
-            for name, stored, folded in zip(STATE, state, own, strict=True)
+            for name, stored, folded in zip(STATE.names, state, own, strict=True)
             if name in names and (stored != folded or type(stored) is not type(folded))
         ]
         if not differing:
@@ -187,14 +200,15 @@ class Chain:
         return Fault(
             kind=kind,
             place=self.place,
-            position=_number(row[0]),
+            position=_number(row[_POSITION]),
             version=_number(row[_VERSION]),
             detail=detail,
         )
 
 
-_VERSION = 4
-_RECORDED_AT = 6
+_POSITION, _VERSION = ENTRY.place("position"), ENTRY.place("version")
+_RECORDED_AT, _DIGEST = ENTRY.place("recorded_at"), ENTRY.place("digest")
+_CONTENT = ENTRY.places(CONTENT)
 
 
 def _number(value: object) -> int | None:
