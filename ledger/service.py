@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import attrs
 
 from ledger import notices
+from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import LedgerError, invalid
@@ -18,7 +19,7 @@ from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
-from ledger.law import fields
+from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
@@ -41,7 +42,7 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "submitted"]
+__all__ = ["Ledger", "deliverers_of", "submitted"]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -78,14 +79,20 @@ class Ledger:
     True
     """
 
-    def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        appender: Appender | None = None,
+        deliverers: Deliverers | None = None,
+    ) -> None:
         self._store = committer.store
         self._committer = committer
         self._appender: Appender = appender or committer
+        self._deliverers = deliverers or Deliverers()
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
-        return Ledger(self._committer, wrap(self._appender))
+        return Ledger(self._committer, wrap(self._appender), self._deliverers)
 
     @property
     def immutable(self) -> bool:
@@ -121,7 +128,13 @@ class Ledger:
         return cursor
 
     def find(self, key: CursorKey) -> Cursor | None:
-        """Return the cursor of `key`, or None if nothing was ever appended for it."""
+        """Return the cursor of `key`, or None if nothing was ever appended for it.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     print(book.find(ledger.CursorKey("webhooks", "orders")))
+        None
+        """
         return self._store.cursor(CursorKey.check(key))
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
@@ -212,7 +225,7 @@ class Ledger:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError.
+        StaleEpochError, VersionConflictError, EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -280,12 +293,14 @@ class Ledger:
         *,
         now: datetime | None = None,
         actor: str = "",
+        epoch: int | None = None,
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
         """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
-        Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+        Parameters are those of RecordError. Raises InvalidCursorError, StaleEpochError,
+        VersionConflictError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -299,6 +314,7 @@ class Ledger:
             message,
             now=now,
             actor=actor,
+            epoch=epoch,
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
@@ -361,6 +377,14 @@ class Ledger:
         `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
 
         Raises InvalidCursorError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+        ...     with consumer.delivering(41, delivery_id="msg-41") as delivery:
+        ...         delivery.metadata["status"] = "202"
+        ...     consumer.position
+        41
         """
         return Consumer(self, key, in_flight=in_flight)
 
@@ -373,6 +397,7 @@ class Ledger:
         delivery_id: str = "",
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
+        epoch: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Iterator[Cursor | None]:
         """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
@@ -380,6 +405,12 @@ class Ledger:
         Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
         if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
         error cannot be recorded, the body's exception is raised with a note that says so.
+
+        It cannot know which events you fetched before it was called: if the cursor was reset since
+        then, it would jump over what was to be delivered again. Pass the `epoch` that you read
+        before you fetched: it goes with the advance and the error, and StaleEpochError is raised
+        before the body runs. `consumer` does that by itself, and delivers many at once; this is for
+        one at a time, and a second one of the same key raises DeliveringError.
 
         Raises what `advance` raises.
 
@@ -399,19 +430,24 @@ class Ledger:
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
+            epoch=epoch,
             metadata=EMPTY if metadata is None else metadata,
         )
-        cursor = self._store.cursor(advance.key)
-        try:
-            yield cursor
-        except Exception as error:
+        with self._deliverers.only(advance.key):
+            cursor = self._store.cursor(advance.key)
+            rules.check_epoch(cursor, advance)
             try:
-                self.record_error(key, described(error), actor=actor, metadata=metadata)
-            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
-                note_unrecorded(error, unrecorded)
-            raise
-        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
-        self._appender.append(((request,),), answers.one)
+                yield cursor
+            except Exception as error:
+                try:
+                    self.record_error(
+                        key, described(error), actor=actor, epoch=epoch, metadata=metadata
+                    )
+                except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
+                    note_unrecorded(error, unrecorded)
+                raise
+            request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+            self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -437,7 +473,8 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        return Ledger(attrs.evolve(self._committer, store=self._store.using(connection)))
+        lent = attrs.evolve(self._committer, store=self._store.using(connection))
+        return Ledger(lent, deliverers=self._deliverers)
 
     # --- proof ---
 
@@ -604,6 +641,11 @@ def submitted(
 ) -> Future[R]:
     """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
     return book._appender.submit(groups, conclude, room=room)
+
+
+def deliverers_of(book: Ledger) -> Deliverers:
+    """Return who delivers from `book` without a consumer."""
+    return book._deliverers
 
 
 # --- arguments ---

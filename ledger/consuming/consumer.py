@@ -47,6 +47,26 @@ class Consumer:
     cursor back until it is delivered again, or given up.
 
     Safe to use from many threads. Begin deliveries in the order of the stream.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     with book.consumer(key, in_flight=2) as consumer:
+    ...         first, second = consumer.delivering(41), consumer.delivering(44)
+    ...         with second:
+    ...             print("44 is sent; the cursor is at", consumer.position)
+    ...         with first:
+    ...             print("41 is sent")
+    ...         print("the cursor is at", consumer.position)
+    ...         cursor = book.reset(key, to=41, reason="receiver lost 44")
+    ...         try:
+    ...             consumer.delivering(45)
+    ...         except ledger.StaleEpochError:
+    ...             print("go on after", consumer.refresh().last_sequence)
+    44 is sent; the cursor is at 0
+    41 is sent
+    the cursor is at 44
+    go on after 41
     """
 
     def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:

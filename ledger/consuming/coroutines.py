@@ -82,8 +82,18 @@ class Beginning:
 class AsyncConsumer:
     """A `Consumer` whose deliveries are awaited; `AsyncLedger.consumer` makes it.
 
-    It belongs to one event loop, and to any number of tasks in it. Deliveries begin in the order in
-    which `delivering` is entered or awaited.
+    It reads the cursor when it is entered. It belongs to one event loop, and to any number of tasks
+    in it. Deliveries begin in the order in which `delivering` is entered or awaited.
+
+    >>> import asyncio, ledger.aio
+    >>> async def main() -> int:
+    ...     key = ledger.CursorKey("webhooks", "orders")
+    ...     async with ledger.aio.open(":memory:") as book, book.consumer(key) as consumer:
+    ...         async with consumer.delivering(41, delivery_id="msg-41") as delivery:
+    ...             delivery.metadata["status"] = "202"
+    ...         return consumer.position
+    >>> asyncio.run(main())
+    41
     """
 
     def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:

@@ -34,6 +34,16 @@ class Delivery:
 
     `outcome` and `metadata` may be changed until it ends: they are appended with the confirmation.
     `tries` counts how often the event was begun by this consumer since it last read its cursor.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+    ...     with consumer.delivering(41) as delivery:
+    ...         delivery.metadata["status"] = "410"
+    ...         delivery.outcome = ledger.Outcome.SUPPRESSED
+    ...     [entry] = book.history(key)
+    ...     entry.event.outcome, dict(entry.metadata)
+    (<Outcome.SUPPRESSED: 'suppressed'>, {'status': '410'})
     """
 
     _advance: AdvanceCursor

@@ -54,7 +54,12 @@ def checked_poll_s(value: object) -> float:
 
 
 class GiveUp(StrEnum):
-    """What a loop does with an event that failed as often as it is tried."""
+    """What a loop does with an event that failed as often as it is tried.
+
+    >>> import ledger
+    >>> [str(each) for each in ledger.GiveUp]
+    ['stop', 'skip']
+    """
 
     STOP = "stop"
     """It stops, and raises the error; the event holds the cursor."""
@@ -78,9 +83,16 @@ class Retry:
     Before the second try it waits `wait_s` seconds, before each further one twice as long, at most
     `wait_max_s`; both 0 to 86,400. Each wait is shortened at random by up to the part `jitter`, 0
     to 1, so that consumers which failed together do not come back together
-    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/). `give_up`
+    says what happens then: with `"stop"` the loop raises the error, with `"skip"` it confirms the
+    event as skipped, and the entry says why.
 
     Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> retry = ledger.Retry(tries_max=3, wait_s=1, jitter=0, give_up="skip")
+    >>> [retry.wait_before(tries) for tries in (1, 2)]
+    [1.0, 2.0]
     """
 
     tries_max: int = 5

@@ -35,16 +35,30 @@ class WindowFullError(LedgerError):
     """No more deliveries may begin: as many as are allowed are not confirmed yet.
 
     `failed` are the sequences that failed; each must be delivered again, or given up.
+
+    >>> import ledger
+    >>> with ledger.open(":memory:") as book:
+    ...     consumer = book.consumer(ledger.CursorKey("webhooks", "orders"))
+    ...     try:
+    ...         with consumer.delivering(1):
+    ...             raise ConnectionError("503")
+    ...     except ConnectionError:
+    ...         pass
+    ...     try:
+    ...         consumer.delivering(2)
+    ...     except ledger.WindowFullError as error:
+    ...         print(error.failed)
+    (1,)
     """
 
-    failed: tuple[int, ...] = ()
+    __module__ = "ledger"
 
-    def __init__(self, message: str, failed: Sequence[int] = ()) -> None:
+    failed: tuple[int, ...] | None = None
+
+    def __init__(self, message: str, failed: Sequence[int] | None = None) -> None:
         super().__init__(message)
-        self.failed = tuple(failed)
-
-    def __reduce__(self) -> tuple[type[WindowFullError], tuple[str, tuple[int, ...]]]:
-        return type(self), (str(self), self.failed)
+        if failed is not None:
+            self.failed = tuple(failed)
 
 
 @attrs.define(eq=False)
@@ -185,7 +199,9 @@ class Window(Generic[C]):
         """Return the refusal of one more delivery."""
         failed = self.failed
         if not failed:
-            return WindowFullError(f"{self.size} deliveries are in flight, as many as are allowed.")
+            return WindowFullError(
+                f"{self.size} deliveries are in flight, as many as are allowed.", ()
+            )
         shown = ", ".join(map(str, failed[:5])) + (", …" if len(failed) > 5 else "")
         return WindowFullError(
             f"{shown} failed and held back the cursor, and no more than {self.size} may be "
