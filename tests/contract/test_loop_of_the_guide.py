@@ -117,6 +117,7 @@ def test_resets_that_race_with_the_loop_stand(book: Ledger) -> None:
 
     at = 0
     for entry in book.history(ORDERS):
+        assert isinstance(entry.event, CursorAdvanced | CursorReset)
         assert isinstance(entry.event, CursorReset) or entry.event.sequence == at + 1
         at = entry.event.sequence
     assert at == events

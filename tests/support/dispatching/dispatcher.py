@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ledger
 import ledger.aio
@@ -45,13 +45,13 @@ class Source:
         self._path = path
 
     def subjects(self) -> list[str]:
-        return [subject for (subject,) in self._rows("SELECT DISTINCT subject FROM events")]
+        return [row[0] for row in self._rows("SELECT DISTINCT subject FROM events")]
 
     def after(self, subject: str, position: int) -> list[Event]:
         statement = "SELECT * FROM events WHERE subject = ? AND sequence > ? ORDER BY 2 LIMIT ?"
         return [Event(*row) for row in self._rows(statement, subject, position, BATCH)]
 
-    def _rows(self, statement: str, *values: object) -> list[tuple[str, int, str]]:
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
         try:
             return connection.execute(statement, values).fetchall()

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -78,7 +79,7 @@ class Trial:
         moments = sorted(self._chance.uniform(0.05, 0.6) for _ in todo)
         self._start()
         for what, moment in zip(todo, moments, strict=True):
-            self._wait_for(lambda moment=moment: self._received() >= moment * self._plan.events)
+            self._wait_for(partial(self._has_received, moment * self._plan.events))
             time.sleep(self._chance.uniform(0, 0.05))
             if what == "kill":
                 self._kill()
@@ -121,12 +122,9 @@ class Trial:
         name = (cursor.key.consumer_id, cursor.key.stream_name, cursor.key.subject_id)
         how = ("--to", to, "--reason", "the receiver lost some", "--actor", "ines")
         command = [COMMAND, "--db", self._target, "reset", *name, *how, "--execute", "--yes"]
-        for _ in range(20):
-            done = subprocess.run(
-                [str(part) for part in command], capture_output=True, text=True, check=False
-            )
-            if done.returncode != 3:
-                break
+        # Refused with 3 if the cursor moved since the command looked at it.
+        while (done := _run(command)).returncode == 3:
+            pass
         assert done.returncode == 0, done.stderr
         self._reset += 1
 
@@ -140,8 +138,8 @@ class Trial:
             assert time.monotonic() < until, "it got stuck"
             time.sleep(0.02)
 
-    def _received(self) -> int:
-        return self._log.read_bytes().count(b"\n") if self._log.exists() else 0
+    def _has_received(self, count: float) -> bool:
+        return self._log.exists() and self._log.read_bytes().count(b"\n") >= count
 
     def _moved(self, book: Ledger) -> list[Cursor]:
         return [cursor for cursor in book.cursors() if cursor.last_sequence]
@@ -154,7 +152,7 @@ class Trial:
         return len(done) == len(self._streams)
 
     def _examine(self, book: Ledger, came: list[Arrival]) -> None:
-        wrong = []
+        wrong: list[str] = []
         sorted_out = by_subject(came)
         for subject, stream in self._streams.items():
             key = CursorKey("dispatcher", "events", subject)
@@ -194,3 +192,9 @@ class Trial:
                 yield
             finally:
                 receiver.terminate()
+
+
+def _run(command: Sequence[object]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
