@@ -12,7 +12,7 @@ from support.dispatching.trial import Plan, Trial
 STORES = "every"
 WAYS = ["threads", "asyncio"]
 
-SHORT = Plan(events=80, subjects=2, kills=1, resets=2, answers_within_s=0.3, seed=16)
+SHORT = Plan(events=300, subjects=2, kills=1, resets=3, answers_within_s=0.06, seed=16)
 LONG = Plan(events=5_000, subjects=20, kills=10, resets=5, answers_within_s=0.1, seed=16)
 
 

@@ -73,12 +73,12 @@ class Trial:
 
     def _disturb(self, book: Ledger) -> None:
         """Kill and reset at random moments; the last reset comes when there is nothing to do."""
-        todo = ["kill"] * self._plan.kills + ["reset"] * (self._plan.resets - 1)
-        self._chance.shuffle(todo)
-        # Early enough that a reset, whose command takes its time to start, meets deliveries.
-        moments = sorted(self._chance.uniform(0.05, 0.6) for _ in todo)
+        # Resets come early, because their command takes its time to start, and should meet
+        # deliveries in flight.
+        kills = [(self._chance.uniform(0.05, 0.9), "kill") for _ in range(self._plan.kills)]
+        early = [(self._chance.uniform(0, 0.35), "reset") for _ in range(self._plan.resets - 1)]
         self._start()
-        for what, moment in zip(todo, moments, strict=True):
+        for moment, what in sorted(kills + early):
             self._wait_for(partial(self._has_received, moment * self._plan.events))
             time.sleep(self._chance.uniform(0, 0.05))
             if what == "kill":
