@@ -1,7 +1,7 @@
 """Views of the log: functions that answer questions from its entries.
 
-Nothing in the ledger depends on this package, and nothing here changes the log, but for a
-`ResetPlan` that is applied, and the checkpoint of a `Projector`.
+Nothing in the ledger depends on this package, and nothing here changes the log, except a
+`ResetPlan` that is applied and the checkpoint of a `Projector`.
 """
 
 from projections.changes import Change, diff

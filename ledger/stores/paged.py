@@ -37,7 +37,7 @@ class Session(Protocol):
         """Return the cursors that come next after `after`, at most `rows`."""
 
     def horizon(self) -> Horizon:
-        """Return how far the log is settled, for what is read behind this."""
+        """Return how far the log is settled; what is read afterwards may go as far."""
 
     def until(self, query: EntryQuery) -> int:
         """Return the position up to which no entry that `query` chooses can be missed any more."""

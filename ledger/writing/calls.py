@@ -93,7 +93,7 @@ class Call(Generic[R]):
         return len(groups[0]) if len(groups) == 1 else sum(map(len, groups))
 
     def begin(self) -> bool:
-        """Begin with it, unless it was cancelled, or its owner has answered it himself."""
+        """Begin with it, unless it was cancelled, or its owner has answered it."""
         if self.begun:
             return True
         try:

@@ -1,4 +1,4 @@
-"""Who appends: a call is committed by itself, or shares its transaction with others."""
+"""The appenders: a call is committed by itself, or shares its transaction with others."""
 
 from __future__ import annotations
 

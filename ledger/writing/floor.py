@@ -1,4 +1,4 @@
-"""Who commits: the state of group commit, and the moves between its phases."""
+"""Which thread commits: the state of group commit, and the moves between its phases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BEGIN_ALONE = Move("a caller begins, or its turn comes",       (FREE,),         
 END_ALONE   = Move("the caller ends, however that is",         (ALONE,),              FREE)
 BEGIN_BATCH = Move("a batch is taken; also in a callback",     (FREE, TELLING),       COMMITTING)
 END_COMMIT  = Move("the transaction ends, however that is",    (COMMITTING,),         TELLING)
-END_BATCH   = Move("all are told, or the thread is broken off", (TELLING, COMMITTING), FREE)
+END_BATCH   = Move("all are told, or the thread was interrupted", (TELLING, COMMITTING), FREE)
 # fmt: on
 
 MOVES = (BEGIN_ALONE, END_ALONE, BEGIN_BATCH, END_COMMIT, END_BATCH)
@@ -51,7 +51,7 @@ MOVES = (BEGIN_ALONE, END_ALONE, BEGIN_BATCH, END_COMMIT, END_BATCH)
 
 
 class Floor:
-    """The phase, and the thread that has brought it about.
+    """The phase, and the thread that made the last move.
 
     It is read and moved under the lock of the queue, with one exception: a caller that ends alone
     moves it by plain assignments, because a call could be interrupted by a signal handler. It also

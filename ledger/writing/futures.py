@@ -28,8 +28,8 @@ class Submitted(Future[Any]):
     """A Future that a thread cannot wait for which would have to answer it.
 
     A Future has a lock, a condition and two lists, which take longer to make than an entry takes to
-    be stored. Most futures are asked for their result when they have one, and need none of that. So
-    this one keeps a step and a result. It takes over the attributes of a whole Future, which its
+    be stored. Most futures are asked for their result when they have one, and need none of that.
+    This one keeps a step and a result. It takes over the attributes of a whole Future, which its
     public methods have brought to the same step, as soon as it is asked for one that it does not
     have: when somebody waits for it, cancels it, or adds a callback.
     """

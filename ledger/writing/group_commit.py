@@ -244,14 +244,14 @@ class Writer:
         server = self._server
         with server.lock:
             withdrawn = slot.withdraw()
-            # Its turn may have come just now, for a thread that does not wait for it any more.
+            # Its turn may have come just now, and this thread no longer waits for it.
             if not withdrawn:
                 server.end_alone(get_ident())
         return withdrawn
 
     def _note_busy(self, deadline: Deadline) -> None:
-        """Note that one who committed alone has waited for others, all his time."""
-        # On a server they may have been in the way of his cursors only.
+        """Note that a caller that commits alone has spent its whole time waiting for others."""
+        # On a server, others may have held only the cursors of this call.
         if not self._apart and self._server.busy_since is None:
             self._server.busy_since = deadline.began_at
 

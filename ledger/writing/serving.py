@@ -38,7 +38,7 @@ __all__ = ["Server"]
 # program may have to wait for.
 IDLE_S = 0.2
 
-# So often a call is retried whose cursors were held by somebody else.
+# How often a call is retried whose cursors were held by somebody else.
 TRY_AGAIN_S = 0.02
 
 
@@ -151,7 +151,7 @@ class Server:
         """Serve what is queued, in a callback, in the middle of answering others."""
         while True:
             with self.lock:
-                # Who commits in its own thread cannot do so before this thread has ended its batch.
+                # A call that commits in its own thread cannot do so before this batch has ended.
                 batch = self._take_batch(lend=False)
                 if not batch:
                     return
@@ -220,7 +220,7 @@ class Server:
             else:
                 told.append((call, its))
         with self.lock:
-            # Before anybody is told: he may ask for more, and that has to stand behind.
+            # Before any caller is answered: it may ask for more, which has to come after these.
             self.queue.put_back(again)
             self.floor.make(END_COMMIT, get_ident())
         if again:

@@ -154,8 +154,8 @@ class ResetPlan:
         Only its owner may read the file, and it is written whole or not at all. A database, and
         anything but a plain file, is never overwritten.
 
-        The header has a digest over all of it, so that `load` notices what is changed. Whoever
-        means to deceive can compute it again: it is not a signature.
+        The header has a digest over all of it, so that `load` notices what is changed. It
+        is not a signature: anybody who can write the file can compute it again.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
         """

@@ -26,11 +26,12 @@ WAITS_S = 1.0
 THREADS = 8
 
 # Another process takes what a writer takes, and keeps it until it is told to end.
+# They measure how long calls wait, so they do not run beside each other.
+pytestmark = pytest.mark.xdist_group("waits")
+
 HOLDER = """
 import sys
 
-# They measure how long calls wait, so they do not run beside each other.
-pytestmark = pytest.mark.xdist_group("waits")
 target = sys.argv[1]
 if target.startswith("postgresql:"):
     import psycopg

@@ -108,7 +108,7 @@ class PostgresSession:
         return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
 
     def horizon(self) -> Horizon:
-        """Return how far the log is settled, for what is read behind this."""
+        """Return how far the log is settled; what is read afterwards may go as far."""
         with self.in_one_round_trip():
             drawn = self.rows().execute(self.sql.last_drawn, ())
             appending = self.rows().execute(self.sql.appending, ())

@@ -1,4 +1,4 @@
-"""Who holds a database, and whether its disk is full: what SQLite knows but does not say.
+"""Which process holds a database, and whether its disk is full: what SQLite knows but does not say.
 
 Nothing here opens the database or a companion of it: to close what was opened would drop all locks
 that this process has on it (fcntl(2)).

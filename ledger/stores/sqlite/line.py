@@ -1,17 +1,17 @@
 """The line in which processes wait for one file, so that each of them has its share.
 
-SQLite has no queue: whoever finds the file locked sleeps for a while, longer each time, and in the
-meantime the one that has just committed begins anew. One of eight processes then has the file
-almost to itself (decision 0010).
+SQLite has no queue: a process that finds the file locked sleeps, longer each time, and meanwhile
+the process that has just committed begins again. One of eight processes then has the file almost
+to itself (decision 0010).
 
-So whoever finds the file locked takes a place in line: a byte of a file beside the database, behind
-all bytes that are locked there, which it locks. Only the first in line tries to begin. Once it has
-begun it leaves the line, and may go on for a moment, transaction after transaction; when that is
-over and somebody waits, it lines up again.
+A process that finds the file locked therefore takes a place in line: in a file beside the database
+it locks the byte after all bytes that are locked there. Only the first in line tries to begin. Once
+it has begun it leaves the line, and may go on for a moment, transaction after transaction; after
+that, if another process waits, it lines up again.
 
-Nobody who is alone pays for it. The locks are advisory and die with their process. Where they
-cannot be had, and with programs that know nothing of the line, the file is shared as SQLite does:
-the line decides who asks SQLite next, and never who may write.
+A process that is alone pays nothing for it. The locks are advisory and die with their process.
+Where they are not available, and with programs that know nothing of the line, the file is shared as
+SQLite does: the line decides which process asks SQLite next, and never which may write.
 """
 
 from __future__ import annotations
@@ -33,19 +33,20 @@ from ledger.stores.sqlite.file import MEMORY
 __all__ = ["SUFFIX", "Line", "is_busy"]
 
 SUFFIX = "-queue"
-"""How the file is called, behind the name of the database. It is always empty."""
+"""What follows the name of the database in the name of this file, which is always empty."""
 
-# So long a process may go on before it looks whether others wait.
+# How long a process may go on before it looks whether others wait.
 BATCH_S = 0.010
-# The first in line tries so often. The others look whether they are the first, and the more are
+# How often the first in line tries. The others look whether they are the first, and the more are
 # ahead of them, the less often: 31 that looked every 3 ms would look 10,000 times a second.
 FIRST_TRIES_S = 0.0005
 LOOK_S_FOR_EACH_AHEAD = 0.0015
 LOOK_S_MAX = 0.02
-# Who is not the first after so long tries all the same, so often: the first may have been stopped.
+# A process that is not the first after this time tries all the same, this often, because the first
+# may have been stopped.
 PATIENCE_S = 0.5
 IMPATIENT_TRIES_S = 0.05
-# Where there is no line: longer and longer, as SQLite waits by itself.
+# Without a line it waits longer and longer, as SQLite itself does.
 NO_LINE_S = 0.001
 NO_LINE_S_MAX = 0.1
 
@@ -57,7 +58,7 @@ _UNLOCK = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class Line:
-    """The line before one file, for one connection that writes."""
+    """One connection that writes, and its place in the line before its file."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -86,7 +87,7 @@ class Line:
         self._begin_in_line(attempt, deadline)
 
     def close(self) -> None:
-        """Close the file, and remove it if nobody waits; whoever has to wait makes it anew."""
+        """Close the file, and remove it if nobody waits. The next process that waits makes it."""
         if self._has_line and self._opened(make=False):
             with suppress(OSError):
                 if not self._others_wait():
@@ -101,7 +102,7 @@ class Line:
             self._fd = -1
 
     def _do_without(self) -> None:
-        """Give the line up: the file cannot be made or opened here, or not be locked like this."""
+        """Do without the line, because the file cannot be made, opened or locked like this."""
         self._has_line = False
         self.abandon()
 
@@ -202,7 +203,7 @@ class Line:
         return self._fd >= 0
 
     def _made(self, path: str) -> bool:
-        """Make the file, for those who may use the database, as SQLite makes its log."""
+        """Make the file, with the permissions of the database, as SQLite makes its log."""
         try:
             database = os.stat(self._file)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
