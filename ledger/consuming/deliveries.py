@@ -59,7 +59,8 @@ class Delivery:
 
     @metadata.default
     def _its_metadata(self) -> dict[str, str]:
-        return dict(self._advance.metadata)
+        given = self._advance.metadata
+        return {} if given is EMPTY else dict(given)
 
     @property
     def sequence(self) -> int:
@@ -104,7 +105,9 @@ class Delivery:
         Raises InvalidCursorError if its metadata were changed to what cannot be kept.
         """
         asked = self._advance
-        if self.outcome is asked.outcome and self.metadata == asked.metadata:
+        given = asked.metadata
+        same = not self.metadata if given is EMPTY else self.metadata == given
+        if same and self.outcome is asked.outcome:
             return asked
         return attrs.evolve(asked, outcome=self.outcome, metadata=self.metadata)
 

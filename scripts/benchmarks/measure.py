@@ -51,7 +51,7 @@ def compared(
     """
     ratios, rates, baseline_rates = [], [], []
     for nth in range(rounds + 1):
-        # Whoever comes second may find the disk warm, or busy: they take turns in that, too.
+        # The second side may find the disk warm, or busy, so they take turns in that, too.
         pair = (ours, baseline) if nth % 2 else (baseline, ours)
         measured = {run: _rate(run) for run in pair}
         if nth == 0:

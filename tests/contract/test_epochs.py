@@ -51,6 +51,17 @@ def test_an_error_of_a_cursor_that_is_gone_is_refused(book: Ledger) -> None:
 
 def test_the_command_records_an_error_of_its_epoch_only(run: Run, book: Ledger) -> None:
     book.reset(ORDERS, to=3, reason="again")
+    refused = run("error", *WORDS, "-m", "HTTP 503", "--epoch", 0)
+    assert refused.exit_code != 0
+    assert "was made in epoch 0" in refused.output
+    assert run("error", *WORDS, "-m", "HTTP 503", "--epoch", 1).exit_code == 0
+
+
+# --- delivering without a consumer ---
+
+
+def test_a_stale_epoch_is_refused_before_the_body(book: Ledger) -> None:
+    book.reset(ORDERS, to=3, reason="again")
     with pytest.raises(StaleEpochError), book.delivering(ORDERS, to=5, epoch=0):
         pytest.fail("it was delivered")
     with book.delivering(ORDERS, to=5, epoch=1):
