@@ -1,5 +1,9 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
+from ledger.consuming.consumer import Consumer
+from ledger.consuming.deliveries import Delivery
+from ledger.consuming.retrying import GiveUp, Retry
+from ledger.consuming.window import WindowFullError
 from ledger.errors import (
     BrokenChainError,
     DivergedError,
@@ -19,6 +23,8 @@ from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
     ActorRequiredError,
     CursorNotFoundError,
+    DeliveringError,
+    EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
     VersionConflictError,
@@ -45,6 +51,7 @@ __all__ = [
     "BrokenChainError",
     "Checkpoint",
     "Compared",
+    "Consumer",
     "Copied",
     "Cursor",
     "CursorAdvanced",
@@ -52,13 +59,17 @@ __all__ = [
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "DeliveringError",
+    "Delivery",
     "DivergedError",
     "Entry",
     "EntryQuery",
+    "EpochRequiredError",
     "ErrorRecorded",
     "Event",
     "Fault",
     "FaultKind",
+    "GiveUp",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
@@ -71,6 +82,7 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "Retry",
     "SchemaVersionError",
     "StaleEpochError",
     "Standing",
@@ -79,6 +91,7 @@ __all__ = [
     "Verification",
     "VersionConflictError",
     "Waiting",
+    "WindowFullError",
     "fold",
     "open",
 ]

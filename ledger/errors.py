@@ -6,8 +6,11 @@
     ├── ActorRequiredError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
+    ├── DeliveringError
+    ├── WindowFullError
     ├── BrokenChainError
     ├── DivergedError
     └── StorageError
@@ -15,8 +18,8 @@
         ├── SchemaVersionError
         └── UnknownOutcomeError
 
-From ResetReasonRequiredError to CursorNotFoundError they carry cursors and requests, so they are
-defined in `ledger.law`, above this module.
+From ResetReasonRequiredError to DeliveringError they carry cursors and requests, so they are
+defined in `ledger.law`, above this module; WindowFullError in `ledger.consuming`.
 
 A refusal carries its facts as attributes; its message says the same facts, and the next step. All
 errors survive pickling and copying, so a worker process can hand one back. Where only the message
@@ -250,19 +253,22 @@ SHOWN_MAX = 160
 
 if not TYPE_CHECKING:
     # Type checkers find these in `ledger`. Programs and pickles that name them here still work.
-    _DEFINED_IN_LAW = frozenset(
+    _DEFINED_ABOVE = frozenset(
         {
             "ActorRequiredError",
             "CursorNotFoundError",
+            "DeliveringError",
+            "EpochRequiredError",
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
             "VersionConflictError",
+            "WindowFullError",
         }
     )
 
     def __getattr__(name):  # noqa: ANN001, ANN202 - hidden from type checkers
-        if name in _DEFINED_IN_LAW:
+        if name in _DEFINED_ABOVE:
             return getattr(sys.modules["ledger"], name)
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

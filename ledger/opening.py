@@ -35,6 +35,7 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     clock: Callable[[], datetime] = utc_now,
     durability: Durability = "full",
     busy_timeout_s: float = BUSY_TIMEOUT_S,
+    require_epoch: bool = False,
 ) -> Ledger:
     """Open the ledger at `target`: a path, `":memory:"`, or a `postgresql://` URL.
 
@@ -47,7 +48,9 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     `durability` at `"full"`, what a call has returned survives a power loss; at `"normal"` only the
     last commits may be lost in one. `busy_timeout_s`, from 0 to 86,400 seconds, is how long a
     call waits for other writers in total before it raises LedgerBusyError; a call that appends in
-    several transactions, such as `copy_to`, may wait that long for each.
+    several transactions, such as `copy_to`, may wait that long for each. With `require_epoch`, an
+    advance without an epoch is refused with EpochRequiredError, so that no caller of this ledger
+    can undo a reset that it has not seen.
 
     Raises InvalidCursorError, StorageError, SchemaVersionError, LedgerBusyError.
 
@@ -77,11 +80,15 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             f"must be from 0 to {BUSY_TIMEOUT_S_MAX} seconds, not {said}.",
             value=said,
         )
+    required: object = require_epoch
+    if type(required) is not bool:
+        said = fields.kind(required)
+        raise invalid("require_epoch", f"must be True or False, not {said}.", value=said)
     path = targets.checked(target)
     apart = targets.is_postgres(path)
     opened = postgres().open_store if apart else sqlite.open_store
     store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
-    committer = Committer(store, actor, clock)
+    committer = Committer(store, actor, clock, require_epoch=required)
     # On PostgreSQL, calls that write at the same time do not block each other.
     return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=apart))
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import attrs
 
 from ledger import notices
+from ledger.consuming.alone import Deliverers
+from ledger.consuming.consumer import Consumer
+from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
-from ledger.law import fields
+from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry
 from ledger.law.pairs import EMPTY
@@ -39,7 +42,7 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "described", "found", "note_unrecorded", "submitted"]
+__all__ = ["Ledger", "deliverers_of", "submitted"]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -76,14 +79,20 @@ class Ledger:
     True
     """
 
-    def __init__(self, committer: Committer, appender: Appender | None = None) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        appender: Appender | None = None,
+        deliverers: Deliverers | None = None,
+    ) -> None:
         self._store = committer.store
         self._committer = committer
         self._appender: Appender = appender or committer
+        self._deliverers = deliverers or Deliverers()
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
-        return Ledger(self._committer, wrap(self._appender))
+        return Ledger(self._committer, wrap(self._appender), self._deliverers)
 
     @property
     def immutable(self) -> bool:
@@ -117,6 +126,16 @@ class Ledger:
         if cursor is None:
             raise CursorNotFoundError(key)
         return cursor
+
+    def find(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if nothing was ever appended for it.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     print(book.find(ledger.CursorKey("webhooks", "orders")))
+        None
+        """
+        return self._store.cursor(CursorKey.check(key))
 
     def cursors(self, query: CursorQuery | None = None) -> Iterator[Cursor]:
         """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer.
@@ -206,7 +225,7 @@ class Ledger:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError.
+        StaleEpochError, VersionConflictError, EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -274,12 +293,14 @@ class Ledger:
         *,
         now: datetime | None = None,
         actor: str = "",
+        epoch: int | None = None,
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
         """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
-        Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+        Parameters are those of RecordError. Raises InvalidCursorError, StaleEpochError,
+        VersionConflictError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -293,6 +314,7 @@ class Ledger:
             message,
             now=now,
             actor=actor,
+            epoch=epoch,
             expected_version=expected_version,
             metadata=EMPTY if metadata is None else metadata,
         )
@@ -349,6 +371,23 @@ class Ledger:
         """
         return self._appender.submit(((checked_one(request),),), answers.one)
 
+    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
+        """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
+
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+
+        Raises InvalidCursorError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+        ...     with consumer.delivering(41, delivery_id="msg-41") as delivery:
+        ...         delivery.metadata["status"] = "202"
+        ...     consumer.position
+        41
+        """
+        return Consumer(self, key, in_flight=in_flight)
+
     @contextmanager
     def delivering(
         self,
@@ -358,6 +397,7 @@ class Ledger:
         delivery_id: str = "",
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
+        epoch: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Iterator[Cursor | None]:
         """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
@@ -365,6 +405,12 @@ class Ledger:
         Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
         if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
         error cannot be recorded, the body's exception is raised with a note that says so.
+
+        It cannot know which events you fetched before it was called: if the cursor was reset since
+        then, it would jump over what was to be delivered again. Pass the `epoch` that you read
+        before you fetched: it goes with the advance and the error, and StaleEpochError is raised
+        before the body runs. `consumer` does that by itself, and delivers many at once; this is for
+        one at a time, and a second one of the same key raises DeliveringError.
 
         Raises what `advance` raises.
 
@@ -384,19 +430,24 @@ class Ledger:
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
+            epoch=epoch,
             metadata=EMPTY if metadata is None else metadata,
         )
-        cursor = self._store.cursor(advance.key)
-        try:
-            yield cursor
-        except Exception as error:
+        with self._deliverers.only(advance.key):
+            cursor = self._store.cursor(advance.key)
+            rules.check_epoch(cursor, advance)
             try:
-                self.record_error(key, described(error), actor=actor, metadata=metadata)
-            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
-                note_unrecorded(error, unrecorded)
-            raise
-        request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
-        self._appender.append(((request,),), answers.one)
+                yield cursor
+            except Exception as error:
+                try:
+                    self.record_error(
+                        key, described(error), actor=actor, epoch=epoch, metadata=metadata
+                    )
+                except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
+                    note_unrecorded(error, unrecorded)
+                raise
+            request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
+            self._appender.append(((request,),), answers.one)
 
     def using(self, connection: object) -> Ledger:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -422,7 +473,8 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        return Ledger(attrs.evolve(self._committer, store=self._store.using(connection)))
+        lent = attrs.evolve(self._committer, store=self._store.using(connection))
+        return Ledger(lent, deliverers=self._deliverers)
 
     # --- proof ---
 
@@ -591,28 +643,9 @@ def submitted(
     return book._appender.submit(groups, conclude, room=room)
 
 
-def found(book: Ledger, key: CursorKey) -> Cursor | None:
-    """Return the cursor of `key`, or None if it has no entries."""
-    return book._store.cursor(key)
-
-
-# --- what the body of a delivery raises ---
-
-
-def described(error: Exception) -> str:
-    """Return the message that is kept of an error, even if its own text cannot be made."""
-    try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception as failure:  # noqa: BLE001 - the text is made by strangers
-        kind = type(failure).__name__
-        return f"{type(error).__name__}: (its text could not be made: {kind})"
-
-
-def note_unrecorded(error: Exception, unrecorded: Exception) -> None:
-    """Note on `error` that it could not be recorded, and why."""
-    # An exception class of another package may refuse notes.
-    with suppress(Exception):
-        error.add_note(f"cursor-ledger could not record this error: {described(unrecorded)}")
+def deliverers_of(book: Ledger) -> Deliverers:
+    """Return who delivers from `book` without a consumer."""
+    return book._deliverers
 
 
 # --- arguments ---

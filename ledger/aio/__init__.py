@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from ledger.aio.ledger import AsyncLedger
 from ledger.aio.opening import open  # noqa: A004 - ledger.aio.open(…) is how it reads
+from ledger.consuming.coroutines import AsyncConsumer
 
-__all__ = ["AsyncLedger", "open"]
+__all__ = ["AsyncConsumer", "AsyncLedger", "open"]

@@ -23,7 +23,10 @@ import attrs
 from ledger import service
 from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
+from ledger.consuming.coroutines import AsyncConsumer
+from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import LedgerError, StorageError
+from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
 from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
@@ -99,6 +102,7 @@ class AsyncLedger:
     # --- reading ---
 
     get = _in_thread(Ledger.get)
+    find = _in_thread(Ledger.find)
     cursors = _iterating(Ledger.cursors)
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
@@ -124,7 +128,7 @@ class AsyncLedger:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
         Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError.
+        StaleEpochError, VersionConflictError, EpochRequiredError.
         """
         return await self.submit(
             make_advance(
@@ -180,12 +184,14 @@ class AsyncLedger:
         *,
         now: datetime | None = None,
         actor: str = "",
+        epoch: int | None = None,
         expected_version: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Cursor:
         """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
-        Parameters are those of RecordError. Raises InvalidCursorError, VersionConflictError.
+        Parameters are those of RecordError. Raises InvalidCursorError, StaleEpochError,
+        VersionConflictError.
         """
         return await self.submit(
             RecordError(
@@ -193,6 +199,7 @@ class AsyncLedger:
                 message,
                 now=now,
                 actor=actor,
+                epoch=epoch,
                 expected_version=expected_version,
                 metadata=EMPTY if metadata is None else metadata,
             )
@@ -217,6 +224,15 @@ class AsyncLedger:
         """Append `request`, and return the cursor."""
         return await self._append([checked((request,))], answers.one)
 
+    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> AsyncConsumer:
+        """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
+
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+
+        Raises InvalidCursorError.
+        """
+        return AsyncConsumer(self, key, in_flight=in_flight)
+
     @asynccontextmanager
     async def delivering(
         self,
@@ -226,6 +242,7 @@ class AsyncLedger:
         delivery_id: str = "",
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
+        epoch: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Cursor | None]:
         """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
@@ -233,6 +250,12 @@ class AsyncLedger:
         Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
         if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
         error cannot be recorded, the body's exception is raised with a note that says so.
+
+        It cannot know which events you fetched before it was called: if the cursor was reset since
+        then, it would jump over what was to be delivered again. Pass the `epoch` that you read
+        before you fetched: it goes with the advance and the error, and StaleEpochError is raised
+        before the body runs. `consumer` does that by itself, and delivers many at once; this is for
+        one at a time, and a second one of the same key raises DeliveringError.
 
         Raises what `advance` raises.
         """
@@ -243,20 +266,23 @@ class AsyncLedger:
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
+            epoch=epoch,
             metadata=EMPTY if metadata is None else metadata,
         )
-        cursor = await self._readers.run(service.found, self._ledger, advance.key)
-        try:
-            yield cursor
-        except Exception as error:
+        with service.deliverers_of(self._ledger).only(advance.key):
+            cursor = await self.find(advance.key)
+            rules.check_epoch(cursor, advance)
             try:
-                await self.record_error(
-                    key, service.described(error), actor=actor, metadata=metadata
-                )
-            except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
-                service.note_unrecorded(error, unrecorded)
-            raise
-        await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+                yield cursor
+            except Exception as error:
+                try:
+                    await self.record_error(
+                        key, described(error), actor=actor, epoch=epoch, metadata=metadata
+                    )
+                except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
+                    note_unrecorded(error, unrecorded)
+                raise
+            await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
     # --- proof ---
 

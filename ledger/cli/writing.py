@@ -27,6 +27,8 @@ _to = click.option(
     "--to", type=int, required=True, metavar="SEQUENCE", help="The sequence to confirm."
 )
 
+_epoch = click.option("--epoch", type=int, help="Refuse if the cursor was reset since this epoch.")
+
 
 @click.command()
 @cursor_arguments
@@ -40,7 +42,7 @@ _to = click.option(
     show_default=True,
     help="What happened to the sequences that this confirms.",
 )
-@click.option("--epoch", type=int, help="Refuse if the cursor was reset since this epoch.")
+@_epoch
 @version_option
 @new_option
 @now_option
@@ -80,6 +82,7 @@ def advance(
 @click.command()
 @cursor_arguments
 @click.option("-m", "--message", required=True, help="What went wrong. Secrets in it are masked.")
+@_epoch
 @version_option
 @new_option
 @now_option

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import AdvanceCursor, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
 
 __all__ = [
     "ActorRequiredError",
     "CursorNotFoundError",
+    "DeliveringError",
+    "EpochRequiredError",
     "NonMonotonicCursorError",
     "StaleEpochError",
     "VersionConflictError",
@@ -91,19 +93,87 @@ class StaleEpochError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
+    request: AdvanceCursor | RecordError | None = None
+
+    def __init__(
+        self, current: Cursor | str | None, request: AdvanceCursor | RecordError | str = ""
+    ) -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
+        said = "error" if isinstance(request, RecordError) else "advance"
+        super().__init__(
+            f"{request.key} is in epoch {epoch}, because it was reset; this {said} was made in "
+            f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
+        )
+        self.current = current
+        self.request = request
+
+
+class EpochRequiredError(LedgerError):
+    """An advance without an epoch, in a ledger that was opened with `require_epoch=True`.
+
+    `current` is the cursor as it stands, None if there is none, and `request` the advance that was
+    refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", require_epoch=True) as book:
+    ...     try:
+    ...         book.advance(key, to=44)
+    ...     except ledger.EpochRequiredError as error:
+    ...         print(error.request.last_sequence)
+    ...     book.advance(key, to=44, epoch=0).last_sequence
+    44
+    44
+    """
+
+    __module__ = "ledger"
+
+    current: Cursor | None = None
     request: AdvanceCursor | None = None
 
     def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
-        epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
         super().__init__(
-            f"{request.key} is in epoch {epoch}, because it was reset; this advance was made in "
-            f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
+            f"This advance of {request.key} to {request.last_sequence} has no epoch, and this "
+            "ledger was opened with require_epoch=True. Pass epoch=…, from the cursor that the "
+            "consumer read before it delivered; or deliver with Ledger.consumer, which does so."
         )
         self.current = current
         self.request = request
+
+
+class DeliveringError(LedgerError):
+    """The cursor of `key` is being delivered in this process already, by `Ledger.delivering`.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book, book.delivering(key, to=41):
+    ...     try:
+    ...         with book.delivering(key, to=42):
+    ...             print("never sent")
+    ...     except ledger.DeliveringError as error:
+    ...         print(error.key)
+    webhooks/orders
+    """
+
+    __module__ = "ledger"
+
+    key: CursorKey | None = None
+
+    def __init__(self, key: CursorKey | str) -> None:
+        if isinstance(key, str):
+            super().__init__(key)
+            return
+        super().__init__(
+            f"{key} is being delivered already, and the one that ends last would pass the other. "
+            "Wait for its end; or deliver many at once with Ledger.consumer(key, in_flight=…)."
+        )
+        self.key = key
 
 
 class VersionConflictError(LedgerError):

@@ -217,7 +217,8 @@ class ResetCursor:
 class RecordError:
     """Record that a delivery failed; the position stays. A missing cursor is created at 0.
 
-    `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`.
+    `last_error` is masked and cut before it is kept: see `ledger.law.fields.message`. `epoch` is
+    the one that the consumer read: after a reset it no longer matches.
 
     `key`, `now`, `actor`, `expected_version` and `metadata` mean what they mean for AdvanceCursor.
 
@@ -233,6 +234,7 @@ class RecordError:
     last_error: str = attrs.field(converter=_last_error)
     now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
     actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
     expected_version: int | None = attrs.field(
         default=None, kw_only=True, converter=_expected_version
     )

@@ -24,6 +24,7 @@ from ledger.law.events import (
 )
 from ledger.law.refusals import (
     ActorRequiredError,
+    EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
     VersionConflictError,
@@ -36,17 +37,24 @@ from ledger.law.requests import (
     ResetReasonRequiredError,
 )
 
-__all__ = ["adopt", "decide", "evolve", "fold", "objection", "replay"]
+__all__ = ["adopt", "check_epoch", "decide", "evolve", "fold", "objection", "replay"]
 
 
-def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime) -> Event:
+def decide(
+    cursor: Cursor | None,
+    request: Request,
+    *,
+    actor: str,
+    now: datetime,
+    require_epoch: bool = False,
+) -> Event:
     """Return the event that `request` becomes, or refuse it.
 
     `cursor` is None if the key has none yet; `actor` and `now` are used where the request names
-    none.
+    none. With `require_epoch`, an advance needs one.
 
-    Raises VersionConflictError, StaleEpochError, NonMonotonicCursorError, ActorRequiredError,
-    ResetReasonRequiredError.
+    Raises VersionConflictError, EpochRequiredError, StaleEpochError, NonMonotonicCursorError,
+    ActorRequiredError, ResetReasonRequiredError.
     """
     version = cursor.version if cursor else 0
     if request.expected_version is not None and request.expected_version != version:
@@ -55,8 +63,9 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
     occurred_at = request.now or now
     match request:
         case AdvanceCursor():
-            if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
-                raise StaleEpochError(cursor, request)
+            if require_epoch and request.epoch is None:
+                raise EpochRequiredError(cursor, request)
+            check_epoch(cursor, request)
             if cursor and _moves_back(cursor, request.last_sequence, request.delivery_id):
                 raise NonMonotonicCursorError(cursor, request)
             return make_advanced(
@@ -81,6 +90,7 @@ def decide(cursor: Cursor | None, request: Request, *, actor: str, now: datetime
                 occurred_at=occurred_at,
             )
         case RecordError():
+            check_epoch(cursor, request)
             return ErrorRecorded(message=request.last_error, occurred_at=occurred_at)
         case _:
             assert_never(request)
@@ -196,6 +206,15 @@ def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
     if (after.version, after.epoch) == (entry.version, entry.epoch):
         return after
     return attrs.evolve(after, version=entry.version, epoch=entry.epoch)
+
+
+def check_epoch(cursor: Cursor | None, request: AdvanceCursor | RecordError) -> None:
+    """Refuse a request that was made before a reset.
+
+    Raises StaleEpochError.
+    """
+    if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
+        raise StaleEpochError(cursor, request)
 
 
 def _moves_back(cursor: Cursor, sequence: int, delivery_id: str) -> bool:

@@ -34,19 +34,20 @@ def commit(
     *,
     actor: str,
     clock: Callable[[], datetime],
+    require_epoch: bool = False,
 ) -> list[Answer]:
     """Append what `groups` ask for, in order; answer each on its own.
 
     A group is recorded at one moment. One that is refused leaves nothing behind, and the others go
-    on. `actor` stands in where a request names none.
+    on. `actor` stands in where a request names none. With `require_epoch`, an advance needs one.
     """
     if len(groups) == 1 and len(groups[0]) == 1:
-        return [_append_alone(transaction, groups[0][0], actor, clock)]
+        return [_append_alone(transaction, groups[0][0], actor, clock, require_epoch=require_epoch)]
     try:
         transaction.hold(request.key for group in groups for request in group)
     except _MISFITS as error:
         raise _unsound(error) from error
-    return _append(transaction, groups, actor, clock)
+    return _append(transaction, groups, actor, clock, require_epoch=require_epoch)
 
 
 def commit_free(
@@ -55,6 +56,7 @@ def commit_free(
     *,
     actor: str,
     clock: Callable[[], datetime],
+    require_epoch: bool = False,
 ) -> list[list[Answer] | None]:
     """Append what `calls` ask for, each of them groups, but wait for no cursor that others hold.
 
@@ -68,11 +70,13 @@ def commit_free(
         raise _unsound(error) from error
     if not held and all(len(call) == 1 for call in calls):
         # As it mostly is: nobody is in the way, and each call has one group.
-        answered = _append(transaction, [call[0] for call in calls], actor, clock)
+        answered = _append(
+            transaction, [call[0] for call in calls], actor, clock, require_epoch=require_epoch
+        )
         return [[answer] for answer in answered]
     free = [_is_free(call, held) for call in calls]
     groups = [group for call, goes in zip(calls, free, strict=True) if goes for group in call]
-    answers = iter(_append(transaction, groups, actor, clock))
+    answers = iter(_append(transaction, groups, actor, clock, require_epoch=require_epoch))
     return [
         list(islice(answers, len(call))) if goes else None
         for call, goes in zip(calls, free, strict=True)
@@ -89,7 +93,12 @@ def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
 
 
 def _append_alone(
-    transaction: Appending, request: Request, actor: str, clock: Callable[[], datetime]
+    transaction: Appending,
+    request: Request,
+    actor: str,
+    clock: Callable[[], datetime],
+    *,
+    require_epoch: bool,
 ) -> Answer:
     """Append one request, which needs none of the bookkeeping of several."""
     try:
@@ -100,7 +109,7 @@ def _append_alone(
     try:
         now = fields.moment(clock(), "the ledger's clock")
         try:
-            draft = _entry(transaction.head(key), request, actor, now)
+            draft = _entry(transaction.head(key), request, actor, now, require_epoch=require_epoch)
         except _MISFITS as error:
             raise _unsound(error) from error
     except LedgerError as error:
@@ -113,7 +122,12 @@ def _append_alone(
 
 
 def _append(
-    transaction: Appending, groups: Sequence[Group], actor: str, clock: Callable[[], datetime]
+    transaction: Appending,
+    groups: Sequence[Group],
+    actor: str,
+    clock: Callable[[], datetime],
+    *,
+    require_epoch: bool,
 ) -> list[Answer]:
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
@@ -125,7 +139,13 @@ def _append(
             for request in group:
                 key = request.key
                 try:
-                    draft = _entry(heads.get(key) or transaction.head(key), request, actor, now)
+                    draft = _entry(
+                        heads.get(key) or transaction.head(key),
+                        request,
+                        actor,
+                        now,
+                        require_epoch=require_epoch,
+                    )
                 except _MISFITS as error:
                     raise _unsound(error) from error
                 heads[key] = draft[0]
@@ -146,14 +166,16 @@ def _append(
     return answers
 
 
-def _entry(head: Head | None, request: Request, actor: str, now: datetime) -> tuple[Head, Content]:
+def _entry(
+    head: Head | None, request: Request, actor: str, now: datetime, *, require_epoch: bool
+) -> tuple[Head, Content]:
     cursor_id, before, recorded_at, digest = None, None, micros(now), GENESIS
     if head is not None:
         cursor_id, before, digest = head.cursor_id, head.cursor, head.digest
         # The system's clock may be set back; the ledger's own time does not go back within a
         # cursor.
         recorded_at = max(recorded_at, head.recorded_at)
-    event = rules.decide(before, request, actor=actor, now=now)
+    event = rules.decide(before, request, actor=actor, now=now, require_epoch=require_epoch)
     cursor = rules.evolve(before, request.key, event)
     content = content_of(
         request.key,

@@ -68,6 +68,7 @@ class Committer:
     store: Store
     actor: str
     clock: Callable[[], datetime]
+    require_epoch: bool = False
 
     def append(
         self,
@@ -78,7 +79,13 @@ class Committer:
         """Append `groups`, and return what `conclude` makes of the answers."""
         return self.run(
             lambda transaction: conclude(
-                commit(transaction, groups, actor=self.actor, clock=self.clock)
+                commit(
+                    transaction,
+                    groups,
+                    actor=self.actor,
+                    clock=self.clock,
+                    require_epoch=self.require_epoch,
+                )
             ),
             deadline,
         )
@@ -91,7 +98,13 @@ class Committer:
         Raises LedgerBusyError, StorageError; nothing was appended then.
         """
         return self.run(
-            lambda transaction: commit_free(transaction, calls, actor=self.actor, clock=self.clock),
+            lambda transaction: commit_free(
+                transaction,
+                calls,
+                actor=self.actor,
+                clock=self.clock,
+                require_epoch=self.require_epoch,
+            ),
             deadline,
         )
 

@@ -23,7 +23,7 @@ from peer import Peer
 
 import ledger
 import projections
-from ledger import AdvanceCursor, CursorKey, Ledger
+from ledger import AdvanceCursor, Consumer, CursorKey, Ledger
 from ledger.law import rules
 
 __all__ = ["Sizes", "all_cases"]
@@ -52,7 +52,18 @@ class Sizes:
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
     """Return the cases; each has a folder of its own, which goes when it is done."""
-    for case in (advances, threads, batches, gets, replays, lengths, footprints, masking, peers):
+    for case in (
+        advances,
+        consumers,
+        threads,
+        batches,
+        gets,
+        replays,
+        lengths,
+        footprints,
+        masking,
+        peers,
+    ):
         yield lambda case=case: _run(case, sizes)  # type: ignore[misc]
 
 
@@ -76,6 +87,24 @@ def advances(folder: Path, sizes: Sizes) -> Iterator[Result]:
                 ours=_advancing(book, sizes.calls),
                 baseline=_advancing_bare(bare, sizes.calls),
                 against="bare sqlite3",
+                goal=goal,
+                rounds=sizes.rounds,
+            )
+
+
+def consumers(folder: Path, sizes: Sizes) -> Iterator[Result]:
+    """A consumer, against the bare advances of a loop that could undo a reset."""
+    for in_flight, goal in ((1, 0.70), (10, 1.0)):
+        with (
+            _open(folder / f"consumer-{in_flight}.db", "full") as book,
+            _open(folder / f"advance-{in_flight}.db", "full") as bare,
+            book.consumer(KEY, in_flight=in_flight) as consumer,
+        ):
+            yield compared(
+                f"Consumer, {in_flight} in flight",
+                ours=_consuming(consumer, sizes.calls),
+                baseline=_advancing(bare, sizes.calls),
+                against="advance, one caller",
                 goal=goal,
                 rounds=sizes.rounds,
             )
@@ -322,6 +351,35 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
 
 def _open(path: Path, durability: Durability) -> Ledger:
     return ledger.open(path, actor=ACTOR, durability=durability)
+
+
+def _consuming(consumer: Consumer, calls: int) -> Callable[[], int]:
+    """Deliver in as many threads as may be in flight; the deliveries themselves do nothing."""
+    sequences = count(1)
+    beginning = threading.Lock()
+    each = calls // consumer.in_flight
+
+    def deliver() -> None:
+        for _ in range(each):
+            with beginning:
+                sequence = next(sequences)
+                delivery = consumer.delivering(sequence, delivery_id=f"msg-{sequence}")
+            with delivery:
+                pass
+
+    def run() -> int:
+        if consumer.in_flight == 1:
+            deliver()
+            return each
+        workers = [threading.Thread(target=deliver) for _ in range(consumer.in_flight)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        consumer.flush()
+        return each * consumer.in_flight
+
+    return run
 
 
 def _advancing(book: Ledger, calls: int, *, cursors: int = 1) -> Callable[[], int]:

@@ -279,3 +279,13 @@ def test_closing_a_lent_ledger_leaves_the_connection_to_its_owner(
         lent.advance(ORDERS, to=5)
     connection.commit()
     assert book.get(ORDERS).last_sequence == 5
+
+
+def test_a_lent_connection_requires_an_epoch_if_the_ledger_does(path: Path) -> None:
+    with (
+        ledger.open(path, require_epoch=True) as book,
+        closing(sqlite3.connect(path)) as db,
+        db,
+        pytest.raises(ledger.EpochRequiredError),
+    ):
+        book.using(db).advance(ORDERS, to=5)

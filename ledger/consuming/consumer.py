@@ -1,0 +1,318 @@
+"""A consumer for threads. Everything that it appends carries the epoch that it read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
+from ledger.consuming.failures import note_unrecorded
+from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.errors import LedgerError, StorageError
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.refusals import StaleEpochError
+from ledger.law.requests import RecordError, Request
+from ledger.writing.waits import in_callback
+
+__all__ = ["Consumer"]
+
+E = TypeVar("E")
+
+WAIT_S = 1.0
+"""So often a thread that waits for room looks for itself."""
+
+
+class Book(Protocol):
+    """What a consumer asks of a ledger."""
+
+    def find(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if it has no entries."""
+
+    def append(self, requests: Iterable[Request]) -> list[Cursor]:
+        """Append `requests` in one transaction."""
+
+
+class Consumer:
+    """Delivers what comes after one cursor, and confirms it; `Ledger.consumer` makes it.
+
+    It reads the cursor when it is made, and every confirmation and error carries the epoch that it
+    read. After somebody reset the cursor, it raises StaleEpochError until `refresh`.
+
+    With `in_flight` above 1, as many deliveries may run at once, in threads, and end in any order.
+    The cursor moves to the last one before which all are confirmed. One that failed holds the
+    cursor back until it is delivered again, or given up.
+
+    Safe to use from many threads. Begin deliveries in the order of the stream.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     with book.consumer(key, in_flight=2) as consumer:
+    ...         first, second = consumer.delivering(41), consumer.delivering(44)
+    ...         with second:
+    ...             print("44 is sent; the cursor is at", consumer.position)
+    ...         with first:
+    ...             print("41 is sent")
+    ...         print("the cursor is at", consumer.position)
+    ...         cursor = book.reset(key, to=41, reason="receiver lost 44")
+    ...         try:
+    ...             consumer.delivering(45)
+    ...         except ledger.StaleEpochError:
+    ...             print("go on after", consumer.refresh().last_sequence)
+    44 is sent; the cursor is at 0
+    41 is sent
+    the cursor is at 44
+    go on after 41
+    """
+
+    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+        self._book = book
+        self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
+        self._room = threading.Condition(self._deliveries.lock)
+        # Confirmations are appended by one thread at a time, so that they stand in order.
+        self._appending = threading.Lock()
+        self.refresh()
+
+    # --- where it stands ---
+
+    @property
+    def key(self) -> CursorKey:
+        """The cursor's key."""
+        return self._deliveries.key
+
+    @property
+    def position(self) -> int:
+        """The sequence up to which everything is confirmed; 0 if nothing is."""
+        return self._deliveries.position
+
+    @property
+    def reached(self) -> int:
+        """The sequence that began last, or `position`: what is fetched next comes after it."""
+        return self._deliveries.reached
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that was read."""
+        return self._deliveries.epoch
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The sequences that failed, and hold back the cursor until they are delivered again."""
+        return self._deliveries.failed
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries may be unconfirmed at once."""
+        return self._deliveries.size
+
+    def refresh(self) -> Cursor | None:
+        """Read the cursor anew, and begin after it; None if it has no entries.
+
+        What was begun before is forgotten: deliveries that still run are not confirmed, and raise
+        StaleEpochError when they end. So does a call of `delivering` that waits meanwhile. Call it
+        where deliveries are begun, and begin after the position that it read.
+        """
+        if not self._appending.acquire(blocking=not in_callback()):
+            raise StorageError(
+                "a callback cannot read the cursor anew while confirmations are appended, because "
+                "they may wait for the callback. Read it in another thread."
+            )
+        try:
+            cursor = self._book.find(self.key)
+            with self._room:
+                self._deliveries.read(cursor)
+                self._room.notify_all()
+        finally:
+            self._appending.release()
+        return cursor
+
+    # --- delivering ---
+
+    def delivering(
+        self,
+        sequence: int,
+        *,
+        delivery_id: str = "",
+        outcome: Outcome = Outcome.DELIVERED,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Delivery:
+        """Begin to deliver `sequence`, from 1; deliver it in the body of the `with`.
+
+        When the body is done, `sequence` is confirmed, and the cursor moves if everything before it
+        is confirmed as well. If the body raises, the error is recorded and raised again; `sequence`
+        then holds the cursor back.
+
+        It begins here and not at the `with`, so that one thread can begin what others deliver. If
+        `in_flight` deliveries are not confirmed, this waits for room, up to `timeout_s` seconds.
+
+        Raises StaleEpochError after a reset; NonMonotonicCursorError if `sequence` is confirmed
+        already; InvalidCursorError; WindowFullError if only failed deliveries are in the way, or
+        after `timeout_s`. Nothing was delivered then.
+        """
+        generation = self._deliveries.generation
+        advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            if not self._deliveries.may_begin(sequence):
+                # Nothing is waited for that would be refused.
+                self._deliveries.check(self._book.find(self.key), advance)
+                self._wait_for_room(sequence, until)
+            # Once more, because a reset may come while this waits.
+            self._deliveries.check(self._book.find(self.key), advance)
+            if (delivery := self._deliveries.begin(advance, generation, self._end)) is not None:
+                return delivery
+
+    def give_up(self, sequence: int, *, reason: str) -> None:
+        """Go on without a delivery that failed: it is confirmed as skipped, with `reason`.
+
+        Raises InvalidCursorError if `sequence` did not fail, and what `Ledger.advance` raises.
+        """
+        self._deliveries.give_up(sequence, reason)
+        self.flush()
+
+    def look(self) -> None:
+        """Look whether the cursor was reset since it was read.
+
+        Raises StaleEpochError.
+        """
+        self._deliveries.look(self._book.find(self.key))
+
+    def run(
+        self,
+        fetch: Callable[[int], Iterable[E]],
+        deliver: Callable[[E, Delivery], object],
+        *,
+        retry: Retry | None = None,
+        stop: threading.Event | None = None,
+        poll_s: float = 1.0,
+        sequence: Callable[[E], int] | None = None,
+        delivery_id: Callable[[E], str] | None = None,
+    ) -> None:
+        """Fetch, deliver and confirm, until `stop` is set.
+
+        `fetch(position)` returns the events after `position`, in the order of the stream, as many
+        as it likes; none if there are none yet: then it is asked again after `poll_s` seconds.
+        `deliver(event, delivery)` delivers one; up to `in_flight` run at once, in threads of their
+        own. It may set `delivery.outcome` and `delivery.metadata`. `sequence` and `delivery_id` say
+        where an event has these; by default in attributes of that name.
+
+        An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
+        is read anew and fetching starts there, within 0.1 s also when there was nothing to fetch.
+        A failure of the database is waited for in the same way.
+
+        Returns when `stop` is set and what is in flight has ended.
+
+        Raises the error of an event that failed as often as it is tried, or of the database; and
+        what `fetch` raises.
+        """
+        # Imported here, because threads to deliver in take 5 ms to import.
+        from ledger.consuming.running import Loop
+
+        Loop(
+            self,
+            fetch,
+            deliver,
+            retry=Retry() if retry is None else retry,
+            stop=threading.Event() if stop is None else stop,
+            poll_s=checked_poll_s(poll_s),
+            sequence=sequence or sequence_of,
+            delivery_id=delivery_id or delivery_id_of,
+        ).run()
+
+    def flush(self) -> None:
+        """Append the confirmations that are ready. `delivering` does so by itself.
+
+        After a StorageError they are still ready, and this, or the next delivery, appends them.
+
+        Raises what `Ledger.append` raises.
+        """
+        # Whoever appends now may wait for the callback; what is ready is appended later.
+        if not self._appending.acquire(blocking=not in_callback()):
+            return
+        try:
+            if self._deliveries.unsure:
+                self._deliveries.settle(self._book.find(self.key))
+            if ready := self._deliveries.appending():
+                try:
+                    cursors = self._book.append(ready)
+                except LedgerError as error:
+                    self._deliveries.refused(error)
+                    raise
+                self._deliveries.recorded(cursors)
+        finally:
+            self._appending.release()
+            self._wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Append what is ready still; an error that is on its way is not replaced."""
+        if error is None:
+            self.flush()
+        else:
+            with suppress(LedgerError):
+                self.flush()
+
+    # --- what a delivery tells when it ends ---
+
+    def _end(self, delivery: Delivery, error: BaseException | None) -> None:
+        if error is None:
+            try:
+                self._deliveries.confirm(delivery)
+            finally:
+                self._wake()
+            self.flush()
+            return
+        try:
+            said = self._deliveries.fail(delivery, error)
+        finally:
+            self._wake()
+        if said is not None:
+            self._record(said, error)
+
+    def _record(self, said: RecordError, error: BaseException) -> None:
+        try:
+            self._book.append([said])
+        except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+            if isinstance(unrecorded, StaleEpochError):
+                self._deliveries.note_stale(unrecorded)
+            note_unrecorded(error, unrecorded)
+
+    # --- waiting ---
+
+    def _wait_for_room(self, sequence: int, until: float | None) -> None:
+        while True:
+            # Another thread may be appending these, or an append failed and left them.
+            if self._deliveries.has_ready:
+                self.flush()
+            with self._room:
+                if self._deliveries.may_begin(sequence):
+                    return
+                if self._deliveries.has_ready and not in_callback():
+                    continue
+                left_s = None if until is None else until - time.monotonic()
+                late = left_s is not None and left_s <= 0
+                if late or not self._deliveries.waits_for_others(threading.get_ident()):
+                    raise self._deliveries.full()
+                # Nobody tells when a delivery was begun and dropped.
+                self._room.wait(WAIT_S if left_s is None else min(left_s, WAIT_S))
+
+    def _wake(self) -> None:
+        with self._room:
+            self._room.notify_all()

@@ -1,0 +1,333 @@
+"""A consumer for asyncio: the deliveries of `consumer.Consumer`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
+
+from ledger.consuming.consumer import WAIT_S
+from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
+from ledger.consuming.failures import note_unrecorded
+from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.errors import InvalidCursorError, LedgerError
+from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.refusals import StaleEpochError
+from ledger.law.requests import AdvanceCursor, RecordError, Request
+
+__all__ = ["AsyncConsumer", "Beginning"]
+
+E = TypeVar("E")
+
+Fetch: TypeAlias = Callable[[int], Iterable[E] | AsyncIterable[E] | Awaitable[Iterable[E]]]
+
+
+class Book(Protocol):
+    """What a consumer asks of an asynchronous ledger."""
+
+    async def find(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if it has no entries."""
+
+    async def append(self, requests: Iterable[Request]) -> list[Cursor]:
+        """Append `requests` in one transaction."""
+
+
+class Beginning:
+    """A delivery that begins when it is awaited, or entered with `async with`."""
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[Delivery]],
+        end: Callable[[Delivery, BaseException | None], Awaitable[None]],
+    ) -> None:
+        self._begin = begin
+        self._end = end
+        self._delivery: Delivery | None = None
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery, once it has begun.
+
+        Raises InvalidCursorError before that.
+        """
+        if self._delivery is None:
+            raise InvalidCursorError("the delivery has not begun: await it, or enter it.")
+        return self._delivery
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._begun().__await__()
+
+    async def _begun(self) -> Self:
+        if self._delivery is None:
+            self._delivery = await self._begin()
+        return self
+
+    async def __aenter__(self) -> Delivery:
+        await self._begun()
+        delivery = self.delivery
+        delivery._deliveries.enter(delivery, _me())
+        return delivery
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._end(self.delivery, error)
+
+
+class AsyncConsumer:
+    """A `Consumer` whose deliveries are awaited; `AsyncLedger.consumer` makes it.
+
+    It reads the cursor when it is entered. It belongs to one event loop, and to any number of tasks
+    in it. Deliveries begin in the order in which `delivering` is entered or awaited.
+
+    >>> import asyncio, ledger.aio
+    >>> async def main() -> int:
+    ...     key = ledger.CursorKey("webhooks", "orders")
+    ...     async with ledger.aio.open(":memory:") as book, book.consumer(key) as consumer:
+    ...         async with consumer.delivering(41, delivery_id="msg-41") as delivery:
+    ...             delivery.metadata["status"] = "202"
+    ...         return consumer.position
+    >>> asyncio.run(main())
+    41
+    """
+
+    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+        self._book = book
+        self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
+        self._beginning = asyncio.Lock()
+        self._appending = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    # --- where it stands ---
+
+    @property
+    def key(self) -> CursorKey:
+        """The cursor's key."""
+        return self._deliveries.key
+
+    @property
+    def position(self) -> int:
+        """The sequence up to which everything is confirmed; 0 if nothing is."""
+        return self._deliveries.position
+
+    @property
+    def reached(self) -> int:
+        """The sequence that began last, or `position`: what is fetched next comes after it."""
+        return self._deliveries.reached
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that was read."""
+        return self._deliveries.epoch
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The sequences that failed, and hold back the cursor until they are delivered again."""
+        return self._deliveries.failed
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun that is not confirmed yet, or not appended."""
+        return self._deliveries.has_begun
+
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries may be unconfirmed at once."""
+        return self._deliveries.size
+
+    async def refresh(self) -> Cursor | None:
+        """Read the cursor anew, and begin after it: see `Consumer.refresh`."""
+        async with self._appending:
+            cursor = await self._book.find(self.key)
+            self._deliveries.read(cursor)
+        self._wake()
+        return cursor
+
+    async def look(self) -> None:
+        """Look whether the cursor was reset since it was read.
+
+        Raises StaleEpochError.
+        """
+        self._deliveries.look(await self._book.find(self.key))
+
+    # --- delivering ---
+
+    def delivering(
+        self,
+        sequence: int,
+        *,
+        delivery_id: str = "",
+        outcome: Outcome = Outcome.DELIVERED,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Beginning:
+        """Begin to deliver `sequence`, and deliver it in the body: see `Consumer.delivering`.
+
+        It begins when it is entered, with `async with`; or when it is awaited, so that one task can
+        begin what others deliver.
+        """
+
+        async def begin() -> Delivery:
+            if not self._deliveries.was_read:
+                await self.refresh()
+            generation = self._deliveries.generation
+            advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
+            return await self._begin(advance, generation, timeout_s)
+
+        return Beginning(begin, self._end)
+
+    async def run(
+        self,
+        fetch: Fetch[E],
+        deliver: Callable[[E, Delivery], Awaitable[object]],
+        *,
+        retry: Retry | None = None,
+        stop: asyncio.Event | None = None,
+        poll_s: float = 1.0,
+        sequence: Callable[[E], int] | None = None,
+        delivery_id: Callable[[E], str] | None = None,
+    ) -> None:
+        """Fetch, deliver and confirm, until `stop` is set: see `Consumer.run`.
+
+        `fetch(position)` returns an iterable, an asynchronous one, or an awaitable of an iterable;
+        `deliver(event, delivery)` is awaited, up to `in_flight` at once, each in a task of its own.
+        If this is cancelled, those are cancelled first.
+        """
+        # Imported here, because only a loop needs it.
+        from ledger.consuming.running_coroutines import Loop
+
+        if not self._deliveries.was_read:
+            await self.refresh()
+        await Loop(
+            self,
+            fetch,
+            deliver,
+            retry=Retry() if retry is None else retry,
+            stop=asyncio.Event() if stop is None else stop,
+            poll_s=checked_poll_s(poll_s),
+            sequence=sequence or sequence_of,
+            delivery_id=delivery_id or delivery_id_of,
+        ).run()
+
+    async def give_up(self, sequence: int, *, reason: str) -> None:
+        """Go on without a delivery that failed: see `Consumer.give_up`."""
+        self._deliveries.give_up(sequence, reason)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Append the confirmations that are ready: see `Consumer.flush`."""
+        async with self._appending:
+            if self._deliveries.unsure:
+                self._deliveries.settle(await self._book.find(self.key))
+            try:
+                if ready := self._deliveries.appending():
+                    self._deliveries.recorded(await self._book.append(ready))
+            except LedgerError as error:
+                self._deliveries.refused(error)
+                raise
+            finally:
+                self._wake()
+
+    async def __aenter__(self) -> Self:
+        """Read the cursor."""
+        await self.refresh()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Append what is ready still; an error that is on its way is not replaced."""
+        if error is None:
+            await self.flush()
+        else:
+            with suppress(LedgerError):
+                await self.flush()
+
+    # --- how a delivery begins and ends ---
+
+    async def _begin(
+        self, advance: AdvanceCursor, generation: int, timeout_s: float | None
+    ) -> Delivery:
+        until = None if timeout_s is None else _now() + timeout_s
+        if advance.last_sequence in self.failed:
+            # It has its place. Those who wait for room wait for it, so it must not wait for them.
+            return await self._checked(advance, generation, until)
+        if self._beginning.locked() and self._deliveries.delivers(_me()):
+            # Whoever waits for room may wait for this task to end its delivery.
+            raise self._deliveries.full()
+        # One at a time, so that they begin in the order in which they asked.
+        async with self._beginning:
+            return await self._checked(advance, generation, until)
+
+    async def _checked(
+        self, advance: AdvanceCursor, generation: int, until: float | None
+    ) -> Delivery:
+        sequence = advance.last_sequence
+        while True:
+            if not self._deliveries.may_begin(sequence):
+                # Nothing is waited for that would be refused.
+                self._deliveries.check(await self._book.find(self.key), advance)
+                await self._wait_for_room(sequence, until)
+            # Once more, because a reset may come while this waits.
+            self._deliveries.check(await self._book.find(self.key), advance)
+            if (delivery := self._deliveries.begin(advance, generation, None)) is not None:
+                return delivery
+
+    async def _end(self, delivery: Delivery, error: BaseException | None) -> None:
+        if error is None:
+            try:
+                self._deliveries.confirm(delivery)
+            finally:
+                self._wake()
+            await self.flush()
+            return
+        try:
+            said = self._deliveries.fail(delivery, error)
+        finally:
+            self._wake()
+        if said is not None:
+            await self._record(said, error)
+
+    async def _record(self, said: RecordError, error: BaseException) -> None:
+        try:
+            await self._book.append([said])
+        except Exception as unrecorded:  # noqa: BLE001 - what the body has raised comes out
+            if isinstance(unrecorded, StaleEpochError):
+                self._deliveries.note_stale(unrecorded)
+            note_unrecorded(error, unrecorded)
+
+    async def _wait_for_room(self, sequence: int, until: float | None) -> None:
+        while True:
+            if self._deliveries.has_ready:
+                await self.flush()
+            if self._deliveries.may_begin(sequence):
+                return
+            if self._deliveries.has_ready:
+                continue
+            left_s = WAIT_S if until is None else min(until - _now(), WAIT_S)
+            if left_s <= 0 or not self._deliveries.waits_for_others(_me()):
+                raise self._deliveries.full()
+            self._changed.clear()
+            # Nobody tells when a delivery was begun and dropped.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+
+def _me() -> int:
+    return id(asyncio.current_task())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

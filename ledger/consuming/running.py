@@ -1,0 +1,288 @@
+"""The loop of a consumer, in threads: fetch, deliver, confirm, and begin anew after a reset."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ledger.consuming.deliveries import Delivery
+from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
+from ledger.consuming.window import WindowFullError
+from ledger.errors import LedgerError, StorageError
+from ledger.law.refusals import StaleEpochError
+
+if TYPE_CHECKING:
+    from ledger.consuming.consumer import Consumer
+
+__all__ = ["Loop"]
+
+E = TypeVar("E")
+
+LOOK_S = 0.05
+"""So often an idle loop looks whether the cursor was reset."""
+
+
+class Loop(Generic[E]):
+    """One run of `Consumer.run`."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        fetch: Callable[[int], Iterable[E]],
+        deliver: Callable[[E, Delivery], object],
+        *,
+        retry: Retry,
+        stop: threading.Event,
+        poll_s: float,
+        sequence: Callable[[E], int],
+        delivery_id: Callable[[E], str],
+    ) -> None:
+        self._consumer = consumer
+        self._fetch = fetch
+        self._deliver = deliver
+        self._stop = stop
+        self._poll_s = poll_s
+        self._sequence = sequence
+        self._delivery_id = delivery_id
+        # What follows is shared with the threads that deliver.
+        self._changed = threading.Condition()
+        self._plan: Plan[E] = Plan(retry)
+        self._outage = Outage(retry)
+        self._running = 0
+        self._failure: BaseException | None = None
+        # What a failed or interrupted run has left is begun anew: this one does not know it.
+        self._stale = consumer.has_begun
+
+    def run(self) -> None:
+        """Run until `stop` is set, or an event is given up by stopping.
+
+        Raises the error of that event, or what the ledger raises as often as events are tried.
+        """
+        with ThreadPoolExecutor(
+            self._consumer.in_flight, thread_name_prefix="cursor-ledger consumer"
+        ) as threads:
+            try:
+                while self._goes_on():
+                    if self._stale:
+                        self._start_over()
+                    else:
+                        self._round(threads)
+            finally:
+                self._drain()
+        if self._failure is not None:
+            with suppress(LedgerError):
+                self._consumer.flush()
+            raise self._failure
+        with suppress(StaleEpochError):
+            self._consumer.flush()
+
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set() and self._failure is None
+
+    def _delivers(self) -> bool:
+        return self._goes_on() and not self._stale
+
+    def _round(self, threads: ThreadPoolExecutor) -> None:
+        fetched = False
+        events = self._fetch(self._consumer.reached)
+        try:
+            for event in events:
+                fetched = True
+                if not self._begin(event, threads):
+                    return
+        finally:
+            # A generator that reads from somewhere lets go of it at once.
+            if isinstance(events, Generator):
+                events.close()
+        if not fetched:
+            self._idle(threads)
+
+    def _begin(self, event: E, threads: ThreadPoolExecutor) -> bool:
+        """Begin to deliver `event` once there is room; say whether the loop goes on."""
+        sequence = self._sequence(event)
+        while self._delivers():
+            self._try_again(threads)
+            if self._begun(sequence, event, threads, wait_s=self._wait_s()):
+                return True
+        return False
+
+    def _begun(
+        self, sequence: int, event: E, threads: ThreadPoolExecutor, *, wait_s: float
+    ) -> bool:
+        """Begin to deliver `event`; say whether it was begun."""
+        try:
+            delivery = self._consumer.delivering(
+                sequence, delivery_id=self._delivery_id(event), timeout_s=wait_s
+            )
+        except StaleEpochError:
+            self._stale = True
+        except WindowFullError:
+            self._wait()
+        except StorageError as error:
+            self._note_storage(error)
+            self._pause()
+        else:
+            self._outage.over()
+            self._submit(sequence, event, delivery, threads)
+            return True
+        return False
+
+    def _submit(
+        self, sequence: int, event: E, delivery: Delivery, threads: ThreadPoolExecutor
+    ) -> None:
+        future: Future[None] = Future()
+        with self._changed:
+            self._plan.began(sequence, event)
+            self._running += 1
+        try:
+            threads.submit(self._attempt, event, delivery, future)
+        except BaseException:
+            # No thread could be started; one of those that run may have taken it all the same.
+            if future.cancel():
+                with self._changed:
+                    self._running -= 1
+            raise
+
+    def _try_again(self, threads: ThreadPoolExecutor) -> None:
+        """Begin once more with what failed and is due."""
+        while self._delivers():
+            with self._changed:
+                due = self._plan.due(time.monotonic())
+            if due is None:
+                return
+            sequence, event = due
+            if not self._begun(sequence, event, threads, wait_s=0):
+                with self._changed:
+                    self._plan.put_off(sequence, time.monotonic())
+                return
+
+    def _idle(self, threads: ThreadPoolExecutor) -> None:
+        """Wait for new events; look often whether the cursor was reset, or something is due."""
+        until = time.monotonic() + self._poll_s
+        while self._delivers() and time.monotonic() < until:
+            self._try_again(threads)
+            try:
+                self._consumer.flush()
+                self._consumer.look()
+            except StaleEpochError:
+                self._stale = True
+            except StorageError as error:
+                self._note_storage(error)
+                self._pause()
+            else:
+                self._outage.over()
+            self._wait()
+
+    def _wait(self) -> None:
+        with self._changed:
+            if self._delivers() and (wait_s := self._wait_s()) > 0:
+                self._changed.wait(wait_s)
+
+    def _wait_s(self) -> float:
+        with self._changed:
+            return self._plan.wait_s(time.monotonic(), min(LOOK_S, self._poll_s))
+
+    def _pause(self) -> None:
+        """Leave the database alone for a while after a failure."""
+        while self._goes_on() and (left_s := self._outage.until - time.monotonic()) > 0:
+            self._stop.wait(min(left_s, LOOK_S))
+
+    def _drain(self) -> None:
+        """Wait for what is being delivered."""
+        with self._changed:
+            while self._running:
+                self._changed.wait()
+
+    def _start_over(self) -> None:
+        """Read the cursor anew after a reset, once nothing is being delivered for the old epoch."""
+        self._drain()
+        try:
+            self._consumer.refresh()
+        except StorageError as error:
+            self._note_storage(error)
+            self._pause()
+            return
+        self._outage.over()
+        with self._changed:
+            self._plan.clear()
+            self._stale = False
+
+    # --- in the threads that deliver ---
+
+    def _attempt(self, event: E, delivery: Delivery, future: Future[None]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            self._deliver_one(event, delivery)
+        except BaseException as error:  # noqa: BLE001 - raised by the loop
+            self._fail(error)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _deliver_one(self, event: E, delivery: Delivery) -> None:
+        raised: BaseException | None = None
+        try:
+            with delivery:
+                try:
+                    self._deliver(event, delivery)
+                except BaseException as error:
+                    raised = error
+                    raise
+        except StaleEpochError as error:
+            if error is raised:
+                self._note(delivery, error)
+            else:
+                self._stale = True
+        except StorageError as error:
+            if error is raised:
+                self._note(delivery, error)
+            else:
+                # It was delivered; the next delivery appends its confirmation.
+                self._done(delivery)
+                self._note_storage(error)
+        except Exception as error:
+            if error is not raised:
+                raise
+            self._note(delivery, error)
+        else:
+            self._done(delivery)
+
+    def _done(self, delivery: Delivery) -> None:
+        with self._changed:
+            self._plan.done(delivery.sequence)
+
+    def _note(self, delivery: Delivery, error: Exception) -> None:
+        """Have an event that failed delivered again, or give it up."""
+        with self._changed:
+            end = self._plan.failed(delivery.sequence, delivery.tries, time.monotonic())
+        if end is GiveUp.STOP:
+            self._fail(error)
+        elif end is GiveUp.SKIP:
+            self._skip(delivery, error)
+
+    def _skip(self, delivery: Delivery, error: Exception) -> None:
+        reason = given_up(delivery.tries, error)
+        try:
+            self._consumer.give_up(delivery.sequence, reason=reason)
+        except StaleEpochError:
+            self._stale = True
+        except StorageError as storage:
+            self._note_storage(storage)
+        self._done(delivery)
+
+    def _note_storage(self, error: StorageError) -> None:
+        """Go on after a failure of the database, as often as an event is tried."""
+        with self._changed:
+            ends = self._outage.failed(time.monotonic())
+        if ends:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error

@@ -1,0 +1,293 @@
+"""The loop of an asynchronous consumer, in tasks: what `running` does in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from ledger.consuming.deliveries import Delivery
+from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
+from ledger.consuming.running import LOOK_S
+from ledger.consuming.window import WindowFullError
+from ledger.errors import LedgerError, StorageError
+from ledger.law.refusals import StaleEpochError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
+    from ledger.consuming.coroutines import AsyncConsumer, Beginning, Fetch
+
+__all__ = ["Loop"]
+
+E = TypeVar("E")
+
+
+class Loop(Generic[E]):
+    """One run of `AsyncConsumer.run`."""
+
+    def __init__(
+        self,
+        consumer: AsyncConsumer,
+        fetch: Fetch[E],
+        deliver: Callable[[E, Delivery], Awaitable[object]],
+        *,
+        retry: Retry,
+        stop: asyncio.Event,
+        poll_s: float,
+        sequence: Callable[[E], int],
+        delivery_id: Callable[[E], str],
+    ) -> None:
+        self._consumer = consumer
+        self._fetch = fetch
+        self._deliver = deliver
+        self._stop = stop
+        self._poll_s = poll_s
+        self._sequence = sequence
+        self._delivery_id = delivery_id
+        self._plan: Plan[E] = Plan(retry)
+        self._outage = Outage(retry)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._cancelled = False
+        self._failure: BaseException | None = None
+        # What a failed or cancelled run has left is begun anew: this one does not know it.
+        self._stale = consumer.has_begun
+
+    async def run(self) -> None:
+        """Run until `stop` is set, or an event is given up by stopping."""
+        try:
+            while self._goes_on():
+                if self._stale:
+                    await self._start_over()
+                else:
+                    await self._round()
+        except asyncio.CancelledError:
+            self._cancel()
+            raise
+        finally:
+            await self._drain()
+        if self._failure is not None:
+            with suppress(LedgerError):
+                await self._consumer.flush()
+            raise self._failure
+        with suppress(StaleEpochError):
+            await self._consumer.flush()
+
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set() and self._failure is None
+
+    def _delivers(self) -> bool:
+        return self._goes_on() and not self._stale
+
+    async def _round(self) -> None:
+        fetched = False
+        # Closed at once, because it may read from somewhere.
+        async with aclosing(self._fetched()) as events:
+            async for event in events:
+                fetched = True
+                if not await self._begin(event):
+                    return
+        if not fetched:
+            await self._idle()
+
+    async def _fetched(self) -> AsyncGenerator[E, None]:
+        answer = self._fetch(self._consumer.reached)
+        if hasattr(answer, "__await__"):
+            answer = await cast("Awaitable[Iterable[E]]", answer)
+        try:
+            if hasattr(answer, "__aiter__"):
+                async for event in cast("AsyncIterable[E]", answer):
+                    yield event
+            else:
+                for event in answer:
+                    yield event
+        finally:
+            if isinstance(answer, AsyncGenerator):
+                await answer.aclose()
+            elif isinstance(answer, Generator):
+                answer.close()
+
+    async def _begin(self, event: E) -> bool:
+        """Begin to deliver `event` once there is room; say whether the loop goes on."""
+        sequence = self._sequence(event)
+        while self._delivers():
+            await self._try_again()
+            if await self._begun(sequence, event, wait_s=self._wait_s()):
+                return True
+        return False
+
+    async def _begun(self, sequence: int, event: E, *, wait_s: float) -> bool:
+        """Begin to deliver `event`; say whether it was begun."""
+        try:
+            beginning = await self._consumer.delivering(
+                sequence, delivery_id=self._delivery_id(event), timeout_s=wait_s
+            )
+        except StaleEpochError:
+            self._stale = True
+        except WindowFullError:
+            await self._wait()
+        except StorageError as error:
+            self._note_storage(error)
+            await self._pause()
+        else:
+            self._outage.over()
+            self._start(sequence, event, beginning)
+            return True
+        return False
+
+    def _start(self, sequence: int, event: E, beginning: Beginning) -> None:
+        self._plan.began(sequence, event)
+        task = asyncio.create_task(self._attempt(event, beginning), name="cursor-ledger delivery")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+
+    async def _try_again(self) -> None:
+        """Begin once more with what failed and is due."""
+        while self._delivers():
+            due = self._plan.due(self._now())
+            if due is None:
+                return
+            sequence, event = due
+            if not await self._begun(sequence, event, wait_s=0):
+                self._plan.put_off(sequence, self._now())
+                return
+
+    async def _idle(self) -> None:
+        """Wait for new events; look often whether the cursor was reset, or something is due."""
+        until = self._now() + self._poll_s
+        while self._delivers() and self._now() < until:
+            await self._try_again()
+            try:
+                await self._consumer.flush()
+                await self._consumer.look()
+            except StaleEpochError:
+                self._stale = True
+            except StorageError as error:
+                self._note_storage(error)
+                await self._pause()
+            else:
+                self._outage.over()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until a delivery has ended, or something is due; not for long."""
+        self._changed.clear()
+        if self._delivers():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s()):
+                    await self._changed.wait()
+
+    def _wait_s(self) -> float:
+        return self._plan.wait_s(self._now(), min(LOOK_S, self._poll_s))
+
+    async def _pause(self) -> None:
+        """Leave the database alone for a while after a failure."""
+        while self._goes_on() and (left_s := self._outage.until - self._now()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    await self._stop.wait()
+
+    def _cancel(self) -> None:
+        """Cancel what is being delivered; once, so that it can clean up behind itself."""
+        if not self._cancelled:
+            self._cancelled = True
+            for task in self._tasks:
+                task.cancel()
+
+    async def _drain(self) -> None:
+        """Wait for what is being delivered; if this is cancelled, cancel that, and wait still."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._tasks:
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._cancel()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _start_over(self) -> None:
+        await self._drain()
+        try:
+            await self._consumer.refresh()
+        except StorageError as error:
+            self._note_storage(error)
+            await self._pause()
+            return
+        self._outage.over()
+        self._plan.clear()
+        self._stale = False
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    # --- in the tasks that deliver ---
+
+    async def _attempt(self, event: E, beginning: Beginning) -> None:
+        try:
+            await self._deliver_one(event, beginning)
+        except BaseException as error:
+            self._fail(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    async def _deliver_one(self, event: E, beginning: Beginning) -> None:
+        delivery = beginning.delivery
+        raised: BaseException | None = None
+        try:
+            async with beginning:
+                try:
+                    await self._deliver(event, delivery)
+                except BaseException as error:
+                    raised = error
+                    raise
+        except StaleEpochError as error:
+            if error is raised:
+                await self._note(delivery, error)
+            else:
+                self._stale = True
+        except StorageError as error:
+            if error is raised:
+                await self._note(delivery, error)
+            else:
+                # It was delivered; the next delivery appends its confirmation.
+                self._plan.done(delivery.sequence)
+                self._note_storage(error)
+        except Exception as error:
+            if error is not raised:
+                raise
+            await self._note(delivery, error)
+        else:
+            self._plan.done(delivery.sequence)
+
+    async def _note(self, delivery: Delivery, error: Exception) -> None:
+        """Have an event that failed delivered again, or give it up."""
+        end = self._plan.failed(delivery.sequence, delivery.tries, self._now())
+        if end is GiveUp.STOP:
+            self._fail(error)
+        elif end is GiveUp.SKIP:
+            await self._skip(delivery, error)
+
+    async def _skip(self, delivery: Delivery, error: Exception) -> None:
+        reason = given_up(delivery.tries, error)
+        try:
+            await self._consumer.give_up(delivery.sequence, reason=reason)
+        except StaleEpochError:
+            self._stale = True
+        except StorageError as storage:
+            self._note_storage(storage)
+        self._plan.done(delivery.sequence)
+
+    def _note_storage(self, error: StorageError) -> None:
+        """Go on after a failure of the database, as often as an event is tried."""
+        if self._outage.failed(self._now()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
