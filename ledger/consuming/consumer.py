@@ -118,8 +118,8 @@ class Consumer:
         """Read the cursor anew, and begin after it; None if it has no entries.
 
         What was begun before is forgotten: deliveries that still run are not confirmed, and raise
-        StaleEpochError when they end; a call of `delivering` that waits meanwhile raises it, too. Call
-        it where deliveries are begun, and begin after the position that it read.
+        StaleEpochError when they end; a call of `delivering` that waits meanwhile raises it, too.
+        Call it where deliveries are begun, and begin after the position that it read.
         """
         if not self._appending.acquire(blocking=not in_callback()):
             raise StorageError(
