@@ -118,8 +118,8 @@ class Consumer:
         """Read the cursor anew, and begin after it; None if it has no entries.
 
         What was begun before is forgotten: deliveries that still run are not confirmed, and raise
-        StaleEpochError when they end. So does a call of `delivering` that waits meanwhile. Call it
-        where deliveries are begun, and begin after the position that it read.
+        StaleEpochError when they end; a call of `delivering` that waits meanwhile raises it, too.
+        Call it where deliveries are begun, and begin after the position that it read.
         """
         if not self._appending.acquire(blocking=not in_callback()):
             raise StorageError(
@@ -164,7 +164,7 @@ class Consumer:
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             if not self._deliveries.may_begin(sequence):
-                # Nothing is waited for that would be refused.
+                # A delivery that would be refused does not wait.
                 self._deliveries.check(self._book.find(self.key), advance)
                 self._wait_for_room(sequence, until)
             # Once more, because a reset may come while this waits.
@@ -236,7 +236,7 @@ class Consumer:
 
         Raises what `Ledger.append` raises.
         """
-        # Whoever appends now may wait for the callback; what is ready is appended later.
+        # The thread that appends now may wait for this callback; what is ready is appended later.
         if not self._appending.acquire(blocking=not in_callback()):
             return
         try:

@@ -261,7 +261,7 @@ class AsyncConsumer:
             # It has its place. Those who wait for room wait for it, so it must not wait for them.
             return await self._checked(advance, generation, until)
         if self._beginning.locked() and self._deliveries.delivers(_me()):
-            # Whoever waits for room may wait for this task to end its delivery.
+            # The task that waits for room may wait for this one to end its delivery.
             raise self._deliveries.full()
         # One at a time, so that they begin in the order in which they asked.
         async with self._beginning:
@@ -273,7 +273,7 @@ class AsyncConsumer:
         sequence = advance.last_sequence
         while True:
             if not self._deliveries.may_begin(sequence):
-                # Nothing is waited for that would be refused.
+                # A delivery that would be refused does not wait.
                 self._deliveries.check(await self._book.find(self.key), advance)
                 await self._wait_for_room(sequence, until)
             # Once more, because a reset may come while this waits.
