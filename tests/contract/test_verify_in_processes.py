@@ -242,14 +242,18 @@ def test_an_interpreter_that_does_not_start_is_done_without(
 def test_an_interrupt_ends_all_processes(full: Ledger, crews: Crews) -> None:
     full.append([AdvanceCursor(key(n % 50), 100 + n) for n in range(12_000)])
 
+    running: list[subprocess.Popen[bytes]] = []
+
     def interrupt(_: int) -> None:
-        assert all(process.poll() is None for process in crews)
+        # On a machine that has much to do, one may have ended by now.
+        running.extend(process for process in crews if process.poll() is None)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         full.verify(processes=3, progress=interrupt)
     assert len(crews) == 2
-    assert all(process.returncode == -signal.SIGKILL for process in crews)
+    assert all(process.returncode is not None for process in crews)
+    assert all(process.returncode == -signal.SIGKILL for process in running)
 
 
 def test_what_the_callback_raises_is_no_failure_of_a_process(full: Ledger, crews: Crews) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger.conformance import RULES, NonConformingStoreError, check, violations
+from ledger.conformance import RULES, NonConformingStoreError, Violation, check, violations
 from ledger.stores import Store, sqlite
 from support.broken_stores import BROKEN, Broken, LosesMetadata
 
@@ -20,16 +20,25 @@ def test_a_store_in_memory_keeps_the_rules() -> None:
 
 def opener(broken: type[Broken], folder: Path) -> Callable[[str], Store]:
     def open_store(name: str) -> Store:
+        folder.mkdir(exist_ok=True)
         store: Any = broken(str(folder / f"{name}.db"))
         return store  # type: ignore[no-any-return]
 
     return open_store
 
 
+TRIES = 5
+"""What threads do to each other may not show at once on a machine that has much to do."""
+
+
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_a_broken_store_is_found_out(broken: type[Broken], tmp_path: Path) -> None:
     rules = [rule for rule in RULES if re.search(BROKEN[broken], rule.says)]
-    found = violations(opener(broken, tmp_path), rules=rules)
+    found: tuple[Violation, ...] = ()
+    for nth in range(TRIES):
+        found = violations(opener(broken, tmp_path / str(nth)), rules=rules)
+        if len(found) == len(rules):
+            break
     assert [violation.rule for violation in found] == [rule.says for rule in rules] != []
 
 
