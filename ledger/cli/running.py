@@ -83,11 +83,15 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         watch = Watch.of(ctx)
-        with watch.listening():
-            code = self._run(ctx, watch)
-            if watch.asked and not code:
-                _say(f"the interrupt came too late: {watch.account}.")
-                code = EXIT_INTERRUPTED
+        try:
+            with watch.listening():
+                code = self._run(ctx, watch)
+                if watch.asked and not code:
+                    _say(f"the interrupt came too late: {watch.account}.")
+                    code = EXIT_INTERRUPTED
+        except KeyboardInterrupt:
+            # A second one, while the first is handled: click would say "Aborted!", and exit with 1.
+            code = EXIT_INTERRUPTED
         ctx.exit(code)
 
     def _run(self, ctx: click.Context, watch: Watch) -> int:

@@ -93,7 +93,7 @@ def test_an_interrupted_file_goes_on_where_it_says(tmp_path: Path, times: int) -
             assert ("nothing was appended" in told) == (there == []), told
             said["at an end"] += 1
             continue
-        assert process.returncode in INTERRUPTED
+        assert process.returncode in INTERRUPTED, told
         appended, refused, up_to, onward, first, last, _ = found.groups()
         count = int(appended.replace(",", ""))
         up_to = int(up_to)
