@@ -91,7 +91,7 @@ class Commands(click.Group):
                     code = EXIT_INTERRUPTED
         except KeyboardInterrupt:
             # A second one, while the first is handled: click would say "Aborted!", and exit with 1.
-            code = EXIT_INTERRUPTED
+            code = _interrupted(watch)
         ctx.exit(code)
 
     def _run(self, ctx: click.Context, watch: Watch) -> int:
@@ -105,9 +105,7 @@ class Commands(click.Group):
             streams.flush_output()
             return code
         except KeyboardInterrupt:
-            if watch.writes and not watch.told:
-                _say(f"interrupted; {watch.account}.")
-            return EXIT_INTERRUPTED
+            return _interrupted(watch)
         except errors.LedgerError as error:
             said = as_typed(error, innermost(ctx))
             if isinstance(error, CursorNotFoundError) and isinstance(ctx.obj, Target):
@@ -122,6 +120,14 @@ class Commands(click.Group):
             return _not_written(error, watch)
         except Exception as error:  # noqa: BLE001 - a bug of ours, whatever it is
             return _mistaken(error, watch)
+
+
+def _interrupted(watch: Watch) -> int:
+    """Say once what was appended; return the exit code."""
+    if watch.writes and not watch.told:
+        _say(f"interrupted; {watch.account}.")
+        watch.told = True
+    return EXIT_INTERRUPTED
 
 
 def _not_written(error: OSError, watch: Watch) -> int:

@@ -196,6 +196,8 @@ class TwoLedgersAndACaller(RuleBasedStateMachine):
         self.life = ExitStack()
         folder = Path(self.life.enter_context(tempfile.TemporaryDirectory()))
         target = self.life.enter_context(new_target(self.kind, folder / "cursors.db", made=False))
+        # Made with patience: all ledgers of a server's database share a lock while they are made.
+        ledger.open(target).close()
         self.books = [
             self.life.enter_context(
                 ledger.open(target, actor=name, durability="normal", busy_timeout_s=0)

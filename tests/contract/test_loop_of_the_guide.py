@@ -95,7 +95,7 @@ def test_resets_that_race_with_the_loop_stand(book: Ledger) -> None:
     def operate() -> None:
         for _ in range(resets):
             at = book.find(ORDERS)
-            to = chance.randrange(at.last_sequence if at else 1)
+            to = chance.randrange(max(at.last_sequence if at else 0, 1))
             book.reset(ORDERS, to=to, reason="again", actor="ines")
             over.wait(chance.uniform(0, 0.02))
         over.set()
