@@ -252,6 +252,7 @@ def test_an_interrupt_ends_all_processes(full: Ledger, crews: Crews) -> None:
     with pytest.raises(KeyboardInterrupt):
         full.verify(processes=3, progress=interrupt)
     assert len(crews) == 2
+    assert running, "none was interrupted in the middle"
     assert all(process.returncode is not None for process in crews)
     assert all(process.returncode == -signal.SIGKILL for process in running)
 
