@@ -13,6 +13,8 @@ from projections.gaps import Gap, gaps
 from projections.projector import Projector
 from projections.ranges import Range
 from projections.repeats import Repeat, repeats
+from projections.resets.grouped import ResetGroup, reset_groups
+from projections.resets.missing import LeftOut, Missing
 from projections.resets.plans import ImpossiblePlanError, PlannedReset, ResetPlan
 from projections.resets.views import Direction, RecordedReset, resets
 from projections.stalls import Stall, stalls
@@ -28,7 +30,9 @@ __all__ = [
     "Gap",
     "How",
     "ImpossiblePlanError",
+    "LeftOut",
     "MarkKind",
+    "Missing",
     "Moment",
     "PlannedReset",
     "Point",
@@ -36,6 +40,7 @@ __all__ = [
     "Range",
     "RecordedReset",
     "Repeat",
+    "ResetGroup",
     "ResetPlan",
     "Stall",
     "Step",
@@ -52,6 +57,7 @@ __all__ = [
     "follow",
     "gaps",
     "repeats",
+    "reset_groups",
     "resets",
     "stalls",
     "timeline",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
+import attrs
 import click
 
-from ledger import EntryQuery
+from ledger import EntryQuery, Ledger
 from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
@@ -16,6 +19,9 @@ from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
+from projections.resets.grouped import ResetGroup, reset_groups
+from projections.resets.groups import group_at
+from projections.resets.marks import BATCH
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
@@ -37,6 +43,13 @@ __all__ = ["resets"]
     type=click.Choice([str(direction) for direction in Direction]),
     help="Only resets in this direction.",
 )
+@click.option("--groups", is_flag=True, help="Show resets that were made together as one line.")
+@click.option(
+    "--group",
+    type=int,
+    metavar="POSITION",
+    help="Only resets that were made together with the one at this position.",
+)
 @click.option("--newest-first", is_flag=True, help="Show the newest reset first.")
 @limit_option
 @form_options
@@ -51,11 +64,19 @@ def resets(
     until: datetime | None,
     reason: str,
     direction: str | None,
+    groups: bool,
+    group: int | None,
     newest_first: bool,
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show who reset which cursor, when, from where to where, why, and with what result."""
+    """Show who reset which cursor, when, from where to where, why, and with what result.
+
+    A POSITION is one of the log, as entries shows it; a group is named by that of any of its
+    resets, and --groups shows the first.
+    """
+    if groups and group is not None:
+        raise click.UsageError("--groups shows all groups, and --group the resets of one.")
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -68,13 +89,29 @@ def resets(
     )
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
-        show(
-            find_resets(book, query, reason=reason, direction=towards),
-            _RESETS,
-            form,
-            of=[RecordedReset],
-        )
+        if groups:
+            found = reset_groups(book, query, reason=reason, direction=towards)
+            show(found, _GROUPS, form, of=[ResetGroup])
+        elif group is not None:
+            every = attrs.evolve(query, limit=0)
+            one = _of_group(book, group, find_resets(book, every, reason=reason, direction=towards))
+            show(islice(one, limit or None), _RESETS, form, of=[RecordedReset])
+        else:
+            show(
+                find_resets(book, query, reason=reason, direction=towards),
+                _RESETS,
+                form,
+                of=[RecordedReset],
+            )
         say_what_is_not_settled(book)
+
+
+def _of_group(
+    book: Ledger, position: int, found: Iterator[RecordedReset]
+) -> Iterator[RecordedReset]:
+    group = group_at(book, position)
+    together = set(group.positions.values()) if group else set()
+    return (reset for reset in found if reset.position in together)
 
 
 def _effect(reset: RecordedReset) -> str:
@@ -98,4 +135,34 @@ _RESETS = [
     Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
+]
+
+
+def _outcome(group: ResetGroup) -> str:
+    if group.undone:
+        return "undone" if group.undone == group.resets else f"{group.undone:,} undone"
+    return f"{group.back:,} of {group.rewound:,} caught up" if group.rewound else ""
+
+
+def _why(group: ResetGroup) -> str:
+    # The position names the group already.
+    pairs = {name: value for name, value in group.metadata.items() if name != BATCH}
+    return with_metadata(group.reason, pairs)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+_GROUPS = [
+    Column("recorded", lambda group: show_time(group.recorded_at)),
+    Column("position", lambda group: str(group.position)),
+    Column("consumer", lambda group: visible(group.consumer_id) or "several"),
+    Column("stream", lambda group: visible(group.stream_name) or "several"),
+    Column("cursors", lambda group: f"{group.resets:,}"),
+    Column("delivered again", lambda group: _count(group.delivered_again)),
+    Column("skipped", lambda group: _count(group.passed_over)),
+    Column("result", _outcome),
+    Column("actor", lambda group: visible(group.actor)),
+    Column("reason", _why),
 ]

@@ -1,9 +1,9 @@
-"""What can be typed for where a reset goes: another cursor, or a time in the past."""
+"""What can be typed for where a reset goes: sequences, another cursor, or a time in the past."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 import click
@@ -12,8 +12,51 @@ from ledger import CursorKey, InvalidCursorError
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
+from projections.resets import targets
 
-__all__ = ["KEY", "PAST", "Then"]
+__all__ = ["GOAL", "KEY", "PAST", "Goal", "Then", "read_targets"]
+
+TARGETS_BYTES_MAX = 2**26
+
+
+@attrs.frozen
+class Goal:
+    """A sequence for the cursors of one subject, or for all of them if that is None."""
+
+    sequence: int
+    subject: str | None = None
+
+
+class GoalType(click.ParamType[Goal]):
+    """N, or SUBJECT=N. A sequence has no "=" in it, so a name stands before the last one."""
+
+    name = "goal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
+        """Return the goal."""
+        if isinstance(value, Goal):
+            return value
+        subject, equals, number = value.rpartition("=")
+        try:
+            sequence = int(number)
+        except ValueError:
+            self.fail(
+                f"{value!r:.80} is not a sequence. Write N for all cursors, or SUBJECT=N for those "
+                "of one subject.",
+                param,
+                ctx,
+            )
+        return Goal(sequence, subject.strip()) if equals else Goal(sequence)
+
+
+def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, int]:
+    """Return the sequences that a file has for cursors. Raises InvalidCursorError."""
+    data = file.read(TARGETS_BYTES_MAX + 1)
+    if len(data) > TARGETS_BYTES_MAX:
+        raise InvalidCursorError(
+            f"the file of targets has more than {TARGETS_BYTES_MAX:,} bytes. Cut it into several."
+        )
+    return targets.read(data, consumer=consumer, stream=stream)
 
 
 class Key(click.ParamType[CursorKey]):
@@ -69,5 +112,6 @@ class Past(click.ParamType[Then]):
         return Then(MOMENT.convert(value, param, ctx), value)
 
 
+GOAL = GoalType()
 KEY = Key()
 PAST = Past()

@@ -28,8 +28,9 @@ from projections import files
 from projections.cli.choosing import Choice, choice
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
-from projections.cli.reset_values import KEY, PAST
-from projections.cli.showing_plans import Setting, confirm, show_plan
+from projections.cli.reset_values import GOAL, KEY, PAST
+from projections.cli.showing_plans import Setting, confirm, say_left_out, show_plan
+from projections.resets.missing import Missing
 from projections.resets.plans import ResetPlan
 
 __all__ = ["reset"]
@@ -37,7 +38,20 @@ __all__ = ["reset"]
 
 @click.command()
 @choice
-@click.option("--to", type=int, metavar="SEQUENCE", help="Reset to this sequence.")
+@click.option(
+    "--to",
+    type=GOAL,
+    multiple=True,
+    metavar="[SUBJECT=]N",
+    help="Reset to sequence N; with SUBJECT=, the cursors of this subject. Repeatable.",
+)
+@click.option(
+    "--targets",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Reset each cursor to its own sequence: CSV or JSON lines of consumer, stream, subject, "
+    "to; or Kafka's topic,partition,offset.",
+)
 @click.option(
     "--by", type=int, metavar="±N", help="Reset by this many sequences, forward or back: --by -10."
 )
@@ -57,6 +71,18 @@ __all__ = ["reset"]
     help="Reset to where the cursor CONSUMER/STREAM[/SUBJECT] is.",
 )
 @click.option("--undo", is_flag=True, help="Reset to where it was before its last reset.")
+@click.option(
+    "--group",
+    type=int,
+    metavar="POSITION",
+    help="With --undo: all resets that were made together with the one at this position.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice([str(each) for each in Missing]),
+    help="A cursor that does not exist, or did not then: count it as at 0, leave it out, or refuse "
+    "the plan, which is the default.",
+)
 @click.option(
     "--from-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -131,6 +157,7 @@ def reset(
             else ResetPlan.load(from_file).adding(metadata)
         )
         if not plan.resets:
+            say_left_out(plan)
             click.echo("cursor-ledger: no cursor matches; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeAlias
 
 import attrs
 
@@ -21,8 +22,9 @@ from ledger import (
 from ledger.law import fields
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
+from projections.resets.groups import Group
 
-__all__ = ["ImpossiblePlanError", "Place", "before_last_reset", "current", "goal"]
+__all__ = ["Goal", "ImpossiblePlanError", "Place", "before_last_reset", "current", "goal"]
 
 
 class ImpossiblePlanError(LedgerError):
@@ -55,41 +57,27 @@ class Place:
         return cls(cursor.last_sequence, cursor.last_delivery_id, cursor.last_delivered_at)
 
 
+Goal: TypeAlias = Callable[[CursorKey, Cursor | None], "Place | LedgerError"]
+"""Says where a cursor is to go, or returns why it has nowhere to go."""
+
+
 def goal(
     book: Ledger,
     *,
-    to: int | None,
+    to: int | Mapping[CursorKey, int] | None,
     by: int | None,
     moment: Moment | None,
     like: CursorKey | None,
-) -> Callable[[CursorKey, Cursor | None], Place]:
+) -> Goal:
     """Return the function that says where a cursor is to go."""
     if [to, by, moment, like].count(None) != 3:
         raise InvalidCursorError("say where to by exactly one of to, by, as_of and like.")
     if by is not None:
-        step = fields.sequence(by, "by", least=-fields.SEQUENCE_MAX)
-
-        def by_step(key: CursorKey, current: Cursor | None) -> Place:
-            start = current.last_sequence if current else 0
-            if not 0 <= start + step <= fields.SEQUENCE_MAX:
-                raise ImpossiblePlanError(
-                    f"{key} is at {start}; by {step:+} it would be at {start + step}, which is "
-                    f"outside 0 to {fields.SEQUENCE_MAX}."
-                )
-            return Place(start + step)
-
-        return by_step
+        return _further(fields.sequence(by, "by", least=-fields.SEQUENCE_MAX))
     if moment is not None:
-
-        def as_it_stood(key: CursorKey, _: Cursor | None) -> Place:
-            then = as_of(book, key, moment)
-            if then is None:
-                raise ImpossiblePlanError(
-                    f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
-                )
-            return Place.of(then)
-
-        return as_it_stood
+        return _as_it_stood(book, moment)
+    if isinstance(to, Mapping):
+        return _each_to_its_own(to)
     if like is not None:
         there = Place(book.get(like).last_sequence)
     else:
@@ -97,15 +85,59 @@ def goal(
     return lambda _, __: there
 
 
-def before_last_reset(book: Ledger, key: CursorKey, at: Cursor) -> tuple[Place, Entry]:
+def _further(step: int) -> Goal:
+    def by_step(key: CursorKey, current: Cursor | None) -> Place:
+        start = current.last_sequence if current else 0
+        if not 0 <= start + step <= fields.SEQUENCE_MAX:
+            raise ImpossiblePlanError(
+                f"{key} is at {start}; by {step:+} it would be at {start + step}, which is "
+                f"outside 0 to {fields.SEQUENCE_MAX}."
+            )
+        return Place(start + step)
+
+    return by_step
+
+
+def _as_it_stood(book: Ledger, moment: Moment) -> Goal:
+    def as_it_stood(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
+        then = as_of(book, key, moment)
+        if then is None:
+            return ImpossiblePlanError(
+                f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
+            )
+        return Place.of(then)
+
+    return as_it_stood
+
+
+def _each_to_its_own(targets: Mapping[CursorKey, int]) -> Goal:
+    places = {
+        CursorKey.check(key): Place(fields.sequence(sequence, f"to of {key}", least=0))
+        for key, sequence in targets.items()
+    }
+    return lambda key, _: places[key]
+
+
+def before_last_reset(
+    book: Ledger, key: CursorKey, at: Cursor, group: Group | None = None
+) -> tuple[Place, Entry] | ImpossiblePlanError:
     """Return where the cursor, now `at`, was before its last reset, and the entry of that.
 
-    Raises ImpossiblePlanError if it was never reset, or has been back there since.
+    Or return why it cannot go back there: it was never reset, or has been back there since, or its
+    last reset is not the one of `group`.
     """
-    entry, event = _last_reset(book, key)
+    found = _last_reset(book, key)
+    if isinstance(found, ImpossiblePlanError):
+        return found
+    entry, event = found
+    if group is not None and entry.position != group.positions[key]:
+        return ImpossiblePlanError(
+            f"{key} was reset again at position {entry.position} by {entry.actor}, after the reset "
+            f"at position {group.positions[key]}. Undo that one first."
+        )
     there = event.previous_sequence
     if event.sequence < there <= at.last_sequence:
-        raise ImpossiblePlanError(
+        return ImpossiblePlanError(
             f"{key} was reset from {there} to {event.sequence} at position "
             f"{entry.position}, and has been back since: it is at {at.last_sequence}. "
             "There is nothing left to undo."
@@ -124,12 +156,12 @@ def current(book: Ledger, key: CursorKey) -> Cursor | None:
         return None
 
 
-def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset]:
+def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset] | ImpossiblePlanError:
     query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True, limit=1)
     for entry in book.entries(query):
         if isinstance(entry.event, CursorReset):
             return entry, entry.event
-    raise ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
+    return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
 
 
 def _shown(moment: Moment) -> str:
