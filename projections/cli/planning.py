@@ -75,6 +75,14 @@ class Asked:
         """Whether each cursor has a sequence of its own."""
         return self.targets is not None or any(goal.subject is not None for goal in self.to)
 
+    @property
+    def holds_anyway(self) -> bool:
+        """Whether the plan is the same wherever the cursors stand by the time that it is done.
+
+        What goes by so many, or undoes, is planned from where they stand; a new cursor is new.
+        """
+        return self.by is None and not self.undo and not self.new
+
     def _check_goal(self) -> None:
         goals = (
             *(self.to or None, self.targets, self.by, self.to_time, self.to_entry, self.to_cursor),
@@ -108,7 +116,8 @@ class Asked:
                 raise click.UsageError("--group names the cursors; leave out all other choices.")
             return
         if self.targets is not None:
-            if chosen.named or self.every or chosen.subjects or len(chosen.consumers) > 1:
+            several = max(len(chosen.consumers), len(chosen.streams)) > 1
+            if chosen.named or self.every or chosen.subjects or several:
                 raise click.UsageError(
                     "--targets names the cursors. Only one --consumer and one --stream go with it, "
                     "which its lines then need not name."

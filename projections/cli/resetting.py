@@ -134,7 +134,8 @@ def reset(
 
     One cursor is named by CONSUMER STREAM [SUBJECT]; several are chosen by options, and are reset
     together or not at all. If anything is appended to one of them after the plan was made, nothing
-    is reset (exit code 3).
+    is reset (exit code 3), unless nobody was to see the plan (--yes) and it says where to whatever
+    the cursors do meanwhile (all but --by and --undo).
 
     A plan that somebody has seen is applied at once: a plan from a file, or one cursor with
     --expect-version. Otherwise a terminal is asked, and a script is refused without --yes (exit
@@ -178,7 +179,9 @@ def reset(
         if not (looked_at or yes or confirm(plan, setting)):
             click.echo("Nothing was changed.", err=True)
             context.exit(EXIT_FAILED)
-        cursors = plan.apply(book)
+        # Running consumers move their cursors all the time, and nobody has seen where from.
+        unseen = yes and not looked_at and export is None
+        cursors = plan.apply(book, if_unchanged=not (unseen and asked.holds_anyway))
         show_one(cursors[0], CURSORS, form) if len(cursors) == 1 else show(cursors, CURSORS, form)
 
 

@@ -274,9 +274,17 @@ class ResetPlan:
                 raise VersionConflictError(current, reset.request)
 
     def apply(
-        self, book: Ledger, *, actor: str = "", metadata: Mapping[str, str] | None = None
+        self,
+        book: Ledger,
+        *,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+        if_unchanged: bool = True,
     ) -> list[Cursor]:
         """Make all resets in one transaction, or none of them; return the cursors.
+
+        `if_unchanged=False` makes them even if something was appended to the cursors since they
+        were planned: for a plan that nobody has seen, of cursors whose consumers are running.
 
         `metadata` is added to that of each entry. If the plan was read from a file, so are the
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.
@@ -288,7 +296,12 @@ class ResetPlan:
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)
         return book.append(
-            attrs.evolve(reset.request, actor=actor, metadata={**reset.metadata, **own})
+            attrs.evolve(
+                reset.request,
+                actor=actor,
+                metadata={**reset.metadata, **own},
+                expected_version=reset.version if if_unchanged else None,
+            )
             for reset in plan.resets
         )
 
