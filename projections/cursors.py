@@ -15,6 +15,7 @@ from ledger import (
     CursorKey,
     CursorQuery,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
@@ -145,7 +146,7 @@ _END = 2**63 - 1
 
 def _arrives(entry: Entry) -> bool:
     match entry.event:
-        case CursorReset():
+        case CursorReset() | CursorStarted():
             return True
         case CursorAdvanced(previous_sequence=start, sequence=end):
             return start != end

@@ -9,6 +9,7 @@ import attrs
 import click
 
 from ledger import CursorKey, InvalidCursorError
+from ledger.cli.parameters import Parameter
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
@@ -27,7 +28,7 @@ class Goal:
     subject: str | None = None
 
 
-class GoalType(click.ParamType[Goal]):
+class GoalType(Parameter[Goal]):
     """N, or SUBJECT=N. A sequence has no "=" in it, so a name stands before the last one."""
 
     name = "goal"
@@ -59,7 +60,7 @@ def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, 
     return targets.read(data, consumer=consumer, stream=stream)
 
 
-class Key(click.ParamType[CursorKey]):
+class Key(Parameter[CursorKey]):
     """A cursor in one word: CONSUMER/STREAM[/SUBJECT], or JSON where a name has a slash in it."""
 
     name = "cursor"
@@ -100,7 +101,7 @@ class Then:
         return f"--to-time {self.typed} is {show_time(self.at)}"
 
 
-class Past(click.ParamType[Then]):
+class Past(Parameter[Then]):
     """A time as MOMENT has it, which remembers what was typed."""
 
     name = "time"

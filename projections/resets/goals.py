@@ -13,6 +13,7 @@ from ledger import (
     CursorKey,
     CursorNotFoundError,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
@@ -24,7 +25,15 @@ from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
 from projections.resets.groups import Group
 
-__all__ = ["Goal", "ImpossiblePlanError", "Place", "before_last_reset", "current", "goal"]
+__all__ = [
+    "Goal",
+    "ImpossiblePlanError",
+    "Place",
+    "before_last_reset",
+    "current",
+    "goal",
+    "start_of",
+]
 
 
 class ImpossiblePlanError(LedgerError):
@@ -104,6 +113,7 @@ def _as_it_stood(book: Ledger, moment: Moment) -> Goal:
         if then is None:
             return ImpossiblePlanError(
                 f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
+                f"{_started(book, key)}"
             )
         return Place.of(then)
 
@@ -156,12 +166,30 @@ def current(book: Ledger, key: CursorKey) -> Cursor | None:
         return None
 
 
+def start_of(book: Ledger, key: CursorKey) -> Entry | None:
+    """Return the entry that started the cursor of `key`, or None if it began without one."""
+    first = next(book.entries(EntryQuery(key=key, version_until=1)), None)
+    return first if first and isinstance(first.event, CursorStarted) else None
+
+
 def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset] | ImpossiblePlanError:
     query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True, limit=1)
     for entry in book.entries(query):
         if isinstance(entry.event, CursorReset):
             return entry, entry.event
     return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
+
+
+def _started(book: Ledger, key: CursorKey) -> str:
+    """Return a sentence that says where `key` was started, or nothing if it was not."""
+    entry = start_of(book, key)
+    if entry is None or not isinstance(event := entry.event, CursorStarted):
+        return ""
+    source = f" from {event.source}" if event.source else ""
+    return (
+        f" It was started at {event.sequence}{source}, at {show_time(entry.recorded_at)}; "
+        "what lies before is before the ledger's time."
+    )
 
 
 def _shown(moment: Moment) -> str:

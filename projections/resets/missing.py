@@ -34,7 +34,7 @@ class Missing(StrEnum):
     """
 
     ZERO = "zero"
-    """It counts as one that stands, or stood, at 0."""
+    """It counts as one that stands, or stood, at 0; refused for what was started elsewhere."""
     SKIP = "skip"
     """It is left out of the plan, which says so."""
     REFUSE = "refuse"

@@ -57,6 +57,7 @@ def planned(
 
 
 def to_place(
+    book: Ledger,
     goal: Goal,
     *,
     missing: Missing | None,
@@ -74,7 +75,8 @@ def to_place(
             return CursorNotFoundError(key)
         place = goal(key, current)
         if isinstance(place, LedgerError) and missing is Missing.ZERO:
-            return Place(0)
+            # Of a cursor that was started, nobody knows where it stood before.
+            return place if goals.start_of(book, key) else Place(0)
         return place
 
     def plan(

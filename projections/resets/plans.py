@@ -120,6 +120,7 @@ class ResetPlan:
             keys = to
             policy = policy or Missing.REFUSE
         plan = planning.to_place(
+            book,
             goals.goal(book, to=to, by=by, moment=as_of, like=like),
             missing=policy,
             reason=reason,

@@ -121,6 +121,20 @@ def test_a_cursor_that_was_not_there_then_goes_to_0_or_is_left_out(
     ] * 2
 
 
+def test_nobody_knows_where_a_cursor_stood_before_it_was_started(
+    topic: Ledger, clock: Clock
+) -> None:
+    topic.start(NONE, at=1_000, source="kafka group mailer", reason="moved here")
+    then = clock.now - timedelta(seconds=30)
+    for policy in (Missing.ZERO, Missing.REFUSE, None):
+        with pytest.raises(ImpossiblePlanError, match="started at 1000 from kafka group mailer"):
+            ResetPlan.make(topic, [PARTITIONS[0], NONE], as_of=then, reason="x", missing=policy)
+    skip = ResetPlan.make(
+        topic, [PARTITIONS[0], NONE], as_of=then, reason="x", missing=Missing.SKIP
+    )
+    assert [left.key for left in skip.left_out] == [NONE]
+
+
 def test_what_is_impossible_is_not_missing(topic: Ledger) -> None:
     for policy in Missing:
         with pytest.raises(ImpossiblePlanError, match="by -105 it would be at -5"):
