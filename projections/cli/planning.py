@@ -41,6 +41,7 @@ class Asked:
     targets: BinaryIO | None
     by: int | None
     to_time: Then | None
+    to_stream_time: Then | None
     to_entry: int | None
     to_cursor: CursorKey | None
     undo: bool
@@ -83,15 +84,21 @@ class Asked:
         """
         return self.by is None and not self.undo and not self.new
 
+    @property
+    def times(self) -> tuple[str, ...]:
+        """What the times that were typed for a goal are."""
+        given = (("--to-time", self.to_time), ("--to-stream-time", self.to_stream_time))
+        return tuple(then.told(option) for option, then in given if then is not None)
+
     def _check_goal(self) -> None:
         goals = (
-            *(self.to or None, self.targets, self.by, self.to_time, self.to_entry, self.to_cursor),
-            self.undo or None,
+            *(self.to or None, self.targets, self.by, self.to_cursor, self.undo or None),
+            *(self.to_time, self.to_stream_time, self.to_entry),
         )
         if goals.count(None) != len(goals) - 1:
             raise click.UsageError(
-                "Where to? Add exactly one of --to, --targets, --by, --to-time, --to-entry, "
-                "--to-cursor, --undo."
+                "Where to? Add exactly one of --to, --targets, --by, --to-time, --to-stream-time, "
+                "--to-entry, --to-cursor, --undo."
             )
         subjects = [goal.subject for goal in self.to]
         if len(subjects) > 1 and None in subjects:
@@ -159,6 +166,7 @@ class Asked:
                 to=self._goal(),
                 by=self.by,
                 as_of=self.to_time.at if self.to_time is not None else self.to_entry,
+                stream_as_of=self.to_stream_time.at if self.to_stream_time is not None else None,
                 like=self.to_cursor,
                 missing=Missing.ZERO if self.new else self.missing or Missing.REFUSE,
                 delivery_id=self.delivery_id,

@@ -95,10 +95,9 @@ class Then:
     at: datetime
     typed: str
 
-    @property
-    def told(self) -> str:
-        """What was typed, and the moment that it is."""
-        return f"--to-time {self.typed} is {show_time(self.at)}"
+    def told(self, option: str) -> str:
+        """Return what was typed for `option`, and the moment that it is."""
+        return f"{option} {self.typed} is {show_time(self.at)}"
 
 
 class Past(Parameter[Then]):

@@ -59,6 +59,11 @@ __all__ = ["reset"]
     "--to-time", type=PAST, help="Reset to where it was at this time, or a time ago (90m, 7d)."
 )
 @click.option(
+    "--to-stream-time",
+    type=PAST,
+    help="Reset to where the head of its stream was at this time, or a time ago.",
+)
+@click.option(
     "--to-entry",
     type=int,
     metavar="POSITION",
@@ -169,7 +174,7 @@ def reset(
             place=Place.of(target, context),
             file=from_file or export,
             beside=() if from_file is None else _beside(actor, metadata),
-            times=() if asked.to_time is None else (asked.to_time.told,),
+            times=asked.times,
         )
         if not execute:
             plan.check(book)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TypeAlias
 
 import attrs
@@ -21,6 +22,7 @@ from ledger import (
     LedgerError,
 )
 from ledger.law import fields
+from ledger.law.reserved import HEAD
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
 from projections.resets.groups import Group
@@ -76,15 +78,20 @@ def goal(
     to: int | Mapping[CursorKey, int] | None,
     by: int | None,
     moment: Moment | None,
+    stream_moment: Moment | None,
     like: CursorKey | None,
 ) -> Goal:
     """Return the function that says where a cursor is to go."""
-    if [to, by, moment, like].count(None) != 3:
-        raise InvalidCursorError("say where to by exactly one of to, by, as_of and like.")
+    if [to, by, moment, stream_moment, like].count(None) != 4:
+        raise InvalidCursorError(
+            "say where to by exactly one of to, by, as_of, stream_as_of and like."
+        )
     if by is not None:
         return _further(fields.sequence(by, "by", least=-fields.SEQUENCE_MAX))
     if moment is not None:
         return _as_it_stood(book, moment)
+    if stream_moment is not None:
+        return _where_its_stream_was(book, stream_moment)
     if isinstance(to, Mapping):
         return _each_to_its_own(to)
     if like is not None:
@@ -118,6 +125,23 @@ def _as_it_stood(book: Ledger, moment: Moment) -> Goal:
         return Place.of(then)
 
     return as_it_stood
+
+
+def _where_its_stream_was(book: Ledger, moment: Moment) -> Goal:
+    @cache
+    def head_of(head: CursorKey) -> Cursor | None:
+        return as_of(book, head, moment)
+
+    def where_its_stream_was(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
+        head = head_of(CursorKey(HEAD, key.stream_name, key.subject_id))
+        if head is None:
+            return ImpossiblePlanError(
+                f"nobody had recorded by {_shown(moment)} how far the stream of {key} goes: "
+                f"{HEAD} has no entry on it yet."
+            )
+        return Place(head.last_sequence)
+
+    return where_its_stream_was
 
 
 def _each_to_its_own(targets: Mapping[CursorKey, int]) -> Goal:

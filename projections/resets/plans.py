@@ -82,6 +82,7 @@ class ResetPlan:
         to: int | Mapping[CursorKey, int] | None = None,
         by: int | None = None,
         as_of: Moment | None = None,
+        stream_as_of: Moment | None = None,
         like: CursorKey | None = None,
         missing: Missing | None = None,
         delivery_id: str = "",
@@ -92,12 +93,14 @@ class ResetPlan:
     ) -> ResetPlan:
         """Plan to reset the cursors of `keys`; nothing is changed yet.
 
-        Where to is said by one of four: `to`, a sequence for all; `by`, so many sequences further
+        Where to is said by one of five: `to`, a sequence for all; `by`, so many sequences further
         or back; `as_of`, where each cursor stood at a moment, under the delivery id that it had;
-        `like`, where another cursor stands. Where each cursor has a sequence of its own, `to` is a
-        mapping from key to sequence, and `keys` is left out.
+        `stream_as_of`, where the head of its stream and subject stood at a moment; `like`, where
+        another cursor stands. Where each cursor has a sequence of its own, `to` is a mapping from
+        key to sequence, and `keys` is left out.
 
-        `missing` says what becomes of a cursor that does not exist, or had no entry at that moment.
+        `missing` says what becomes of a cursor that does not exist, or when it, or the head, had no
+        entry at that moment.
         If it is None, a cursor that does not exist would be made by a number for all, and anything
         else is refused.
 
@@ -121,7 +124,7 @@ class ResetPlan:
             policy = policy or Missing.REFUSE
         plan = planning.to_place(
             book,
-            goals.goal(book, to=to, by=by, moment=as_of, like=like),
+            goals.goal(book, to=to, by=by, moment=as_of, stream_moment=stream_as_of, like=like),
             missing=policy,
             reason=reason,
             delivery_id=delivery_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import ledger
 from ledger import CursorKey
+from ledger.log.text import show_time
 from projections import ResetPlan
 from support.commands import Run, records
 from support.printed_commands import in_a_shell, printed
@@ -239,6 +241,25 @@ def test_partitions_that_were_made_later_go_to_0_or_are_left_out(topic: Run, tar
     assert planned(topic(*how, "--missing", "skip")) == {
         subject: to for subject, to in BEFORE.items() if subject not in {"10", "11"}
     }
+
+
+def test_a_group_goes_to_where_its_stream_was(topic: Run, target: str) -> None:
+    heads = [CursorKey("cursor-ledger/head", "orders", str(p)) for p in range(12)]
+    with ledger.open(target, actor="producer") as book:
+        book.append([ledger.AdvanceCursor(head, 200) for head in heads])
+        then = show_time(max(entry.recorded_at for entry in book.entries()))
+        time.sleep(0.01)
+        book.append([ledger.AdvanceCursor(head, 900) for head in heads])
+    plan = topic("reset", *TOPIC, "--to-stream-time", then, *WHY)
+    assert set(planned(plan).values()) == {200}
+    assert plan.stderr.startswith(f"--to-stream-time {then} is {then}")
+    assert set(planned(topic("reset", *TOPIC, "--to-stream-time", "0s", *WHY)).values()) == {900}
+    refused = topic("reset", "mailer", "invoices", "--to-stream-time", "0s", *WHY)
+    assert refused.exit_code == 3
+    assert "how far the stream of mailer/invoices goes" in refused.stderr
+    # The heads themselves are not among all cursors.
+    every = records(topic("reset", "--all", "--by", "1", *WHY))
+    assert {reset["key"]["consumer_id"] for reset in every} == {"mailer", "search"}
 
 
 # --- the table ---

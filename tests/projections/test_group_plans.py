@@ -135,6 +135,42 @@ def test_nobody_knows_where_a_cursor_stood_before_it_was_started(
     assert [left.key for left in skip.left_out] == [NONE]
 
 
+def test_cursors_go_to_where_their_stream_was(topic: Ledger, clock: Clock) -> None:
+    heads = [CursorKey("cursor-ledger/head", "orders", str(partition)) for partition in range(11)]
+    for partition, head in enumerate(heads):
+        topic.advance(head, to=70 + partition, delivery_id="the last one")
+    then = clock.tick(10)
+    clock.tick(10)
+    for head in heads:
+        topic.advance(head, to=500)
+    last = next(topic.entries(EntryQuery(newest_first=True, recorded_until=then))).position
+    for moment in (then, last):
+        plan = ResetPlan.make(topic, PARTITIONS[:-1], stream_as_of=moment, reason="x")
+        assert [(r.sequence, r.delivery_id) for r in plan.resets] == [
+            (70 + partition, "") for partition in range(11)
+        ]
+    now = ResetPlan.make(topic, PARTITIONS[:-1], stream_as_of=clock.now, reason="x")
+    assert {reset.sequence for reset in now.resets} == {500}
+    # The head of a stream is not the head of a subject in it.
+    topic.advance(CursorKey("cursor-ledger/head", "orders"), to=9_000)
+    with pytest.raises(ImpossiblePlanError, match="how far the stream of mailer/orders/11 goes"):
+        ResetPlan.make(topic, PARTITIONS, stream_as_of=then, reason="x")
+    zero = ResetPlan.make(topic, PARTITIONS, stream_as_of=then, reason="x", missing=Missing.ZERO)
+    assert zero.resets[11].sequence == 0
+    skip = ResetPlan.make(topic, PARTITIONS, stream_as_of=then, reason="x", missing=Missing.SKIP)
+    assert [left.key for left in skip.left_out] == [PARTITIONS[11]]
+    with pytest.raises(InvalidCursorError, match="exactly one"):
+        ResetPlan.make(topic, PARTITIONS, stream_as_of=then, as_of=then, reason="x")
+    with pytest.raises(InvalidCursorError, match="moment"):
+        ResetPlan.make(topic, PARTITIONS, stream_as_of="today", reason="x")  # type: ignore[arg-type]
+
+
+def test_the_ledgers_own_consumers_are_not_chosen_with_all(topic: Ledger) -> None:
+    topic.advance(CursorKey("cursor-ledger/head", "orders", "0"), to=500)
+    keys = [cursor.key for cursor in topic.cursors()]
+    assert keys == [*sorted(PARTITIONS, key=str)]
+
+
 def test_what_is_impossible_is_not_missing(topic: Ledger) -> None:
     for policy in Missing:
         with pytest.raises(ImpossiblePlanError, match="by -105 it would be at -5"):
