@@ -21,7 +21,7 @@ from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
 from projections.resets.grouped import ResetGroup, reset_groups
 from projections.resets.groups import group_at
-from projections.resets.marks import BATCH
+from projections.resets.marks import BATCH, PLAN, PLANNED_AT
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
@@ -144,9 +144,12 @@ def _outcome(group: ResetGroup) -> str:
     return f"{group.back:,} of {group.rewound:,} caught up" if group.rewound else ""
 
 
+_LONG = {BATCH, PLAN, PLANNED_AT}
+
+
 def _why(group: ResetGroup) -> str:
-    # The position names the group already.
-    pairs = {name: value for name, value in group.metadata.items() if name != BATCH}
+    # The position names the group, and JSON has all of it.
+    pairs = {name: value for name, value in group.metadata.items() if name not in _LONG}
     return with_metadata(group.reason, pairs)
 
 
