@@ -30,7 +30,7 @@ BATCH = "batch"
 UNDOES = "undoes"
 """The position of the reset that is undone."""
 PLAN, PLANNED_AT, PLANNED_BY = "plan", "planned_at", "planned_by"
-"""The digest of the file of the plan that was applied, and when and by whom it was planned."""
+"""The digest of the file of the plan that was applied, when it was planned, and who planned it."""
 
 
 def of_file(digest: str, *, planned_by: str, planned_at: datetime | None) -> dict[str, str]:
