@@ -2,6 +2,7 @@
 
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.deliveries import Delivery
+from ledger.consuming.heads import Heads
 from ledger.consuming.retrying import GiveUp, Retry
 from ledger.consuming.window import WindowFullError
 from ledger.errors import (
@@ -18,7 +19,7 @@ from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standi
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.repair import Rebuild
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
     ActorRequiredError,
@@ -70,11 +71,13 @@ __all__ = [
     "Fault",
     "FaultKind",
     "GiveUp",
+    "Heads",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
     "LedgerBusyError",
     "LedgerError",
+    "Move",
     "NonMonotonicCursorError",
     "Outcome",
     "Rebuild",

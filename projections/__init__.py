@@ -10,6 +10,7 @@ from projections.cursors import Moment, as_of, cursors_as_of
 from projections.explanation import Explanation, How, Step, Verdict, explain
 from projections.following import follow
 from projections.gaps import Gap, gaps
+from projections.lag import Lag, LagState, lag
 from projections.projector import Projector
 from projections.ranges import Range
 from projections.repeats import Repeat, repeats
@@ -28,6 +29,8 @@ __all__ = [
     "Gap",
     "How",
     "ImpossiblePlanError",
+    "Lag",
+    "LagState",
     "MarkKind",
     "Moment",
     "PlannedReset",
@@ -51,6 +54,7 @@ __all__ = [
     "explain",
     "follow",
     "gaps",
+    "lag",
     "repeats",
     "resets",
     "stalls",

@@ -12,7 +12,7 @@ import attrs
 from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
 from ledger.errors import invalid
 
-__all__ = ["STALLED_AFTER", "Stall", "stalls"]
+__all__ = ["STALLED_AFTER", "Stall", "checked_pause", "stalls"]
 
 STALLED_AFTER = timedelta(minutes=15)
 
@@ -75,13 +75,17 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
     ...         print(stall.key, stall.last_sequence, stall.front)
     mailer/orders 1 3
     """
-    return _stalls(entries, _pause(after))
+    return _stalls(entries, checked_pause(after, "after"))
 
 
-def _pause(after: object) -> timedelta:
-    if not isinstance(after, timedelta) or after < timedelta(0):
-        raise invalid("after", f"must be a timedelta from 0, not {after!r:.80}.")
-    return after
+def checked_pause(pause: object, name: str) -> timedelta:
+    """Return `pause` if it is a span of time from 0.
+
+    Raises InvalidCursorError.
+    """
+    if not isinstance(pause, timedelta) or pause < timedelta(0):
+        raise invalid(name, f"must be a timedelta from 0, not {pause!r:.80}.")
+    return pause
 
 
 def _stalls(entries: Iterable[Entry], after: timedelta) -> Iterator[Stall]:
