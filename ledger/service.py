@@ -725,7 +725,7 @@ def _processes(given: object) -> int:
     return given
 
 
-def _places(given: Iterable[tuple[CursorKey, int]]) -> list[tuple[CursorKey, int]]:
+def _places(given: Iterable[object]) -> list[tuple[CursorKey, int]]:
     places = []
     for place in given:
         if not isinstance(place, tuple) or len(place) != 2:

@@ -11,6 +11,7 @@ from projections.explanation import Explanation, How, Step, Verdict, explain
 from projections.following import follow
 from projections.gaps import Gap, gaps
 from projections.lag import Lag, LagState, lag
+from projections.lag_sums import GroupLag, group_lag
 from projections.projector import Projector
 from projections.ranges import Range
 from projections.repeats import Repeat, repeats
@@ -27,6 +28,7 @@ __all__ = [
     "ErrorStreak",
     "Explanation",
     "Gap",
+    "GroupLag",
     "How",
     "ImpossiblePlanError",
     "Lag",
@@ -54,6 +56,7 @@ __all__ = [
     "explain",
     "follow",
     "gaps",
+    "group_lag",
     "lag",
     "repeats",
     "resets",

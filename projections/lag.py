@@ -10,7 +10,6 @@ from itertools import islice
 import attrs
 
 from ledger import Cursor, CursorKey, CursorQuery, CursorReset, EntryQuery, Ledger, Move
-from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.reserved import HEAD
 from projections.passing import Search, look_up
@@ -118,14 +117,12 @@ def lag(
     ...     [(str(each.key), each.behind, each.state.value) for each in lag(book)]
     [('mailer/orders', 4, 'behind'), ('webhooks/orders', 0, 'ok')]
     """
-    chosen = CursorQuery() if query is None else query
-    if not isinstance(chosen, CursorQuery):
-        said = fields.kind(chosen)
-        raise invalid("query", f"must be CursorQuery, not {said}.", value=said)
+    cursors = book.cursors(query)
+    chosen = query or CursorQuery()
     moment = book.now() if now is None else fields.moment(now, "now")
     pause = checked_pause(stalled_after, "stalled_after")
     finder = StreamHeads(book, chosen, _given(heads), stream_heads=stream_heads)
-    return _lags(book, book.cursors(chosen), finder, moment, pause)
+    return _lags(book, cursors, finder, moment, pause)
 
 
 def _given(heads: Mapping[tuple[str, str], int] | None) -> dict[tuple[str, str], int]:
