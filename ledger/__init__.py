@@ -19,10 +19,19 @@ from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standi
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.repair import Rebuild
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event, Move
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Event,
+    Move,
+)
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
     ActorRequiredError,
+    CursorExistsError,
     CursorNotFoundError,
     DeliveringError,
     EpochRequiredError,
@@ -36,6 +45,7 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     ResetReasonRequiredError,
+    StartCursor,
 )
 from ledger.law.rules import fold
 from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
@@ -56,10 +66,12 @@ __all__ = [
     "Copied",
     "Cursor",
     "CursorAdvanced",
+    "CursorExistsError",
     "CursorKey",
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "CursorStarted",
     "DeliveringError",
     "Delivery",
     "DivergedError",
@@ -89,6 +101,7 @@ __all__ = [
     "SchemaVersionError",
     "StaleEpochError",
     "Standing",
+    "StartCursor",
     "StorageError",
     "UnknownOutcomeError",
     "Verification",

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
 from ledger.law.reserved import HEAD, is_reserved
 from projections.standing import Behind, HeadBeside, Standing
@@ -157,10 +157,10 @@ class _Stream:
         event = entry.event
         if isinstance(event, ErrorRecorded):
             self._fail(entry, event.message)
-        elif isinstance(event, CursorReset) or event.sequence != event.previous_sequence:
-            yield from self._move(
-                entry, event.sequence, confirmed=not isinstance(event, CursorReset)
-            )
+        elif not isinstance(event, CursorAdvanced):
+            yield from self._move(entry, event.sequence, confirmed=False)
+        elif event.sequence != event.previous_sequence:
+            yield from self._move(entry, event.sequence, confirmed=True)
 
     def end(self, last: datetime | None) -> Iterator[Stall]:
         """Yield the stalls that have not ended by the `last` time of the log."""

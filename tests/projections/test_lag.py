@@ -21,6 +21,7 @@ from ledger import (
     RecordError,
     Request,
     ResetCursor,
+    StartCursor,
 )
 from ledger.law.reserved import HEAD, POSITIONS
 from projections import Lag, LagState, lag
@@ -44,6 +45,13 @@ requests = st.one_of(
         st.sampled_from(KEYS),
         st.integers(0, 15),
         st.just("because"),
+        actor=st.just("ines"),
+    ),
+    st.builds(
+        StartCursor,
+        st.sampled_from(KEYS),
+        st.integers(0, 15),
+        st.just("moved"),
         actor=st.just("ines"),
     ),
     st.builds(RecordError, st.sampled_from(KEYS), st.sampled_from(["HTTP 503", "HTTP 504"])),

@@ -9,7 +9,15 @@ from typing import Any
 from hypothesis import given, settings
 
 import projections
-from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, ErrorRecorded, Ledger
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Ledger,
+)
 from ledger.law.reserved import HEAD, POSITIONS
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
@@ -25,7 +33,7 @@ def pauses(own: list[Entry]) -> list[tuple[Entry, Entry | None]]:
     moves = [
         entry
         for entry in own
-        if isinstance(entry.event, CursorReset)
+        if isinstance(entry.event, CursorReset | CursorStarted)
         or (
             isinstance(entry.event, CursorAdvanced)
             and entry.event.sequence != entry.event.previous_sequence

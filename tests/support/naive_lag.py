@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded, Ledger
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded, Ledger
 from ledger.law.reserved import HEAD, is_reserved
 from projections import Lag, LagState
 
@@ -39,7 +39,7 @@ def _lag_of(
             errors, last_error = errors + 1, event.message
             continue
         errors, last_error = 0, ""
-        if isinstance(event, CursorReset) or event.sequence != at:
+        if not isinstance(event, CursorAdvanced) or event.sequence != at:
             at, moved_at = event.sequence, entry.recorded_at
     since, highest = None, None if head is None else 0
     for entry in head or ():
