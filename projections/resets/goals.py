@@ -13,7 +13,6 @@ from ledger import (
     Cursor,
     CursorKey,
     CursorNotFoundError,
-    CursorReset,
     CursorStarted,
     Entry,
     EntryQuery,
@@ -25,6 +24,7 @@ from ledger.law import fields
 from ledger.law.reserved import HEAD
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
+from projections.resets.epochs import resets_of
 from projections.resets.groups import Group
 
 __all__ = [
@@ -160,9 +160,9 @@ def before_last_reset(
     Or return why it cannot go back there: it was never reset, or has been back there since, or its
     last reset is not the one of `group`.
     """
-    found = _last_reset(book, key)
-    if isinstance(found, ImpossiblePlanError):
-        return found
+    found = next(resets_of(book, at), None)
+    if found is None:
+        return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
     entry, event = found
     if group is not None and entry.position != group.positions[key]:
         return ImpossiblePlanError(
@@ -194,14 +194,6 @@ def start_of(book: Ledger, key: CursorKey) -> Entry | None:
     """Return the entry that started the cursor of `key`, or None if it began without one."""
     first = next(book.entries(EntryQuery(key=key, version_until=1)), None)
     return first if first and isinstance(first.event, CursorStarted) else None
-
-
-def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset] | ImpossiblePlanError:
-    query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True, limit=1)
-    for entry in book.entries(query):
-        if isinstance(entry.event, CursorReset):
-            return entry, entry.event
-    return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
 
 
 def _started(book: Ledger, key: CursorKey) -> str:

@@ -158,7 +158,8 @@ class ResetPlan:
         With `missing="skip"`, a cursor that has nothing to undo is left out. `"zero"` is refused.
 
         Raises InvalidCursorError, CursorNotFoundError, ImpossiblePlanError if a cursor was never
-        reset, or has been back where it was since.
+        reset, or has been back where it was since; LedgerBusyError if on PostgreSQL a transaction
+        holds up readers of the log, so that a part of the group might be missed.
 
         >>> import ledger
         >>> from projections import ResetPlan
