@@ -71,7 +71,8 @@ def test_where_the_epochs_do_not_fit_all_are_searched() -> None:
     with ledger.open(":memory:", actor="ines") as book:
         for to in (4, 2, 3):
             book.reset(ORDERS, to=to, reason="x")
-            cursor = book.advance(ORDERS, to=to)
+            book.advance(ORDERS, to=to)
+        cursor = book.get(ORDERS)
         made = [reset.version for reset in resets(book)][::-1]
         for wrong in (
             attrs.evolve(cursor, epoch=7),
