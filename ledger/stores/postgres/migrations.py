@@ -149,8 +149,8 @@ def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise SchemaVersionError(
             f"the ledger in the schema {schema} was made by an older cursor-ledger, whose table of "
-            "tags has none for starts, and this user may not add it. Start one cursor as the owner "
-            "of the tables; from then on, others can."
+            "tags has none for starts, and this user may not add it. Nothing was appended. Start "
+            "one cursor as the owner of the tables; from then on, others can."
         ) from error
 
 
