@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from ledger.consuming import takeovers
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
@@ -18,6 +17,9 @@ from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError
 from ledger.writing.waits import in_callback
+
+if TYPE_CHECKING:
+    from ledger.consuming.takeovers import Book
 
 __all__ = ["Consumer"]
 
@@ -62,7 +64,7 @@ class Consumer:
 
     def __init__(
         self,
-        book: takeovers.Book,
+        book: Book,
         key: CursorKey,
         *,
         in_flight: int = 1,
@@ -76,6 +78,9 @@ class Consumer:
         if take_over is None:
             self.refresh()
         else:
+            # Imported here, because it is rare.
+            from ledger.consuming import takeovers
+
             reason = takeovers.checked_reason(take_over)
             # Not read anew: by then, another may have taken it over in its turn.
             self._deliveries.read(takeovers.take(book, self.key, reason))
@@ -135,6 +140,8 @@ class Consumer:
         try:
             cursor = self._book.find(self.key)
             if self._deliveries.was_reset(cursor):
+                from ledger.consuming import takeovers
+
                 takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
             with self._room:
                 self._deliveries.read(cursor)

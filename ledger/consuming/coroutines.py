@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
-from ledger.consuming import takeovers
 from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
@@ -17,6 +16,9 @@ from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import AdvanceCursor, RecordError
+
+if TYPE_CHECKING:
+    from ledger.consuming.takeovers import AsyncBook
 
 __all__ = ["AsyncConsumer", "Beginning"]
 
@@ -90,14 +92,19 @@ class AsyncConsumer:
 
     def __init__(
         self,
-        book: takeovers.AsyncBook,
+        book: AsyncBook,
         key: CursorKey,
         *,
         in_flight: int = 1,
         take_over: str | None = None,
     ) -> None:
         self._book = book
-        self._takes_over = None if take_over is None else takeovers.checked_reason(take_over)
+        self._takes_over = take_over
+        if take_over is not None:
+            # Imported here, because it is rare.
+            from ledger.consuming import takeovers
+
+            self._takes_over = takeovers.checked_reason(take_over)
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
         self._beginning = asyncio.Lock()
         self._appending = asyncio.Lock()
@@ -283,6 +290,8 @@ class AsyncConsumer:
                 return delivery
 
     async def _taken_or_found(self) -> Cursor | None:
+        from ledger.consuming import takeovers
+
         if self._takes_over is not None:
             # Not read anew behind it: by then, another may have taken it over in its turn.
             return await takeovers.take_async(self._book, self.key, self._takes_over)

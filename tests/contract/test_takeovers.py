@@ -264,6 +264,41 @@ def test_a_cursor_that_moves_meanwhile_is_taken_where_it_stands_then(
     assert [entry.version for entry in book.history(ORDERS) if is_takeover(entry)] == [4]
 
 
+def test_one_that_was_overtaken_at_once_does_not_take_the_others_epoch_for_its_own(
+    book: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, turns = book.append, iter(["the second"])
+
+    def overtaken(requests: Any) -> Any:
+        cursors = append(requests)
+        for turn in turns:
+            book.consumer(ORDERS, take_over=turn)
+        return cursors
+
+    monkeypatch.setattr(book, "append", overtaken)
+    first = book.consumer(ORDERS, take_over="the first")
+    assert (first.epoch, book.get(ORDERS).epoch) == (1, 2)
+    with pytest.raises(StaleEpochError), first.delivering(1):
+        pytest.fail("the body ran")
+
+    async def overtaken_async(requests: Any) -> Any:
+        cursors = append(requests)
+        book.consumer(ORDERS, take_over="the fourth")
+        return cursors
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            shared = ledger.aio.AsyncLedger(book)
+            patch.setattr(shared, "append", overtaken_async)
+            async with shared.consumer(ORDERS, take_over="the third") as third:
+                assert (third.epoch, book.get(ORDERS).epoch) == (3, 4)
+                with pytest.raises(StaleEpochError):
+                    await third.delivering(1)
+            shared._readers.close()
+
+    asyncio.run(main())
+
+
 def test_it_gives_up_where_somebody_else_is_always_quicker(
     book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
