@@ -35,6 +35,7 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    TakenOverError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -99,6 +100,7 @@ __all__ = [
     "Standing",
     "StartCursor",
     "StorageError",
+    "TakenOverError",
     "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",

@@ -11,6 +11,7 @@ import attrs
 
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
+from ledger.law.takeovers import is_takeover
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
 
@@ -94,6 +95,8 @@ def _stalls(entries: Iterable[Entry], after: timedelta) -> Iterator[Stall]:
             stream = streams[place] = _Stream(after)
         if isinstance(event, ErrorRecorded):
             stream.fail(entry, event.message)
+        elif is_takeover(entry):
+            continue  # It stays where it is, with another consumer.
         elif not isinstance(event, CursorAdvanced):
             yield from stream.move(entry, event.sequence, confirmed=False)
         elif event.sequence != event.previous_sequence:
