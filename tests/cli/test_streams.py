@@ -26,6 +26,7 @@ APPENDING = {
     "error": [*OWNER, "-m", "HTTP 503"],
     "start": ["new", "orders", "--at", "41", "--reason", "x"],
     "reset": [*OWNER, "--to", "1", "--reason", "x", "--execute"],
+    "heads": ["orders", "--to", "9"],
     "append": ["refused.jsonl"],
 }
 OTHERS = {
@@ -46,6 +47,8 @@ OTHERS = {
     "gaps": OWNER,
     "repeats": OWNER,
     "stalls": [],
+    "heads": [],
+    "lag": [],
     "tail": [],
     "timeline": OWNER,
     "--help": [],
