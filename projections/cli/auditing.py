@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 
 import attrs
 import click
 
-from ledger import EntryQuery, Ledger
+from ledger import EntryQuery
 from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
@@ -19,9 +18,8 @@ from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
-from projections.resets.grouped import ResetGroup, reset_groups
-from projections.resets.groups import group_at
-from projections.resets.marks import BATCH, PLAN, PLANNED_AT
+from projections.cli.grouping import of_group, show_groups
+from projections.resets.grouped import reset_groups
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
@@ -42,6 +40,9 @@ __all__ = ["resets"]
     "--direction",
     type=click.Choice([str(direction) for direction in Direction]),
     help="Only resets in this direction.",
+)
+@click.option(
+    "--takeovers", is_flag=True, help="Only takeovers by consumers, which are left out otherwise."
 )
 @click.option("--groups", is_flag=True, help="Show resets that were made together as one line.")
 @click.option(
@@ -64,6 +65,7 @@ def resets(
     until: datetime | None,
     reason: str,
     direction: str | None,
+    takeovers: bool,
     groups: bool,
     group: int | None,
     newest_first: bool,
@@ -72,11 +74,17 @@ def resets(
 ) -> None:
     """Show who reset which cursor, when, from where to where, why, and with what result.
 
-    A POSITION is one of the log, as entries shows it; a group is named by that of any of its
-    resets, and --groups shows the first.
+    A takeover by a consumer is a reset to where its cursor stands. As there may be many of them,
+    and they move nothing, they are listed apart, by --takeovers.
+
+    A group is named by the position of any of its resets, as entries shows it; --groups shows that
+    of the first.
     """
-    if groups and group is not None:
-        raise click.UsageError("--groups shows all groups, and --group the resets of one.")
+    if [takeovers, groups, group is not None].count(True) > 1:
+        raise click.UsageError(
+            "--groups shows all groups, --group the resets of one, --takeovers what is in none: "
+            "choose one of them."
+        )
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -90,28 +98,16 @@ def resets(
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
         if groups:
-            found = reset_groups(book, query, reason=reason, direction=towards)
-            show(found, _GROUPS, form, of=[ResetGroup])
-        elif group is not None:
-            every = attrs.evolve(query, limit=0)
-            one = _of_group(book, group, find_resets(book, every, reason=reason, direction=towards))
-            show(islice(one, limit or None), _RESETS, form, of=[RecordedReset])
+            show_groups(reset_groups(book, query, reason=reason, direction=towards), form)
         else:
-            show(
-                find_resets(book, query, reason=reason, direction=towards),
-                _RESETS,
-                form,
-                of=[RecordedReset],
-            )
+            every = query if group is None else attrs.evolve(query, limit=0)
+            found = find_resets(book, every, reason=reason, direction=towards, takeovers=takeovers)
+            chosen = found if group is None else islice(of_group(book, group, found), limit or None)
+            show(chosen, _TAKEOVERS if takeovers else _RESETS, form, of=[RecordedReset])
         say_what_is_not_settled(book)
-
-
-def _of_group(
-    book: Ledger, position: int, found: Iterator[RecordedReset]
-) -> Iterator[RecordedReset]:
-    group = group_at(book, position)
-    together = set(group.positions.values()) if group else set()
-    return (reset for reset in found if reset.position in together)
+        one = attrs.evolve(query, limit=1)
+        if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):
+            click.echo("takeovers are left out: --takeovers lists them", err=True)
 
 
 def _effect(reset: RecordedReset) -> str:
@@ -126,6 +122,15 @@ def _result(reset: RecordedReset) -> str:
     return f"caught up {show_time(reset.back_at)}" if reset.back_at else "not caught up yet"
 
 
+_TAKEOVERS = [
+    Column("recorded", lambda reset: show_time(reset.recorded_at)),
+    *OWNER,
+    Column("at", lambda reset: str(reset.sequence)),
+    Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}"),
+    Column("actor", lambda reset: visible(reset.actor)),
+    Column("reason", lambda reset: visible(reset.reason)),
+]
+
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
@@ -135,37 +140,4 @@ _RESETS = [
     Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
-]
-
-
-def _outcome(group: ResetGroup) -> str:
-    if group.undone:
-        return "undone" if group.undone == group.resets else f"{group.undone:,} undone"
-    return f"{group.back:,} of {group.rewound:,} caught up" if group.rewound else ""
-
-
-_LONG = {BATCH, PLAN, PLANNED_AT}
-
-
-def _why(group: ResetGroup) -> str:
-    # The position names the group, and JSON has all of it.
-    pairs = {name: value for name, value in group.metadata.items() if name not in _LONG}
-    return with_metadata(group.reason, pairs)
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""
-
-
-_GROUPS = [
-    Column("recorded", lambda group: show_time(group.recorded_at)),
-    Column("position", lambda group: str(group.position)),
-    Column("consumer", lambda group: visible(group.consumer_id) or "several"),
-    Column("stream", lambda group: visible(group.stream_name) or "several"),
-    Column("cursors", lambda group: f"{group.resets:,}"),
-    Column("delivered again", lambda group: _count(group.delivered_again)),
-    Column("skipped", lambda group: _count(group.passed_over)),
-    Column("result", _outcome),
-    Column("actor", lambda group: visible(group.actor)),
-    Column("reason", _why),
 ]

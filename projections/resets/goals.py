@@ -22,6 +22,7 @@ from ledger import (
 )
 from ledger.law import fields
 from ledger.law.reserved import HEAD
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
 from projections.resets.epochs import resets_of
@@ -160,7 +161,8 @@ def before_last_reset(
     Or return why it cannot go back there: it was never reset, or has been back there since, or its
     last reset is not the one of `group`.
     """
-    found = next(resets_of(book, at), None)
+    # A takeover moves nothing: what is undone is the reset before it.
+    found = next((made for made in resets_of(book, at) if not is_takeover(made[0])), None)
     if found is None:
         return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
     entry, event = found

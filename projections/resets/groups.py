@@ -9,6 +9,7 @@ import attrs
 
 from ledger import CursorKey, CursorReset, EntryQuery, Ledger, LedgerBusyError
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
 from projections.resets.marks import BATCH
 
 __all__ = ["Group", "group_at"]
@@ -41,7 +42,7 @@ def group_at(book: Ledger, position: int) -> Group | None:
     _settle(book)
     one = EntryQuery(kinds=(CursorReset,), position_from=at, position_until=at)
     entry = next(book.entries(one), None)
-    if entry is None:
+    if entry is None or is_takeover(entry):
         return None
     together = [entry]
     if batch := entry.metadata.get(BATCH, ""):

@@ -355,6 +355,17 @@ def test_a_group_in_which_a_cursor_was_reset_since_is_refused(topic: Ledger) -> 
     assert [left.key for left in rest.left_out] == [PARTITIONS[1]]
 
 
+def test_a_takeover_is_no_reset_to_be_undone(topic: Ledger) -> None:
+    ResetPlan.make(topic, PARTITIONS[:3], to=1, reason="mistake").apply(topic)
+    topic.consumer(PARTITIONS[1], take_over="deploy 1.4.2")
+    takeover = next(topic.entries(EntryQuery(newest_first=True)))
+    assert [group.resets for group in reset_groups(topic)] == [3]
+    plan = ResetPlan.undo(topic, group=24)
+    assert [reset.sequence for reset in plan.resets] == [100, 101, 102]
+    with pytest.raises(ImpossiblePlanError, match="no reset was made at position"):
+        ResetPlan.undo(topic, group=takeover.position)
+
+
 def test_what_names_no_group_is_refused(topic: Ledger) -> None:
     for position in (1, 24, 2**62):
         with pytest.raises(ImpossiblePlanError, match=f"no reset was made at position {position}"):
