@@ -49,7 +49,6 @@ def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], 
     if (
         digest != _digest(said, texts[1:])
         or texts[0] != _sealed(said, digest)
-        or said["format"] != _format(said)
         or said.get("resets") != len(texts) - 1
     ):
         raise InvalidCursorError(
