@@ -27,10 +27,13 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    StaleTokenError,
     VersionConflictError,
 )
 from ledger.law.requests import (
+    NEXT,
     AdvanceCursor,
+    ConfirmToken,
     RecordError,
     Request,
     ResetCursor,
@@ -45,12 +48,14 @@ from ledger.writing.copying import Copied
 __version__ = "0.1.0"
 
 __all__ = [
+    "NEXT",
     "ActorRequiredError",
     "AdvanceCursor",
     "Anomaly",
     "BrokenChainError",
     "Checkpoint",
     "Compared",
+    "ConfirmToken",
     "Consumer",
     "Copied",
     "Cursor",
@@ -85,6 +90,7 @@ __all__ = [
     "Retry",
     "SchemaVersionError",
     "StaleEpochError",
+    "StaleTokenError",
     "Standing",
     "StorageError",
     "UnknownOutcomeError",

@@ -6,6 +6,7 @@
     ├── ActorRequiredError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
@@ -262,6 +263,7 @@ if not TYPE_CHECKING:
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
+            "StaleTokenError",
             "VersionConflictError",
             "WindowFullError",
         }

@@ -26,9 +26,13 @@ from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
 from ledger.law.requests import (
+    NEXT,
+    ConfirmToken,
+    Next,
     RecordError,
     Request,
     ResetCursor,
+    advance_to,
     checked,
     checked_one,
     make_advance,
@@ -212,8 +216,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -224,8 +229,11 @@ class Ledger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -234,6 +242,21 @@ class Ledger:
         ...     book.advance(key, to=44, epoch=cursor.epoch).version
         2
         """
+        if after is not None or to is NEXT:
+            token = advance_to(
+                key,
+                to,
+                after=after,
+                delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                outcome=outcome,
+                now=now,
+                actor=actor,
+                epoch=epoch,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+            return self._appender.append(((token,),), answers.one)
         request = make_advance(
             key,
             to,
@@ -393,8 +416,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -412,6 +436,8 @@ class Ledger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
 
         >>> import ledger
@@ -424,9 +450,10 @@ class Ledger:
         41
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -436,6 +463,8 @@ class Ledger:
         with self._deliverers.only(advance.key):
             cursor = self._store.cursor(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:

@@ -29,7 +29,15 @@ from ledger.errors import LedgerError, StorageError
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
-from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
+from ledger.law.requests import (
+    ConfirmToken,
+    Next,
+    RecordError,
+    Request,
+    ResetCursor,
+    advance_to,
+    checked,
+)
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
 from ledger.writing import answers
@@ -115,8 +123,9 @@ class AsyncLedger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -127,13 +136,17 @@ class AsyncLedger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
         """
         return await self.submit(
-            make_advance(
+            advance_to(
                 key,
                 to,
+                after=after,
                 delivery_id=delivery_id,
                 last_delivered_at=delivered_at,
                 outcome=outcome,
@@ -238,8 +251,9 @@ class AsyncLedger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -257,12 +271,15 @@ class AsyncLedger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -272,6 +289,8 @@ class AsyncLedger:
         with service.deliverers_of(self._ledger).only(advance.key):
             cursor = await self.find(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:

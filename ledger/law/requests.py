@@ -1,4 +1,4 @@
-"""The requests: advance a cursor, reset it, record an error.
+"""The requests: advance a cursor, confirm a token, reset a cursor, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import get_args
+from enum import Enum
+from typing import Final, get_args
 
 import attrs
 
-from ledger.errors import LedgerError, invalid
+from ledger.errors import InvalidCursorError, LedgerError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.making import maker, once, quick, sealed
 from ledger.law.pairs import EMPTY
 
 __all__ = [
+    "NEXT",
     "AdvanceCursor",
+    "ConfirmToken",
+    "Next",
     "RecordError",
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "advance_to",
     "checked",
     "checked_one",
     "make_advance",
@@ -72,6 +77,30 @@ def _from_zero(value: int) -> int:
 
 def _delivery_id(value: str) -> str:
     return fields.text(value, "delivery_id")
+
+
+def _token(value: str) -> str:
+    try:
+        return fields.required(value, "delivery_id")
+    except InvalidCursorError as error:
+        raise _shorter(error) from None
+
+
+def _after(value: str | None) -> str:
+    try:
+        return "" if value is None else fields.text(value, "after")
+    except InvalidCursorError as error:
+        raise _shorter(error) from None
+
+
+def _shorter(error: InvalidCursorError) -> InvalidCursorError:
+    """Return the refusal of a token with what to do if it is too long."""
+    if error.bound is None or error.field is None:
+        return error
+    problem = (
+        f"{error.problem} Take the SHA-256 of a longer token, and keep the token in the metadata."
+    )
+    return invalid(error.field, problem, value=error.value, bound=error.bound)
 
 
 def _last_delivery_id(value: str) -> str:
@@ -166,6 +195,124 @@ class AdvanceCursor:
 make_advance = maker(AdvanceCursor)
 
 
+class Next(Enum):
+    """The type of `NEXT`."""
+
+    NEXT = "next"
+
+    def __repr__(self) -> str:
+        return "ledger.NEXT"
+
+
+NEXT: Final = Next.NEXT
+"""The sequence that a token gets: `Ledger.advance(key, to=NEXT, delivery_id=token, after=…)`.
+
+For positions that are not ordered, such as the ids of Stripe: the ledger numbers them 1, 2, 3…
+
+>>> import ledger
+>>> key = ledger.CursorKey("billing", "stripe")
+>>> with ledger.open(":memory:") as book:
+...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_9a")
+...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_3f", after="evt_9a")
+>>> cursor.last_sequence, cursor.last_delivery_id
+(2, 'evt_3f')
+"""
+
+
+@quick
+@sealed
+@attrs.frozen(weakref_slot=False)
+class ConfirmToken:
+    """Confirm the token `delivery_id`, which the source has named next after the token `after`.
+
+    Tokens have no order that can be read off, so each gets the next sequence. It is refused unless
+    `after` is the delivery id of the cursor as it stands; it is empty if the cursor has none, as
+    before the first token. A token that is confirmed already, and is the last one, is confirmed
+    again: an entry at the same sequence. A token has at most 512 characters.
+
+    `key`, `last_delivered_at`, `outcome`, `now`, `actor`, `epoch`, `expected_version` and
+    `metadata` mean what they mean for AdvanceCursor.
+
+    Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("billing", "stripe")
+    >>> requests = [
+    ...     ledger.ConfirmToken(key, "evt_9a"),
+    ...     ledger.ConfirmToken(key, "evt_3f", after="evt_9a"),
+    ... ]
+    >>> with ledger.open(":memory:") as book:
+    ...     [cursor.last_sequence for cursor in book.append(requests)]
+    [1, 2]
+    """
+
+    key: CursorKey = attrs.field(converter=_key)
+    delivery_id: str = attrs.field(converter=_token)
+    after: str = attrs.field(default="", kw_only=True, converter=_after)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=_last_delivered_at
+    )
+    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=_outcome)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
+    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    expected_version: int | None = attrs.field(
+        default=None, kw_only=True, converter=_expected_version
+    )
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+    )
+
+    __attrs_pre_init__ = once("key")
+
+
+def advance_to(
+    key: CursorKey,
+    to: int | Next,
+    *,
+    after: str | None,
+    delivery_id: str,
+    last_delivered_at: datetime | None = None,
+    outcome: Outcome,
+    now: datetime | None = None,
+    actor: str,
+    epoch: int | None,
+    expected_version: int | None = None,
+    metadata: Mapping[str, str],
+) -> AdvanceCursor | ConfirmToken:
+    """Return the request of an advance to a sequence, or to `NEXT`, after the token `after`.
+
+    Raises InvalidCursorError, also if there is an `after` that would not be judged.
+    """
+    if to is not NEXT:
+        if after is not None:
+            raise invalid("after", "is for tokens: pass to=ledger.NEXT with it, or leave it out.")
+        return make_advance(
+            key,
+            to,
+            delivery_id=delivery_id,
+            last_delivered_at=last_delivered_at,
+            outcome=outcome,
+            now=now,
+            actor=actor,
+            epoch=epoch,
+            expected_version=expected_version,
+            metadata=metadata,
+        )
+    return ConfirmToken(
+        key,
+        delivery_id,
+        after="" if after is None else after,
+        last_delivered_at=last_delivered_at,
+        outcome=outcome,
+        now=now,
+        actor=actor,
+        epoch=epoch,
+        expected_version=expected_version,
+        metadata=metadata,
+    )
+
+
 @sealed
 @attrs.frozen(weakref_slot=False)
 class ResetCursor:
@@ -245,8 +392,10 @@ class RecordError:
     __attrs_pre_init__ = once("key")
 
 
-Request = AdvanceCursor | ResetCursor | RecordError
-"""What can be asked of a cursor: an `AdvanceCursor`, a `ResetCursor` or a `RecordError`.
+Request = AdvanceCursor | ConfirmToken | ResetCursor | RecordError
+"""What can be asked of a cursor.
+
+An `AdvanceCursor`, a `ConfirmToken`, a `ResetCursor` or a `RecordError`.
 
 >>> import ledger
 >>> key = ledger.CursorKey("webhooks", "orders")
