@@ -15,6 +15,7 @@ from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor
+from ledger.law.reserved import HEAD, POSITIONS, PREFIX, is_reserved
 
 __all__ = ["KEYS", "ORDERS", "RULES"]
 
@@ -115,6 +116,37 @@ def cursors_chosen(logs: Logs) -> None:
     ]
     for query in queries:
         chosen = [key for key in KEYS if _names(query, key)]
+        found = [cursor.key for cursor in log.store.cursors(query)]
+        expect(found, chosen[: query.limit or None], f"the keys of {query}")
+
+
+def reserved_left_out(logs: Logs) -> None:
+    log = logs.new()
+    # What is next to the reserved ones by code point is not reserved.
+    names = ["cursor-ledger", "cursor-ledger.", HEAD, POSITIONS, f"{PREFIX}\U0010ffff"]
+    names += ["cursor-ledger0", "Cursor-ledger/head", "mailer"]
+    keys = sorted(
+        (CursorKey(name, stream) for name in names for stream in ("orders", "parcels")),
+        key=lambda key: (key.stream_name, key.subject_id, key.consumer_id),
+    )
+    log.append(*(AdvanceCursor(key, 1) for key in keys))
+    queries = [
+        CursorQuery(),
+        CursorQuery(reserved=True),
+        CursorQuery(stream_name="orders"),
+        CursorQuery(stream_name="orders", reserved=True),
+        CursorQuery(consumer_id=HEAD),
+        CursorQuery(consumer_id=HEAD, reserved=True),
+        CursorQuery(limit=4),
+        CursorQuery(limit=4, reserved=True),
+    ]
+    for query in queries:
+        shows = query.reserved or bool(query.consumer_id)
+        chosen = [
+            key
+            for key in keys
+            if _names(query, key) and (shows or not is_reserved(key.consumer_id))
+        ]
         found = [cursor.key for cursor in log.store.cursors(query)]
         expect(found, chosen[: query.limit or None], f"the keys of {query}")
 
@@ -240,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     Rule("keys that differ in anything are different cursors", keys_apart),
     Rule("cursors are in code-point order of stream, subject and consumer", cursors_in_order),
     Rule("a query for cursors returns what it chooses, up to its limit", cursors_chosen),
+    Rule("cursors of the ledger's own consumers are left out unless asked for", reserved_left_out),
     Rule("a query for entries returns what it chooses, in order, up to its limit", entries_chosen),
     Rule("a long log is read to its end", many),
     Rule("an iterator ends at what was there when it began", an_end),

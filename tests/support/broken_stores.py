@@ -230,6 +230,11 @@ class KnowsNoCase(Broken):
                 yield cursor
 
 
+class ShowsTheReserved(Broken):
+    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
+        return self.store.cursors(attrs.evolve(query, reserved=True))
+
+
 class IgnoresLimits(Broken):
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         return self.store.entries(attrs.evolve(query, limit=0))
@@ -384,6 +389,7 @@ BROKEN: dict[type[Broken], str] = {
     OrdersCursorsAsALanguage: "code-point order",
     OrdersCursorsByUTF16: "code-point order",
     KnowsNoCase: "query for cursors",
+    ShowsTheReserved: "the ledger's own consumers",
     IgnoresLimits: "query for entries",
     ReadsOnePage: "long log",
     HasNoEnd: "ends at what was there",
