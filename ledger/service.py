@@ -46,6 +46,8 @@ from ledger.writing.copying import Copied
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ledger.positions import Positions
+
 __all__ = ["Ledger", "deliverers_of", "submitted"]
 
 SHARED_ENTRIES_MIN = 50_000
@@ -209,6 +211,21 @@ class Ledger:
         ''
         """
         return self._store.identity()
+
+    @property
+    def positions(self) -> Positions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     declared = book.positions.declare("orders", "zero-based")
+        ...     book.positions.of("orders").shown(44)
+        'offset 43'
+        """
+        # Imported where it is wanted, because few streams need a mapping.
+        from ledger.positions import Positions
+
+        return Positions(self)
 
     # --- writing ---
 

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import attrs
 
@@ -43,6 +43,9 @@ from ledger.stores.forks import ForkGuard
 from ledger.writing import answers
 from ledger.writing.commit import Answer, Group
 from ledger.writing.waits import in_callback
+
+if TYPE_CHECKING:
+    from ledger.positions import AsyncPositions
 
 __all__ = ["AsyncLedger"]
 
@@ -116,6 +119,13 @@ class AsyncLedger:
     entries = _iterating(Ledger.entries)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
+
+    @property
+    def positions(self) -> AsyncPositions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger."""
+        from ledger.positions import AsyncPositions
+
+        return AsyncPositions(self)
 
     # --- writing ---
 
