@@ -25,6 +25,12 @@ _FIELDS = {
     "to": ("to",),
     "by": ("by",),
     "sequence": ("sequence", "rest"),
+    "position": ("to", "rest", "covering"),
+    "lsn": ("to", "rest", "covering"),
+    "confirmed_offset": ("to", "rest", "covering"),
+    "next_offset": ("to", "rest", "covering"),
+    "after": ("after",),
+    "mapping": ("mapping",),
     "moment": ("moment", "to_entry", "earlier", "later"),
     "delivery_id": ("delivery_id",),
     "last_delivery_id": ("delivery_id",),
@@ -45,7 +51,6 @@ _FIELDS = {
     "position_from": ("from_position",),
     "position_until": ("to_position",),
     "covering": ("covering",),
-    "after": ("after",),
     "busy_timeout_s": ("busy_timeout",),
 }
 

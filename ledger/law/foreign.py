@@ -17,7 +17,7 @@ _DIGITS = re.compile(r"\s*[0-9]{1,18}\s*")
 
 _ZERO = (
     "Where positions begin at 0, as Kafka's offsets do, offset k is sequence k + 1: see "
-    "ledger.positions."
+    "ledger.positions, or cursor-ledger positions --help."
 )
 _WAL = "This looks like an LSN of PostgreSQL: ledger.positions makes a sequence of it."
 _UNORDERED = (

@@ -12,6 +12,7 @@ from ledger.cli.columns import OWNER, show_time
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.progress import Progress
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
@@ -70,7 +71,8 @@ def stalls(
             for trouble in found
             if consumer in ("", trouble.key.consumer_id) and not (ongoing and _end(trouble))
         )
-        show(cleared(chosen, progress), _TROUBLES, form, of=[Stall, ErrorStreak])
+        troubles = cleared(chosen, progress)
+        show(troubles, _TROUBLES, form, of=[Stall, ErrorStreak], names=Names(book))
         say_what_is_not_settled(book)
 
 
@@ -125,7 +127,11 @@ def _about(trouble: Stall | ErrorStreak) -> str:
 _TROUBLES = [
     *OWNER,
     Column("problem", _trouble),
-    Column("sequence", lambda trouble: str(trouble.last_sequence)),
+    Column(
+        "sequence",
+        lambda trouble: str(trouble.last_sequence),
+        lambda trouble: (trouble.key, trouble.last_sequence, ""),
+    ),
     Column("since", _since),
     Column("until", _until),
     Column("detail", _about),
