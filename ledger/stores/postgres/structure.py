@@ -133,14 +133,15 @@ def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, s
     # Inside the text of a default a quote in the name is doubled; our functions always quote it.
     always = '"' + schema.replace('"', '""') + '"'
     in_text = [name.replace("'", "''") for name in (quoted, always)]
-    prefixes = [f"{name}." for name in (*in_text, quoted, always)]
+    # Only before what is ours: a schema may be called as a table is called within a statement.
+    prefixes = [f"{name}.ledger_" for name in (*in_text, quoted, always)]
     # The gate knows the schema that it was made in.
     known = "TG_TABLE_SCHEMA OPERATOR(pg_catalog.=) "
 
     def plain(definition: str) -> str:
         definition = definition.replace(known + literal(schema), known + "{name}")
         for prefix in prefixes:
-            definition = definition.replace(prefix, "")
+            definition = definition.replace(prefix, "ledger_")
         # Versions of the server lay out white space differently.
         return " ".join(definition.split())
 
