@@ -31,15 +31,14 @@ from ledger.law.refusals import (
     VersionConflictError,
 )
 from ledger.law.requests import (
-    NEXT,
     AdvanceCursor,
-    ConfirmToken,
     RecordError,
     Request,
     ResetCursor,
     ResetReasonRequiredError,
 )
 from ledger.law.rules import fold
+from ledger.law.tokens import NEXT, ConfirmToken
 from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.service import Ledger
 from ledger.stores import Horizon, Waiting

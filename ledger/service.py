@@ -26,9 +26,6 @@ from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
 from ledger.law.requests import (
-    NEXT,
-    ConfirmToken,
-    Next,
     RecordError,
     Request,
     ResetCursor,
@@ -37,6 +34,7 @@ from ledger.law.requests import (
     checked_one,
     make_advance,
 )
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 from ledger.stores import Horizon, Transaction
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group

@@ -29,15 +29,8 @@ from ledger.errors import LedgerError, StorageError
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
-from ledger.law.requests import (
-    ConfirmToken,
-    Next,
-    RecordError,
-    Request,
-    ResetCursor,
-    advance_to,
-    checked,
-)
+from ledger.law.requests import RecordError, Request, ResetCursor, advance_to, checked
+from ledger.law.tokens import ConfirmToken, Next
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
 from ledger.writing import answers

@@ -21,7 +21,7 @@ from ledger.cli.options import (
 from ledger.cli.sources import POSITION, Names, Position, sequence_of
 from ledger.cli.target import Target, pass_target
 from ledger.law.cursor import Outcome
-from ledger.law.requests import NEXT
+from ledger.law.tokens import NEXT
 
 __all__ = ["commands"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.fields import SEQUENCE_MAX
-from ledger.law.requests import AdvanceCursor, ConfirmToken, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.tokens import ConfirmToken
 
 __all__ = [
     "ActorRequiredError",

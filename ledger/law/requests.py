@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from enum import Enum
-from typing import Final, get_args
+from typing import get_args
 
 import attrs
 
-from ledger.errors import InvalidCursorError, LedgerError, invalid
-from ledger.law import fields
+from ledger.errors import LedgerError, invalid
+from ledger.law import fields, given
 from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.making import maker, once, quick, sealed
 from ledger.law.pairs import EMPTY
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 
 __all__ = [
-    "NEXT",
     "AdvanceCursor",
-    "ConfirmToken",
-    "Next",
     "RecordError",
     "Request",
     "ResetCursor",
@@ -60,94 +57,6 @@ class ResetReasonRequiredError(LedgerError):
         self.key = key
 
 
-# --- what each field takes ---
-
-
-def _key(value: CursorKey) -> CursorKey:
-    return value if type(value) is CursorKey else CursorKey.check(value)
-
-
-def _from_one(value: int) -> int:
-    return fields.sequence(value, "last_sequence", least=1)
-
-
-def _from_zero(value: int) -> int:
-    return fields.sequence(value, "last_sequence", least=0)
-
-
-def _delivery_id(value: str) -> str:
-    return fields.text(value, "delivery_id")
-
-
-def _token(value: str) -> str:
-    try:
-        return fields.required(value, "delivery_id")
-    except InvalidCursorError as error:
-        raise _shorter(error) from None
-
-
-def _after(value: str | None) -> str:
-    try:
-        return "" if value is None else fields.text(value, "after")
-    except InvalidCursorError as error:
-        raise _shorter(error) from None
-
-
-def _shorter(error: InvalidCursorError) -> InvalidCursorError:
-    """Return the refusal of a token with what to do if it is too long."""
-    if error.bound is None or error.field is None:
-        return error
-    problem = (
-        f"{error.problem} Take the SHA-256 of a longer token, and keep the token in the metadata."
-    )
-    return invalid(error.field, problem, value=error.value, bound=error.bound)
-
-
-def _last_delivery_id(value: str) -> str:
-    return fields.text(value, "last_delivery_id")
-
-
-def _last_delivered_at(value: datetime | None) -> datetime | None:
-    return None if value is None else fields.moment(value, "last_delivered_at")
-
-
-def _outcome(value: Outcome) -> Outcome:
-    return value if type(value) is Outcome else Outcome.of(value)
-
-
-def _now(value: datetime | None) -> datetime | None:
-    return None if value is None else fields.moment(value, "now")
-
-
-def _reason(value: str) -> str:
-    return fields.text(value, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
-
-
-def _last_error(value: str) -> str:
-    # An error is not refused because it is invisible: its characters are spelled out.
-    said = fields.spelled(fields.exact(value, "last_error"))
-    return fields.message(said, "last_error")
-
-
-def _actor(value: str) -> str:
-    return fields.text(value, "actor", seen=True)
-
-
-def _epoch(value: int | None) -> int | None:
-    return fields.counter(value, "epoch")
-
-
-def _expected_version(value: int | None) -> int | None:
-    return fields.counter(value, "expected_version")
-
-
-def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
-    return value if value is EMPTY else fields.metadata(value)
-
-
-# --- the requests ---
-
-
 @quick
 @sealed
 @attrs.frozen(weakref_slot=False)
@@ -172,98 +81,27 @@ class AdvanceCursor:
     [41]
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_sequence: int = attrs.field(converter=_from_one)
-    delivery_id: str = attrs.field(default="", kw_only=True, converter=_delivery_id)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_one)
+    delivery_id: str = attrs.field(default="", kw_only=True, converter=given.delivery_id)
     last_delivered_at: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=_last_delivered_at
+        default=None, kw_only=True, converter=given.last_delivered_at
     )
-    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=_outcome)
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
-    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=given.outcome)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=given.epoch)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")
 
 
 make_advance = maker(AdvanceCursor)
-
-
-class Next(Enum):
-    """The type of `NEXT`."""
-
-    NEXT = "next"
-
-    def __repr__(self) -> str:
-        return "ledger.NEXT"
-
-
-NEXT: Final = Next.NEXT
-"""The sequence that a token gets: `Ledger.advance(key, to=NEXT, delivery_id=token, after=…)`.
-
-For positions that are not ordered, such as the ids of Stripe: the ledger numbers them 1, 2, 3…
-
->>> import ledger
->>> key = ledger.CursorKey("billing", "stripe")
->>> with ledger.open(":memory:") as book:
-...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_9a")
-...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_3f", after="evt_9a")
->>> cursor.last_sequence, cursor.last_delivery_id
-(2, 'evt_3f')
-"""
-
-
-@quick
-@sealed
-@attrs.frozen(weakref_slot=False)
-class ConfirmToken:
-    """Confirm the token `delivery_id`, which the source has named next after the token `after`.
-
-    Tokens have no order that can be read off, so each gets the next sequence. It is refused unless
-    `after` is the delivery id of the cursor as it stands; it is empty if the cursor has none, as
-    before the first token. A token that is confirmed already, and is the last one, is confirmed
-    again: an entry at the same sequence. A token has at most 512 characters.
-
-    `key`, `last_delivered_at`, `outcome`, `now`, `actor`, `epoch`, `expected_version` and
-    `metadata` mean what they mean for AdvanceCursor.
-
-    Raises InvalidCursorError.
-
-    >>> import ledger
-    >>> key = ledger.CursorKey("billing", "stripe")
-    >>> requests = [
-    ...     ledger.ConfirmToken(key, "evt_9a"),
-    ...     ledger.ConfirmToken(key, "evt_3f", after="evt_9a"),
-    ... ]
-    >>> with ledger.open(":memory:") as book:
-    ...     [cursor.last_sequence for cursor in book.append(requests)]
-    [1, 2]
-    """
-
-    key: CursorKey = attrs.field(converter=_key)
-    delivery_id: str = attrs.field(converter=_token)
-    after: str = attrs.field(default="", kw_only=True, converter=_after)
-    last_delivered_at: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=_last_delivered_at
-    )
-    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=_outcome)
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
-    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
-    expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
-    )
-    metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
-    )
-
-    __attrs_pre_init__ = once("key")
 
 
 def advance_to(
@@ -335,20 +173,20 @@ class ResetCursor:
     [1]
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_sequence: int = attrs.field(converter=_from_zero)
-    reason: str = attrs.field(converter=_reason)
-    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=_last_delivery_id)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_zero)
+    reason: str = attrs.field(converter=given.reason)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=given.last_delivery_id)
     last_delivered_at: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=_last_delivered_at
+        default=None, kw_only=True, converter=given.last_delivered_at
     )
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")
@@ -377,16 +215,16 @@ class RecordError:
     'HTTP 401, password=***'
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_error: str = attrs.field(converter=_last_error)
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
-    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_error: str = attrs.field(converter=given.last_error)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=given.epoch)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")

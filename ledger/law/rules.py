@@ -33,12 +33,12 @@ from ledger.law.refusals import (
 )
 from ledger.law.requests import (
     AdvanceCursor,
-    ConfirmToken,
     RecordError,
     Request,
     ResetCursor,
     ResetReasonRequiredError,
 )
+from ledger.law.tokens import ConfirmToken
 
 __all__ = [
     "adopt",

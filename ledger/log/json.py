@@ -18,7 +18,8 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry, Event
-from ledger.law.requests import AdvanceCursor, ConfirmToken, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.tokens import ConfirmToken
 from ledger.log.rows import TAGS
 from ledger.log.text import parse_time, show_time
 

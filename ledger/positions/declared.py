@@ -16,8 +16,9 @@ import attrs
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.queries import CursorQuery
 from ledger.law.refusals import VersionConflictError
-from ledger.law.requests import ConfirmToken, Request, ResetCursor, ResetReasonRequiredError
+from ledger.law.requests import Request, ResetCursor, ResetReasonRequiredError
 from ledger.law.reserved import POSITIONS
+from ledger.law.tokens import ConfirmToken
 from ledger.positions.mapping import PositionMapping
 
 __all__ = ["AsyncPositions", "Declared", "Positions"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -17,7 +14,6 @@ from ledger import (
     NEXT,
     AdvanceCursor,
     ConfirmToken,
-    Cursor,
     CursorAdvanced,
     EpochRequiredError,
     InvalidCursorError,
@@ -35,18 +31,7 @@ from ledger.log.json import structure, unstructure
 from support.callers import connected
 from support.clock import Clock
 from support.coroutines import asynchronous
-from support.cursors import JOBS, ORDERS
-
-
-def chain(book: Ledger, *tokens: str) -> Cursor:
-    """Confirm tokens in order, from where the cursor stands."""
-    cursor = book.find(ORDERS)
-    for token in tokens:
-        after = cursor.last_delivery_id if cursor else None
-        cursor = book.advance(ORDERS, to=NEXT, delivery_id=token, after=after)
-    assert cursor is not None
-    return cursor
-
+from support.cursors import JOBS, ORDERS, chain
 
 # --- the chain ---
 
@@ -270,53 +255,6 @@ async def _in_coroutines(target: str) -> None:
 
 def test_coroutines_confirm_tokens(target: str) -> None:
     _in_coroutines(target)
-
-
-# --- races ---
-
-
-def test_of_ten_threads_after_the_same_token_one_wins(target: str) -> None:
-    """Half of them share a ledger, and so transactions; the others have one of their own."""
-    barrier = threading.Barrier(10)
-
-    def confirm(nth: int, book: Ledger) -> int | None:
-        barrier.wait()
-        try:
-            book.advance(ORDERS, to=NEXT, delivery_id=f"evt_{nth}", after="evt_first")
-        except StaleTokenError as error:
-            assert error.current is not None
-            assert error.current.last_sequence == 2
-            return None
-        return nth
-
-    def alone(nth: int) -> int | None:
-        with ledger.open(target, actor=f"thread {nth}") as book:
-            return confirm(nth, book)
-
-    with ledger.open(target, actor="tester") as book, ThreadPoolExecutor(10) as pool:
-        chain(book, "evt_first")
-        tried = [
-            pool.submit(confirm, nth, book) if nth % 2 else pool.submit(alone, nth)
-            for nth in range(10)
-        ]
-        winners = [nth for nth in (future.result(30) for future in tried) if nth is not None]
-        assert len(winners) == 1
-        cursor = book.get(ORDERS)
-        assert (cursor.last_sequence, cursor.version) == (2, 2)
-        assert cursor.last_delivery_id == f"evt_{winners[0]}"
-
-
-def test_of_ten_tasks_after_the_same_token_one_wins(target: str) -> None:
-    async def main() -> list[Any]:
-        async with ledger.aio.open(target, actor="tester") as book:
-            return await asyncio.gather(
-                *(book.advance(ORDERS, to=NEXT, delivery_id=f"evt_{nth}") for nth in range(10)),
-                return_exceptions=True,
-            )
-
-    answers = asyncio.run(main())
-    assert sum(isinstance(answer, Cursor) for answer in answers) == 1
-    assert sum(isinstance(answer, StaleTokenError) for answer in answers) == 9
 
 
 # --- what is refused, and what is kept ---
