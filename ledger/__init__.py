@@ -18,10 +18,18 @@ from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standi
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.repair import Rebuild
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Event,
+)
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
     ActorRequiredError,
+    CursorExistsError,
     CursorNotFoundError,
     DeliveringError,
     EpochRequiredError,
@@ -36,6 +44,7 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     ResetReasonRequiredError,
+    StartCursor,
 )
 from ledger.law.rules import fold
 from ledger.law.tokens import NEXT, ConfirmToken
@@ -59,10 +68,12 @@ __all__ = [
     "Copied",
     "Cursor",
     "CursorAdvanced",
+    "CursorExistsError",
     "CursorKey",
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "CursorStarted",
     "DeliveringError",
     "Delivery",
     "DivergedError",
@@ -91,6 +102,7 @@ __all__ = [
     "StaleEpochError",
     "StaleTokenError",
     "Standing",
+    "StartCursor",
     "StorageError",
     "UnknownOutcomeError",
     "Verification",

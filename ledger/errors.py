@@ -4,6 +4,7 @@
     ├── InvalidCursorError (also a ValueError)
     ├── ResetReasonRequiredError
     ├── ActorRequiredError
+    ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
     ├── StaleTokenError
@@ -257,6 +258,7 @@ if not TYPE_CHECKING:
     _DEFINED_ABOVE = frozenset(
         {
             "ActorRequiredError",
+            "CursorExistsError",
             "CursorNotFoundError",
             "DeliveringError",
             "EpochRequiredError",

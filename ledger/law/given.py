@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.pairs import EMPTY
@@ -24,6 +25,8 @@ __all__ = [
     "now",
     "outcome",
     "reason",
+    "reason_of_start",
+    "source",
 ]
 
 
@@ -70,6 +73,18 @@ def now(value: datetime | None) -> datetime | None:
 def reason(value: str) -> str:
     """Return the reason of a reset; it may be empty, and the reset says so."""
     return fields.text(value, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
+
+
+def reason_of_start(value: str) -> str:
+    """Return the reason of a start, which must not be empty."""
+    if said := reason(value):
+        return said
+    raise invalid("reason", "is required: it is kept for ever, so say why the cursor starts there.")
+
+
+def source(value: str) -> str:
+    """Return where the position of a start was taken from; it may be empty."""
+    return fields.text(value, "source", seen=True)
 
 
 def last_error(value: str) -> str:

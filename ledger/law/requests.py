@@ -1,4 +1,4 @@
-"""The requests: advance a cursor, confirm a token, reset a cursor, record an error.
+"""The requests: start a cursor, advance it, confirm a token, reset a cursor, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
@@ -25,6 +25,7 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "StartCursor",
     "advance_to",
     "checked",
     "checked_one",
@@ -230,10 +231,53 @@ class RecordError:
     __attrs_pre_init__ = once("key")
 
 
-Request = AdvanceCursor | ConfirmToken | ResetCursor | RecordError
+@sealed
+@attrs.frozen(weakref_slot=False)
+class StartCursor:
+    """Make the cursor, at `last_sequence`, from 0 to 2**63 - 1, and say why it starts there.
+
+    It is no reset: it must be the first entry of its cursor, and the epoch stays 0. What lies
+    before it is before the ledger's time. `reason` is kept for ever; at most 4,096 characters.
+    `source` names where the position was taken from, such as "kafka group mailer": at most 512
+    characters, empty if it was taken from nowhere.
+
+    `last_delivery_id` and `last_delivered_at` are those of the last delivery before the ledger's
+    time, if they are known. `key`, `now`, `actor` and `metadata` mean what they mean for
+    AdvanceCursor; a start needs an actor. It takes no version: there must be no entry before it.
+
+    Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> request = ledger.StartCursor(
+    ...     key, 41, "moved from Kafka", source="kafka group mailer", actor="ines"
+    ... )
+    >>> with ledger.open(":memory:") as book:
+    ...     [(cursor.last_sequence, cursor.epoch) for cursor in book.append([request])]
+    [(41, 0)]
+    """
+
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_zero)
+    reason: str = attrs.field(converter=given.reason_of_start)
+    source: str = attrs.field(default="", kw_only=True, converter=given.source)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=given.last_delivery_id)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=given.last_delivered_at
+    )
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
+    )
+
+    __attrs_pre_init__ = once("key")
+
+
+Request = AdvanceCursor | ConfirmToken | ResetCursor | RecordError | StartCursor
 """What can be asked of a cursor.
 
-An `AdvanceCursor`, a `ConfirmToken`, a `ResetCursor` or a `RecordError`.
+It is an `AdvanceCursor`, a `ConfirmToken`, a `ResetCursor`, a `RecordError` or a `StartCursor`.
 
 >>> import ledger
 >>> key = ledger.CursorKey("webhooks", "orders")

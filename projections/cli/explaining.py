@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from ledger import CursorAdvanced, CursorKey, CursorReset
+from ledger import CursorKey, ErrorRecorded
 from ledger.cli.forms import Form, fitting, form_options, show_one
 from ledger.cli.keys import known
 from ledger.cli.progress import Progress
@@ -28,7 +28,7 @@ def _named(explanation: Explanation, key: CursorKey, names: Names) -> Callable[[
     tokens = {
         event.sequence: event.delivery_id
         for event in events
-        if isinstance(event, CursorAdvanced | CursorReset)
+        if not isinstance(event, ErrorRecorded)
     }
     return lambda sequence: names.with_it(key, sequence, tokens.get(sequence, ""))
 

@@ -199,6 +199,20 @@ def test_offsets_are_typed_where_sequences_are(run: Run, book: Ledger) -> None:
     assert [entry["event"]["sequence"] for entry in covering] == [6, 3]
 
 
+def test_a_cursor_is_started_where_kafka_has_committed(run: Run, book: Ledger) -> None:
+    book.positions.declare("orders", "zero-based")
+    [cursor] = lines(run, "start", *MAILER, "--at", "next-offset:44", "--reason", "moved here")
+    assert (cursor["last_sequence"], cursor["epoch"]) == (44, 0)
+    assert cursor["at_source"] == {"last_sequence": "offset:43"}
+    said = table(run, "explain", *MAILER, "offset:7")
+    assert (
+        "8 (offset 7): before the ledger's time: the cursor was started at 44 (offset 43)" in said
+    )
+    assert "start at 44 (offset 43)" in table(run, "history", *MAILER)
+    refused = run("start", "mailer", "jobs", "--at", "lsn:0/1", "--reason", "moved here")
+    assert "none was declared for jobs" in refused.stderr
+
+
 def test_a_reset_of_several_takes_an_offset(run: Run, book: Ledger) -> None:
     book.positions.declare("orders", "zero-based")
     for consumer in ("mailer", "webhooks"):

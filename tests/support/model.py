@@ -15,6 +15,8 @@ class Model:
 
     def apply(self, op: str, key: Any, **ask: Any) -> str:
         old = self.cursors.get(key, NEW)
+        if op == "start" and key in self.cursors:
+            return "CursorExistsError"
         if ask.get("version") not in (None, old["version"]):
             return "VersionConflictError"
         new = {**old, "now": ask["now"], "version": old["version"] + 1, "error": ""}
@@ -30,6 +32,8 @@ class Model:
             if not again and (ask["after"] != old["id"] or old["at"] == 2**63 - 1):
                 return "StaleTokenError"
             new.update(at=old["at"] + (not again), id=ask["id"], seen=seen(old, ask, again=again))
+        elif op == "start":
+            new.update(at=ask["to"], id=ask["id"], seen=ask["seen"])
         elif op == "reset":
             new.update(at=ask["to"], id=ask["id"], seen=ask["seen"], epoch=old["epoch"] + 1)
         else:
