@@ -14,6 +14,7 @@ from ledger import notices
 from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
+from ledger.consuming.heads import Heads
 from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -21,7 +22,7 @@ from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
@@ -185,6 +186,39 @@ class Ledger:
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
+    def moves(self, places: Iterable[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return, for each key and version, the last entry up to it that is no error, as a move.
+
+        That is what put the cursor where it stood then; None if it had nothing but errors by then,
+        or has no entries. `places` are pairs of a key and a version, from 0, and are looked up
+        together: a question about thousands of cursors needs few queries.
+
+        Raises InvalidCursorError, and BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     cursor = book.record_error(key, "HTTP 503")
+        ...     [move.sequence for move in book.moves([(key, 1), (key, 3)])]
+        [41, 44]
+        """
+        return self._store.moves(_places(places))
+
+    def now(self) -> datetime:
+        """Return the ledger's own time: that of an entry, if one were appended now.
+
+        Raises InvalidCursorError if the ledger was given a clock that returns no aware time.
+
+        >>> from datetime import UTC, datetime
+        >>> import ledger
+        >>> noon = datetime(2026, 5, 5, 12, tzinfo=UTC)
+        >>> with ledger.open(":memory:", clock=lambda: noon) as book:
+        ...     book.now() == noon
+        True
+        """
+        return fields.moment(self._committer.clock(), "the ledger's clock")
+
     def horizon(self) -> Horizon:
         """Return how far the log is settled, and which transactions readers wait for.
 
@@ -225,6 +259,18 @@ class Ledger:
         from ledger.positions import Positions
 
         return Positions(self)
+
+    @property
+    def heads(self) -> Heads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     head = book.heads.record("orders", "", 44)
+        ...     book.heads.get("orders").last_sequence
+        44
+        """
+        return Heads(self)
 
     # --- writing ---
 
@@ -762,6 +808,19 @@ def _processes(given: object) -> int:
             bound=PROCESSES_MAX,
         )
     return given
+
+
+def _places(given: Iterable[object]) -> list[tuple[CursorKey, int]]:
+    places = []
+    for place in given:
+        if not isinstance(place, tuple) or len(place) != 2:
+            said = fields.kind(place)
+            raise invalid(
+                "places", f"must be pairs of a key and a version, not {said}.", value=said
+            )
+        key, version = place
+        places.append((CursorKey.check(key), fields.sequence(version, "version", least=0)))
+    return places
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

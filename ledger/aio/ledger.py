@@ -25,6 +25,7 @@ from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
+from ledger.consuming.heads_coroutines import AsyncHeads
 from ledger.errors import LedgerError, StorageError
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -117,6 +118,8 @@ class AsyncLedger:
     cursors = _iterating(Ledger.cursors)
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
+    moves = _in_thread(Ledger.moves)
+    now = _in_thread(Ledger.now)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
 
@@ -126,6 +129,11 @@ class AsyncLedger:
         from ledger.positions import AsyncPositions
 
         return AsyncPositions(self)
+
+    @property
+    def heads(self) -> AsyncHeads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`."""
+        return AsyncHeads(self)
 
     # --- writing ---
 

@@ -34,6 +34,7 @@ _SEQUENCES = {
     "sequence": "delivery_id",
     "first": "",
     "last": "",
+    "head": "",
 }
 
 

@@ -98,10 +98,11 @@ def _newest_first(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like t
 
 
 def _reserved(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like this
-    if not isinstance(value, bool):
-        said = fields.kind(value)
-        raise invalid("reserved", f"must be True or False, not {said}.", value=said)
-    return value
+    given: object = value
+    if isinstance(given, bool):
+        return given
+    said = fields.kind(given)
+    raise invalid("reserved", f"must be True or False, not {said}.", value=said)
 
 
 # --- the queries ---
