@@ -176,6 +176,16 @@ def test_the_heading_of_a_list_stays_in_csv(run: Run) -> None:
     assert "at_source" not in heading
 
 
+def test_heads_and_lag_show_offsets_as_well(run: Run, kafka: Ledger) -> None:
+    [head] = lines(run, "heads", "orders", "--to", "next-offset:10")
+    assert (head["last_sequence"], head["at_source"]) == (10, {"last_sequence": "offset:9"})
+    assert kafka.heads.get("orders").last_sequence == 10
+    assert "10 (offset 9)" in table(run, "heads")
+    assert "3 (offset 2)" in table(run, "lag")
+    [lag] = lines(run, "lag")
+    assert lag["at_source"] == {"last_sequence": "offset:2", "head": "offset:9"}
+
+
 def test_an_lsn_is_shown_and_typed(run: Run, book: Ledger) -> None:
     book.positions.declare("orders", "lsn")
     [cursor] = lines(run, "advance", *MAILER, "--to", "lsn:0/16b3748")
