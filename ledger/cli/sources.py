@@ -157,7 +157,7 @@ def sequence_of(book: Ledger, key: CursorKey, typed: int | Position) -> int:
         )
     prefix, _, token = typed.word.partition(":")
     if mapping is PositionMapping.TOKENS and prefix == "token":
-        return _sequence_of_token(book, key, token)
+        return _sequence_of_token(book, key, token.strip())
     return mapping.sequence_of(typed.word)
 
 

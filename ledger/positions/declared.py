@@ -82,7 +82,7 @@ class Positions:
         ...     print(book.positions.of("orders"))
         None
         """
-        return _mapping(self._book.find(_key(stream_name)))
+        return _mapping(self._book.find(_kept_key(stream_name)))
 
     def list(self) -> Iterator[Declared]:
         """Yield what was declared, lazily, by stream.
@@ -169,7 +169,7 @@ class AsyncPositions:
 
         Raises InvalidCursorError.
         """
-        return _mapping(await self._book.find(_key(stream_name)))
+        return _mapping(await self._book.find(_kept_key(stream_name)))
 
     async def list(self) -> AsyncIterator[Declared]:
         """Yield what was declared, lazily, by stream."""
@@ -208,6 +208,11 @@ class AsyncPositions:
 
 def _key(stream_name: str) -> CursorKey:
     return CursorKey(POSITIONS, stream_name)
+
+
+def _kept_key(stream_name: str) -> CursorKey:
+    # A stream that an earlier version has written down may have a name that cannot be seen.
+    return CursorKey.kept(POSITIONS, stream_name, "")
 
 
 def _asked(

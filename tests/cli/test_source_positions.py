@@ -9,6 +9,7 @@ import pytest
 
 import ledger
 from ledger import CursorKey, Ledger
+from ledger.law import fields
 from support.commands import Run
 
 STORES = "every"
@@ -153,6 +154,17 @@ def test_nothing_changes_where_nothing_is_declared(run: Run, book: Ledger) -> No
     after = [run(*command, form).stdout for command, form in _EVERY]
     assert after == before
     assert "at_source" not in "".join(after)
+
+
+def test_a_stream_that_nobody_can_see_is_listed_as_before(
+    run: Run, book: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(fields, "is_seen", lambda _: True)
+        book.advance(CursorKey("mailer", "\u2800"), to=44)
+    assert book.positions.of("\u2800") is None
+    assert lines(run, "list")[0]["last_sequence"] == 44
+    assert "44" in table(run, "entries")
 
 
 _EVERY = [
@@ -306,6 +318,7 @@ def test_a_token_is_shown_and_found(run: Run) -> None:
     assert "stripe 2 (evt_b): delivered once" in table(run, "explain", *BILLING, "token:evt_b")
     [cursor] = lines(run, "show", *BILLING)
     assert cursor["at_source"] == {"last_sequence": "token:evt_c"}
+    assert "delivered once" in table(run, "explain", *BILLING, "token: evt_b "), "ids are trimmed"
     refused = run("explain", *BILLING, "token:evt_z")
     assert refused.exit_code == 2
     assert "is a token that billing/stripe never confirmed: 'evt_z'" in refused.stderr
