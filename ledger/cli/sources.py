@@ -27,6 +27,8 @@ __all__ = ["AT_SOURCE", "POSITION", "Names", "Position", "sequence_of", "token_a
 AT_SOURCE = "at_source"
 """The field of JSON objects with what the source calls each of their sequences."""
 
+LOOKED_UP_MAX = 8
+
 # The fields with a sequence of a stream, and that with the delivery id that was confirmed there.
 _SEQUENCES = {
     "last_sequence": "last_delivery_id",
@@ -43,10 +45,14 @@ _SEQUENCES = {
 
 @attrs.define
 class Names:
-    """What sources call the sequences that a command shows. Each stream is looked up once."""
+    """What sources call the sequences that a command shows.
+
+    Each stream is looked up once. After a few, all that were declared are read, with one query.
+    """
 
     _book: Ledger
     _known: dict[str, PositionMapping | None] = attrs.field(init=False, factory=dict)
+    _declared: dict[str, PositionMapping] | None = attrs.field(init=False, default=None)
 
     def beside(self, key: CursorKey, sequence: int, token: str = "") -> str:
         """Return what is shown behind a sequence, in brackets; empty if there is nothing to add."""
@@ -91,9 +97,15 @@ class Names:
         """Return what was declared for a stream; None for the declarations themselves."""
         if consumer_id == POSITIONS:
             return None
-        if stream_name not in self._known:
-            self._known[stream_name] = self._book.positions.of(stream_name)
-        return self._known[stream_name]
+        if self._declared is not None:
+            return self._declared.get(stream_name)
+        if stream_name in self._known:
+            return self._known[stream_name]
+        positions = self._book.positions
+        if len(self._known) < LOOKED_UP_MAX:
+            return self._known.setdefault(stream_name, positions.of(stream_name))
+        self._declared = {each.stream_name: each.mapping for each in positions.list()}
+        return self._declared.get(stream_name)
 
 
 def _words(mapping: PositionMapping, record: dict[str, Any]) -> dict[str, str]:

@@ -156,6 +156,17 @@ def test_nothing_changes_where_nothing_is_declared(run: Run, book: Ledger) -> No
     assert "at_source" not in "".join(after)
 
 
+def test_each_of_many_streams_has_its_own_mapping(run: Run, book: Ledger) -> None:
+    names = [f"s{nth:02}" for nth in range(20)]
+    for name, mapping in zip(names, ["zero-based", "lsn", "plain", ""] * 5, strict=True):
+        book.advance(CursorKey("mailer", name), to=44)
+        if mapping:
+            book.positions.declare(name, mapping)
+    found = [cursor.get("at_source") for cursor in lines(run, "list")]
+    offset, lsn = {"last_sequence": "offset:43"}, {"last_sequence": "lsn:0/2C"}
+    assert found == [offset, lsn, None, None] * 5
+
+
 def test_a_stream_that_nobody_can_see_is_listed_as_before(
     run: Run, book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
