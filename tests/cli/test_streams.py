@@ -25,6 +25,7 @@ APPENDING = {
     "advance": [*OWNER, "--to", "9"],
     "error": [*OWNER, "-m", "HTTP 503"],
     "reset": [*OWNER, "--to", "1", "--reason", "x", "--execute"],
+    "heads": ["orders", "--to", "9"],
     "append": ["refused.jsonl"],
 }
 OTHERS = {
@@ -45,6 +46,8 @@ OTHERS = {
     "gaps": OWNER,
     "repeats": OWNER,
     "stalls": [],
+    "heads": [],
+    "lag": [],
     "tail": [],
     "timeline": OWNER,
     "--help": [],
