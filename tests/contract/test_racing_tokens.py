@@ -158,3 +158,10 @@ async def _consuming_in_coroutines(target: str) -> None:
 
 def test_coroutines_consume_tokens(target: str) -> None:
     _consuming_in_coroutines(target)
+
+
+def test_a_takeover_keeps_the_token(book: Ledger) -> None:
+    chain(book, "evt_9a", "evt_3f")
+    with book.consumer(ORDERS, take_over="deploy 1.4.2") as consumer:
+        assert (consumer.position, consumer.token) == (2, "evt_3f")
+    assert chain(book, "evt_77").last_sequence == 3
