@@ -14,6 +14,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.positions
 import projections
 from support.places import TOP
 
@@ -21,7 +22,7 @@ PAGES = sorted((TOP / "docs" / "reference").glob("*.md"))
 ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 PUBLIC = {
     f"{package.__name__}.{name}": getattr(package, name)
-    for package in (ledger, ledger.aio, projections)
+    for package in (ledger, ledger.aio, ledger.positions, projections)
     for name in package.__all__
 }
 PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]

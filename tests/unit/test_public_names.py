@@ -11,6 +11,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.positions
 import projections
 from support.places import GOLDEN
 
@@ -58,7 +59,7 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, projections)
+        for module in (ledger, ledger.aio, ledger.positions, projections)
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]
