@@ -25,7 +25,7 @@ from ledger.law.pairs import EMPTY
 from ledger.log.columns import CURSOR, ENTRY, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
-__all__ = ["TAGS", "Content", "Row", "content_of", "cursor_from", "entry_from"]
+__all__ = ["COLUMNS_OF_TAG", "TAGS", "Content", "Row", "content_of", "cursor_from", "entry_from"]
 
 TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
@@ -254,7 +254,10 @@ def _columns_of(kind: type[Event]) -> Columns:
     return Columns(tuple(map(narrowed, ENTRY)))
 
 
-_FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}
+COLUMNS_OF_TAG = {tag: _columns_of(kind) for kind, tag in TAGS.items()}
+"""For each tag, the columns of its entries; the type of those that are NULL is NoneType."""
+
+_FITS = {tag: columns.fit() for tag, columns in COLUMNS_OF_TAG.items()}
 _fits_cursor = CURSOR.fit()
 
 
