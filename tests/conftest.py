@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what lives as long as the run: modules, and thousands of tests."""
+    """Spare the garbage collector what lives as long as the run: modules, thousands of tests."""
     gc.collect()
     gc.freeze()
 

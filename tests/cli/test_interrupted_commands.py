@@ -17,6 +17,7 @@ import pytest
 import ledger
 from ledger import CursorKey
 from ledger.cli import bulk
+from ledger.cli.progress import Progress
 from projections.cli import main
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
@@ -168,16 +169,16 @@ def test_an_interrupted_command_says_whether_it_has_appended(
 def test_a_second_interrupt_while_the_first_is_told_does_not_silence_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clear = bulk.Progress.clear
+    clear = Progress.clear
     interrupts = iter([KeyboardInterrupt, KeyboardInterrupt])
 
-    def interrupted(progress: bulk.Progress) -> None:
+    def interrupted(progress: Progress) -> None:
         clear(progress)
         for interrupt in interrupts:
             raise interrupt
 
     monkeypatch.setattr(bulk, "BATCH_LINES", 4)
-    monkeypatch.setattr(bulk.Progress, "clear", interrupted)
+    monkeypatch.setattr(Progress, "clear", interrupted)
     requests = tmp_path / "requests.jsonl"
     # The seventh is refused, so the progress is cleared after the second batch, and at the end.
     requests.write_text("".join(map(line, range(1, 20))))

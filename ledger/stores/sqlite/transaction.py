@@ -14,11 +14,12 @@ from ledger.log.heads import Head
 from ledger.log.rows import Content, Row
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
-from ledger.stores.sqlite import statements
+from ledger.stores.sqlite import migrations, statements
 from ledger.stores.sqlite.errors import check_kept
 from ledger.stores.sqlite.events import Form, form_of
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.whole_log import whole_log
+from ledger.stores.tables import has_start
 
 __all__ = ["SQLiteTransaction"]
 
@@ -90,7 +91,8 @@ class SQLiteTransaction:
         Raises StorageError if the database does not keep each of them.
         """
         if len(drafts) == 1 and positions is None:
-            self._append_one(*drafts[0])
+            [(head, content)] = drafts
+            self._append_one(head, content)
             return
         cursor = self._cursor
         ids: dict[CursorKey, int | None] = {}
@@ -104,6 +106,8 @@ class SQLiteTransaction:
                 check_kept(cursor.rowcount, 1, "ledger_cursors")
             if self._known is not None:
                 self._stored.append(stored)
+        if ids and has_start(content for _, content in drafts):
+            migrations.allow_starts(self.session.connection)
         kept = 0
         places = iter(positions or ())
         # In order of their positions; mostly all of a batch have one form.
@@ -127,15 +131,18 @@ class SQLiteTransaction:
     def _append_one(self, head: Head, content: Content) -> None:
         """Store one entry, without the bookkeeping that several need."""
         cursor = self._cursor
+        digest = bytearray(head.digest)
         if head.cursor_id is None:
             head = self._insert(head)
+            if has_start((content,)):
+                migrations.allow_starts(self.session.connection)
         else:
-            cursor.execute(statements.UPDATE_HEAD, (*_state(head), head.cursor_id))
+            state = (*head.state[:-1], digest, head.cursor_id)
+            cursor.execute(statements.UPDATE_HEAD, state)
             if cursor.rowcount != 1:
                 check_kept(cursor.rowcount, 1, "ledger_cursors")
         form = form_of(content)
-        event = (head.cursor_id, *form.said(content), bytearray(head.digest))
-        cursor.execute(form.insert, event)
+        cursor.execute(form.insert, (head.cursor_id, *form.said(content), digest))
         if cursor.rowcount != 1:
             check_kept(cursor.rowcount, 1, "ledger_events")
         if self._known is not None:
@@ -151,8 +158,7 @@ class SQLiteTransaction:
 
 def _state(head: Head) -> Row:
     """Return what is stored of a head as the driver takes it soonest: see events.py."""
-    *state, digest = head.state
-    return (*state, bytearray(digest))
+    return (*head.state[:-1], bytearray(head.digest))
 
 
 def _form_of_draft(draft: Draft) -> Form:
