@@ -117,6 +117,9 @@ def test_the_python_in_a_document_prints_what_it_says(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Where the programs of wheels are.
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     for name, value in database.items():
         monkeypatch.setenv(name, value)
     said = io.StringIO()
