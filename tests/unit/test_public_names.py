@@ -12,6 +12,7 @@ import pytest
 import ledger
 import ledger.aio
 import projections
+from ledger.integrations import kafka
 from support.places import GOLDEN
 
 NAMES = GOLDEN / "public_names.txt"
@@ -58,7 +59,7 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, projections)
+        for module in (ledger, ledger.aio, kafka, projections)
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]
