@@ -132,7 +132,7 @@ def test_records_that_come_before_a_seek_is_made_are_not_taken(book: Ledger) -> 
     def records(*offsets: int) -> list[Any]:
         return [confluent_kafka.Message(topic=TOPIC, partition=0, offset=n) for n in offsets]
 
-    def taken(position: int) -> list[int]:
+    def taken(position: int) -> list[int | None]:
         return [message.offset() for message in partition._fetch(position)]
 
     partition = Partition(book, kafka.key_of(GROUP, TOPIC, 0), in_flight=1)
