@@ -151,7 +151,10 @@ async def test_a_server_that_is_killed_and_a_cursor_that_is_rewound(
             server.kill()
             server.start()
             await publish(connection, range(101, 111))
+            published = time.monotonic()
             await eventually(lambda: mailer.is_at(110))
+            # The client itself would notice after ten seconds without a heartbeat.
+            assert time.monotonic() - published < 6
             # A server that dies costs no delivery, and repeats none.
             assert mailer.received == [(0, sequence) for sequence in range(1, 111)]
 

@@ -1,8 +1,8 @@
 """How a record of Kafka is named in the ledger: its cursor, its sequence, its delivery.
 
 A partition numbers its records from 0, and a group commits the offset of the *next* record. The
-record at offset k is therefore sequence k + 1, and a cursor at n says what a committed offset of n says:
-everything before n is done, and n comes next.
+record at offset k is therefore sequence k + 1, and a cursor at n says what a committed offset of n
+says: everything before n is done, and n comes next.
 """
 
 from __future__ import annotations
