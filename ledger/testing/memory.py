@@ -28,8 +28,8 @@ def in_memory(
 
     There is one connection, so some things are not as in a file. A read sees what an open
     transaction has done so far; nothing is durable; and where the ledger would wait on a
-    connection of its own for that transaction, it raises LedgerBusyError at once. For other
-    threads, as of asyncio and `submit`, connect with `check_same_thread=False`.
+    connection of its own for that transaction, it raises LedgerBusyError at once. Other threads
+    need `check_same_thread=False`: the loop of a consumer has some, as have asyncio and `submit`.
 
     Raises InvalidCursorError if `connection` is to a file, or in a transaction; StorageError.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import ledger
+import ledger.testing
 import projections
 from ledger.integrations import kafka
 from support.places import TOP
@@ -144,7 +145,7 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     reference = (TOP / "docs/index.md").read_text("utf-8")
-    for package in (ledger, kafka, projections):
+    for package in (ledger, kafka, ledger.testing, projections):
         for name in package.__all__:
             assert re.search(rf"`{name}[`(]", reference), name
             assert getattr(package, name).__doc__, name

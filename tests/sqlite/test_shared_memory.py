@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 import ledger
 from ledger import (
@@ -140,6 +141,26 @@ def test_the_connection_may_make_of_rows_what_it_likes(
     db.commit()
     assert book.get(ORDERS).last_sequence == 42
     assert book.rebuild().cursors == 1
+
+
+def test_an_engine_of_sqlalchemy_has_one_connection_to_memory() -> None:
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
+    with in_memory(engine.raw_connection().driver_connection) as book:  # type: ignore[arg-type]
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("CREATE TABLE sent (id TEXT)"))
+        with suppress(RuntimeError), engine.begin() as connection:
+            connection.execute(sqlalchemy.text("INSERT INTO sent VALUES ('msg-41')"))
+            book.using(connection.connection.driver_connection).advance(ORDERS, to=41)
+            raise RuntimeError
+        assert book.find(ORDERS) is None
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("INSERT INTO sent VALUES ('msg-42')"))
+            book.using(connection.connection.driver_connection).advance(ORDERS, to=42)
+        assert book.get(ORDERS).last_sequence == 42
+        with engine.begin() as connection:
+            rows = connection.execute(sqlalchemy.text("SELECT id FROM sent")).all()
+        assert rows == [("msg-42",)]
+    engine.dispose()
 
 
 def test_other_connections_are_refused(book: Ledger, path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.testing
 import projections
 from ledger.integrations import kafka
 from support.places import GOLDEN
@@ -59,7 +60,7 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, kafka, projections)
+        for module in (ledger, ledger.aio, kafka, ledger.testing, projections)
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]
