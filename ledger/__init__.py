@@ -2,6 +2,7 @@
 
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.deliveries import Delivery
+from ledger.consuming.heads import Heads
 from ledger.consuming.retrying import GiveUp, Retry
 from ledger.consuming.window import WindowFullError
 from ledger.errors import (
@@ -25,6 +26,7 @@ from ledger.law.events import (
     Entry,
     ErrorRecorded,
     Event,
+    Move,
 )
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
@@ -35,6 +37,7 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    StaleTokenError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -46,6 +49,7 @@ from ledger.law.requests import (
     StartCursor,
 )
 from ledger.law.rules import fold
+from ledger.law.tokens import NEXT, ConfirmToken
 from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.service import Ledger
 from ledger.stores import Horizon, Waiting
@@ -54,12 +58,14 @@ from ledger.writing.copying import Copied
 __version__ = "0.1.0"
 
 __all__ = [
+    "NEXT",
     "ActorRequiredError",
     "AdvanceCursor",
     "Anomaly",
     "BrokenChainError",
     "Checkpoint",
     "Compared",
+    "ConfirmToken",
     "Consumer",
     "Copied",
     "Cursor",
@@ -81,11 +87,13 @@ __all__ = [
     "Fault",
     "FaultKind",
     "GiveUp",
+    "Heads",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
     "LedgerBusyError",
     "LedgerError",
+    "Move",
     "NonMonotonicCursorError",
     "Outcome",
     "Rebuild",
@@ -96,6 +104,7 @@ __all__ = [
     "Retry",
     "SchemaVersionError",
     "StaleEpochError",
+    "StaleTokenError",
     "Standing",
     "StartCursor",
     "StorageError",

@@ -7,6 +7,7 @@
     ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
@@ -264,6 +265,7 @@ if not TYPE_CHECKING:
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
+            "StaleTokenError",
             "VersionConflictError",
             "WindowFullError",
         }

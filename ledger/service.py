@@ -14,6 +14,7 @@ from ledger import notices
 from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
+from ledger.consuming.heads import Heads
 from ledger.errors import LedgerError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -21,7 +22,7 @@ from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
@@ -30,10 +31,12 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     StartCursor,
+    advance_to,
     checked,
     checked_one,
     make_advance,
 )
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 from ledger.stores import Horizon, Transaction
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
@@ -42,6 +45,8 @@ from ledger.writing.copying import Copied
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ledger.positions import Positions
 
 __all__ = ["Ledger", "deliverers_of", "submitted"]
 
@@ -181,6 +186,39 @@ class Ledger:
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
+    def moves(self, places: Iterable[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return, for each key and version, the last entry up to it that is no error, as a move.
+
+        That is what put the cursor where it stood then; None if it had nothing but errors by then,
+        or has no entries. `places` are pairs of a key and a version, from 0, and are looked up
+        together: a question about thousands of cursors needs few queries.
+
+        Raises InvalidCursorError, and BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     cursor = book.record_error(key, "HTTP 503")
+        ...     [move.sequence for move in book.moves([(key, 1), (key, 3)])]
+        [41, 44]
+        """
+        return self._store.moves(_places(places))
+
+    def now(self) -> datetime:
+        """Return the ledger's own time: that of an entry, if one were appended now.
+
+        Raises InvalidCursorError if the ledger was given a clock that returns no aware time.
+
+        >>> from datetime import UTC, datetime
+        >>> import ledger
+        >>> noon = datetime(2026, 5, 5, 12, tzinfo=UTC)
+        >>> with ledger.open(":memory:", clock=lambda: noon) as book:
+        ...     book.now() == noon
+        True
+        """
+        return fields.moment(self._committer.clock(), "the ledger's clock")
+
     def horizon(self) -> Horizon:
         """Return how far the log is settled, and which transactions readers wait for.
 
@@ -206,6 +244,33 @@ class Ledger:
         ''
         """
         return self._store.identity()
+
+    @property
+    def positions(self) -> Positions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     declared = book.positions.declare("orders", "zero-based")
+        ...     book.positions.of("orders").shown(44)
+        'offset 43'
+        """
+        # Imported where it is wanted, because few streams need a mapping.
+        from ledger.positions import Positions
+
+        return Positions(self)
+
+    @property
+    def heads(self) -> Heads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     head = book.heads.record("orders", "", 44)
+        ...     book.heads.get("orders").last_sequence
+        44
+        """
+        return Heads(self)
 
     # --- writing ---
 
@@ -253,8 +318,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -265,8 +331,11 @@ class Ledger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -275,6 +344,21 @@ class Ledger:
         ...     book.advance(key, to=44, epoch=cursor.epoch).version
         2
         """
+        if after is not None or to is NEXT:
+            token = advance_to(
+                key,
+                to,
+                after=after,
+                delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                outcome=outcome,
+                now=now,
+                actor=actor,
+                epoch=epoch,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+            return self._appender.append(((token,),), answers.one)
         request = make_advance(
             key,
             to,
@@ -434,8 +518,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -453,6 +538,8 @@ class Ledger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
 
         >>> import ledger
@@ -465,9 +552,10 @@ class Ledger:
         41
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -477,6 +565,8 @@ class Ledger:
         with self._deliverers.only(advance.key):
             cursor = self._store.cursor(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:
@@ -718,6 +808,19 @@ def _processes(given: object) -> int:
             bound=PROCESSES_MAX,
         )
     return given
+
+
+def _places(given: Iterable[object]) -> list[tuple[CursorKey, int]]:
+    places = []
+    for place in given:
+        if not isinstance(place, tuple) or len(place) != 2:
+            said = fields.kind(place)
+            raise invalid(
+                "places", f"must be pairs of a key and a version, not {said}.", value=said
+            )
+        key, version = place
+        places.append((CursorKey.check(key), fields.sequence(version, "version", least=0)))
+    return places
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

@@ -11,6 +11,7 @@ from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
@@ -73,6 +74,7 @@ def resets(
             _RESETS,
             form,
             of=[RecordedReset],
+            names=Names(book),
         )
         say_what_is_not_settled(book)
 
@@ -92,8 +94,12 @@ def _result(reset: RecordedReset) -> str:
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
-    Column("from", lambda reset: str(reset.previous_sequence)),
-    Column("to", lambda reset: str(reset.sequence)),
+    Column(
+        "from",
+        lambda reset: str(reset.previous_sequence),
+        lambda reset: (reset.key, reset.previous_sequence, ""),
+    ),
+    Column("to", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
     Column("effect", _effect),
     Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),

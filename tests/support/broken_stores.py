@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 
 from ledger import Cursor, CursorKey, CursorQuery, Entry, EntryQuery, Ledger, LedgerBusyError
+from ledger.law.events import Move
 from ledger.log.columns import CONTENT
 from ledger.log.heads import Head
 from ledger.opening import utc_now
@@ -230,6 +231,19 @@ class KnowsNoCase(Broken):
                 yield cursor
 
 
+class ShowsTheReserved(Broken):
+    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
+        return self.store.cursors(attrs.evolve(query, reserved=True))
+
+
+class CountsErrorsAsMoves(Broken):
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        return [
+            move if move and move.version == version else None
+            for move, (_, version) in zip(self.store.moves(places), places, strict=True)
+        ]
+
+
 class IgnoresLimits(Broken):
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         return self.store.entries(attrs.evolve(query, limit=0))
@@ -384,6 +398,8 @@ BROKEN: dict[type[Broken], str] = {
     OrdersCursorsAsALanguage: "code-point order",
     OrdersCursorsByUTF16: "code-point order",
     KnowsNoCase: "query for cursors",
+    ShowsTheReserved: "the ledger's own consumers",
+    CountsErrorsAsMoves: "last move",
     IgnoresLimits: "query for entries",
     ReadsOnePage: "long log",
     HasNoEnd: "ends at what was there",

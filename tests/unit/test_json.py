@@ -302,6 +302,10 @@ def test_a_query_is_read_as_the_reference_has_it() -> None:
     )
     with pytest.raises(InvalidCursorError, match="limit"):
         structure({"limit": "3"}, CursorQuery)
+    assert structure({"reserved": True}, CursorQuery) == CursorQuery(reserved=True)
+    for wrong in ("false", 1, None):
+        with pytest.raises(InvalidCursorError, match="reserved"):
+            structure({"reserved": wrong}, CursorQuery)
 
 
 def test_a_row_that_holds_no_entry_is_a_broken_chain(book: ledger.Ledger) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.positions
 import ledger.testing
 import projections
 from ledger.integrations import kafka
@@ -60,7 +61,7 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, kafka, ledger.testing, projections)
+        for module in (ledger, ledger.aio, kafka, ledger.positions, ledger.testing, projections)
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]
