@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,8 @@ from ledger import (
     Outcome,
     Retry,
 )
-from projections import gaps
+from ledger.positions import PositionMapping
+from projections import gaps, lag
 
 confluent_kafka = pytest.importorskip(
     "confluent_kafka", reason="the client of Kafka, confluent-kafka, is not installed"
@@ -28,7 +30,7 @@ confluent_kafka = pytest.importorskip(
 from ledger.integrations import kafka
 from ledger.integrations.kafka.partition import Partition
 from support.kafka_cluster import KafkaCluster, kafka_cluster
-from support.kafka_members import GROUP, TOPIC, Group, config, produce
+from support.kafka_members import GROUP, TOPIC, Group, config, eventually, produce
 
 RECORDS = 25
 
@@ -48,6 +50,43 @@ def group(book: Ledger, cluster: KafkaCluster) -> Iterator[Group]:
     produce(cluster, range(RECORDS), 1)
     with Group(book, cluster, 1).ending() as group:
         yield group
+
+
+def test_the_ledger_knows_offsets_and_the_lag_while_kafka_knows_neither(group: Group) -> None:
+    blocked = threading.Event()
+
+    def deliver(message: Any, _: Delivery) -> None:
+        assert message.offset() < 10 or blocked.wait(60)
+
+    member = group.join(deliver)
+    key = kafka.key_of(GROUP, TOPIC, 0)
+    eventually(lambda: group.book.find(key) and group.book.get(key).last_sequence == 10, member)
+    [behind] = lag(group.book)
+    assert (behind.head, behind.behind) == (RECORDS, RECORDS - 10)
+    assert group.book.positions.of(TOPIC) is PositionMapping.ZERO_BASED
+    produce(group.cluster, range(RECORDS, 30), 1)
+    blocked.set()
+    group.wait_until_at(30)
+    eventually(lambda: group.book.heads.get(TOPIC, "0").last_sequence == 30, member)
+    [caught_up] = lag(group.book)
+    assert caught_up.behind == 0
+    heads = group.book.history(group.book.heads.get(TOPIC, "0").key)
+    assert [entry.event.sequence for entry in heads][-1] == 30  # type: ignore[union-attr]
+    assert len(list(group.book.history(group.book.heads.get(TOPIC, "0").key))) <= 7
+
+
+def test_what_was_declared_of_a_topic_stays(group: Group) -> None:
+    group.book.positions.declare(TOPIC, "plain")
+    group.join(heads_every_s=0)
+    group.wait_until_at(RECORDS)
+    assert group.book.positions.of(TOPIC) is PositionMapping.PLAIN
+    assert list(group.book.heads.all()) == []
+
+
+@pytest.mark.parametrize("seconds", [-1, "1", None, 1e9, float("nan"), True])
+def test_heads_are_recorded_every_so_many_seconds(book: Ledger, seconds: Any) -> None:
+    with pytest.raises(InvalidCursorError, match="heads_every_s must be from 0 to 86,400"):
+        kafka.Member(book, NOBODY, [TOPIC], heads_every_s=seconds)
 
 
 def test_a_record_that_fails_is_delivered_again_and_given_up_as_is_said(group: Group) -> None:

@@ -110,11 +110,14 @@ class Group:
         *,
         in_flight: int = 1,
         retry: Retry = PROMPT,
+        heads_every_s: float = 0.05,
         **more: Any,
     ) -> Running:
         """Start one more member."""
         settings = config(self.cluster.servers, **more)
-        member = kafka.Member(self.book, settings, [TOPIC], in_flight=in_flight)
+        member = kafka.Member(
+            self.book, settings, [TOPIC], in_flight=in_flight, heads_every_s=heads_every_s
+        )
         self.members.append(Running(member, deliver or self.deliver, retry))
         return self.members[-1]
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ledger.consuming.deliveries import Delivery, checked_in_flight
 from ledger.consuming.retrying import Retry
 from ledger.errors import InvalidCursorError, invalid
+from ledger.integrations.kafka.heads import EVERY_S, Heads
 from ledger.integrations.kafka.partition import Partition
 from ledger.integrations.kafka.records import delivery_id_of, key_of, place_of
 from ledger.law import fields
 from ledger.law.cursor import CursorKey
+from ledger.positions import PositionMapping
 from ledger.service import Ledger
 
 if TYPE_CHECKING:
@@ -46,7 +48,12 @@ class Member:
 
     Nothing is committed to Kafka. A record is done when the ledger says so, and where a partition
     begins, or begins again after a reset of its cursor, the ledger says as well. The record at
-    offset k is sequence k + 1: see `sequence_of`.
+    offset k is sequence k + 1: see `sequence_of`. That is declared for each topic, unless something
+    else was, so that commands show offsets, too.
+
+    `heads_every_s`, from 0 to 86,400 seconds, is how often the ends of the partitions are recorded
+    as the heads of their streams, if they have moved, so that `lag` has something to compare with;
+    0 means never.
 
     Raises InvalidCursorError if `config` has no group, or keeps offsets in Kafka, or passes over
     records where the ledger knows no offset; ImportError if the client is not installed.
@@ -67,6 +74,7 @@ class Member:
         topics: Iterable[str],
         *,
         in_flight: int = 1,
+        heads_every_s: float = EVERY_S,
     ) -> None:
         given: object = book
         if not isinstance(given, Ledger):
@@ -80,6 +88,8 @@ class Member:
             key_of(self._group, topic, 0)  # Refused now, and not when it is assigned.
         self._in_flight = checked_in_flight(in_flight)
         self._client = _client()
+        self._heads = Heads(book, self._client, heads_every_s)
+        self._declared: set[str] = set()
         self._incremental = _is_incremental(self._config)
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._start: Callable[[Partition], None] = Partition.stop
@@ -145,6 +155,7 @@ class Member:
         for place, partition in self._partitions.items():
             partition.put(came[place])
             self._steer(consumer, place, partition)
+        self._heads.record(consumer, self._partitions)
 
     def _steer(self, consumer: Consumer, place: tuple[str, int], partition: Partition) -> None:
         """Seek where the partition wants to go on, and pause it while it has enough."""
@@ -165,6 +176,7 @@ class Member:
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         """Begin with what is assigned, each at the offset that the ledger has."""
         for each in assigned:
+            self._declare(each.topic)
             place = each.topic, each.partition
             key = key_of(self._group, *place)
             self._partitions[place] = Partition(self._book, key, in_flight=self._in_flight)
@@ -175,6 +187,12 @@ class Member:
             consumer.assign(assigned)
         for each in assigned:
             self._start(self._partitions[each.topic, each.partition])
+
+    def _declare(self, topic: str) -> None:
+        """Keep in the ledger that its sequences are offsets, so that commands show these."""
+        if topic not in self._declared and self._book.positions.of(topic) is None:
+            self._book.positions.declare(topic, PositionMapping.ZERO_BASED)
+        self._declared.add(topic)
 
     def _on_revoke(self, _: Consumer, revoked: list[TopicPartition]) -> None:
         """End what is taken away before another member has it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidCursorError
 from ledger.law.cursor import CursorKey
+from ledger.positions import sequence_of_confirmed_offset
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -51,7 +52,7 @@ def sequence_of(message: Message) -> int:
     >>> kafka.sequence_of(Message(topic="orders", partition=7, offset=0))
     1
     """
-    return place_of(message)[2] + 1
+    return sequence_of_confirmed_offset(place_of(message)[2])
 
 
 def delivery_id_of(message: Message) -> str:
