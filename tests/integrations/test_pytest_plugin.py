@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 
 import pytest
@@ -26,10 +27,13 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
+def without(plugins: Iterable[str]) -> list[str]:
+    return [part for plugin in plugins for part in ("-p", f"no:{plugin}")]
+
+
 def run(project: pytest.Pytester, tests: str, *, with_plugin: str = "") -> pytest.RunResult:
     project.makepyfile(textwrap.dedent(tests))
-    without = [part for name in OTHERS if name != with_plugin for part in ("-p", f"no:{name}")]
-    return project.runpytest_subprocess(*NAMED, *without)
+    return project.runpytest_subprocess(*NAMED, *without(OTHERS.keys() - {with_plugin}))
 
 
 def test_a_project_tests_what_it_delivers(project: pytest.Pytester) -> None:
@@ -245,6 +249,6 @@ def test_a_run_that_uses_none_of_it_imports_none_of_it(project: pytest.Pytester)
 
 
 def test_its_fixtures_say_what_they_are(project: pytest.Pytester) -> None:
-    shown = project.runpytest_subprocess(*NAMED, "--fixtures").stdout.str()
+    shown = project.runpytest_subprocess(*NAMED, *without(OTHERS), "--fixtures").stdout.str()
     for name in ("book", "abook", "story", "ledger_clock", "ledger_connection"):
         assert f"\n{name} -- " in shown
