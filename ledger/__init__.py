@@ -38,6 +38,7 @@ from ledger.law.refusals import (
     NonMonotonicCursorError,
     StaleEpochError,
     StaleTokenError,
+    TakenOverError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -108,6 +109,7 @@ __all__ = [
     "Standing",
     "StartCursor",
     "StorageError",
+    "TakenOverError",
     "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",

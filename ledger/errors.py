@@ -7,6 +7,7 @@
     ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    │   └── TakenOverError
     ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
@@ -266,6 +267,7 @@ if not TYPE_CHECKING:
             "ResetReasonRequiredError",
             "StaleEpochError",
             "StaleTokenError",
+            "TakenOverError",
             "VersionConflictError",
             "WindowFullError",
         }

@@ -19,7 +19,7 @@ from projections.stream_heads import StreamHead, StreamHeads
 __all__ = ["Lag", "LagState", "lag"]
 
 BATCH_FIRST, BATCH_MAX = 64, 4_096
-"""So many cursors are looked up together; few at first, for callers who want just a few."""
+"""How many cursors are looked up together; few at first, for callers who want just a few."""
 
 
 class LagState(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -126,7 +127,7 @@ def lag(
         if sort != "name":
             rows = iter(sorted(rows, key=_WORST[sort]))
         show(
-            islice(rows, limit) if limit > 0 else rows,
+            islice(rows, min(limit, sys.maxsize)) if limit > 0 else rows,
             _GROUPS if group else _LAGS,
             form,
             of=[GroupLag if group else Lag],

@@ -11,7 +11,7 @@ import pytest
 
 import ledger
 import ledger.aio
-from ledger import NEXT, Cursor, Ledger, NonMonotonicCursorError, StaleTokenError
+from ledger import NEXT, Cursor, CursorAdvanced, Ledger, NonMonotonicCursorError, StaleTokenError
 from support.coroutines import asynchronous
 from support.cursors import ORDERS, chain
 
@@ -47,6 +47,37 @@ def test_of_ten_threads_after_the_same_token_one_wins(target: str) -> None:
         cursor = book.get(ORDERS)
         assert (cursor.last_sequence, cursor.version) == (2, 2)
         assert cursor.last_delivery_id == f"evt_{winners[0]}"
+
+
+def test_threads_that_read_again_when_refused_lose_no_token_and_confirm_none_twice(
+    target: str,
+) -> None:
+    def confirm(thread: int) -> int:
+        refused = 0
+        with ledger.open(target, actor=f"thread {thread}", busy_timeout_s=60) as book:
+            for nth in range(12):
+                while True:
+                    cursor = book.find(ORDERS)
+                    after = cursor.last_delivery_id if cursor else ""
+                    try:
+                        book.advance(ORDERS, to=NEXT, delivery_id=f"{thread}/{nth}", after=after)
+                    except StaleTokenError:
+                        refused += 1
+                    else:
+                        break
+        return refused
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(confirm, range(4)))
+    with ledger.open(target) as book:
+        events = [entry.event for entry in book.history(ORDERS)]
+        assert all(isinstance(event, CursorAdvanced) for event in events)
+        named = [event.delivery_id for event in events if isinstance(event, CursorAdvanced)]
+        assert sorted(named) == sorted(
+            f"{thread}/{nth}" for thread in range(4) for nth in range(12)
+        )
+        assert book.get(ORDERS).last_sequence == len(named)
+        assert book.verify().ok
 
 
 def test_of_ten_tasks_after_the_same_token_one_wins(target: str) -> None:
@@ -127,3 +158,10 @@ async def _consuming_in_coroutines(target: str) -> None:
 
 def test_coroutines_consume_tokens(target: str) -> None:
     _consuming_in_coroutines(target)
+
+
+def test_a_takeover_keeps_the_token(book: Ledger) -> None:
+    chain(book, "evt_9a", "evt_3f")
+    with book.consumer(ORDERS, take_over="deploy 1.4.2") as consumer:
+        assert (consumer.position, consumer.token) == (2, "evt_3f")
+    assert chain(book, "evt_77").last_sequence == 3

@@ -91,7 +91,7 @@ ORDER BY {{order}} LIMIT ?
 OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
 
 PLACES_MAX = 200
-"""So many places are asked for in one statement; old versions allow 999 values."""
+"""How many places are asked for in one statement; old versions of SQLite allow 999 values."""
 
 
 @lru_cache(maxsize=8)
