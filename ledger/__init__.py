@@ -37,6 +37,7 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    TakenOverError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -103,6 +104,7 @@ __all__ = [
     "Standing",
     "StartCursor",
     "StorageError",
+    "TakenOverError",
     "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",

@@ -458,12 +458,20 @@ class Ledger:
         """
         return self._appender.submit(((checked_one(request),),), answers.one)
 
-    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
+    def consumer(
+        self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
+    ) -> Consumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
 
         `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
 
-        Raises InvalidCursorError.
+        `take_over` says why this consumer takes the cursor over, such as "deploy 1.4.2". The
+        consumers that read it before can confirm nothing more: they get StaleEpochError, and
+        TakenOverError when they read it anew. It is a reset to where the cursor stands, by this
+        ledger's actor; a cursor without entries is made, at 0.
+
+        Raises InvalidCursorError; with `take_over`, also ActorRequiredError if the ledger has no
+        actor.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -473,7 +481,7 @@ class Ledger:
         ...     consumer.position
         41
         """
-        return Consumer(self, key, in_flight=in_flight)
+        return Consumer(self, key, in_flight=in_flight, take_over=take_over)
 
     @contextmanager
     def delivering(

@@ -12,6 +12,7 @@ import attrs
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
 from ledger.law.reserved import HEAD, is_reserved
+from ledger.law.takeovers import is_takeover
 from projections.standing import Behind, HeadBeside, Standing
 
 __all__ = ["STALLED_AFTER", "Stall", "checked_pause", "stalls"]
@@ -157,6 +158,8 @@ class _Stream:
         event = entry.event
         if isinstance(event, ErrorRecorded):
             self._fail(entry, event.message)
+        elif is_takeover(entry):
+            return  # It stays where it is, with another consumer.
         elif not isinstance(event, CursorAdvanced):
             yield from self._move(entry, event.sequence, confirmed=False)
         elif event.sequence != event.previous_sequence:

@@ -272,14 +272,18 @@ class AsyncLedger:
         """Append `request`, and return the cursor."""
         return await self._append([checked((request,))], answers.one)
 
-    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> AsyncConsumer:
+    def consumer(
+        self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
+    ) -> AsyncConsumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
 
-        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000. With
+        `take_over`, it takes the cursor over when it is entered, and says why: see
+        `Ledger.consumer`.
 
         Raises InvalidCursorError.
         """
-        return AsyncConsumer(self, key, in_flight=in_flight)
+        return AsyncConsumer(self, key, in_flight=in_flight, take_over=take_over)
 
     @asynccontextmanager
     async def delivering(

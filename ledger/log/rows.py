@@ -28,7 +28,16 @@ from ledger.law.pairs import EMPTY
 from ledger.log.columns import CURSOR, ENTRY, MOVE, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
-__all__ = ["TAGS", "Content", "Row", "content_of", "cursor_from", "entry_from", "move_from"]
+__all__ = [
+    "KEPT_AS",
+    "TAGS",
+    "Content",
+    "Row",
+    "content_of",
+    "cursor_from",
+    "entry_from",
+    "move_from",
+]
 
 TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
@@ -36,6 +45,9 @@ TAGS: Mapping[type[Event], str] = {
     ErrorRecorded: "cursor.error.v1",
     CursorStarted: "cursor.started.v1",
 }
+
+KEPT_AS: Mapping[str, str] = {"source": "message"}
+"""The columns of fields that have none of their own."""
 
 Content: TypeAlias = tuple[Any, ...]
 """What an entry says: plain values in the order of `CONTENT`."""
@@ -283,9 +295,6 @@ def cursor_from(key: CursorKey, row: Row) -> Cursor:
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-_KEPT_AS = {"source": "message"}
-"""Fields of events that have no column of their own."""
-
 _POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 
@@ -306,7 +315,7 @@ def _columns_of(kind: type[Event]) -> Columns:
 
 def _kept(kind: type[Event]) -> dict[str, Any]:
     """Return the types of what a `kind` says, by the columns that it is kept in."""
-    return {_KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
+    return {KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
 
 
 _FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}

@@ -24,6 +24,7 @@ OWNER = ["webhooks", "orders"]
 APPENDING = {
     "advance": [*OWNER, "--to", "9"],
     "error": [*OWNER, "-m", "HTTP 503"],
+    "start": ["new", "orders", "--at", "41", "--reason", "x"],
     "reset": [*OWNER, "--to", "1", "--reason", "x", "--execute"],
     "heads": ["orders", "--to", "9"],
     "append": ["refused.jsonl"],
