@@ -8,6 +8,7 @@ from projections.cli import (
     deliveries,
     drawing,
     explaining,
+    exporting,
     moments,
     resetting,
     stalling,
@@ -27,5 +28,6 @@ main = cli.program(
         stalling.stalls,
         tailing.tail,
         drawing.timeline,
+        exporting.export,
     )
 )
