@@ -62,7 +62,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in record.items():
         if name in ("key", "event"):
-            flat.update(value)
+            flat.update(value or {})
         else:
             flat[name] = dumps(value) if isinstance(value, dict | list) else value
     return flat

@@ -62,7 +62,7 @@ def reading(target: str, query: str | None) -> Iterator[Reading]:
     Raises InvalidCursorError, StorageError.
     """
     rows_of = _on_server if targets.is_postgres(target) else _in_file
-    with rows_of(target, (query or _QUERY).strip().rstrip(";")) as (place, columns, rows):
+    with rows_of(target, (_QUERY if query is None else query).strip().rstrip(";")) as (place, columns, rows):
         _check(columns)
         of = f"table {TABLE} of" if query is None else "query on"
         yield Reading(
@@ -105,12 +105,27 @@ _STEPS = 100_000
 def _in_file(path: str, query: str) -> Iterator[Result]:
     place = f"file {visible(targets.shown(path))}"
     with _told_of_file(place), closing(_connection(path)) as connection:
-        connection.set_authorizer(_authorized)
+        refused: list[int] = []
+
+        def authorized(action: int, *_: object) -> int:
+            if action in _READS:
+                return sqlite3.SQLITE_OK
+            refused.append(action)
+            return sqlite3.SQLITE_DENY
+
+        connection.set_authorizer(authorized)
         # While it is asked, Python handles signals; otherwise a query that never ends would not.
         connection.set_progress_handler(lambda: 0, _STEPS)
         # What is not UTF-8 is refused with its row.
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
-        cursor = connection.execute(query)
+        try:
+            cursor = connection.execute(query)
+        except sqlite3.DatabaseError as error:
+            if not refused:
+                raise
+            raise InvalidCursorError(
+                f"the query does more than to read {place} ({error}). Write one SELECT."
+            ) from None
         if cursor.description is None:
             raise InvalidCursorError("the query selects nothing. Write one SELECT.")
         yield place, [column[0] for column in cursor.description], _fetched(place, cursor)
@@ -127,10 +142,6 @@ def _connection(path: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
-def _authorized(action: int, *_: object) -> int:
-    return sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
-
-
 @contextmanager
 def _told_of_file(place: str) -> Iterator[None]:
     try:
@@ -140,10 +151,6 @@ def _told_of_file(place: str) -> Iterator[None]:
         if code == sqlite3.SQLITE_INTERRUPT:
             # The handler was interrupted; SQLite knows only that it has to stop.
             raise KeyboardInterrupt from None
-        if code == sqlite3.SQLITE_AUTH:
-            raise InvalidCursorError(
-                f"the query does more than to read {place} ({error}). Write one SELECT."
-            ) from None
         raise _failed(place, error) from error
 
 

@@ -21,12 +21,14 @@ from ledger.errors import InvalidCursorError, StorageError
 from ledger.exchange.naming import Names
 from ledger.exchange.rows import Misread, Read, Reading
 from ledger.exchange.templates import AbsentError, Template
+from ledger.law import fields
 from ledger.law.cursor import CursorKey
 from ledger.log.text import dumps, instant, micros, show_time
 
-__all__ = ["Staged", "Staging", "stage"]
+__all__ = ["Staged", "Staging", "staging"]
 
 BATCH_ROWS = 500
+ORIGIN_LENGTH_MAX = fields.TEXT_LENGTH_MAX
 
 
 @attrs.frozen(kw_only=True)
@@ -51,10 +53,27 @@ class Staged:
 class Staging:
     """The rows of one source, in the order in which they were read."""
 
-    def __init__(self, connection: sqlite3.Connection, unit: str) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._unit = unit
+        self._unit = ""
         connection.executescript(_SCHEMA)
+
+    def read(self, reading: Reading, names: Names, progress: Callable[[int], None]) -> None:
+        """Read a source to its end; `progress` is told how many rows so far.
+
+        Raises InvalidCursorError, StorageError.
+        """
+        if reading.columns is not None:
+            names.check(reading.columns)
+        origin = Template.of(reading.origin, "source")
+        self._unit = reading.unit
+        self._connection.execute("BEGIN")
+        done = 0
+        while batch := list(islice(reading.rows, BATCH_ROWS)):
+            self._add([_found(row, names, origin, reading.place) for row in batch])
+            done += len(batch)
+            progress(done)
+        self._settle()
 
     def rows(self) -> Iterator[list[Staged]]:
         """Yield all rows, some at a time."""
@@ -72,18 +91,17 @@ class Staging:
             digest.update(b"\n" + dumps(list(row)).encode())
         return digest.hexdigest()
 
-    def add(self, rows: list[Staged]) -> None:
-        """Add rows behind those that are there."""
+    def _add(self, rows: list[Staged]) -> None:
         self._connection.executemany(_INSERT, [_plain(row) for row in rows])
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Find the cursors that are named more than once, after the last row."""
         self._connection.executescript(_REPEATED)
         firsts = self._connection.execute("SELECT first FROM repeated ORDER BY first")
         for (number,) in firsts:
-            self._settle(number)
+            self._settle_one(number)
 
-    def _settle(self, number: int) -> None:
+    def _settle_one(self, number: int) -> None:
         """Settle the cursor that row `number` is the first one to name."""
         other = self._connection.execute(_OTHERWISE, {"first": number}).fetchone()
         if other is None:
@@ -99,25 +117,13 @@ class Staging:
 
 
 @contextmanager
-def stage(reading: Reading, names: Names, progress: Callable[[int], None]) -> Iterator[Staging]:
-    """Read a source to its end, and return what it has; `progress` is told how many rows so far.
+def staging() -> Iterator[Staging]:
+    """Return a staging for one source, which is gone afterwards.
 
-    Raises InvalidCursorError, StorageError, and whatever reading raises.
+    Raises StorageError if there is no room for it.
     """
-    if reading.columns is not None:
-        names.check(reading.columns)
-    origin = Template.of(reading.origin, "source")
     with _told(), closing(sqlite3.connect("", isolation_level=None)) as connection:
-        staging = Staging(connection, reading.unit)
-        connection.execute("BEGIN")
-        done = 0
-        # What the source raises is not an error of this database.
-        while batch := list(islice(reading.rows, BATCH_ROWS)):
-            staging.add([_found(row, names, origin, reading.place) for row in batch])
-            done += len(batch)
-            progress(done)
-        staging.settle()
-        yield staging
+        yield Staging(connection)
 
 
 def _found(row: Read, names: Names, origin: Template, place: str) -> Staged:
@@ -142,7 +148,7 @@ def _found(row: Read, names: Names, origin: Template, place: str) -> Staged:
         sequence=found.sequence,
         delivery_id=found.delivery_id,
         delivered_at=found.delivered_at,
-        origin=said,
+        origin=said if len(said) <= ORIGIN_LENGTH_MAX else said[: ORIGIN_LENGTH_MAX - 1] + "…",
     )
 
 

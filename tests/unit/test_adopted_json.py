@@ -15,7 +15,7 @@ from ledger import CursorKey, InvalidCursorError
 from ledger.exchange import json_values
 from ledger.exchange.naming import Names
 from ledger.exchange.sources import Format, reading
-from ledger.exchange.staging import Staged, stage
+from ledger.exchange.staging import Staged, staging
 
 
 @pytest.fixture
@@ -27,10 +27,9 @@ def staged(file: Path, text: str | bytes, /, **options: Any) -> list[Staged]:
     """Give what a file has, with the templates among the options."""
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     templates = {name: options.pop(name) for name in list(options) if name in Names.__slots__}
-    with (
-        reading(str(file), **options) as source,
-        stage(source, source.names.but(**templates), lambda _: None) as found,
-    ):
+    with staging() as found:
+        with reading(str(file), **options) as source:
+            found.read(source, source.names.but(**templates), lambda _: None)
         return [row for page in found.rows() for row in page]
 
 
@@ -218,6 +217,7 @@ def test_the_same_cursor_with_two_positions_is_refused_wherever_it_stands(file: 
 def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.TextIOWrapper(io.BytesIO(json.dumps(RECORD).encode()))
     monkeypatch.setattr(sys, "stdin", text)
-    with reading("-") as source, stage(source, source.names, lambda _: None) as found:
+    with reading("-") as source, staging() as found:
+        found.read(source, source.names, lambda _: None)
         [[row]] = found.rows()
     assert (row.key, row.origin) == (KEY, "standard input")
