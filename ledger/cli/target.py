@@ -28,7 +28,7 @@ _INNERMOST = "ledger.cli.innermost"
 
 
 class MissingError(errors.StorageError):
-    """There is no ledger where one was named."""
+    """The place that was named holds no ledger."""
 
 
 @attrs.frozen
@@ -82,7 +82,7 @@ class Target:
         return watch.over(book) if writes else book
 
     def open_if_there(self) -> Ledger | None:
-        """Open it to read, or return None if there is no ledger yet; nothing is made."""
+        """Open it to read, or return None if nobody has made a ledger there; nor is one made."""
         try:
             return self.open()
         except MissingError:

@@ -13,7 +13,7 @@ import attrs
 
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.exchange.staging import Staged, Staging
-from ledger.law.cursor import Cursor
+from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import CursorStarted
 from ledger.law.pairs import EMPTY
 from ledger.law.refusals import CursorExistsError
@@ -56,11 +56,17 @@ class Verdict:
 
 @attrs.frozen(kw_only=True)
 class Adoption:
-    """The cursors of a source, with the reason that each start keeps for ever."""
+    """The cursors of a source, with the reason that each start keeps for ever.
+
+    Raises InvalidCursorError for a reason or metadata that no start can have.
+    """
 
     staging: Staging
     reason: str
     metadata: Mapping[str, str] = EMPTY
+
+    def __attrs_post_init__(self) -> None:
+        StartCursor(CursorKey("-", "-"), 0, self.reason, metadata=self.metadata)
 
     @property
     def digest(self) -> str:

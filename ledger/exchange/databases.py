@@ -62,7 +62,11 @@ def reading(target: str, query: str | None) -> Iterator[Reading]:
     Raises InvalidCursorError, StorageError.
     """
     rows_of = _on_server if targets.is_postgres(target) else _in_file
-    with rows_of(target, (_QUERY if query is None else query).strip().rstrip(";")) as (place, columns, rows):
+    with rows_of(target, (_QUERY if query is None else query).strip().rstrip(";")) as (
+        place,
+        columns,
+        rows,
+    ):
         _check(columns)
         of = f"table {TABLE} of" if query is None else "query on"
         yield Reading(

@@ -6,7 +6,7 @@ one group; no heading. The tool reads each line on its own (Apache Kafka, Offset
 CsvUtils.java), so nothing in it may have a line break.
 
 Kafka counts from 0 and commits the offset that is read next: N means that offsets 0 to N - 1 are
-consumed, which are the sequences 1 to N here. So the offset is the sequence.
+consumed, which are the sequences 1 to N here: the offset is the sequence.
 """
 
 from __future__ import annotations

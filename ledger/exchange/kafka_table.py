@@ -33,7 +33,7 @@ def rows(source: Iterator[Line]) -> Iterator[Read]:
             yield _row(number, cells)
         elif failed := _FAILED.match(text):
             yield Misread(number, f"Kafka's tool failed: {failed[1]!s:.300}")
-        elif _CHATTER.match(text) or (table is None and is_heading(text)):
+        elif _CHATTER.match(text) or (number == 1 and is_heading(text)):
             continue
         elif table is None:
             yield csv_row(number, text)

@@ -68,9 +68,8 @@ def export(
     the sequence is the offset that the group reads next. If one of the cursors cannot be a
     partition of Kafka, nothing is written (exit code 3).
 
-    \b
-    cursor-ledger export --format kafka --consumer mailer -o offsets.csv
-    kafka-consumer-groups --reset-offsets --group mailer --from-file offsets.csv --execute …
+    The file is for kafka-consumer-groups --reset-offsets --from-file. Each line names its group,
+    so the tool needs --group or --all-groups beside it.
     """
     del form  # There is one.
     if no_group and len(consumers) != 1:

@@ -97,9 +97,7 @@ def test_by_default_the_reason_says_where_they_were_adopted_from(
     assert entry.actor == "ops@desk"
 
 
-def test_the_same_twice_is_no_error_and_appends_nothing(
-    run: Run, book: Ledger, file: Path
-) -> None:
+def test_the_same_twice_is_no_error_and_appends_nothing(run: Run, book: Ledger, file: Path) -> None:
     run("adopt", file, "--execute")
     for more in (["--execute"], []):
         again = run("adopt", file, *more)
@@ -185,7 +183,7 @@ def test_what_was_looked_at_is_what_is_started_or_nothing_is(
 def test_names_are_formatted_from_columns(run: Run, file: Path, tmp_path: Path) -> None:
     done = run("adopt", file, "--consumer", "kafka-{group}", "--stream", "{topic}/{partition}",
                "--subject", "", "--sequence", "{offset}")  # fmt: skip
-    assert [record["key"] for record in records(done)][0] == {
+    assert records(done)[0]["key"] == {
         "consumer_id": "kafka-mailer",
         "stream_name": "orders/0",
         "subject_id": "",
@@ -313,7 +311,15 @@ def test_every_form_has_the_same_rows(run: Run, file: Path) -> None:
     found = records(run("adopt", file, "--jsonl"))
     assert json.loads(run("adopt", file, "--json").stdout) == found
     table = run("adopt", file, "--table").stdout.splitlines()
-    assert table[0].split() == ["line", "consumer", "stream", "subject", "sequence", "from", "state"]
+    assert table[0].split() == [
+        "line",
+        "consumer",
+        "stream",
+        "subject",
+        "sequence",
+        "from",
+        "state",
+    ]
     assert len(table) == 2 + len(found)
     file.write_text(OFFSETS + "nonsense\n")
     heading, *rows = run("adopt", file, "--csv").stdout.splitlines()

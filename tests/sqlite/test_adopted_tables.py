@@ -73,13 +73,13 @@ def test_a_query_names_its_columns(database: Path) -> None:
     [found] = staged(database, f"{SELECT}, 'd-1' AS delivery_id, 'x%y' AS more;  ")
     assert (found.sequence, found.delivery_id) == (41, "d-1")
     assert found.origin == f"query on file {database}"
-    found = staged(
+    many = staged(
         database,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
         "SELECT 'c' AS consumer_id, json_extract('{\"a\": \"s\"}', '$.a') AS stream_name, "
         "i AS subject_id, i AS sequence FROM n",
     )
-    assert (len(found), found[-1].key, found[-1].line) == (2500, CursorKey("c", "s", "2500"), 2500)
+    assert (len(many), many[-1].key, many[-1].line) == (2500, CursorKey("c", "s", "2500"), 2500)
 
 
 @pytest.mark.parametrize(

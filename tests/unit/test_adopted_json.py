@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from ledger import CursorKey, InvalidCursorError
@@ -26,7 +27,8 @@ def file(tmp_path: Path) -> Path:
 def staged(file: Path, text: str | bytes, /, **options: Any) -> list[Staged]:
     """Give what a file has, with the templates among the options."""
     file.write_bytes(text.encode() if isinstance(text, str) else text)
-    templates = {name: options.pop(name) for name in list(options) if name in Names.__slots__}
+    fields = {field.name for field in attrs.fields(Names)}
+    templates = {name: options.pop(name) for name in list(options) if name in fields}
     with staging() as found:
         with reading(str(file), **options) as source:
             found.read(source, source.names.but(**templates), lambda _: None)
