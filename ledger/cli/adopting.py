@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
 import click
 
+from ledger import targets
 from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
@@ -22,6 +24,7 @@ from ledger.errors import BrokenChainError, InvalidCursorError
 from ledger.exchange.adopting import Adoption, State, Verdict
 from ledger.exchange.sources import Format, reading
 from ledger.exchange.staging import Staging, staging
+from ledger.log.text import visible
 from ledger.service import Ledger
 
 __all__ = ["adopt"]
@@ -130,12 +133,14 @@ def adopt(
             with target.open(actor=actor, make=True) as book:
                 _execute(adoption, book, tally, form)
         else:
-            book_there = target.open_if_there()
-            try:
+            with ExitStack() as opened:
+                book_there = target.open_if_there()
+                if book_there is None:
+                    place = visible(targets.shown(target.path))
+                    click.echo(f"{place} holds no ledger yet; --execute makes one.", err=True)
+                else:
+                    opened.enter_context(book_there)
                 _show(adoption.plan(book_there), tally, form)
-            finally:
-                if book_there is not None:
-                    book_there.close()
         tally.say(digest, executed=execute)
         context.exit(tally.code)
 
@@ -188,7 +193,7 @@ _WORDS = {
     State.MOVED_ON: "started before, and moved since",
     State.REPEATED: "repeated",
     State.NOTHING: "without a position",
-    State.DIFFERS: "stand somewhere else, and stay there",
+    State.DIFFERS: "standing somewhere else",
     State.REFUSED: "refused",
 }
 

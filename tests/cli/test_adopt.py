@@ -62,7 +62,9 @@ def test_a_plan_says_what_would_be_started_and_changes_nothing(run: Run, file: P
 
 @pytest.mark.makes_ledgers
 def test_a_plan_needs_no_ledger_and_makes_none(run: Run, file: Path, path: Path, kind: str) -> None:
-    assert states(records(run("adopt", file))) == ["new"] * 3
+    planned = run("adopt", file)
+    assert states(records(planned)) == ["new"] * 3
+    assert "holds no ledger yet; --execute makes one." in planned.stderr
     assert run("list").exit_code == 1
     assert not path.exists()
     assert run("adopt", file, "--execute").exit_code == 0
