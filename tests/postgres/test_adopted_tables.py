@@ -136,7 +136,10 @@ def test_a_query_that_never_ends_is_interrupted_and_ends_on_the_server(url: str)
             )
             _until(lambda: connection.execute(sleeping).fetchone() == (1,))
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            try:
+                process.communicate(timeout=20)
+            finally:
+                process.kill()
             _until(lambda: connection.execute(sleeping).fetchone() == (0,))
     assert process.returncode == -signal.SIGINT
 

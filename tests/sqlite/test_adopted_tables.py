@@ -203,6 +203,9 @@ def test_a_query_that_never_ends_is_interrupted(database: Path) -> None:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        try:
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGINT
     assert said.splitlines()[-1] == b"KeyboardInterrupt"
