@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,13 +133,17 @@ def _text(
 
 def _guessed(first: bytes) -> Format:
     """Return the format of a text by its first line that is not blank."""
-    if not first.lstrip().startswith((b"{", b"[")):
+    if not first.startswith((b"{", b"[")):
         return Format.KAFKA
     try:
         loads(first)
     except InvalidCursorError:
-        return Format.JSON
+        # A group may be called [x].
+        return Format.KAFKA if _OFFSETS.search(first) else Format.JSON
     return Format.JSONL
+
+
+_OFFSETS = re.compile(rb",[0-9]+,-?[0-9]+\s*$")
 
 
 def _first(head: bytes, file: BinaryIO) -> tuple[bytes, bytes]:

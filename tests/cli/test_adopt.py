@@ -217,6 +217,12 @@ def test_kafkas_offsets_go_round_byte_for_byte(run: Run, tmp_path: Path, path: P
     assert done.stdout.encode() == first.read_bytes()
 
 
+def test_a_group_that_begins_like_json_is_a_group(run: Run) -> None:
+    for group in ("[x]", "{x"):
+        [found] = records(run("adopt", "-", text=f"{group},orders,0,41\n"))
+        assert (found["key"]["consumer_id"], found["state"]) == (group, "new")
+
+
 def test_a_line_of_the_table_without_an_offset_is_left_out(run: Run, book: Ledger) -> None:
     table = (
         "\nConsumer group 'mailer' has no active members.\n\n"
