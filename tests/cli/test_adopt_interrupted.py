@@ -126,7 +126,7 @@ def memory_kib(target: str, file: Path) -> int:
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    command = [sys.executable, "-c", script, COMMAND, "--db", target, "adopt", file]
+    command = [sys.executable, "-c", script, str(COMMAND), "--db", target, "adopt", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout)
 
