@@ -9,5 +9,6 @@ from __future__ import annotations
 from ledger.aio.ledger import AsyncLedger
 from ledger.aio.opening import open  # noqa: A004 - ledger.aio.open(…) is how it reads
 from ledger.consuming.coroutines import AsyncConsumer
+from ledger.consuming.heads_coroutines import AsyncHeads
 
-__all__ = ["AsyncConsumer", "AsyncLedger", "open"]
+__all__ = ["AsyncConsumer", "AsyncHeads", "AsyncLedger", "open"]

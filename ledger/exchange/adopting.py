@@ -18,6 +18,7 @@ from ledger.law.events import CursorStarted
 from ledger.law.pairs import EMPTY
 from ledger.law.refusals import CursorExistsError
 from ledger.law.requests import StartCursor
+from ledger.law.reserved import is_reserved
 from ledger.service import Ledger
 
 __all__ = ["Adoption", "State", "Verdict"]
@@ -103,14 +104,14 @@ class Adoption:
             return Verdict(row=row, state=State.REPEATED)
         if row.key is None or row.sequence is None:
             return Verdict(row=row, state=State.NOTHING)
-        current = None if book is None else book.find(row.key)
-        if book is not None and current is not None:
-            return Verdict(row=row, state=_compared(book, row, current), current=current)
         try:
             self._request(row)
         except InvalidCursorError as error:
             return Verdict(row=row, state=State.REFUSED, error=error)
-        return Verdict(row=row, state=State.NEW)
+        current = None if book is None else book.find(row.key)
+        if book is None or current is None:
+            return Verdict(row=row, state=State.NEW)
+        return Verdict(row=row, state=_compared(book, row, current), current=current)
 
     def _answered(self, book: Ledger, row: Staged, answer: Cursor | LedgerError) -> Verdict:
         if isinstance(answer, Cursor):
@@ -123,6 +124,10 @@ class Adoption:
     def _request(self, row: Staged) -> StartCursor:
         if row.key is None or row.sequence is None:
             raise InvalidCursorError("the row names no cursor, or no position.")
+        if is_reserved(row.key.consumer_id):
+            raise InvalidCursorError(
+                f"{row.key.consumer_id!r:.80} belongs to the ledger itself. Name another consumer."
+            )
         return StartCursor(
             row.key,
             row.sequence,

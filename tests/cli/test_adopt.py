@@ -182,6 +182,15 @@ def test_what_was_looked_at_is_what_is_started_or_nothing_is(
     assert len(list(book.entries())) == 3
 
 
+def test_the_ledgers_own_consumers_are_neither_adopted_nor_exported(run: Run, book: Ledger) -> None:
+    refused = run("adopt", "-", "--execute", text="cursor-ledger/head,orders,0,41\n")
+    assert (refused.exit_code, states(records(refused))) == (3, ["refused"])
+    assert "belongs to the ledger itself" in records(refused)[0]["detail"]
+    book.heads.record("orders", "0", 50)
+    run("adopt", "-", "--execute", text="mailer,orders,0,41\n")
+    assert run("export", "--format", "kafka").stdout == "mailer,orders,0,41\n"
+
+
 def test_names_are_formatted_from_columns(run: Run, file: Path, tmp_path: Path) -> None:
     done = run("adopt", file, "--consumer", "kafka-{group}", "--stream", "{topic}/{partition}",
                "--subject", "", "--sequence", "{offset}")  # fmt: skip

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
+from ledger.law.events import ErrorRecorded
 from ledger.log import columns
-from ledger.stores.tables import ENTRY_NAMES
+from ledger.log.rows import TAGS
+from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
 __all__ = [
     "CURSOR",
@@ -20,8 +23,11 @@ __all__ = [
     "LAST_POSITION",
     "LEAVES",
     "OF_KEY",
+    "PLACES_MAX",
     "ROWS_BY_CURSOR",
     "UPDATE_HEAD",
+    "ids_of",
+    "moves",
 ]
 
 
@@ -83,6 +89,43 @@ ORDER BY {{order}} LIMIT ?
 """
 
 OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
+
+PLACES_MAX = 200
+"""How many places are asked for in one statement; old versions of SQLite allow 999 values."""
+
+
+@lru_cache(maxsize=8)
+def ids_of(keys: int) -> str:
+    """Return the statement for the ids of so many cursors, each with the number of its key."""
+    return f"""
+        WITH k (nth, stream_name, subject_id, consumer_id) AS (VALUES {_rows(4, keys)})
+        SELECT +k.nth, +c.id FROM k CROSS JOIN ledger_cursors AS c
+        ON c.stream_name = k.stream_name AND c.subject_id = k.subject_id
+            AND c.consumer_id = k.consumer_id
+    """
+
+
+@lru_cache(maxsize=8)
+def moves(places: int) -> str:
+    """Return the statement for the moves at so many places, each with the number of its place.
+
+    Each is found by the index of cursor and version, backwards, over the errors in between.
+    """
+    return f"""
+        WITH p (nth, id, version) AS (VALUES {_rows(3, places)})
+        SELECT +p.nth, {_plain(f"e.{name}" for name in columns.MOVE.names)}
+        FROM p CROSS JOIN ledger_events AS e ON e.position = (
+            SELECT m.position FROM ledger_events AS m INDEXED BY ledger_events_by_cursor
+            WHERE m.cursor_id = p.id AND m.version <= p.version
+                AND m.tag_id <> {TAG_IDS[TAGS[ErrorRecorded]]}
+            ORDER BY m.version DESC LIMIT 1
+        )
+    """
+
+
+def _rows(values: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * values)})"] * rows)
+
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
