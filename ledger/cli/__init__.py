@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 
 from ledger.cli import reading, verifying, writing
+from ledger.cli.adopting import adopt
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
 from ledger.cli.declaring import positions
@@ -20,6 +21,7 @@ __all__ = ["commands", "program"]
 commands: tuple[click.Command, ...] = (
     *writing.commands,
     append,
+    adopt,
     heads,
     *reading.commands,
     *verifying.commands,

@@ -228,7 +228,8 @@ _FROM_BEHIND = [
 
 
 def _age(age_s: int | None) -> str:
-    return "" if age_s is None else shown_span(timedelta(seconds=age_s)) or "0s"
+    """Return an age in its largest unit; the exact time stands beside it."""
+    return "" if age_s is None else (shown_span(timedelta(seconds=age_s)) or "0s").split()[0]
 
 
 _LAGS = [
