@@ -10,6 +10,7 @@ from ledger.cli import reading, verifying, writing
 from ledger.cli.adopting import adopt
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
+from ledger.cli.declaring import positions
 from ledger.cli.heads import heads
 from ledger.cli.running import Commands
 from ledger.cli.target import DEFAULT_DB, Target
@@ -25,6 +26,7 @@ commands: tuple[click.Command, ...] = (
     *reading.commands,
     *verifying.commands,
     copy,
+    positions,
 )
 
 
