@@ -13,6 +13,7 @@ from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
@@ -103,7 +104,8 @@ def resets(
             every = query if group is None else attrs.evolve(query, limit=0)
             found = find_resets(book, every, reason=reason, direction=towards, takeovers=takeovers)
             chosen = found if group is None else islice(of_group(book, group, found), limit or None)
-            show(chosen, _TAKEOVERS if takeovers else _RESETS, form, of=[RecordedReset])
+            columns = _TAKEOVERS if takeovers else _RESETS
+            show(chosen, columns, form, of=[RecordedReset], names=Names(book))
         say_what_is_not_settled(book)
         one = attrs.evolve(query, limit=1)
         if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):
@@ -125,7 +127,7 @@ def _result(reset: RecordedReset) -> str:
 _TAKEOVERS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
-    Column("at", lambda reset: str(reset.sequence)),
+    Column("at", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
     Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}"),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: visible(reset.reason)),
@@ -134,8 +136,12 @@ _TAKEOVERS = [
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
-    Column("from", lambda reset: str(reset.previous_sequence)),
-    Column("to", lambda reset: str(reset.sequence)),
+    Column(
+        "from",
+        lambda reset: str(reset.previous_sequence),
+        lambda reset: (reset.key, reset.previous_sequence, ""),
+    ),
+    Column("to", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
     Column("effect", _effect),
     Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),

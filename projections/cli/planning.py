@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from ledger import CursorKey, CursorNotFoundError, Ledger
 from ledger.cli.names import NewCursorError
+from ledger.cli.sources import Position, sequence_of
 from projections.cli.choosing import Choice
 from projections.cli.reset_values import Goal, Then, read_targets
 from projections.resets.missing import Missing
@@ -158,12 +159,14 @@ class Asked:
                 metadata=self.metadata,
                 planned_by=planner,
             )
+        keys = () if self._of_each else tuple(self._keys(book))
         try:
+            to = self._goal(book, keys)
             return ResetPlan.make(
                 book,
-                () if self._of_each else self._keys(book),
+                () if isinstance(to, dict) else keys,
                 reason=self.reason or "",
-                to=self._goal(),
+                to=to,
                 by=self.by,
                 as_of=self.to_time.at if self.to_time is not None else self.to_entry,
                 stream_as_of=self.to_stream_time.at if self.to_stream_time is not None else None,
@@ -181,14 +184,26 @@ class Asked:
                 raise
             raise MissingCursorError(error.key) from None
 
-    def _goal(self) -> int | dict[CursorKey, int] | None:
-        if not self._of_each:
-            return self.to[0].sequence if self.to else None
+    def _goal(self, book: Ledger, keys: Iterable[CursorKey]) -> int | dict[CursorKey, int] | None:
+        """Return the sequence for all cursors, or for each of them."""
+        typed: Mapping[CursorKey, int | Position]
+        if self._of_each:
+            typed = self._targets()
+        elif not self.to:
+            return None
+        elif isinstance(place := self.to[0].place, int):
+            return place
+        else:
+            # The word for a position may be another sequence on each stream.
+            typed = dict.fromkeys(keys, place)
+        return {key: sequence_of(book, key, place) for key, place in typed.items()}
+
+    def _targets(self) -> dict[CursorKey, int | Position]:
         consumers, streams = self.chosen.consumers, self.chosen.streams
         if self.targets is not None:
             return read_targets(self.targets, "".join(consumers), "".join(streams))
         return {
-            CursorKey(consumer, stream, goal.subject or ""): goal.sequence
+            CursorKey(consumer, stream, goal.subject or ""): goal.place
             for consumer, stream, goal in product(consumers, streams, self.to)
         }
 

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
@@ -31,6 +32,7 @@ class Setting:
     file: Path | None = None
     beside: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    names: Names
 
     def say(self, plan: ResetPlan) -> None:
         """Say it beside the plan."""
@@ -62,7 +64,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
-        _show_text(plan)
+        _show_text(plan, setting.names)
     setting.say(plan)
     click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -71,7 +73,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
     if fitting(form) is Form.TABLE:
-        _show_text(plan)
+        _show_text(plan, setting.names)
     elif len(plan.resets) == 1:
         show_one(plan.resets[0], [], form, plain=_plain)
     else:
@@ -102,9 +104,10 @@ def say_left_out(plan: ResetPlan) -> None:
         click.echo(f"left out: {visible(left.why)}", err=True)
 
 
-def _show_text(plan: ResetPlan) -> None:
+def _show_text(plan: ResetPlan, names: Names) -> None:
     if len(plan.resets) > 1:
-        show([*map(_Row.of, plan.resets), _Row.sum_of(plan.resets)], _PLAN, Form.TABLE)
+        rows = [_Row.of(planned, names) for planned in plan.resets]
+        show([*rows, _Row.sum_of(rows)], _PLAN, Form.TABLE)
         if staying := sum(planned.sequence == planned.previous_sequence for planned in plan.resets):
             click.echo(f"{staying:,} of these: {_STAYS}")
         for reason in dict.fromkeys(planned.reason for planned in plan.resets):
@@ -113,8 +116,9 @@ def _show_text(plan: ResetPlan) -> None:
     [planned] = plan.resets
     at = f"version {planned.version}" if planned.version else "a new cursor"
     click.echo(f"{visible(str(planned.key))}, {at}")
-    click.echo(f"  from    {planned.previous_sequence}")
-    click.echo(f"  to      {planned.sequence}")
+    click.echo(f"  from    {names.with_it(planned.key, planned.previous_sequence)}")
+    to = names.with_it(planned.key, planned.sequence, planned.delivery_id)
+    click.echo(f"  to      {to}")
     click.echo(f"  effect  {_effect(planned)}")
     click.echo(f"  reason  {visible(planned.reason)}")
     for name, value in planned.metadata.items():
@@ -150,21 +154,20 @@ class _Row:
     over: int
 
     @classmethod
-    def of(cls, planned: PlannedReset) -> _Row:
+    def of(cls, planned: PlannedReset, names: Names) -> _Row:
         return cls(
             consumer=visible(planned.key.consumer_id),
             stream=visible(planned.key.stream_name),
             subject=visible(planned.key.subject_id),
             version=str(planned.version or "new"),
-            start=str(planned.previous_sequence),
-            end=str(planned.sequence),
+            start=names.with_it(planned.key, planned.previous_sequence),
+            end=names.with_it(planned.key, planned.sequence, planned.delivery_id),
             again=_length(planned.delivered_again),
             over=_length(planned.passed_over),
         )
 
     @classmethod
-    def sum_of(cls, resets: Sequence[PlannedReset]) -> _Row:
-        rows = list(map(cls.of, resets))
+    def sum_of(cls, rows: Sequence[_Row]) -> _Row:
         return cls(
             consumer=f"sum of {len(rows):,}",
             again=sum(row.again for row in rows),
