@@ -1,20 +1,78 @@
-"""What can be typed for where a reset goes: another cursor, or a time in the past."""
+"""What can be typed for where a reset goes: sequences, another cursor, or a time in the past."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 import click
 
 from ledger import CursorKey, InvalidCursorError
 from ledger.cli.parameters import Parameter
+from ledger.cli.sources import Position
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
+from ledger.positions.mapping import PREFIXES, is_word
+from projections.resets import targets
 
-__all__ = ["KEY", "PAST", "Then"]
+__all__ = ["GOAL", "KEY", "PAST", "Goal", "Then", "read_targets"]
+
+TARGETS_BYTES_MAX = 2**26
+
+_NAMED_POSITION = re.compile(f"(.*?)=((?:{'|'.join(PREFIXES)}).*)", re.DOTALL)
+
+
+@attrs.frozen
+class Goal:
+    """A sequence for the cursors of one subject, or for all of them if that is None.
+
+    It may be a position, in the words of the source.
+    """
+
+    sequence: int | Position
+    subject: str | None = None
+
+
+class GoalType(Parameter[Goal]):
+    """N, or SUBJECT=N. A number has no "=" in it, so a name stands before the last one.
+
+    N may be a position, such as a token, which may have one in it.
+    """
+
+    name = "goal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
+        """Return the goal."""
+        if isinstance(value, Goal):
+            return value
+        if is_word(value):
+            return Goal(Position(value))
+        if named := _NAMED_POSITION.fullmatch(value):
+            return Goal(Position(named[2]), named[1].strip())
+        subject, equals, number = value.rpartition("=")
+        try:
+            sequence = int(number)
+        except ValueError:
+            self.fail(
+                f"{value!r:.80} is not a sequence. Write N for all cursors, or SUBJECT=N for those "
+                "of one subject; N may be a position, such as offset:43 or token:evt_9a.",
+                param,
+                ctx,
+            )
+        return Goal(sequence, subject.strip()) if equals else Goal(sequence)
+
+
+def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, int]:
+    """Return the sequences that a file has for cursors. Raises InvalidCursorError."""
+    data = file.read(TARGETS_BYTES_MAX + 1)
+    if len(data) > TARGETS_BYTES_MAX:
+        raise InvalidCursorError(
+            f"the file of targets has more than {TARGETS_BYTES_MAX:,} bytes. Cut it into several."
+        )
+    return targets.read(data, consumer=consumer, stream=stream)
 
 
 class Key(Parameter[CursorKey]):
@@ -52,10 +110,9 @@ class Then:
     at: datetime
     typed: str
 
-    @property
-    def told(self) -> str:
-        """What was typed, and the moment that it is."""
-        return f"--to-time {self.typed} is {show_time(self.at)}"
+    def told(self, option: str) -> str:
+        """Return what was typed for `option`, and the moment that it is."""
+        return f"{option} {self.typed} is {show_time(self.at)}"
 
 
 class Past(Parameter[Then]):
@@ -70,5 +127,6 @@ class Past(Parameter[Then]):
         return Then(MOMENT.convert(value, param, ctx), value)
 
 
+GOAL = GoalType()
 KEY = Key()
 PAST = Past()
