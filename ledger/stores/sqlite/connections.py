@@ -314,7 +314,8 @@ class Pool:
 
     def _take(self) -> SQLiteSession:
         self._guard.check()
-        self._refuse_closed()
+        if self._closed:
+            self._refuse_closed()
         if self._forking:
             self._not_forking.wait()
         self._watch.check_now_and_then()
@@ -326,7 +327,7 @@ class Pool:
     def _give(self, session: SQLiteSession) -> None:
         if session.reads_only and self._way == connecting.READ_WRITE:
             session.close()  # It was opened before the first write.
-        elif _rolled_back(session):
+        elif not session.connection.in_transaction or _rolled_back(session):
             self._idle.append(session)
         if self._closed:
             self.close()
