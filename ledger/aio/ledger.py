@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -23,6 +24,7 @@ import attrs
 from ledger import service
 from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
+from ledger.aio.waiting import news_of
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.errors import LedgerError, StorageError
@@ -32,6 +34,7 @@ from ledger.law.pairs import EMPTY
 from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
+from ledger.waking import waiting
 from ledger.writing import answers
 from ledger.writing.commit import Answer, Group
 from ledger.writing.waits import in_callback
@@ -284,6 +287,39 @@ class AsyncLedger:
                 raise
             await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
+    # --- waiting ---
+
+    async def wait(
+        self, key: CursorKey, after_version: int, timeout: float | None = None
+    ) -> Cursor | None:
+        """Wait until the cursor of `key` has a version above `after_version`, and return it.
+
+        Returns None after `timeout` seconds. It takes no thread while it waits: see `Ledger.wait`.
+
+        Raises InvalidCursorError; StorageError if the ledger is closed meanwhile.
+        """
+        self._check()
+        waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
+        news = await news_of(service.waker_of(self._ledger), waiter, until)
+        return news if isinstance(news, Cursor) else None
+
+    async def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
+        """Wait until the log is settled beyond position `after`; return how far it is.
+
+        Returns None after `timeout` seconds: see `Ledger.wait_for_entries`.
+
+        Raises InvalidCursorError; StorageError if the ledger is closed meanwhile.
+        """
+        self._check()
+        waiter, until = waiting.for_entries(after), waiting.until(timeout)
+        waker = service.waker_of(self._ledger)
+        while (settled := (await self.horizon()).position) <= waiter.position:
+            began = time.monotonic()
+            if await news_of(waker, waiter, until) is None:
+                return None
+            await asyncio.sleep(waiting.rest_s(began, until))
+        return settled
+
     # --- proof ---
 
     verify = _in_thread(Ledger.verify)
@@ -337,6 +373,7 @@ class AsyncLedger:
             raise StorageError("This ledger is closed; open it again.")
 
     def _finish(self) -> None:
-        # What is read needs the ledger to be open.
+        # Those who wait would not end by themselves. What is read needs the ledger to be open.
+        service.stop_waiting(self._ledger)
         self._readers.close()
         self._ledger.close()

@@ -19,6 +19,7 @@ __all__ = [
     "INSERT_PLACED_EVENT",
     "LAST_POSITION",
     "LEAVES",
+    "MOVED",
     "OF_KEY",
     "ROWS_BY_CURSOR",
     "UPDATE_HEAD",
@@ -83,6 +84,12 @@ ORDER BY {{order}} LIMIT ?
 """
 
 OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
+
+# The cursors that a part of the log is about.
+MOVED = f"""
+SELECT {_plain(columns.KEYED_CURSOR.names)} FROM ledger_cursors
+WHERE id IN (SELECT cursor_id FROM ledger_events WHERE position > ? AND position <= ?)
+"""
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
