@@ -35,6 +35,7 @@ from ledger.law.requests import RecordError, Request, ResetCursor, checked, make
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
+from ledger.waking.waker import Waker
 from ledger.writing import answers
 from ledger.writing.commit import Answer, Group
 from ledger.writing.waits import in_callback
@@ -101,6 +102,10 @@ class AsyncLedger:
         writes to it all the same, a later call raises StorageError.
         """
         return self._ledger.immutable
+
+    @property
+    def _waker(self) -> Waker | None:
+        return self._ledger._waker
 
     # --- reading ---
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
+from ledger.consuming.resets import told_of_resets
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -207,7 +208,7 @@ class Consumer:
         where an event has these; by default in attributes of that name.
 
         An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
-        is read anew and fetching starts there, within 0.1 s also when there was nothing to fetch.
+        is read anew and fetching starts there, at once also when there was nothing to fetch.
         A failure of the database is waited for in the same way.
 
         Returns when `stop` is set and what is in flight has ended.
@@ -268,6 +269,10 @@ class Consumer:
         else:
             with suppress(LedgerError):
                 self.flush()
+
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        return told_of_resets(self._book, self.key, self.epoch, tell)
 
     # --- what a delivery tells when it ends ---
 

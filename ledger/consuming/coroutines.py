@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
+from ledger.consuming.resets import told_of_resets
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -250,6 +251,10 @@ class AsyncConsumer:
         else:
             with suppress(LedgerError):
                 await self.flush()
+
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        return told_of_resets(self._book, self.key, self.epoch, tell)
 
     # --- how a delivery begins and ends ---
 

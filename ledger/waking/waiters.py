@@ -14,7 +14,7 @@ from ledger.law.cursor import Cursor, CursorKey
 __all__ = ["News", "Waiter", "Waiters"]
 
 News: TypeAlias = Cursor | int | LedgerError
-"""What a waiter is told: its cursor, the last position of the log, or why it waits in vain."""
+"""What a waiter is told: its cursor, the last position of the log, or why it is not woken."""
 
 
 def _nobody(_: News) -> None:
@@ -116,7 +116,7 @@ class Waiters:
         self._tell(due, last)
 
     def fail(self, error: LedgerError) -> None:
-        """Tell all that they wait in vain."""
+        """Tell all why they are not woken."""
         with self.lock:
             all_of_them = [
                 *self._of_log,

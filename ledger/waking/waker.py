@@ -44,7 +44,7 @@ class Waker:
     def __init__(self, store: Reader) -> None:
         self._store = store
         self._guard = ForkGuard()
-        self._closed = False
+        self.is_closed = False
         self.thread: threading.Thread | None = None
         """None unless somebody waits, or did so a moment ago."""
         self._listening: Listening | None = None
@@ -86,7 +86,7 @@ class Waker:
         self._guard.check()
         waiter.tell = tell
         with self.waiters.lock:
-            if self._closed:
+            if self.is_closed:
                 raise StorageError("This ledger is closed; open it again.")
             self.waiters.add(waiter)
             if waiter.key is not None:
@@ -103,7 +103,7 @@ class Waker:
         if self._guard.forked():
             return
         with self.waiters.lock:
-            self._closed = True
+            self.is_closed = True
             thread = self.thread
         self.waiters.fail(
             StorageError("The ledger was closed while this waited for a cursor to move.")
@@ -162,7 +162,7 @@ class Waker:
     def _ends(self, idle_since: float | None, now: float) -> bool:
         with self.waiters.lock:
             idle = idle_since is not None and now - idle_since >= IDLE_S and not self.waiters
-            if self._closed or idle:
+            if self.is_closed or idle:
                 # In one step with the look for waiters: the next one starts another thread.
                 self.thread = None
                 return True
