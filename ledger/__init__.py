@@ -18,10 +18,18 @@ from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standi
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.repair import Rebuild
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Event,
+)
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
     ActorRequiredError,
+    CursorExistsError,
     CursorNotFoundError,
     DeliveringError,
     EpochRequiredError,
@@ -35,6 +43,7 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     ResetReasonRequiredError,
+    StartCursor,
 )
 from ledger.law.rules import fold
 from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
@@ -55,10 +64,12 @@ __all__ = [
     "Copied",
     "Cursor",
     "CursorAdvanced",
+    "CursorExistsError",
     "CursorKey",
     "CursorNotFoundError",
     "CursorQuery",
     "CursorReset",
+    "CursorStarted",
     "DeliveringError",
     "Delivery",
     "DivergedError",
@@ -86,6 +97,7 @@ __all__ = [
     "SchemaVersionError",
     "StaleEpochError",
     "Standing",
+    "StartCursor",
     "StorageError",
     "UnknownOutcomeError",
     "Verification",

@@ -4,6 +4,7 @@
     ├── InvalidCursorError (also a ValueError)
     ├── ResetReasonRequiredError
     ├── ActorRequiredError
+    ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
     ├── EpochRequiredError
@@ -256,6 +257,7 @@ if not TYPE_CHECKING:
     _DEFINED_ABOVE = frozenset(
         {
             "ActorRequiredError",
+            "CursorExistsError",
             "CursorNotFoundError",
             "DeliveringError",
             "EpochRequiredError",

@@ -30,6 +30,7 @@ from ledger.law.requests import (
     RecordError,
     Request,
     ResetCursor,
+    StartCursor,
     checked,
     checked_one,
     make_advance,
@@ -212,6 +213,46 @@ class Ledger:
         return self._store.identity()
 
     # --- writing ---
+
+    def start(
+        self,
+        key: CursorKey,
+        *,
+        at: int,
+        reason: str,
+        source: str = "",
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        now: datetime | None = None,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Make the cursor of `key`, at sequence `at`, from 0, and say why it starts there.
+
+        What lies before is before the ledger's time. Parameters are those of StartCursor. Raises
+        InvalidCursorError, CursorExistsError if it has any entry, ActorRequiredError if neither the
+        call nor the ledger names one.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("mailer", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     book.start(key, at=41, source="kafka group mailer", reason="moved here").epoch
+        ...     book.advance(key, to=42).last_sequence
+        0
+        42
+        """
+        request = StartCursor(
+            key,
+            at,
+            reason,
+            source=source,
+            last_delivery_id=delivery_id,
+            last_delivered_at=delivered_at,
+            now=now,
+            actor=actor,
+            metadata=EMPTY if metadata is None else metadata,
+        )
+        return self._appender.append(((request,),), answers.one)
 
     def advance(
         self,

@@ -14,6 +14,7 @@ from ledger import (
     CursorKey,
     CursorQuery,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
@@ -147,7 +148,7 @@ def _each_as_of(book: Ledger, until: dict[str, Any], query: CursorQuery | None) 
 
 def _arrives(entry: Entry) -> bool:
     match entry.event:
-        case CursorReset():
+        case CursorReset() | CursorStarted():
             return True
         case CursorAdvanced(previous_sequence=start, sequence=end):
             return start != end

@@ -9,7 +9,15 @@ from enum import StrEnum
 
 import attrs
 
-from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, ErrorRecorded, Outcome
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Outcome,
+)
 from ledger.law import fields
 from ledger.log.text import show_time
 from projections.histories import one_cursor
@@ -40,6 +48,8 @@ class Verdict(StrEnum):
     """An advance landed on it, as suppressed."""
     PASSED = "passed"
     """An advance jumped over it, and none landed on it."""
+    BEFORE = "before"
+    """It is before the ledger's time: the cursor was started at it, or behind it."""
     NOT_YET = "not_yet"
     """The cursor has never passed it."""
 
@@ -66,6 +76,8 @@ class How(StrEnum):
     """A reset moved the cursor forward, to it or beyond it."""
     REWOUND = "rewound"
     """A reset moved the cursor back, to before it."""
+    STARTED = "started"
+    """The cursor was started at it, or behind it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,8 +108,9 @@ class Explanation:
 
     `verdict` is `delivered` if an advance landed on it with that outcome, `deliveries` times in
     all; else `skipped` or `suppressed` if one landed on it so; else `passed` if one jumped over it;
-    else `skipped` if a reset did; else `not_yet`. `pending` says that the cursor stands before it,
-    by `distance`, so that it is still to come, or to come again.
+    else `skipped` if a reset did; else `before` if the cursor was started at it or behind it, so
+    that nothing is known of it; else `not_yet`. `pending` says that the cursor stands before it, by
+    `distance`, so that it is still to come, or to come again.
 
     `last_sequence` is where the cursor stands, `since` when it came there, and `errors` the ones
     recorded since. `steps` are the entries that passed it, confirmed it or went back behind it; of
@@ -155,11 +168,18 @@ class Explanation:
             Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
             Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
             Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
+            Verdict.BEFORE: f"before the ledger's time: the cursor was started at {self._start}",
             Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",
         }[self.verdict]
-        again = self.pending and self.verdict is not Verdict.NOT_YET
-        pending = " It is pending again, because the cursor was reset." if again else ""
-        return f"{self.sequence}: {what}.{pending}"
+        if not self.pending or self.verdict is Verdict.NOT_YET:
+            return f"{self.sequence}: {what}."
+        again = "" if self.verdict is Verdict.BEFORE else " again"
+        return f"{self.sequence}: {what}. It is pending{again}, because the cursor was reset."
+
+    @property
+    def _start(self) -> int | None:
+        events = (step.entry.event for step in self.steps)
+        return next((event.sequence for event in events if isinstance(event, CursorStarted)), None)
 
     def _outlook(self) -> str:
         if self.since is None:
@@ -245,7 +265,9 @@ class _Story:
             omitted=self.steps - len(self.first) - len(self.last),
         )
 
-    def _how(self, event: CursorAdvanced | CursorReset) -> How | None:
+    def _how(self, event: CursorAdvanced | CursorReset | CursorStarted) -> How | None:
+        if isinstance(event, CursorStarted):
+            return How.STARTED if self.sequence <= event.sequence else None
         start, end, sequence = event.previous_sequence, event.sequence, self.sequence
         if isinstance(event, CursorReset):
             if start < sequence <= end:
@@ -262,7 +284,9 @@ class _Story:
             return Verdict(self.word.value)
         if How.JUMPED in self.ways:
             return Verdict.PASSED
-        return Verdict.SKIPPED if How.SKIPPED_BY_RESET in self.ways else Verdict.NOT_YET
+        if How.SKIPPED_BY_RESET in self.ways:
+            return Verdict.SKIPPED
+        return Verdict.BEFORE if How.STARTED in self.ways else Verdict.NOT_YET
 
     def _keep(self, step: Step) -> None:
         self.steps += 1
@@ -278,10 +302,13 @@ class _Story:
 
 def _step(step: Step) -> str:
     entry, event = step.entry, step.entry.event
+    by = f", by {entry.actor}" if entry.actor else ""
+    if isinstance(event, CursorStarted):
+        source = f", taken from {event.source}" if event.source else ""
+        return f"{_place(entry)}: started at {event.sequence}{source}{by}: {event.reason}"
     # Errors have no step of their own.
     assert isinstance(event, CursorAdvanced | CursorReset)  # noqa: S101
     way = f"from {event.previous_sequence} to {event.sequence}"
-    by = f", by {entry.actor}" if entry.actor else ""
     if isinstance(event, CursorReset):
         skipped = step.how is How.SKIPPED_BY_RESET
         what = f"{'skipped by a reset' if skipped else 'reset back'} {way}"

@@ -9,7 +9,7 @@ from itertools import count
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
@@ -94,10 +94,10 @@ def _stalls(entries: Iterable[Entry], after: timedelta) -> Iterator[Stall]:
             stream = streams[place] = _Stream(after)
         if isinstance(event, ErrorRecorded):
             stream.fail(entry, event.message)
-        elif isinstance(event, CursorReset) or event.sequence != event.previous_sequence:
-            yield from stream.move(
-                entry, event.sequence, confirmed=not isinstance(event, CursorReset)
-            )
+        elif not isinstance(event, CursorAdvanced):
+            yield from stream.move(entry, event.sequence, confirmed=False)
+        elif event.sequence != event.previous_sequence:
+            yield from stream.move(entry, event.sequence, confirmed=True)
     for stream in streams.values():
         yield from stream.end()
 

@@ -12,6 +12,7 @@ from ledger import (
     CursorAdvanced,
     CursorKey,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     InvalidCursorError,
@@ -63,6 +64,8 @@ class MarkKind(StrEnum):
     """Sequences were delivered again after a reset."""
     JUMP = "jump"
     """An advance jumped over sequences."""
+    START = "start"
+    """The cursor was started there; what lies before is before the ledger's time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +181,10 @@ class _Drawing:
                 self.path.add(Point(entry.recorded_at, start), keep=True)
                 self.path.add(Point(entry.recorded_at, end), keep=True)
                 self.at = end
+            case CursorStarted(sequence=start) as event:
+                self._start(entry, event)
+                self.path.add(Point(entry.recorded_at, start), keep=True)
+                self.at = start
 
     def end(self) -> Timeline:
         self._end_errors()
@@ -192,6 +199,18 @@ class _Drawing:
             points=tuple(self.path.points()),
             marks=tuple(sorted(marks, key=lambda mark: (mark.at, mark.kind))),
             left_out=sum(largest.left_out for largest in self.marks.values()),
+        )
+
+    def _start(self, entry: Entry, event: CursorStarted) -> None:
+        at = event.sequence
+        source = f" from {event.source}" if event.source else ""
+        self._mark(
+            MarkKind.START,
+            entry.recorded_at,
+            entry.recorded_at,
+            (at, at),
+            size=1,
+            text=f"started at {at}{source} by {entry.actor}: {event.reason}",
         )
 
     def _reset(self, entry: Entry, start: int, end: int) -> None:

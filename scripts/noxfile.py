@@ -9,6 +9,7 @@ import nox
 
 TOP = Path(__file__).resolve().parents[1]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+DEPENDENCIES = nox.project.load_toml(TOP / "pyproject.toml")["project"]["dependencies"]
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
@@ -27,6 +28,23 @@ def tests(session: nox.Session) -> None:
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )
     session.run("python", "-m", "pytest", *FAST, *session.posargs, env=dict(os.environ))
+
+
+@nox.session(python=PYTHONS[:1])
+def lowest(session: nox.Session) -> None:
+    """Run the fast tests and those of the command, with the oldest versions of what it needs."""
+    session.chdir(TOP)
+    python = f"--python={session.virtualenv.location}"
+    session.run_install(
+        "uv", "pip", "install", "--quiet", python, "--group", "test", ".[fast,postgres,timeline]"
+    )
+    session.run_install(
+        *("uv", "pip", "install", "--quiet", python, "--resolution=lowest-direct"),
+        *DEPENDENCIES,
+    )
+    session.run(
+        "python", "-m", "pytest", *FAST, "tests/cli", *session.posargs, env=dict(os.environ)
+    )
 
 
 # What scripts/test --fast runs.

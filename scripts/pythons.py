@@ -24,8 +24,9 @@ def main() -> int:
         sessions = json.loads(report.read_text("utf-8"))["sessions"]
     print()
     for session in sessions:
-        python = session["signatures"][0].removeprefix("tests-")
-        print(f"Python {python}: {WORDS.get(session['result'], 'FAILED')}")
+        what, _, python = session["signatures"][0].partition("-")
+        oldest = " with the oldest versions of what it needs" * (what == "lowest")
+        print(f"Python {python}{oldest}: {WORDS.get(session['result'], 'FAILED')}")
     if not any(session["result"] == "success" for session in sessions):
         print("No Python ran the tests.")
         return code or 1

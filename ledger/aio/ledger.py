@@ -31,7 +31,14 @@ from ledger.errors import LedgerError, StorageError
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
-from ledger.law.requests import RecordError, Request, ResetCursor, checked, make_advance
+from ledger.law.requests import (
+    RecordError,
+    Request,
+    ResetCursor,
+    StartCursor,
+    checked,
+    make_advance,
+)
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
@@ -118,6 +125,39 @@ class AsyncLedger:
     identity = _in_thread(Ledger.identity)
 
     # --- writing ---
+
+    async def start(
+        self,
+        key: CursorKey,
+        *,
+        at: int,
+        reason: str,
+        source: str = "",
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        now: datetime | None = None,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Make the cursor of `key`, at sequence `at`, from 0, and say why it starts there.
+
+        What lies before is before the ledger's time. Parameters are those of StartCursor. Raises
+        InvalidCursorError, CursorExistsError if it has any entry, ActorRequiredError if neither the
+        call nor the ledger names one.
+        """
+        return await self.submit(
+            StartCursor(
+                key,
+                at,
+                reason,
+                source=source,
+                last_delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                now=now,
+                actor=actor,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+        )
 
     async def advance(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
 import attrs
@@ -77,7 +78,7 @@ class _Tally:
         refused = f", {self.refused:,} refused" if self.refused else ""
         if refused and not listed:
             refused += " (perhaps not all of them are listed)"
-        known = f"stopped: {self.appended:,} appended{refused} up to line {self.line}; "
+        known = f"{self.appended:,} appended{refused} up to line {self.line}; "
         if self._asked <= self.line or not (
             self.watch.unknown or self.watch.commits > self._commits
         ):
@@ -110,10 +111,13 @@ def append(
      "stream_name": "orders"}, "last_sequence": 44, "delivery_id": "msg-44"}}
     {"op": "reset", "reset": {"key": …, "last_sequence": 41, "reason": "…"}}
     {"op": "error", "error": {"key": …, "last_error": "…"}}
+    {"op": "start", "start": {"key": …, "last_sequence": 41, "source": "…", "reason": "…"}}
 
     A refused line is listed, the other lines are appended, and the exit code is 3.
     """
     tally = _Tally(Watch.of(context), line=from_line - 1)
+    if not atomic:
+        tally.watch.tally = partial(tally.account, listed=False)
     progress = Progress()
     with target.open(make=True) as book:
         lines = _lines(file, from_line)
@@ -126,8 +130,10 @@ def append(
         except BaseException as error:
             progress.clear()
             if not atomic:
+                said = tally.account(listed=not isinstance(error, OSError))
+                click.echo(f"stopped: {said}", err=True)
+                # Not before: a second Ctrl-C may come while it is said.
                 tally.watch.told = True
-                click.echo(tally.account(listed=not isinstance(error, OSError)), err=True)
             raise
     click.echo(f"{tally.appended:,} appended, {tally.refused:,} refused", err=True)
     if tally.refused:

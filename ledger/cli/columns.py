@@ -8,7 +8,14 @@ from typing import Any
 
 from ledger.cli.tables import Column, colour
 from ledger.law.cursor import Cursor
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Event,
+)
 from ledger.log.text import show_time as rfc3339
 from ledger.log.text import visible
 
@@ -31,6 +38,8 @@ def _what(entry: Entry) -> str:
             return colour(f"reset {event.previous_sequence} → {event.sequence}", "yellow")
         case ErrorRecorded():
             return colour("error", "red")
+        case CursorStarted():
+            return colour(f"start at {event.sequence}", "yellow")
 
 
 def _detail(entry: Entry) -> str:
@@ -46,6 +55,8 @@ def _said(event: Event) -> str:
             return event.reason
         case ErrorRecorded():
             return event.message
+        case CursorStarted():
+            return f"from {event.source}: {event.reason}" if event.source else event.reason
 
 
 def with_metadata(text: str, metadata: Mapping[str, str]) -> str:

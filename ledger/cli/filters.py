@@ -10,12 +10,17 @@ import click
 
 from ledger.cli.keys import known
 from ledger.cli.times import MOMENT
-from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, ErrorRecorded
 from ledger.law.queries import EntryQuery
 
 __all__ = ["cursor_filters", "entry_filters", "entry_query"]
 
-KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
+KINDS = {
+    "advance": CursorAdvanced,
+    "reset": CursorReset,
+    "error": ErrorRecorded,
+    "start": CursorStarted,
+}
 
 
 def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:

@@ -47,6 +47,8 @@ class Watch:
     """Whether a Ctrl-C waits for the append to end."""
     told: bool = False
     """Whether the command has already said what it appended."""
+    tally: Callable[[], str] | None = None
+    """How a command that appends many words what it has appended."""
     _busy: bool = False
 
     @classmethod
@@ -74,6 +76,8 @@ class Watch:
     @property
     def account(self) -> str:
         """What the command has appended, in words, if it did not run to its end."""
+        if self.tally is not None:
+            return self.tally()
         if self.unknown:
             return (
                 "it is not known whether it was appended. To see what was: "

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ledger import errors
+from ledger.cli.parameters import Parameter
 from ledger.log.text import parse_time
 from ledger.opening import utc_now
 
@@ -17,7 +18,7 @@ __all__ = ["DURATION", "MOMENT", "MOMENT_OR_POSITION"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Duration(click.ParamType[timedelta]):
+class Duration(Parameter[timedelta]):
     """A span of time: a number with its unit."""
 
     name = "duration"
@@ -47,7 +48,7 @@ class Duration(click.ParamType[timedelta]):
 DURATION = Duration()
 
 
-class Moment(click.ParamType[datetime]):
+class Moment(Parameter[datetime]):
     """A time in RFC 3339, or how long ago with its unit; a bare number says neither."""
 
     name = "time"
@@ -80,7 +81,7 @@ class Moment(click.ParamType[datetime]):
 MOMENT = Moment()
 
 
-class MomentOrPosition(click.ParamType[datetime | int]):
+class MomentOrPosition(Parameter[datetime | int]):
     """A time as MOMENT has it, or a bare number: a position of the log."""
 
     name = "moment"

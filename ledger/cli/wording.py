@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, SchemaVersionError
 from ledger.law.refusals import ActorRequiredError
-from ledger.law.requests import ResetCursor
+from ledger.law.requests import ResetCursor, StartCursor
 
 __all__ = ["as_typed"]
 
@@ -21,7 +21,7 @@ _FIELDS = {
     "consumer_id": ("consumer", "named_consumer"),
     "stream_name": ("stream", "named_stream"),
     "subject_id": ("subject", "named_subject"),
-    "last_sequence": ("to",),
+    "last_sequence": ("to", "at"),
     "to": ("to",),
     "by": ("by",),
     "sequence": ("sequence", "rest"),
@@ -33,6 +33,7 @@ _FIELDS = {
     "now": ("now",),
     "last_error": ("message",),
     "reason": ("reason",),
+    "source": ("source",),
     "actor": ("actor",),
     "epoch": ("epoch",),
     "expected_version": ("expect_version",),
@@ -62,6 +63,8 @@ def as_typed(error: LedgerError, context: click.Context) -> str:
             return f"{place} has no ledger in it. The first advance makes one."
         case ActorRequiredError(request=ResetCursor(key=key)):
             return f"A reset of {key} needs an actor: name one with --actor."
+        case ActorRequiredError(request=StartCursor(key=key)):
+            return f"A start of {key} needs an actor: name one with --actor."
         case _:
             return str(error)
 

@@ -112,4 +112,44 @@ def error(
     show_one(after, CURSORS, form)
 
 
-commands = [advance, error]
+@click.command()
+@cursor_arguments
+@click.option(
+    "--at", type=int, required=True, metavar="SEQUENCE", help="Where the cursor starts, from 0."
+)
+@click.option("--reason", required=True, help="Why it starts there; kept for ever.")
+@click.option(
+    "--source", default="", help="Where the position was taken from, such as 'kafka group mailer'."
+)
+@delivery_id_option
+@delivered_at_option
+@new_option
+@now_option
+@actor_option
+@metadata_option
+@form_options
+@pass_target
+def start(
+    target: Target,
+    /,
+    consumer: str,
+    stream: str,
+    subject: str,
+    actor: str | None,
+    form: Form | None,
+    new: bool,
+    **given: Any,
+) -> None:
+    """Make a cursor that starts at a sequence; what lies before is before the ledger's time.
+
+    It is no reset: it is refused if the cursor is there already.
+    """
+    cursor = key(consumer, stream, subject)
+    with target.open(actor=actor, make=True) as book:
+        if not new:
+            refuse_rearranged(book, cursor)
+        after = book.start(cursor, **given)
+    show_one(after, CURSORS, form)
+
+
+commands = [start, advance, error]

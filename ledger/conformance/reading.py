@@ -11,10 +11,10 @@ import attrs
 
 from ledger.conformance.logs import Logs, Rule, expect, moment
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, Entry, ErrorRecorded
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor, StartCursor
 
 __all__ = ["KEYS", "ORDERS", "RULES"]
 
@@ -76,6 +76,20 @@ def every_field(logs: Logs) -> None:
     log.append(AdvanceCursor(ORDERS, SEQUENCE_MAX), at=12)
     long_ago, far_ahead = (moment(0).replace(year=year) for year in (1, 9999))
     log.append(ResetCursor(ORDERS, 7, "x", last_delivered_at=long_ago, now=far_ahead), at=13)
+    log.append(
+        StartCursor(
+            KEYS[0],
+            SEQUENCE_MAX,
+            "moved here \U0001f600",
+            source="消费者 '\"\\%_?",
+            last_delivery_id="d-9",
+            last_delivered_at=long_ago,
+            now=far_ahead,
+            metadata={"b": "2", "a": "1"},
+        ),
+        StartCursor(KEYS[1], 0, "new"),
+        at=14,
+    )
     log.expect_all()
 
 
@@ -122,6 +136,7 @@ def cursors_chosen(logs: Logs) -> None:
 def entries_chosen(logs: Logs) -> None:
     log = logs.new()
     keys = KEYS[3:6]
+    log.append(*(StartCursor(key, at, "moved here") for at, key in ((6, KEYS[6]), (4, KEYS[7]))))
     for nth in range(1, 10):
         log.append(*(AdvanceCursor(key, nth) for key in keys), at=nth)
         log.append(RecordError(keys[nth % 3], "HTTP 503", actor="other"), at=nth)
@@ -137,6 +152,7 @@ def entries_chosen(logs: Logs) -> None:
         EntryQuery(kinds=[CursorReset]),
         EntryQuery(kinds=[CursorReset], key=keys[1]),
         EntryQuery(kinds=[CursorAdvanced, ErrorRecorded], key=keys[1]),
+        EntryQuery(kinds=[CursorStarted]),
         EntryQuery(recorded_from=moment(3), recorded_until=moment(5)),
         EntryQuery(position_from=middle),
         EntryQuery(position_until=middle),
@@ -224,10 +240,12 @@ def _within(value: T, least: T | None, most: T | None) -> bool:
 
 
 def _covers(entry: Entry, sequence: int) -> bool:
-    """Say whether an entry passed a sequence, confirmed it, or rewound behind it."""
+    """Say whether an entry passed a sequence, confirmed it, rewound or started behind it."""
     event = entry.event
     if isinstance(event, ErrorRecorded):
         return False
+    if isinstance(event, CursorStarted):
+        return sequence <= event.sequence
     low, high = sorted((event.previous_sequence, event.sequence))
     confirmed = isinstance(event, CursorAdvanced) and event.sequence == sequence
     return low < sequence <= high or confirmed

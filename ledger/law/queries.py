@@ -134,7 +134,8 @@ class EntryQuery:
     `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
     `kinds` are event types, such as `CursorReset`. The bounds of time, position and version are
     included; those of version need a `key`, because versions count the entries of one cursor.
-    `covering` is a sequence: the entries that passed it, confirmed it, or rewound behind it.
+    `covering` is a sequence: the entries that passed it, confirmed it, rewound behind it, or
+    started at it or behind it.
     `limit` 0 or less means no limit.
 
     `actor` is who acted. `recorded_from` and `recorded_until` bound the ledger's time,

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.requests import (
+    AdvanceCursor,
+    RecordError,
+    Request,
+    ResetCursor,
+    StartCursor,
+)
 
 __all__ = [
     "ActorRequiredError",
+    "CursorExistsError",
     "CursorNotFoundError",
     "DeliveringError",
     "EpochRequiredError",
@@ -39,6 +46,43 @@ class CursorNotFoundError(LedgerError, LookupError):
             return
         super().__init__(f"{key} has no cursor: nothing was ever appended for it.")
         self.key = key
+
+
+class CursorExistsError(LedgerError):
+    """A start of a cursor that has entries already: only its first entry can start it.
+
+    `current` is the cursor as it stands, and `request` the start that was refused. Its history
+    begins with a `CursorStarted` if it was started before. Both are None if the error was made of
+    its message alone.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     try:
+    ...         book.start(key, at=41, source="kafka group mailer", reason="moved from Kafka")
+    ...     except ledger.CursorExistsError as error:
+    ...         print(error.current.last_sequence, error.request.last_sequence)
+    44 41
+    """
+
+    __module__ = "ledger"
+
+    current: Cursor | None = None
+    request: StartCursor | None = None
+
+    def __init__(self, current: Cursor | str, request: StartCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        entries = "entry" if current.version == 1 else "entries"
+        super().__init__(
+            f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}, and "
+            f"has {current.version:,} {entries}, so it cannot start at {request.last_sequence}: "
+            "only the first entry of a cursor starts it. To move it there, reset it, with a reason."
+        )
+        self.current = current
+        self.request = request
 
 
 class NonMonotonicCursorError(LedgerError):
@@ -197,7 +241,11 @@ class VersionConflictError(LedgerError):
     current: Cursor | None = None
     request: Request | None = None
 
-    def __init__(self, current: Cursor | str | None, request: Request | str = "") -> None:
+    def __init__(
+        self,
+        current: Cursor | str | None,
+        request: AdvanceCursor | ResetCursor | RecordError | str = "",
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
@@ -211,9 +259,9 @@ class VersionConflictError(LedgerError):
 
 
 class ActorRequiredError(LedgerError):
-    """A reset without an actor: neither the request nor the ledger names one.
+    """A reset or a start without an actor: neither the request nor the ledger names one.
 
-    `request` is the reset that was refused.
+    `request` is what was refused.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -227,14 +275,15 @@ class ActorRequiredError(LedgerError):
 
     __module__ = "ledger"
 
-    request: ResetCursor | None = None
+    request: ResetCursor | StartCursor | None = None
 
-    def __init__(self, request: ResetCursor | str) -> None:
+    def __init__(self, request: ResetCursor | StartCursor | str) -> None:
         if isinstance(request, str):
             super().__init__(request)
             return
+        said = "start" if isinstance(request, StartCursor) else "reset"
         super().__init__(
-            f"A reset of {request.key} needs an actor: pass actor=…, "
+            f"A {said} of {request.key} needs an actor: pass actor=…, "
             "or give the ledger one when it is opened."
         )
         self.request = request

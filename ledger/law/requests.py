@@ -1,4 +1,4 @@
-"""The requests: advance a cursor, reset it, record an error.
+"""The requests: start a cursor, advance it, reset it, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
@@ -24,6 +24,7 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "StartCursor",
     "checked",
     "checked_one",
     "make_advance",
@@ -92,6 +93,16 @@ def _now(value: datetime | None) -> datetime | None:
 
 def _reason(value: str) -> str:
     return fields.text(value, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
+
+
+def _reason_of_start(value: str) -> str:
+    if reason := _reason(value):
+        return reason
+    raise invalid("reason", "is required: it is kept for ever, so say why the cursor starts there.")
+
+
+def _source(value: str) -> str:
+    return fields.text(value, "source", seen=True)
 
 
 def _last_error(value: str) -> str:
@@ -245,8 +256,53 @@ class RecordError:
     __attrs_pre_init__ = once("key")
 
 
-Request = AdvanceCursor | ResetCursor | RecordError
-"""What can be asked of a cursor: an `AdvanceCursor`, a `ResetCursor` or a `RecordError`.
+@sealed
+@attrs.frozen(weakref_slot=False)
+class StartCursor:
+    """Make the cursor, at `last_sequence`, from 0 to 2**63 - 1, and say why it starts there.
+
+    It is no reset: it must be the first entry of its cursor, and the epoch stays 0. What lies
+    before it is before the ledger's time. `reason` is kept for ever; at most 4,096 characters.
+    `source` names where the position was taken from, such as "kafka group mailer": at most 512
+    characters, empty if it was taken from nowhere.
+
+    `last_delivery_id` and `last_delivered_at` are those of the last delivery before the ledger's
+    time, if they are known. `key`, `now`, `actor` and `metadata` mean what they mean for
+    AdvanceCursor; a start needs an actor. It takes no version: there must be no entry before it.
+
+    Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> request = ledger.StartCursor(
+    ...     key, 41, "moved from Kafka", source="kafka group mailer", actor="ines"
+    ... )
+    >>> with ledger.open(":memory:") as book:
+    ...     [(cursor.last_sequence, cursor.epoch) for cursor in book.append([request])]
+    [(41, 0)]
+    """
+
+    key: CursorKey = attrs.field(converter=_key)
+    last_sequence: int = attrs.field(converter=_from_zero)
+    reason: str = attrs.field(converter=_reason_of_start)
+    source: str = attrs.field(default="", kw_only=True, converter=_source)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=_last_delivery_id)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=_last_delivered_at
+    )
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
+    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+    )
+
+    __attrs_pre_init__ = once("key")
+
+
+Request = AdvanceCursor | ResetCursor | RecordError | StartCursor
+"""What can be asked of a cursor.
+
+It is an `AdvanceCursor`, a `ResetCursor`, a `RecordError` or a `StartCursor`.
 
 >>> import ledger
 >>> key = ledger.CursorKey("webhooks", "orders")

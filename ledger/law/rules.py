@@ -17,6 +17,7 @@ from ledger.law.cursor import Cursor, CursorKey, make_cursor
 from ledger.law.events import (
     CursorAdvanced,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     Event,
@@ -24,6 +25,7 @@ from ledger.law.events import (
 )
 from ledger.law.refusals import (
     ActorRequiredError,
+    CursorExistsError,
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
@@ -35,6 +37,7 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     ResetReasonRequiredError,
+    StartCursor,
 )
 
 __all__ = ["adopt", "check_epoch", "decide", "evolve", "fold", "objection", "replay"]
@@ -54,8 +57,10 @@ def decide(
     none. With `require_epoch`, an advance needs one.
 
     Raises VersionConflictError, EpochRequiredError, StaleEpochError, NonMonotonicCursorError,
-    ActorRequiredError, ResetReasonRequiredError.
+    ActorRequiredError, ResetReasonRequiredError, CursorExistsError.
     """
+    if isinstance(request, StartCursor):
+        return _start(cursor, request, actor=actor, now=now)
     version = cursor.version if cursor else 0
     if request.expected_version is not None and request.expected_version != version:
         raise VersionConflictError(cursor, request)
@@ -127,6 +132,17 @@ def evolve(cursor: Cursor | None, key: CursorKey, event: Event) -> Cursor:
                 version=version,
                 epoch=epoch + 1,
             )
+        case CursorStarted():
+            return make_cursor(
+                key=key,
+                last_sequence=event.sequence,
+                last_delivery_id=event.delivery_id,
+                last_delivered_at=event.delivered_at,
+                last_error="",
+                updated_at=event.occurred_at,
+                version=version,
+                epoch=epoch,
+            )
         case ErrorRecorded():
             return make_cursor(
                 key=key,
@@ -150,15 +166,18 @@ def objection(cursor: Cursor | None, entry: Entry) -> str:
         return f"its epoch is {entry.epoch}, but the resets make it {epoch}"
     if isinstance(event, ErrorRecorded):
         return ""
+    if isinstance(event, CursorStarted):
+        return _objection_to_start(cursor, event, entry.actor)
     sequence = cursor.last_sequence if cursor else 0
     if event.previous_sequence != sequence:
         return f"it starts from {event.previous_sequence}, but the cursor was at {sequence}"
     if isinstance(event, CursorReset):
-        if not event.reason or not entry.actor:
-            return "it is a reset without a reason or an actor"
-    elif cursor and _moves_back(cursor, event.sequence, event.delivery_id):
-        return f"it moves the cursor back without a reset, from {sequence} to {event.sequence}"
-    return ""
+        return "" if event.reason and entry.actor else "it is a reset without a reason or an actor"
+    return (
+        f"it moves the cursor back without a reset, from {sequence} to {event.sequence}"
+        if cursor and _moves_back(cursor, event.sequence, event.delivery_id)
+        else ""
+    )
 
 
 def replay(cursor: Cursor | None, entry: Entry) -> Cursor:
@@ -215,6 +234,29 @@ def check_epoch(cursor: Cursor | None, request: AdvanceCursor | RecordError) -> 
     """
     if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
         raise StaleEpochError(cursor, request)
+
+
+def _start(
+    cursor: Cursor | None, request: StartCursor, *, actor: str, now: datetime
+) -> CursorStarted:
+    if cursor:
+        raise CursorExistsError(cursor, request)
+    if not (request.actor or actor):
+        raise ActorRequiredError(request)
+    return CursorStarted(
+        sequence=request.last_sequence,
+        source=request.source,
+        delivery_id=request.last_delivery_id,
+        delivered_at=request.last_delivered_at,
+        reason=request.reason,
+        occurred_at=request.now or now,
+    )
+
+
+def _objection_to_start(cursor: Cursor | None, event: CursorStarted, actor: str) -> str:
+    if cursor:
+        return f"it starts the cursor, which is at version {cursor.version} already"
+    return "" if event.reason and actor else "it is a start without a reason or an actor"
 
 
 def _moves_back(cursor: Cursor, sequence: int, delivery_id: str) -> bool:

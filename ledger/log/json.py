@@ -18,7 +18,7 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry, Event
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
 from ledger.log.rows import TAGS
 from ledger.log.text import parse_time, show_time
 
@@ -62,6 +62,7 @@ _OPS: Mapping[str, type[Request]] = {
     "advance": AdvanceCursor,
     "reset": ResetCursor,
     "error": RecordError,
+    "start": StartCursor,
 }
 
 # What a Go program writes for a time that was never set.

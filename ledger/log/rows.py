@@ -14,6 +14,7 @@ from ledger.law.cursor import Cursor, CursorKey, Outcome, make_cursor
 from ledger.law.events import (
     CursorAdvanced,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     Event,
@@ -31,6 +32,7 @@ TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
     CursorReset: "cursor.reset.v1",
     ErrorRecorded: "cursor.error.v1",
+    CursorStarted: "cursor.started.v1",
 }
 
 Content: TypeAlias = tuple[Any, ...]
@@ -80,6 +82,20 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
                 and 0 <= sequence <= SEQUENCE_MAX
                 and type(delivery_id) is type(reason) is str
                 and "\0" not in delivery_id + reason
+                and (event.delivered_at is None or _is_moment(event.delivered_at))
+            )
+            occurred_at = micros(occurred)
+        case CursorStarted():
+            # The source is kept where an error has its message: it is what others have said.
+            sequence, delivery_id = event.sequence, event.delivery_id
+            message, reason = event.source, event.reason
+            delivered_at = None if event.delivered_at is None else micros(event.delivered_at)
+            sound = (
+                type(sequence) is int
+                and 0 <= sequence <= SEQUENCE_MAX
+                and type(delivery_id) is type(message) is type(reason) is str
+                and "\0" not in delivery_id + message + reason
+                and reason != ""
                 and (event.delivered_at is None or _is_moment(event.delivered_at))
             )
             occurred_at = micros(occurred)
@@ -186,6 +202,15 @@ def entry_from(row: Row) -> Entry:
                 reason=reason,
                 occurred_at=occurred,
             )
+        elif tag == TAGS[CursorStarted]:
+            event = CursorStarted(
+                sequence=sequence,
+                source=message,
+                delivery_id=delivery_id,
+                delivered_at=None if delivered_at is None else instant(delivered_at),
+                reason=reason,
+                occurred_at=occurred,
+            )
         else:
             event = ErrorRecorded(message=message, occurred_at=occurred)
         return make_entry(
@@ -236,13 +261,16 @@ def cursor_from(key: CursorKey, row: Row) -> Cursor:
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
+_KEPT_AS = {"source": "message"}
+"""Fields of events that have no column of their own."""
+
 _POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 
 def _columns_of(kind: type[Event]) -> Columns:
     """Return the columns of an entry whose event is a `kind`: what others say is NULL in them."""
-    own = get_type_hints(kind)
-    of_others = {name for other in TAGS for name in get_type_hints(other)} - own.keys()
+    own = _kept(kind)
+    of_others = {name for other in TAGS for name in _kept(other)} - own.keys()
 
     def narrowed(column: Column) -> Column:
         if column.name in of_others:
@@ -252,6 +280,11 @@ def _columns_of(kind: type[Event]) -> Columns:
         return column
 
     return Columns(tuple(map(narrowed, ENTRY)))
+
+
+def _kept(kind: type[Event]) -> dict[str, Any]:
+    """Return the types of what a `kind` says, by the columns that it is kept in."""
+    return {_KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
 
 
 _FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}

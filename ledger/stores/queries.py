@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from ledger.law.cursor import CursorKey
-from ledger.law.events import CursorAdvanced, CursorReset, Entry
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, Entry
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.columns import KEY
 from ledger.log.rows import TAGS
@@ -99,8 +99,9 @@ def chosen_entries(
         conditions.add(
             f"(e.previous_sequence {lt} ? AND ? {le} e.sequence"
             f" OR e.sequence {lt} ? AND ? {le} e.previous_sequence"
-            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?)",
-            *(query.covering,) * 5,
+            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?"
+            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorStarted]]} AND ? {le} e.sequence)",
+            *(query.covering,) * 6,
         )
     if query.key is not None:
         condition, values = of_key(query.key)

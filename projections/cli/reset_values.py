@@ -9,6 +9,7 @@ import attrs
 import click
 
 from ledger import CursorKey, InvalidCursorError
+from ledger.cli.parameters import Parameter
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
@@ -16,7 +17,7 @@ from ledger.log.text import loads, show_time
 __all__ = ["KEY", "PAST", "Then"]
 
 
-class Key(click.ParamType[CursorKey]):
+class Key(Parameter[CursorKey]):
     """A cursor in one word: CONSUMER/STREAM[/SUBJECT], or JSON where a name has a slash in it."""
 
     name = "cursor"
@@ -57,7 +58,7 @@ class Then:
         return f"--to-time {self.typed} is {show_time(self.at)}"
 
 
-class Past(click.ParamType[Then]):
+class Past(Parameter[Then]):
     """A time as MOMENT has it, which remembers what was typed."""
 
     name = "time"

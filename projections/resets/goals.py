@@ -12,6 +12,7 @@ from ledger import (
     CursorKey,
     CursorNotFoundError,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
@@ -86,6 +87,7 @@ def goal(
             if then is None:
                 raise ImpossiblePlanError(
                     f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
+                    f"{_started(book, key)}"
                 )
             return Place.of(then)
 
@@ -130,6 +132,18 @@ def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset]:
         if isinstance(entry.event, CursorReset):
             return entry, entry.event
     raise ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
+
+
+def _started(book: Ledger, key: CursorKey) -> str:
+    """Return a sentence that says where `key` was started, or nothing if it was not."""
+    for entry in book.entries(EntryQuery(key=key, version_until=1)):
+        if isinstance(event := entry.event, CursorStarted):
+            source = f" from {event.source}" if event.source else ""
+            return (
+                f" It was started at {event.sequence}{source}, at {show_time(entry.recorded_at)}; "
+                "what lies before is before the ledger's time."
+            )
+    return ""
 
 
 def _shown(moment: Moment) -> str:

@@ -16,6 +16,9 @@ import pytest
 
 import ledger
 from ledger import CursorKey
+from ledger.cli import bulk
+from ledger.cli.progress import Progress
+from projections.cli import main
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 JOBS = CursorKey("mailer", "jobs")
@@ -67,9 +70,10 @@ def sequences(folder: Path) -> list[int]:
 
 WHOLE = [sequence for sequence in range(1, LINES + 1) if sequence % 7]
 STOPPED = re.compile(
-    r"stopped: ([\d,]+) appended(?:, ([\d,]+) refused)? up to line (\d+); "
+    r"(?:stopped: |interrupted; )([\d,]+) appended(?:, ([\d,]+) refused)?(?: \(perhaps [^)]+\))? "
+    r"up to line (\d+); "
     r"(?:continue with --from-line (\d+)|lines (\d+) to (\d+) may have been appended, too. Compare "
-    r"with: cursor-ledger entries --newest-first -n (\d+))\n"
+    r"with: cursor-ledger entries --newest-first -n (\d+))\.?\n"
 )
 
 
@@ -160,3 +164,27 @@ def test_an_interrupted_command_says_whether_it_has_appended(
             assert (appended, bool(printed)) == (1, True), told
             said["ending"] += 1
     assert said["nothing"] + said["appended"] + said["done"] >= MOMENTS // 2, said
+
+
+def test_a_second_interrupt_while_the_first_is_told_does_not_silence_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clear = Progress.clear
+    interrupts = iter([KeyboardInterrupt, KeyboardInterrupt])
+
+    def interrupted(progress: Progress) -> None:
+        clear(progress)
+        for interrupt in interrupts:
+            raise interrupt
+
+    monkeypatch.setattr(bulk, "BATCH_LINES", 4)
+    monkeypatch.setattr(Progress, "clear", interrupted)
+    requests = tmp_path / "requests.jsonl"
+    # The seventh is refused, so the progress is cleared after the second batch, and at the end.
+    requests.write_text("".join(map(line, range(1, 20))))
+    with pytest.raises(SystemExit) as end:
+        main(["--db", str(tmp_path / "cursors.db"), "append", str(requests)])
+    told = capfd.readouterr().err
+    assert "interrupted; 7 appended, 1 refused (perhaps not all of them are listed) up to" in told
+    assert end.value.code == 130
+    assert sequences(tmp_path) == [1, 2, 3, 4, 5, 6, 8]

@@ -31,6 +31,7 @@ from ledger import (
     LedgerError,
     RecordError,
     ResetCursor,
+    StartCursor,
 )
 from ledger.stores.postgres.address import Address
 from support.clock import Clock
@@ -76,6 +77,16 @@ asks = st.one_of(
     ),
     st.fixed_dictionaries(
         {
+            "op": st.just("start"),
+            "key": keys,
+            "to": st.just(0) | places,
+            "id": ids,
+            "seen": st.none() | times,
+            "now": times,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
             "op": st.just("error"),
             "key": keys,
             "message": st.sampled_from(["HTTP 503", "ошибка"]),
@@ -87,6 +98,15 @@ asks = st.one_of(
 
 
 def request(ask: dict[str, Any]) -> ledger.Request:
+    if ask["op"] == "start":
+        return StartCursor(
+            ask["key"],
+            ask["to"],
+            "because",
+            last_delivery_id=ask["id"],
+            last_delivered_at=ask["seen"],
+            now=ask["now"],
+        )
     common = {"now": ask["now"], "expected_version": ask["version"]}
     match ask["op"]:
         case "advance":

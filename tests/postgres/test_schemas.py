@@ -115,7 +115,7 @@ def test_ten_processes_open_an_empty_database_at_once(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", ["Ünïcode ß", 'quo"te', "per%cent", "{brace}", "sel'ect", "a&b?"]
+    "schema", ["Ünïcode ß", 'quo"te', "per%cent", "{brace}", "sel'ect", "a&b?", "e", "s", "c"]
 )
 def test_any_schema_will_do(kind: str, schema: str, clock: Clock) -> None:
     base = server(kind)

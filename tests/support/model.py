@@ -15,6 +15,8 @@ class Model:
 
     def apply(self, op: str, key: Any, **ask: Any) -> str:
         old = self.cursors.get(key, NEW)
+        if op == "start" and key in self.cursors:
+            return "CursorExistsError"
         if ask.get("version") not in (None, old["version"]):
             return "VersionConflictError"
         new = {**old, "now": ask["now"], "version": old["version"] + 1, "error": ""}
@@ -27,6 +29,8 @@ class Model:
             new.update(at=ask["to"], id=ask["id"], seen=ask["seen"] or ask["now"])
             if again and old["seen"] is not None:
                 new["seen"] = old["seen"]
+        elif op == "start":
+            new.update(at=ask["to"], id=ask["id"], seen=ask["seen"])
         elif op == "reset":
             new.update(at=ask["to"], id=ask["id"], seen=ask["seen"], epoch=old["epoch"] + 1)
         else:

@@ -21,11 +21,12 @@ from ledger.log.heads import Head
 from ledger.log.rows import TAGS, Content, Row
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
+from ledger.stores.postgres import migrations
 from ledger.stores.postgres.errors import swallowed
 from ledger.stores.postgres.keys import cursor_id, same
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.whole_log import PostgresLog
-from ledger.stores.tables import event_row
+from ledger.stores.tables import event_row, has_start
 
 __all__ = ["Held", "Remembered", "UnsureError"]
 
@@ -197,6 +198,9 @@ class Held:
         positions: Sequence[int] | None = None,
     ) -> None:
         """Keep what is to be stored."""
+        if any(head.cursor_id is None for head in heads) and has_start(each for _, each in drafts):
+            self.begin()
+            migrations.allow_starts(self.session.connection, self.session.sql.schema)
         self.drafts, self.heads, self._positions = drafts, heads, positions
 
     @contextmanager

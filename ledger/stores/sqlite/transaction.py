@@ -13,11 +13,11 @@ from ledger.log.heads import Head
 from ledger.log.rows import Content
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
-from ledger.stores.sqlite import statements
+from ledger.stores.sqlite import migrations, statements
 from ledger.stores.sqlite.errors import check_kept
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.whole_log import whole_log
-from ledger.stores.tables import event_row
+from ledger.stores.tables import event_row, has_start
 
 __all__ = ["SQLiteTransaction"]
 
@@ -103,6 +103,8 @@ class SQLiteTransaction:
                 check_kept(cursor.rowcount, 1, "ledger_cursors")
             if self._known is not None:
                 self._stored.append(stored)
+        if ids and has_start(content for _, content in drafts):
+            migrations.allow_starts(self.session.connection)
         rows = [
             event_row(head.cursor_id or ids[head.cursor.key], content, head.digest)
             for head, content in drafts
@@ -123,6 +125,8 @@ class SQLiteTransaction:
         cursor = self._cursor
         if head.cursor_id is None:
             head = self._insert(head)
+            if has_start((content,)):
+                migrations.allow_starts(self.session.connection)
         else:
             cursor.execute(statements.UPDATE_HEAD, (*head.state, head.cursor_id))
             if cursor.rowcount != 1:
