@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -37,6 +37,7 @@ from ledger.law.requests import (
 )
 from ledger.stores import Horizon, Transaction
 from ledger.waking import waiting
+from ledger.waking.telling import told
 from ledger.waking.waker import Waker
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
@@ -47,7 +48,7 @@ from ledger.writing.waits import in_callback
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "deliverers_of", "stop_waiting", "submitted", "waker_of"]
+__all__ = ["Ledger", "deliverers_of", "stop_waiting", "submitted", "told_of_entries", "waker_of"]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -738,6 +739,22 @@ class Ledger:
     ) -> None:
         """Close the ledger."""
         self.close()
+
+
+# --- for projections ---
+
+
+def told_of_entries(
+    book: Ledger, after: int, tell: Callable[[], object]
+) -> AbstractContextManager[bool]:
+    """Have `tell` called, in another thread, once an entry is appended beyond position `after`.
+
+    The context is whether it will be: not inside a caller's transaction. It is called once, also
+    when the ledger is closed; on PostgreSQL perhaps before the entry is settled: see `horizon`.
+
+    Raises InvalidCursorError.
+    """
+    return told(book._waker, waiting.for_entries(after), tell)
 
 
 # --- for ledger.aio ---

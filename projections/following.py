@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import attrs
@@ -10,11 +11,18 @@ import attrs
 from ledger import Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
+from ledger.service import told_of_entries
 from projections.cursors import last_position
 
-__all__ = ["POLL_S", "follow", "pause_between_polls"]
+__all__ = ["POLL_S", "follow", "pause_between_polls", "rests"]
 
 POLL_S = 0.25
+
+STOP_S = 0.05
+"""So often one that waits for entries looks whether it was stopped."""
+
+APART_S = 0.025
+"""So much time is between two looks at the log at least."""
 
 
 def follow(
@@ -27,8 +35,8 @@ def follow(
 ) -> Iterator[Entry]:
     """Yield the entries that `query` chooses after position `after`, then each as it is appended.
 
-    Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds, from 0.001 to
-    3,600. Order and limit of `query` do not count.
+    Ends once `stop` is set, else never. It is woken when an entry is appended, and looks at the log
+    every `poll_s` seconds besides, from 0.001 to 3,600. Order and limit of `query` do not count.
 
     `book` is the ledger.
 
@@ -60,8 +68,25 @@ def follow(
                 )
             )
             position = until
-        if over.wait(pause):
+        if rests(book, position, pause, over):
             return
+
+
+def rests(book: Ledger, position: int, pause_s: float, stop: threading.Event) -> bool:
+    """Wait for an entry beyond `position`, `pause_s` at most; return whether `stop` is set.
+
+    An entry that is not settled yet ends the wait as well, so it takes no less than 25 ms.
+    """
+    began = time.monotonic()
+    news = threading.Event()
+    with told_of_entries(book, position, news.set) as tells:
+        while tells and not news.is_set() and not stop.is_set():
+            left_s = began + pause_s - time.monotonic()
+            if left_s <= 0:
+                break
+            news.wait(min(left_s, STOP_S))
+    rest_s = min(pause_s, APART_S) if tells else pause_s
+    return stop.wait(max(0.0, began + rest_s - time.monotonic()))
 
 
 def pause_between_polls(poll_s: object) -> float:

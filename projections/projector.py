@@ -12,7 +12,7 @@ from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
 from projections.cursors import last_position
-from projections.following import POLL_S, pause_between_polls
+from projections.following import POLL_S, pause_between_polls, rests
 from projections.transactions import one_transaction
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class Projector:
     ) -> Iterator[int]:
         """Catch up, and again whenever something was appended; yield the number of entries.
 
-        Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
+        Ends once `stop` is set, else never. It is woken when an entry is appended, and looks at the
+        log every `poll_s` seconds besides.
         """
         pause = pause_between_polls(poll_s)
         over = stop or threading.Event()
@@ -119,7 +120,7 @@ class Projector:
                 if applied := self.catch_up():
                     yield applied
                     continue
-            over.wait(pause)
+            rests(self.book, seen, pause, over)
 
     def _apply_batch(self) -> tuple[int, bool]:
         """Apply a batch in one transaction; return how many entries, and whether there are more."""

@@ -11,12 +11,13 @@ from typing import Protocol, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
-from ledger.consuming.resets import told_of_resets
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError, Request
+from ledger.waking.telling import told
+from ledger.waking.waiting import for_reset
 from ledger.writing.waits import in_callback
 
 __all__ = ["Consumer"]
@@ -272,7 +273,9 @@ class Consumer:
 
     def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
         """Have `tell` called, by another thread, once the cursor is reset."""
-        return told_of_resets(self._book, self.key, self.epoch, tell)
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- what a delivery tells when it ends ---
 

@@ -11,12 +11,13 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
-from ledger.consuming.resets import told_of_resets
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import AdvanceCursor, RecordError, Request
+from ledger.waking.telling import told
+from ledger.waking.waiting import for_reset
 
 __all__ = ["AsyncConsumer", "Beginning"]
 
@@ -254,7 +255,9 @@ class AsyncConsumer:
 
     def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
         """Have `tell` called, by another thread, once the cursor is reset."""
-        return told_of_resets(self._book, self.key, self.epoch, tell)
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- how a delivery begins and ends ---
 

@@ -214,7 +214,8 @@ def test_many_threads_have_one_that_wakes_them(book: Ledger, other: Ledger) -> N
         until(lambda: book._waker is not None and len(book._waker.waiters) == len(keys))
         assert len(wakers()) == 1
         other.append([AdvanceCursor(key, 1) for key in keys])
-        assert {each.result(LONG_S).key for each in waiting} == set(keys)
+        found = [each.result(LONG_S) for each in waiting]
+        assert {cursor.key for cursor in found if cursor} == set(keys)
 
 
 def test_closing_tells_those_who_wait(target: str, waiters: ThreadPoolExecutor) -> None:
@@ -365,8 +366,9 @@ async def test_closing_tells_coroutines(target: str) -> None:
         waiting = asyncio.create_task(book.wait(ORDERS, 0))
         entries = asyncio.create_task(book.wait_for_entries(0))
         await asyncio.sleep(0.02)
+    # The second may not have begun to wait yet, if the machine is busy.
     for each in (waiting, entries):
-        with pytest.raises(StorageError, match="was closed while this waited"):
+        with pytest.raises(StorageError, match="closed"):
             await each
     with pytest.raises(StorageError, match="closed"):
         await book.wait(ORDERS, 0)

@@ -1,4 +1,4 @@
-"""How an idle loop hears that its cursor was reset."""
+"""How a loop that has other things to do hears what it waits for: it is called."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ledger.errors import LedgerError, StorageError
-from ledger.law.cursor import CursorKey
 from ledger.waking.waiters import News, Waiter
-from ledger.waking.waiting import for_reset
 from ledger.waking.waker import Waker
 
-__all__ = ["told_of_resets"]
+__all__ = ["told"]
 
 
 @contextmanager
-def told_of_resets(
-    book: object, key: CursorKey, epoch: int, tell: Callable[[], object]
-) -> Iterator[bool]:
-    """Have `tell` called once the cursor of `key` is beyond `epoch`; yield whether it will be.
+def told(waker: object, waiter: Waiter, tell: Callable[[], object]) -> Iterator[bool]:
+    """Have `tell` called once `waiter` has what it waits for; yield whether it will be.
 
-    It is called in another thread, and also when the ledger is closed. What is not a ledger, or is
-    inside a caller's transaction, does not tell.
+    It is called in another thread, and also when the ledger is closed. What is no Waker, such as
+    the None of a ledger inside a caller's transaction, does not tell.
     """
-    waker = getattr(book, "_waker", None)
     if not isinstance(waker, Waker):
         yield False
         return
-    waiter = for_reset(key, epoch)
     try:
         yield _watches(waker, waiter, tell)
     finally:
