@@ -36,6 +36,7 @@ from ledger.law.requests import (
     make_advance,
 )
 from ledger.stores import Horizon, Transaction
+from ledger.stores.stopping import StoppableStore
 from ledger.waking import waiting
 from ledger.waking.telling import told
 from ledger.waking.waker import Waker
@@ -48,7 +49,18 @@ from ledger.writing.waits import in_callback
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "deliverers_of", "stop_waiting", "submitted", "told_of_entries", "waker_of"]
+    from ledger.stores.stopping import Stop
+
+
+__all__ = [
+    "Ledger",
+    "deliverers_of",
+    "stop_waiting",
+    "stoppable",
+    "submitted",
+    "told_of_entries",
+    "waker_of",
+]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -765,6 +777,12 @@ def submitted(
 ) -> Future[R]:
     """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
     return book._appender.submit(groups, conclude, room=room)
+
+
+def stoppable(book: Ledger, stop: Stop) -> Ledger:
+    """Return the same ledger, which reads no further once `stop` is set."""
+    reading = attrs.evolve(book._committer, store=StoppableStore(book._store, stop))
+    return Ledger(reading, book._appender, book._deliverers)
 
 
 def waker_of(book: Ledger) -> Waker:

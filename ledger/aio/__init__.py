@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ledger.aio.ledger import AsyncLedger
 from ledger.aio.opening import open  # noqa: A004 - ledger.aio.open(…) is how it reads
+from ledger.aio.streams import Stream
 from ledger.consuming.coroutines import AsyncConsumer
 
-__all__ = ["AsyncConsumer", "AsyncLedger", "open"]
+__all__ = ["AsyncConsumer", "AsyncLedger", "Stream", "open"]

@@ -24,6 +24,7 @@ import attrs
 from ledger import service
 from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
+from ledger.aio.streams import Stream, run_in_thread
 from ledger.aio.waiting import news_of
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
@@ -65,10 +66,12 @@ def _in_thread(
 
 def _iterating(
     method: Callable[Concatenate[Ledger, P], Iterator[R]],
-) -> Callable[Concatenate[AsyncLedger, P], AsyncIterator[R]]:
+) -> Callable[Concatenate[AsyncLedger, P], Stream[R]]:
     @wraps(method)
-    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        return self._readers.pages(method(self._ledger, *args, **kwargs))
+    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> Stream[R]:
+        # So that a wrong argument is refused here; nothing is read before a row is asked for.
+        method(self._ledger, *args, **kwargs)
+        return self.stream(method, *args, **kwargs)
 
     return iterate
 
@@ -123,6 +126,51 @@ class AsyncLedger:
     entries = _iterating(Ledger.entries)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
+
+    def stream(
+        self,
+        work: Callable[Concatenate[Ledger, P], Iterable[R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]:
+        """Return, as a stream, what `work` yields when it is called with the ledger for threads.
+
+        It runs in a thread, a page at a time, as rows are asked for; so does any function of
+        `projections`.
+
+        >>> import asyncio, ledger.aio, projections
+        >>> async def main() -> list[str]:
+        ...     key = ledger.CursorKey("webhooks", "orders")
+        ...     async with ledger.aio.open(":memory:", actor="ines") as book:
+        ...         cursor = await book.reset(key, to=3, reason="the mails bounced")
+        ...         return [reset.actor async for reset in book.stream(projections.resets)]
+        >>> asyncio.run(main())
+        ['ines']
+        """
+        return Stream(self._readers, self._ledger, lambda book: work(book, *args, **kwargs))
+
+    async def run(
+        self, work: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Return what `work` returns when it is called, in a thread, with the ledger for threads.
+
+        If this is cancelled, `work` stops when it reads the next row; what it appends is waited
+        for. It must not keep the ledger, nor close it.
+
+        >>> import asyncio, ledger.aio
+        >>> from projections import ResetPlan
+        >>> async def main() -> list[int]:
+        ...     key = ledger.CursorKey("webhooks", "orders")
+        ...     async with ledger.aio.open(":memory:") as book:
+        ...         cursor = await book.advance(key, to=44)
+        ...         plan = await book.run(ResetPlan.make, [key], to=41, reason="42 was lost")
+        ...         return [each.last_sequence for each in await book.run(plan.apply, actor="ines")]
+        >>> asyncio.run(main())
+        [41]
+        """
+        return await run_in_thread(
+            self._readers, self._ledger, lambda book: work(book, *args, **kwargs)
+        )
 
     # --- writing ---
 
@@ -339,9 +387,16 @@ class AsyncLedger:
     ) -> Cursor | None:
         """Wait until the cursor of `key` has a version above `after_version`, and return it.
 
-        Returns None after `timeout` seconds. It takes no thread while it waits: see `Ledger.wait`.
+        Returns at once if it has; None after `timeout` seconds, or never without one. A version
+        counts entries, so this wakes at any advance, reset or error, of whatever process; 0 waits
+        for the first. It wakes at once where this process appends, else within some 30 ms; resets
+        on PostgreSQL are told of at once. Of several entries in the meantime only the last state
+        is seen: `history` has them all.
 
-        Raises InvalidCursorError; StorageError if the ledger is closed meanwhile.
+        One thread wakes all who wait for a ledger, so that many may.
+
+        Raises InvalidCursorError, also inside a caller's transaction; StorageError if the ledger is
+        closed meanwhile, or in a callback of `submit`, which what it waits for would wait for.
         """
         self._check()
         waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
@@ -351,9 +406,10 @@ class AsyncLedger:
     async def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
         """Wait until the log is settled beyond position `after`; return how far it is.
 
-        Returns None after `timeout` seconds: see `Ledger.wait_for_entries`.
+        Returns None after `timeout` seconds, or never without one. Entries up to the position that
+        is returned can be read, and nothing can be appended before them any more: see `horizon`.
 
-        Raises InvalidCursorError; StorageError if the ledger is closed meanwhile.
+        Raises what `wait` raises.
         """
         self._check()
         waiter, until = waiting.for_entries(after), waiting.until(timeout)
