@@ -11,6 +11,7 @@ import attrs
 from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
+from projections.coroutines import blocking
 from projections.cursors import last_position
 from projections.following import POLL_S, pause_between_polls, rests
 from projections.transactions import one_transaction
@@ -70,6 +71,8 @@ class Projector:
     batch_entries: int = BATCH_ENTRIES
 
     def __attrs_post_init__(self) -> None:
+        # A connection and `apply` belong to one thread; so does what goes on between them.
+        blocking(self.book, "await book.run(lambda book: Projector(book=book, …).catch_up())")
         CursorKey(self.name, CHECKPOINTS)
         if not callable(self.apply):
             raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
+from projections.coroutines import yielding
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["STALLED_AFTER", "Stall", "stalls"]
 
@@ -53,6 +58,15 @@ class Stall:
     last_error: str
 
 
+@overload
+def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]: ...
+
+
+@overload
+def stalls(entries: Stream[Entry], *, after: timedelta = STALLED_AFTER) -> Stream[Stall]: ...
+
+
+@yielding
 def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
     """Yield each time that a cursor stood still while others of its stream and subject advanced.
 

@@ -21,6 +21,7 @@ from ledger.law import fields
 from ledger.log.json import unstructure
 from ledger.opening import utc_now
 from projections import files
+from projections.coroutines import blocking
 from projections.cursors import Moment
 from projections.resets import goals, identity, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
@@ -95,6 +96,7 @@ class ResetPlan:
         Raises InvalidCursorError, ResetReasonRequiredError, CursorNotFoundError,
         ImpossiblePlanError.
         """
+        blocking(book, "await book.run(ResetPlan.make, keys, …)")
         plan = planning.to_place(
             goals.goal(book, to=to, by=by, moment=as_of, like=like),
             reason=reason,
@@ -124,6 +126,7 @@ class ResetPlan:
         Raises InvalidCursorError, CursorNotFoundError, ImpossiblePlanError if a cursor was never
         reset, or has been back where it was since.
         """
+        blocking(book, "await book.run(ResetPlan.undo, keys, …)")
         plan = planning.undoing(book, reason=reason, now=now, metadata=metadata)
         return cls._made(book, planning.planned(book, keys, plan), planned_by)
 
@@ -207,6 +210,7 @@ class ResetPlan:
         Raises VersionConflictError at the first that is not, DivergedError if the ledger or the
         history of a cursor is another one.
         """
+        blocking(book, "await book.run(plan.check)")
         identity.check(book, self.ledger, self.resets)
         for reset in self.resets:
             current = goals.current(book, reset.key)
@@ -224,6 +228,7 @@ class ResetPlan:
         Raises VersionConflictError if anything was appended to one of the cursors since it was
         planned, DivergedError if it was planned for another ledger, ActorRequiredError.
         """
+        blocking(book, "await book.run(plan.apply, …)")
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)

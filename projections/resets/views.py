@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
@@ -18,7 +19,11 @@ from ledger import (
 )
 from ledger.errors import invalid
 from ledger.law import fields
+from projections.coroutines import yielding
 from projections.ranges import Range
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Direction", "RecordedReset", "resets"]
 
@@ -88,6 +93,27 @@ class RecordedReset:
     back_by: str
 
 
+@overload
+def resets(
+    book: Ledger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+) -> Iterator[RecordedReset]: ...
+
+
+@overload
+def resets(
+    book: AsyncLedger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+) -> Stream[RecordedReset]: ...
+
+
+@yielding
 def resets(
     book: Ledger,
     query: EntryQuery | None = None,
