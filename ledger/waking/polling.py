@@ -34,7 +34,7 @@ class Polling:
         fresh: Collection[CursorKey],  # noqa: ARG002 - they are among the others
     ) -> Iterator[Cursor]:
         """Return all of them."""
-        found = (self._store.cursor(key) for key in list(seen))
+        found = (self._store.cursor(key) for key in seen)
         return (cursor for cursor in found if cursor is not None)
 
     def last(self) -> int:

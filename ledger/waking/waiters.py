@@ -47,17 +47,18 @@ class Waiters:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self.seen: dict[CursorKey, int] = {}
-        """The cursors that are waited for, each with the version that was seen of it."""
+        # The cursors that are waited for, each with the version that was seen of it.
+        self._seen: dict[CursorKey, int] = {}
         self._of_key: dict[CursorKey, set[Waiter]] = {}
         self._of_log: set[Waiter] = set()
         self._eager = 0
 
     def __len__(self) -> int:
-        return sum(map(len, list(self._of_key.values()))) + len(self._of_log)
+        with self.lock:
+            return sum(map(len, self._of_key.values())) + len(self._of_log)
 
     def __bool__(self) -> bool:
-        return bool(self.seen or self._of_log)
+        return bool(self._seen or self._of_log)
 
     @property
     def for_the_log(self) -> bool:
@@ -69,9 +70,15 @@ class Waiters:
         """Whether all who wait do so for a reset."""
         return not self._eager
 
+    def seen(self) -> dict[CursorKey, int]:
+        """Return the cursors that are waited for, each with the version that was seen of it."""
+        # Another thread may add one while a dictionary is copied item by item.
+        with self.lock:
+            return self._seen.copy()
+
     def wanted(self, keys: Iterable[CursorKey]) -> list[CursorKey]:
         """Return those of `keys` that somebody waits for."""
-        return [key for key in keys if key in self.seen]
+        return [key for key in keys if key in self._seen]
 
     def add(self, waiter: Waiter) -> None:
         """Have it told what it waits for."""
@@ -82,7 +89,7 @@ class Waiters:
                 return
             self._of_key.setdefault(waiter.key, set()).add(waiter)
             # A new one is told of what is there, whatever was seen before it came.
-            self.seen[waiter.key] = 0
+            self._seen[waiter.key] = 0
 
     def remove(self, waiter: Waiter) -> bool:
         """Let it go; return whether it was still waiting."""
@@ -96,16 +103,16 @@ class Waiters:
                 beside.discard(waiter)
                 if not beside:
                     self._of_key.pop(waiter.key, None)
-                    self.seen.pop(waiter.key, None)
+                    self._seen.pop(waiter.key, None)
             self._eager -= found and waiter.epoch is None
             return found
 
     def moved(self, cursor: Cursor) -> None:
         """Tell those who waited for this."""
         with self.lock:
-            if cursor.key not in self.seen:
+            if cursor.key not in self._seen:
                 return
-            self.seen[cursor.key] = max(self.seen[cursor.key], cursor.version)
+            self._seen[cursor.key] = max(self._seen[cursor.key], cursor.version)
             due = [each for each in self._of_key.get(cursor.key, ()) if each.is_due(cursor)]
         self._tell(due, cursor)
 

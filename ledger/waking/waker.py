@@ -180,7 +180,7 @@ class Waker:
         while self._fresh:
             fresh.add(self._fresh.popleft())
         try:
-            for cursor in listening.moved(self.waiters.seen, fresh):
+            for cursor in listening.moved(self.waiters.seen(), fresh):
                 self.waiters.moved(cursor)
             if self.waiters.for_the_log:
                 self.waiters.appended(listening.last())

@@ -147,7 +147,7 @@ class Committer:
 
     def _wake(self, waker: Waker, calls: Sequence[Sequence[Group]] | None) -> None:
         if calls is None:
-            waker.tell(list(waker.waiters.seen))
+            waker.tell(waker.waiters.seen())
             return
         waker.tell(request.key for groups in calls for group in groups for request in group)
 

@@ -20,6 +20,7 @@ from ledger.aio import AsyncLedger
 from ledger.stores.postgres.address import Address
 from ledger.waking import waker as waking
 from ledger.waking.polling import listening_to
+from ledger.waking.waiting import for_version
 from support.coroutines import asynchronous
 from support.cursors import JOBS, ORDERS
 
@@ -248,7 +249,7 @@ def test_waits_that_are_over_leave_nothing(book: Ledger) -> None:
         assert book.wait(CursorKey("mailer", str(n)), 0, 0) is None
     assert book._waker is not None
     assert not book._waker.waiters
-    assert book._waker.waiters.seen == {}
+    assert book._waker.waiters.seen() == {}
     assert book._waker.waiters.only_for_resets
 
 
@@ -394,3 +395,30 @@ def test_a_loop_that_is_gone_does_not_disturb_the_others(
     cursor = book.advance(ORDERS, to=1)
     assert waiting.result(LONG_S) == cursor
     abandoned[0]._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_waits_begin_and_end_while_others_are_looked_for(book: Ledger) -> None:
+    """What is waited for changes in the middle of a look."""
+    over = threading.Event()
+
+    def wait_in_turns(own: int) -> int:
+        n = 0
+        while not over.is_set():
+            n += 1
+            assert book.wait(CursorKey("mailer", f"{own}", f"{n}"), 0, 0.001) is None
+        return n
+
+    with ThreadPoolExecutor(8) as threads:
+        turns = [threads.submit(wait_in_turns, own) for own in range(7)]
+        held = [CursorKey("mailer", "held", f"{n}") for n in range(3_000)]
+        assert book._waker is not None
+        news: list[object] = []
+        for key in held:
+            book._waker.watch(for_version(key, 0), news.append)
+        time.sleep(0.5)
+        thread = book._waker.thread
+        over.set()
+        assert all(turn.result(LONG_S) for turn in turns)
+    assert news == []
+    assert thread is not None
+    assert book._waker.thread is thread, "it has gone on"

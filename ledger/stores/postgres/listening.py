@@ -64,10 +64,9 @@ class Listener:
     ) -> list[Cursor]:
         """Return the cursors that are beyond the version that was seen; none without a server."""
         self._heard = False
-        wanted = list(seen.items())
-        if not wanted:
+        if not seen:
             return []
-        values = ([cursor_id(key) for key, _ in wanted], [version for _, version in wanted])
+        values = ([cursor_id(key) for key in seen], list(seen.values()))
         none: list[Row] = []
         rows = self._asked(
             lambda session: session.execute(self._sql.moved, values).fetchall(), none
