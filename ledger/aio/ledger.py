@@ -69,7 +69,7 @@ def _iterating(
 ) -> Callable[Concatenate[AsyncLedger, P], Stream[R]]:
     @wraps(method)
     def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> Stream[R]:
-        # So that a wrong argument is refused here; nothing is read before a row is asked for.
+        # A wrong argument is refused here. Nothing is read before a row is asked for.
         method(self._ledger, *args, **kwargs)
         return self.stream(method, *args, **kwargs)
 
