@@ -2,6 +2,7 @@
 
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.deliveries import Delivery
+from ledger.consuming.heads import Heads
 from ledger.consuming.retrying import GiveUp, Retry
 from ledger.consuming.window import WindowFullError
 from ledger.errors import (
@@ -25,6 +26,7 @@ from ledger.law.events import (
     Entry,
     ErrorRecorded,
     Event,
+    Move,
 )
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import (
@@ -35,6 +37,7 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    TakenOverError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -81,11 +84,13 @@ __all__ = [
     "Fault",
     "FaultKind",
     "GiveUp",
+    "Heads",
     "Horizon",
     "InvalidCursorError",
     "Ledger",
     "LedgerBusyError",
     "LedgerError",
+    "Move",
     "NonMonotonicCursorError",
     "Outcome",
     "Rebuild",
@@ -99,6 +104,7 @@ __all__ = [
     "Standing",
     "StartCursor",
     "StorageError",
+    "TakenOverError",
     "UnknownOutcomeError",
     "Verification",
     "VersionConflictError",

@@ -7,6 +7,7 @@
     ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    │   └── TakenOverError
     ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
@@ -264,6 +265,7 @@ if not TYPE_CHECKING:
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
+            "TakenOverError",
             "VersionConflictError",
             "WindowFullError",
         }

@@ -15,6 +15,7 @@ from ledger import notices
 from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
+from ledger.consuming.heads import Heads
 from ledger.errors import InvalidCursorError, LedgerError, StorageError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
@@ -22,7 +23,7 @@ from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
@@ -199,6 +200,39 @@ class Ledger:
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
+    def moves(self, places: Iterable[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return, for each key and version, the last entry up to it that is no error, as a move.
+
+        That is what put the cursor where it stood then; None if it had nothing but errors by then,
+        or has no entries. `places` are pairs of a key and a version, from 0, and are looked up
+        together: a question about thousands of cursors needs few queries.
+
+        Raises InvalidCursorError, and BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     cursor = book.record_error(key, "HTTP 503")
+        ...     [move.sequence for move in book.moves([(key, 1), (key, 3)])]
+        [41, 44]
+        """
+        return self._store.moves(_places(places))
+
+    def now(self) -> datetime:
+        """Return the ledger's own time: that of an entry, if one were appended now.
+
+        Raises InvalidCursorError if the ledger was given a clock that returns no aware time.
+
+        >>> from datetime import UTC, datetime
+        >>> import ledger
+        >>> noon = datetime(2026, 5, 5, 12, tzinfo=UTC)
+        >>> with ledger.open(":memory:", clock=lambda: noon) as book:
+        ...     book.now() == noon
+        True
+        """
+        return fields.moment(self._committer.clock(), "the ledger's clock")
+
     def horizon(self) -> Horizon:
         """Return how far the log is settled, and which transactions readers wait for.
 
@@ -224,6 +258,18 @@ class Ledger:
         ''
         """
         return self._store.identity()
+
+    @property
+    def heads(self) -> Heads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     head = book.heads.record("orders", "", 44)
+        ...     book.heads.get("orders").last_sequence
+        44
+        """
+        return Heads(self)
 
     # --- writing ---
 
@@ -430,12 +476,20 @@ class Ledger:
         """
         return self._appender.submit(((checked_one(request),),), answers.one)
 
-    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
+    def consumer(
+        self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
+    ) -> Consumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
 
         `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
 
-        Raises InvalidCursorError.
+        `take_over` says why this consumer takes the cursor over, such as "deploy 1.4.2". The
+        consumers that read it before can confirm nothing more: they get StaleEpochError, and
+        TakenOverError when they read it anew. It is a reset to where the cursor stands, by this
+        ledger's actor; a cursor without entries is made, at 0.
+
+        Raises InvalidCursorError; with `take_over`, also ActorRequiredError if the ledger has no
+        actor.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -445,7 +499,7 @@ class Ledger:
         ...     consumer.position
         41
         """
-        return Consumer(self, key, in_flight=in_flight)
+        return Consumer(self, key, in_flight=in_flight, take_over=take_over)
 
     @contextmanager
     def delivering(
@@ -843,6 +897,19 @@ def _processes(given: object) -> int:
             bound=PROCESSES_MAX,
         )
     return given
+
+
+def _places(given: Iterable[object]) -> list[tuple[CursorKey, int]]:
+    places = []
+    for place in given:
+        if not isinstance(place, tuple) or len(place) != 2:
+            said = fields.kind(place)
+            raise invalid(
+                "places", f"must be pairs of a key and a version, not {said}.", value=said
+            )
+        key, version = place
+        places.append((CursorKey.check(key), fields.sequence(version, "version", least=0)))
+    return places
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

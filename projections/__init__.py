@@ -14,6 +14,8 @@ from projections.cursors import Moment, as_of, cursors_as_of
 from projections.explanation import Explanation, How, Step, Verdict, explain
 from projections.following import afollow, follow
 from projections.gaps import Gap, gaps
+from projections.lag import Lag, LagState, lag
+from projections.lag_sums import GroupLag, group_lag
 from projections.projector import Projector
 from projections.ranges import Range
 from projections.repeats import Repeat, repeats
@@ -30,8 +32,11 @@ __all__ = [
     "ErrorStreak",
     "Explanation",
     "Gap",
+    "GroupLag",
     "How",
     "ImpossiblePlanError",
+    "Lag",
+    "LagState",
     "MarkKind",
     "Moment",
     "PlannedReset",
@@ -56,6 +61,8 @@ __all__ = [
     "explain",
     "follow",
     "gaps",
+    "group_lag",
+    "lag",
     "repeats",
     "resets",
     "stalls",

@@ -25,6 +25,7 @@ _COLOURS = {
     MarkKind.REPEAT: "#e8a33d",
     MarkKind.JUMP: "#7d3c98",
     MarkKind.START: "#1e8449",
+    MarkKind.TAKEOVER: "#566573",
 }
 
 
@@ -88,7 +89,7 @@ _LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in
 def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     """Return `timeline` as lines of text without colours, in so many columns and rows.
 
-    A reset is marked R where it leads to, errors E, a jump J, and a start S.
+    A reset is marked R where it leads to, errors E, a jump J, a start S and a takeover T.
 
     `width` and `height` are the columns and rows.
 
@@ -138,6 +139,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
 
 
 _LETTERS = {
+    MarkKind.TAKEOVER: "T",
     MarkKind.JUMP: "J",
     MarkKind.ERRORS: "E",
     MarkKind.RESET: "R",
@@ -188,12 +190,13 @@ def _chart(timeline: Timeline) -> str:
         .mark_point(color=_COLOURS[MarkKind.RESET], shape="diamond", filled=True, size=70)
         .encode(x=time, y="to:Q", tooltip=text),
     ]
-    if marks[MarkKind.START]:
-        layers.append(
-            of(MarkKind.START)
-            .mark_point(color=_COLOURS[MarkKind.START], shape="square", filled=True, size=70)
-            .encode(x=time, y="to:Q", tooltip=text)
-        )
+    for kind, shape in ((MarkKind.START, "square"), (MarkKind.TAKEOVER, "triangle-down")):
+        if marks[kind]:
+            layers.append(
+                of(kind)
+                .mark_point(color=_COLOURS[kind], shape=shape, filled=True, size=70)
+                .encode(x=time, y="to:Q", tooltip=text)
+            )
     if len(marks[MarkKind.RESET]) <= LABELS_MAX:
         # Beside its reset, on the side that has more room.
         points = timeline.points
@@ -223,6 +226,7 @@ def _legend(timeline: Timeline) -> list[str]:
         MarkKind.ERRORS: "crosses: errors",
         MarkKind.JUMP: "triangles: jumps",
         MarkKind.START: "square: where it started",
+        MarkKind.TAKEOVER: "triangles down: takeovers",
     }
     kinds = {mark.kind for mark in timeline.marks}
     parts = [f"{timeline.entries:,} entries", *(said[kind] for kind in said if kind in kinds)]

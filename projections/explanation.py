@@ -54,7 +54,7 @@ class Verdict(StrEnum):
     PASSED = "passed"
     """An advance jumped over it, and none landed on it."""
     BEFORE = "before"
-    """It is before the ledger's time: the cursor was started at it, or behind it."""
+    """It is before the ledger's time: the cursor was started at it, or beyond it."""
     NOT_YET = "not_yet"
     """The cursor has never passed it."""
 
@@ -82,7 +82,7 @@ class How(StrEnum):
     REWOUND = "rewound"
     """A reset moved the cursor back, to before it."""
     STARTED = "started"
-    """The cursor was started at it, or behind it."""
+    """The cursor was started at it, or beyond it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +113,7 @@ class Explanation:
 
     `verdict` is `delivered` if an advance landed on it with that outcome, `deliveries` times in
     all; else `skipped` or `suppressed` if one landed on it so; else `passed` if one jumped over it;
-    else `skipped` if a reset did; else `before` if the cursor was started at it or behind it, so
+    else `skipped` if a reset did; else `before` if the cursor was started at it or beyond it, so
     that nothing is known of it; else `not_yet`. `pending` says that the cursor stands before it, by
     `distance`, so that it is still to come, or to come again.
 

@@ -18,6 +18,7 @@ from ledger import (
     ErrorRecorded,
     InvalidCursorError,
 )
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import answering
 from projections.histories import one_cursor
 from projections.ranges import Range
@@ -69,6 +70,8 @@ class MarkKind(StrEnum):
     """Sequences were delivered again after a reset."""
     JUMP = "jump"
     """An advance jumped over sequences."""
+    TAKEOVER = "takeover"
+    """A consumer took the cursor over; it stayed where it was."""
     START = "start"
     """The cursor was started there; what lies before is before the ledger's time."""
 
@@ -188,6 +191,11 @@ class _Drawing:
                 self._go_on_with_repeat(entry, end)
                 self.path.add(Point(entry.recorded_at, end))
                 self.at = end
+            case CursorReset(sequence=at, reason=reason) if is_takeover(entry):
+                self._end_errors()
+                self._at_once(
+                    MarkKind.TAKEOVER, entry, at, f"taken over at {at} by {entry.actor}: {reason}"
+                )
             case CursorReset(previous_sequence=start, sequence=end):
                 self._end_errors()
                 self._end_repeat(entry.recorded_at, start)
@@ -218,14 +226,12 @@ class _Drawing:
     def _start(self, entry: Entry, event: CursorStarted) -> None:
         at = event.sequence
         source = f" from {event.source}" if event.source else ""
-        self._mark(
-            MarkKind.START,
-            entry.recorded_at,
-            entry.recorded_at,
-            (at, at),
-            size=1,
-            text=f"started at {at}{source} by {entry.actor}: {event.reason}",
+        self._at_once(
+            MarkKind.START, entry, at, f"started at {at}{source} by {entry.actor}: {event.reason}"
         )
+
+    def _at_once(self, kind: MarkKind, entry: Entry, at: int, text: str) -> None:
+        self._mark(kind, entry.recorded_at, entry.recorded_at, (at, at), size=1, text=text)
 
     def _reset(self, entry: Entry, start: int, end: int) -> None:
         event = entry.event

@@ -28,6 +28,7 @@ from ledger.aio.streams import Stream, run_in_thread
 from ledger.aio.waiting import news_of
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
+from ledger.consuming.heads_coroutines import AsyncHeads
 from ledger.errors import LedgerError, StorageError
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -124,8 +125,15 @@ class AsyncLedger:
     cursors = _iterating(Ledger.cursors)
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
+    moves = _in_thread(Ledger.moves)
+    now = _in_thread(Ledger.now)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
+
+    @property
+    def heads(self) -> AsyncHeads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`."""
+        return AsyncHeads(self)
 
     def stream(
         self,
@@ -320,14 +328,18 @@ class AsyncLedger:
         """Append `request`, and return the cursor."""
         return await self._append([checked((request,))], answers.one)
 
-    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> AsyncConsumer:
+    def consumer(
+        self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
+    ) -> AsyncConsumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
 
-        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
+        `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000. With
+        `take_over`, it takes the cursor over when it is entered, and says why: see
+        `Ledger.consumer`.
 
         Raises InvalidCursorError.
         """
-        return AsyncConsumer(self, key, in_flight=in_flight)
+        return AsyncConsumer(self, key, in_flight=in_flight, take_over=take_over)
 
     @asynccontextmanager
     async def delivering(

@@ -16,6 +16,7 @@ from ledger.law.events import (
     ErrorRecorded,
     Event,
 )
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import show_time as rfc3339
 from ledger.log.text import visible
 
@@ -34,6 +35,8 @@ def _what(entry: Entry) -> str:
             return f"confirm {event.sequence}"
         case CursorAdvanced():
             return f"advance {event.previous_sequence} → {event.sequence}"
+        case CursorReset() if is_takeover(entry):
+            return colour(f"take over at {event.sequence}", "yellow")
         case CursorReset():
             return colour(f"reset {event.previous_sequence} → {event.sequence}", "yellow")
         case ErrorRecorded():

@@ -38,6 +38,7 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
         query = CursorQuery(
             consumer_id=_given(given, "consumer") if part != "consumer_id" else "",
             stream_name=_given(given, "stream") if part == "subject_id" else "",
+            reserved=True,
         )
         return [CompletionItem(name) for name in names(path, part, query, incomplete)]
 

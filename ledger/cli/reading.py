@@ -36,14 +36,29 @@ def show_cursor(
 
 @click.command("list")
 @cursor_filters
+@click.option(
+    "--reserved", is_flag=True, help="Also cursors of the ledger's own, such as heads of streams."
+)
 @limit_option
 @form_options
 @pass_target
 def list_cursors(
-    target: Target, consumer: str, stream: str, subject: str, limit: int, form: Form | None
+    target: Target,
+    consumer: str,
+    stream: str,
+    subject: str,
+    reserved: bool,
+    limit: int,
+    form: Form | None,
 ) -> None:
     """List the cursors, by stream, subject and consumer."""
-    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject, limit=limit)
+    query = CursorQuery(
+        consumer_id=consumer,
+        stream_name=stream,
+        subject_id=subject,
+        limit=limit,
+        reserved=reserved,
+    )
     with target.open() as book:
         show(book.cursors(query), CURSORS, form, of=[Cursor])
 

@@ -142,7 +142,8 @@ def start(
 ) -> None:
     """Make a cursor that starts at a sequence; what lies before is before the ledger's time.
 
-    It is no reset: it is refused if the cursor is there already.
+    A start is not a reset, and is refused if the cursor has an entry already. It is also refused
+    without --new if the same words in another order name a cursor that exists.
     """
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:

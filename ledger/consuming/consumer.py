@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
@@ -15,10 +15,13 @@ from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, seq
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
-from ledger.law.requests import RecordError, Request
+from ledger.law.requests import RecordError
 from ledger.waking.telling import told
 from ledger.waking.waiting import for_reset
 from ledger.writing.waits import in_callback
+
+if TYPE_CHECKING:
+    from ledger.consuming.takeovers import Book
 
 __all__ = ["Consumer"]
 
@@ -26,16 +29,6 @@ E = TypeVar("E")
 
 WAIT_S = 1.0
 """So often a thread that waits for room looks for itself."""
-
-
-class Book(Protocol):
-    """What a consumer asks of a ledger."""
-
-    def find(self, key: CursorKey) -> Cursor | None:
-        """Return the cursor of `key`, or None if it has no entries."""
-
-    def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append `requests` in one transaction."""
 
 
 class Consumer:
@@ -71,13 +64,28 @@ class Consumer:
     go on after 41
     """
 
-    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+    def __init__(
+        self,
+        book: Book,
+        key: CursorKey,
+        *,
+        in_flight: int = 1,
+        take_over: str | None = None,
+    ) -> None:
         self._book = book
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
         self._room = threading.Condition(self._deliveries.lock)
         # Confirmations are appended by one thread at a time, so that they stand in order.
         self._appending = threading.Lock()
-        self.refresh()
+        if take_over is None:
+            self.refresh()
+        else:
+            # Imported here, because it is rare.
+            from ledger.consuming import takeovers
+
+            reason = takeovers.checked_reason(take_over)
+            # Not read anew: by then, another may have taken it over in its turn.
+            self._deliveries.read(takeovers.take(book, self.key, reason))
 
     # --- where it stands ---
 
@@ -122,6 +130,9 @@ class Consumer:
         What was begun before is forgotten: deliveries that still run are not confirmed, and raise
         StaleEpochError when they end; a call of `delivering` that waits meanwhile raises it, too.
         Call it where deliveries are begun, and begin after the position that it read.
+
+        Raises TakenOverError if another consumer took the cursor over since it was read: this one
+        is at its end.
         """
         if not self._appending.acquire(blocking=not in_callback()):
             raise StorageError(
@@ -130,6 +141,10 @@ class Consumer:
             )
         try:
             cursor = self._book.find(self.key)
+            if self._deliveries.was_reset(cursor):
+                from ledger.consuming import takeovers
+
+                takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
             with self._room:
                 self._deliveries.read(cursor)
                 self._room.notify_all()
@@ -214,8 +229,8 @@ class Consumer:
 
         Returns when `stop` is set and what is in flight has ended.
 
-        Raises the error of an event that failed as often as it is tried, or of the database; and
-        what `fetch` raises.
+        Raises the error of an event that failed as often as it is tried, or of the database;
+        TakenOverError if another consumer took the cursor over; and what `fetch` raises.
         """
         # Imported here, because threads to deliver in take 5 ms to import.
         from ledger.consuming.running import Loop

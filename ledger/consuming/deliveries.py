@@ -223,6 +223,10 @@ class Deliveries:
             self.note_stale(error)
             raise error
 
+    def was_reset(self, now: Cursor | None) -> bool:
+        """Say whether the cursor was read, and reset since. `now` is the cursor as it stands."""
+        return self.was_read and (now.epoch if now else 0) != self.epoch
+
     def note_stale(self, error: StaleEpochError) -> None:
         """Begin nothing more before the cursor is read anew."""
         with self.lock:

@@ -18,8 +18,10 @@ __all__ = [
     "Entry",
     "ErrorRecorded",
     "Event",
+    "Move",
     "make_advanced",
     "make_entry",
+    "make_move",
 ]
 
 
@@ -180,3 +182,34 @@ class Entry:
 
 
 make_entry = maker(Entry, converted="metadata")
+
+
+@sealed
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Move:
+    """Where one entry put its cursor, and when.
+
+    The entry is no error; it may confirm the place where the cursor was already. `version` is its
+    number among those of the cursor, `epoch` the cursor's epoch after it, and `recorded_at` the
+    ledger's own time of it. The cursor went from `previous_sequence`, None if it began there, to
+    `sequence`.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     [move] = book.moves([(key, 2)])
+    >>> move.version, move.previous_sequence, move.sequence
+    (2, 41, 44)
+    """
+
+    version: int
+    epoch: int
+    recorded_at: datetime
+    previous_sequence: int | None
+    sequence: int
+
+    __attrs_pre_init__ = once("version")
+
+
+make_move = maker(Move)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import CursorReset, Entry
 from ledger.law.requests import (
     AdvanceCursor,
     RecordError,
@@ -20,6 +21,7 @@ __all__ = [
     "EpochRequiredError",
     "NonMonotonicCursorError",
     "StaleEpochError",
+    "TakenOverError",
     "VersionConflictError",
 ]
 
@@ -153,6 +155,42 @@ class StaleEpochError(LedgerError):
         )
         self.current = current
         self.request = request
+
+
+class TakenOverError(StaleEpochError):
+    """The cursor was taken over by another consumer, so this one delivers nothing more.
+
+    `current` is the cursor as it stands, and `entry` the takeover: it says who did it, when and
+    why. `request` is None.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     old = book.consumer(key)
+    ...     new = book.consumer(key, take_over="deploy 1.4.2")
+    ...     try:
+    ...         old.refresh()
+    ...     except ledger.TakenOverError as error:
+    ...         print(error.entry.event.reason)
+    deploy 1.4.2
+    """
+
+    __module__ = "ledger"
+
+    entry: Entry | None = None
+
+    def __init__(self, current: Cursor | str | None, entry: Entry | str = "") -> None:
+        if isinstance(current, str) or isinstance(entry, str):
+            super().__init__(_message(current, entry))
+            return
+        why = entry.event.reason if isinstance(entry.event, CursorReset) else ""
+        super().__init__(
+            f"{entry.key} was taken over by {entry.actor} at position {entry.position}: {why}. "
+            "This consumer delivers nothing more. If it should, make another one, which takes over "
+            "in its turn: book.consumer(key, take_over=…)."
+        )
+        self.current = current
+        self.entry = entry
 
 
 class EpochRequiredError(LedgerError):

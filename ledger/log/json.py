@@ -80,6 +80,7 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str, lambda value, _: fields.storable(value, _UNNAMED))
     converter.register_structure_hook(int, lambda value, _: _integer(value))
+    converter.register_structure_hook(bool, lambda value, _: value)  # The query refuses others.
     converter.register_structure_hook(bytes, lambda value, _: _digest(value))
     converter.register_structure_hook(datetime, lambda value, _: _time(value))
     converter.register_structure_hook(datetime | None, lambda value, _: _optional_time(value))

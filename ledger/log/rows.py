@@ -18,15 +18,26 @@ from ledger.law.events import (
     Entry,
     ErrorRecorded,
     Event,
+    Move,
     make_advanced,
     make_entry,
+    make_move,
 )
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.pairs import EMPTY
-from ledger.log.columns import CURSOR, ENTRY, Column, Columns, Row
+from ledger.log.columns import CURSOR, ENTRY, MOVE, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
-__all__ = ["TAGS", "Content", "Row", "content_of", "cursor_from", "entry_from"]
+__all__ = [
+    "KEPT_AS",
+    "TAGS",
+    "Content",
+    "Row",
+    "content_of",
+    "cursor_from",
+    "entry_from",
+    "move_from",
+]
 
 TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
@@ -34,6 +45,9 @@ TAGS: Mapping[type[Event], str] = {
     ErrorRecorded: "cursor.error.v1",
     CursorStarted: "cursor.started.v1",
 }
+
+KEPT_AS: Mapping[str, str] = {"source": "message"}
+"""The columns of fields that have none of their own."""
 
 Content: TypeAlias = tuple[Any, ...]
 """What an entry says: plain values in the order of `CONTENT`."""
@@ -232,6 +246,26 @@ def entry_from(row: Row) -> Entry:
         raise BrokenChainError(f"position {position}", f"it cannot be read: {error}") from None
 
 
+def move_from(key: CursorKey, row: Row) -> Move:
+    """Return the move of `key` that a row holds, in the order of `MOVE`.
+
+    Raises BrokenChainError if it holds none.
+    """
+    if not _fits_move(row):
+        raise BrokenChainError(str(key), "an entry has columns of the wrong types")
+    version, epoch, recorded_at, previous_sequence, sequence = row
+    try:
+        return make_move(
+            version=version,
+            epoch=epoch,
+            recorded_at=instant(recorded_at),
+            previous_sequence=previous_sequence,
+            sequence=sequence,
+        )
+    except OverflowError as error:
+        raise BrokenChainError(str(key), f"an entry has no time: {error}") from None
+
+
 def cursor_from(key: CursorKey, row: Row) -> Cursor:
     """Return the cursor of `key` that a row holds, in the order of `CURSOR`.
 
@@ -261,9 +295,6 @@ def cursor_from(key: CursorKey, row: Row) -> Cursor:
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-_KEPT_AS = {"source": "message"}
-"""Fields of events that have no column of their own."""
-
 _POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 
@@ -284,11 +315,12 @@ def _columns_of(kind: type[Event]) -> Columns:
 
 def _kept(kind: type[Event]) -> dict[str, Any]:
     """Return the types of what a `kind` says, by the columns that it is kept in."""
-    return {_KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
+    return {KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
 
 
 _FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}
 _fits_cursor = CURSOR.fit()
+_fits_move = MOVE.fit()
 
 
 def _misfit(row: Row) -> str:

@@ -14,7 +14,7 @@ from ledger.evidence.repair import Repairable
 from ledger.evidence.sharing import Companions, Opening
 from ledger.evidence.source import Log
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.heads import Head
 from ledger.log.rows import Content
@@ -141,6 +141,12 @@ class Reader(Protocol):
 
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         """Return entries by position, as far as the log is settled."""
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last entry of each key, up to a version, that is no error; in this order.
+
+        None where there is none. Many places are asked for at once, and looked up together.
+        """
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ import attrs
 
 from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.stores import Horizon, Snapshot, Store, Transaction
 from ledger.stores.deadline import Deadline
@@ -66,6 +66,11 @@ class StoppableStore:
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         """Return entries by position, as far as the log is settled."""
         return self._each(self.store.entries(query))
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the entry that last moved each cursor, up to a version."""
+        self.stop.check()
+        return self.store.moves(places)
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled."""

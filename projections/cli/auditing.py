@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import attrs
 import click
 
 from ledger import EntryQuery
@@ -37,6 +38,9 @@ __all__ = ["resets"]
     type=click.Choice([str(direction) for direction in Direction]),
     help="Only resets in this direction.",
 )
+@click.option(
+    "--takeovers", is_flag=True, help="Only takeovers by consumers, which are left out otherwise."
+)
 @click.option("--newest-first", is_flag=True, help="Show the newest reset first.")
 @limit_option
 @form_options
@@ -51,11 +55,16 @@ def resets(
     until: datetime | None,
     reason: str,
     direction: str | None,
+    takeovers: bool,
     newest_first: bool,
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show who reset which cursor, when, from where to where, why, and with what result."""
+    """Show who reset which cursor, when, from where to where, why, and with what result.
+
+    A takeover by a consumer is a reset to where its cursor stands. As there may be many of them,
+    and they move nothing, they are listed apart, by --takeovers.
+    """
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -68,13 +77,12 @@ def resets(
     )
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
-        show(
-            find_resets(book, query, reason=reason, direction=towards),
-            _RESETS,
-            form,
-            of=[RecordedReset],
-        )
+        found = find_resets(book, query, reason=reason, direction=towards, takeovers=takeovers)
+        show(found, _TAKEOVERS if takeovers else _RESETS, form, of=[RecordedReset])
         say_what_is_not_settled(book)
+        one = attrs.evolve(query, limit=1)
+        if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):
+            click.echo("takeovers are left out: --takeovers lists them", err=True)
 
 
 def _effect(reset: RecordedReset) -> str:
@@ -88,6 +96,15 @@ def _result(reset: RecordedReset) -> str:
         return ""
     return f"caught up {show_time(reset.back_at)}" if reset.back_at else "not caught up yet"
 
+
+_TAKEOVERS = [
+    Column("recorded", lambda reset: show_time(reset.recorded_at)),
+    *OWNER,
+    Column("at", lambda reset: str(reset.sequence)),
+    Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}"),
+    Column("actor", lambda reset: visible(reset.actor)),
+    Column("reason", lambda reset: visible(reset.reason)),
+]
 
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),

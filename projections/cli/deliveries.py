@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, EntryQuery, Ledger
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    EntryQuery,
+    Ledger,
+)
 from ledger.cli.columns import OWNER, show_time
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.progress import Progress
@@ -40,10 +48,12 @@ def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None
     Of one cursor that is named, of those that are chosen, or of all. Not every sequence of a stream
     need exist, so gaps are candidates; --dense says that every sequence exists.
     """
+    starts = _Starts()
     with target.open() as book:
-        found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense))
+        found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense), starts)
         jumps = (_Jump.over(gap, book) for gap in found)
         show(jumps, _GAPS, form, of=[Gap, *_SHOWN], plain=_plain)
+    starts.say()
 
 
 @click.command()
@@ -55,8 +65,10 @@ def repeats(target: Target, chosen: Choice, form: Form | None) -> None:
 
     Of one cursor that is named, of those that are chosen, or of all.
     """
+    starts = _Starts()
     with target.open() as book:
-        show(_of_each(book, chosen, find_repeats), _REPEATS, form, of=[Repeat])
+        show(_of_each(book, chosen, find_repeats, starts), _REPEATS, form, of=[Repeat])
+    starts.say()
 
 
 commands = [gaps, repeats]
@@ -96,11 +108,44 @@ def _plain(jump: _Jump) -> dict[str, Any]:
 
 
 def _of_each(
-    book: Ledger, chosen: Choice, find: Callable[[Iterator[Entry]], Iterator[T]]
+    book: Ledger,
+    chosen: Choice,
+    find: Callable[[Iterator[Entry]], Iterator[T]],
+    starts: _Starts,
 ) -> Iterator[T]:
     progress = Progress()
     for cursor in chosen.cursors(book):
-        yield from cleared(find(watched(book.history(cursor.key), progress)), progress)
+        history = starts.noted(watched(book.history(cursor.key), progress))
+        yield from cleared(find(history), progress)
+
+
+class _Starts:
+    """The cursors that were started after 0: what lies before is neither jumped over nor known."""
+
+    def __init__(self) -> None:
+        self._first: Entry | None = None
+        self._count = 0
+
+    def noted(self, history: Iterator[Entry]) -> Iterator[Entry]:
+        """Yield the entries of a cursor, and note whether it was started."""
+        for entry in history:
+            if isinstance(entry.event, CursorStarted) and entry.event.sequence:
+                self._first = self._first or entry
+                self._count += 1
+            yield entry
+
+    def say(self) -> None:
+        """Say on standard error what was not looked at."""
+        if self._first is None:
+            return
+        event = self._first.event
+        assert isinstance(event, CursorStarted)  # noqa: S101 - nothing else is noted
+        source = f" from {event.source}" if event.source else ""
+        said = f"{self._first.key} was started at {event.sequence}{source}"
+        more = self._count - 1
+        if more:
+            said += f", and {more:,} other {'cursor' if more == 1 else 'cursors'} likewise"
+        click.echo(f"{visible(said)}: what lies before is before the ledger's time", err=True)
 
 
 def _verdict(jump: _Jump) -> str:

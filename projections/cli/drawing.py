@@ -79,8 +79,9 @@ def _show_life(life: Timeline) -> None:
     drawn = draw_on_terminal(life, width=min(max(width, 40), 120), height=ROWS)
     click.echo(f"{visible(str(life.key))}, {life.entries:,} entries")
     click.echo(drawn)
-    started = any(mark.kind is MarkKind.START for mark in life.marks)
-    click.echo("R reset, E errors, J jump" + (", S start" if started else ""))
+    kinds = {mark.kind for mark in life.marks}
+    rare = {MarkKind.START: ", S start", MarkKind.TAKEOVER: ", T takeover"}
+    click.echo("R reset, E errors, J jump" + "".join(rare[kind] for kind in rare if kind in kinds))
     show(life.marks, _MARKS, Form.TABLE)
     if life.left_out:
         click.echo(f"{life.left_out:,} smaller marks are left out", err=True)

@@ -20,6 +20,7 @@ from ledger import (
     LedgerError,
 )
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
 
@@ -127,9 +128,10 @@ def current(book: Ledger, key: CursorKey) -> Cursor | None:
 
 
 def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset]:
-    query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True, limit=1)
+    query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True)
     for entry in book.entries(query):
-        if isinstance(entry.event, CursorReset):
+        # A takeover moves nothing: what is undone is the reset before it.
+        if isinstance(entry.event, CursorReset) and not is_takeover(entry):
             return entry, entry.event
     raise ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
 

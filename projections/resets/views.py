@@ -19,6 +19,7 @@ from ledger import (
 )
 from ledger.errors import invalid
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 from projections.ranges import Range
 
@@ -100,6 +101,7 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    takeovers: bool = False,
 ) -> Iterator[RecordedReset]: ...
 
 
@@ -110,6 +112,7 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    takeovers: bool = False,
 ) -> Stream[RecordedReset]: ...
 
 
@@ -120,13 +123,15 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    takeovers: bool = False,
 ) -> Iterator[RecordedReset]:
     """Yield the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
     `reason` is text that the reason must have in it, in capitals or not; `direction` is where the
-    reset must lead, None for anywhere. Resets have an index of
-    their own, so the rest of the log is not read: only, to see what came of one, the entries of its
-    cursor up to where it was back.
+    reset must lead, None for anywhere. Takeovers by consumers move no cursor and are left out; with
+    `takeovers`, they are yielded, and nothing else. Resets have an index of their own, so the rest
+    of the log is not read: only, to see what came of one, the entries of its cursor up to where it
+    was back.
 
     `book` is the ledger.
 
@@ -146,16 +151,23 @@ def resets(
     query = query or EntryQuery()
     wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
     towards = None if direction is None else Direction(direction)
-    return _chosen(book, query, wanted, towards)
+    return _chosen(book, query, wanted, towards, takeovers=takeovers)
 
 
 def _chosen(
-    book: Ledger, query: EntryQuery, wanted: str, towards: Direction | None
+    book: Ledger,
+    query: EntryQuery,
+    wanted: str,
+    towards: Direction | None,
+    *,
+    takeovers: bool,
 ) -> Iterator[RecordedReset]:
     given = 0
     for entry in book.entries(attrs.evolve(query, kinds=(CursorReset,), limit=0)):
         event = entry.event
         if not isinstance(event, CursorReset) or wanted not in event.reason.casefold():
+            continue
+        if is_takeover(entry) is not takeovers:
             continue
         if towards not in (None, Direction.between(event.previous_sequence, event.sequence)):
             continue

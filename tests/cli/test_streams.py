@@ -24,7 +24,9 @@ OWNER = ["webhooks", "orders"]
 APPENDING = {
     "advance": [*OWNER, "--to", "9"],
     "error": [*OWNER, "-m", "HTTP 503"],
+    "start": ["new", "orders", "--at", "41", "--reason", "x"],
     "reset": [*OWNER, "--to", "1", "--reason", "x", "--execute"],
+    "heads": ["orders", "--to", "9"],
     "append": ["refused.jsonl"],
 }
 OTHERS = {
@@ -45,6 +47,8 @@ OTHERS = {
     "gaps": OWNER,
     "repeats": OWNER,
     "stalls": [],
+    "heads": [],
+    "lag": [],
     "tail": [],
     "timeline": OWNER,
     "--help": [],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import ledger
 import ledger.aio
-from ledger import Cursor, CursorKey, Ledger
+from ledger import Cursor, CursorKey, Entry, EntryQuery, Ledger
 from ledger.consuming import running, running_coroutines
 from support.cursors import ORDERS
 from support.loops import RUNS, Runner, Source
@@ -110,6 +110,9 @@ def test_a_book_that_cannot_tell_is_looked_at(book: Ledger) -> None:
 
         def append(self, requests: Any) -> list[Cursor]:
             return book.append(requests)
+
+        def entries(self, query: EntryQuery | None = None) -> Iterator[Entry]:
+            return book.entries(query)
 
     consumer, source, stop = ledger.Consumer(Wrapped(), ORDERS), Source([1]), threading.Event()
     running = threading.Thread(

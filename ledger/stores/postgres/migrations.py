@@ -140,17 +140,15 @@ def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
     """
     if STARTS in applied(connection, schema):
         return
-    rows = plain_cursor(connection)
     try:
-        # Of several that append their first start, one adds it, and the others find it added.
-        rows.execute(_LOCK, prepare=False)
-        if STARTS not in applied(connection, schema):
-            _make(connection, schema, STARTS)
+        # If another does so at the same time, this waits for its end; if it was added by then, a
+        # unique key is violated, and the transaction begins anew.
+        _make(connection, schema, STARTS)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SchemaVersionError(
             f"the ledger in the schema {schema} was made by an older cursor-ledger, whose table of "
-            "tags has none for starts, and this user may not add it. Start one cursor as the owner "
-            "of the tables; from then on, others can."
+            "tags has none for starts, and this user may not add it. Nothing was appended. Start "
+            "one cursor as the owner of the tables; from then on, others can."
         ) from error
 
 

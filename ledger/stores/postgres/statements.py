@@ -8,9 +8,11 @@ from functools import lru_cache
 import attrs
 
 from ledger.evidence.source import Ids
+from ledger.law.events import ErrorRecorded
 from ledger.log import columns
 from ledger.log.columns import Columns
-from ledger.stores.tables import ENTRY_NAMES
+from ledger.log.rows import TAGS
+from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
 __all__ = ["RESETS", "Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
@@ -71,6 +73,7 @@ class Statements:
     cursor: bytes
     cursors: str
     entries: str
+    moves: bytes
     last_drawn: bytes
     appending: bytes
     holders: bytes
@@ -233,6 +236,19 @@ def statements(schema: str) -> Statements:
         entries=f"""
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
+        # Each by the index of cursor and version, backwards, over the errors that are in between.
+        moves=f"""
+            SELECT p.nth, {", ".join(f"e.{name}" for name in columns.MOVE.names)}
+            FROM ROWS FROM (
+                pg_catalog.unnest(%s::bigint[]), pg_catalog.unnest(%s::bigint[])
+            ) WITH ORDINALITY AS p (id, version, nth)
+            CROSS JOIN LATERAL (
+                SELECT * FROM {s}.ledger_events AS m
+                WHERE m.cursor_id {_EQ} p.id AND m.version {_LE} p.version
+                    AND m.tag_id {_NE} {TAG_IDS[TAGS[ErrorRecorded]]}
+                ORDER BY m.version DESC LIMIT 1
+            ) AS e
+        """.encode(),
         # The last position first: a transaction that draws one after that held the gate before. It
         # is found among the locks, or has ended, so that its entries are visible to what is read
         # next. The entries of this very transaction are visible, too. Anybody may take such a

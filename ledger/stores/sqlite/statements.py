@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
+from ledger.law.events import ErrorRecorded
 from ledger.log import columns
-from ledger.stores.tables import ENTRY_NAMES
+from ledger.log.rows import TAGS
+from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
 __all__ = [
     "CURSOR",
@@ -21,8 +24,11 @@ __all__ = [
     "LEAVES",
     "MOVED",
     "OF_KEY",
+    "PLACES_MAX",
     "ROWS_BY_CURSOR",
     "UPDATE_HEAD",
+    "ids_of",
+    "moves",
 ]
 
 
@@ -90,6 +96,43 @@ MOVED = f"""
 SELECT {_plain(columns.KEYED_CURSOR.names)} FROM ledger_cursors
 WHERE id IN (SELECT cursor_id FROM ledger_events WHERE position > ? AND position <= ?)
 """
+
+PLACES_MAX = 200
+"""How many places are asked for in one statement; old versions of SQLite allow 999 values."""
+
+
+@lru_cache(maxsize=8)
+def ids_of(keys: int) -> str:
+    """Return the statement for the ids of so many cursors, each with the number of its key."""
+    return f"""
+        WITH k (nth, stream_name, subject_id, consumer_id) AS (VALUES {_rows(4, keys)})
+        SELECT +k.nth, +c.id FROM k CROSS JOIN ledger_cursors AS c
+        ON c.stream_name = k.stream_name AND c.subject_id = k.subject_id
+            AND c.consumer_id = k.consumer_id
+    """
+
+
+@lru_cache(maxsize=8)
+def moves(places: int) -> str:
+    """Return the statement for the moves at so many places, each with the number of its place.
+
+    Each is found by the index of cursor and version, backwards, over the errors in between.
+    """
+    return f"""
+        WITH p (nth, id, version) AS (VALUES {_rows(3, places)})
+        SELECT +p.nth, {_plain(f"e.{name}" for name in columns.MOVE.names)}
+        FROM p CROSS JOIN ledger_events AS e ON e.position = (
+            SELECT m.position FROM ledger_events AS m INDEXED BY ledger_events_by_cursor
+            WHERE m.cursor_id = p.id AND m.version <= p.version
+                AND m.tag_id <> {TAG_IDS[TAGS[ErrorRecorded]]}
+            ORDER BY m.version DESC LIMIT 1
+        )
+    """
+
+
+def _rows(values: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * values)})"] * rows)
+
 
 LAST_POSITION = "SELECT max(position) FROM ledger_events"
 
