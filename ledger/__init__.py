@@ -37,6 +37,7 @@ from ledger.law.refusals import (
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    StaleTokenError,
     TakenOverError,
     VersionConflictError,
 )
@@ -49,6 +50,7 @@ from ledger.law.requests import (
     StartCursor,
 )
 from ledger.law.rules import fold
+from ledger.law.tokens import NEXT, ConfirmToken
 from ledger.opening import open  # noqa: A004 - ledger.open(…) is how it reads
 from ledger.service import Ledger
 from ledger.stores import Horizon, Waiting
@@ -57,12 +59,14 @@ from ledger.writing.copying import Copied
 __version__ = "0.1.0"
 
 __all__ = [
+    "NEXT",
     "ActorRequiredError",
     "AdvanceCursor",
     "Anomaly",
     "BrokenChainError",
     "Checkpoint",
     "Compared",
+    "ConfirmToken",
     "Consumer",
     "Copied",
     "Cursor",
@@ -101,6 +105,7 @@ __all__ = [
     "Retry",
     "SchemaVersionError",
     "StaleEpochError",
+    "StaleTokenError",
     "Standing",
     "StartCursor",
     "StorageError",

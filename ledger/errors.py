@@ -8,6 +8,7 @@
     ├── NonMonotonicCursorError
     ├── StaleEpochError
     │   └── TakenOverError
+    ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
@@ -265,6 +266,7 @@ if not TYPE_CHECKING:
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
+            "StaleTokenError",
             "TakenOverError",
             "VersionConflictError",
             "WindowFullError",

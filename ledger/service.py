@@ -32,10 +32,12 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     StartCursor,
+    advance_to,
     checked,
     checked_one,
     make_advance,
 )
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 from ledger.stores import Horizon, Transaction
 from ledger.stores.stopping import StoppableStore
 from ledger.waking import waiting
@@ -50,6 +52,7 @@ from ledger.writing.waits import in_callback
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ledger.positions import Positions
     from ledger.stores.stopping import Stop
 
 
@@ -260,6 +263,21 @@ class Ledger:
         return self._store.identity()
 
     @property
+    def positions(self) -> Positions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     declared = book.positions.declare("orders", "zero-based")
+        ...     book.positions.of("orders").shown(44)
+        'offset 43'
+        """
+        # Imported where it is wanted, because few streams need a mapping.
+        from ledger.positions import Positions
+
+        return Positions(self)
+
+    @property
     def heads(self) -> Heads:
         """The heads of the streams: the highest sequence that exists on each, for `lag`.
 
@@ -317,8 +335,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -329,8 +348,11 @@ class Ledger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -339,6 +361,21 @@ class Ledger:
         ...     book.advance(key, to=44, epoch=cursor.epoch).version
         2
         """
+        if after is not None or to is NEXT:
+            token = advance_to(
+                key,
+                to,
+                after=after,
+                delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                outcome=outcome,
+                now=now,
+                actor=actor,
+                epoch=epoch,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+            return self._appender.append(((token,),), answers.one)
         request = make_advance(
             key,
             to,
@@ -506,8 +543,9 @@ class Ledger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -525,6 +563,8 @@ class Ledger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
 
         >>> import ledger
@@ -537,9 +577,10 @@ class Ledger:
         41
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -549,6 +590,8 @@ class Ledger:
         with self._deliverers.only(advance.key):
             cursor = self._store.cursor(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import attrs
 
@@ -38,9 +38,10 @@ from ledger.law.requests import (
     Request,
     ResetCursor,
     StartCursor,
+    advance_to,
     checked,
-    make_advance,
 )
+from ledger.law.tokens import ConfirmToken, Next
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
@@ -49,7 +50,10 @@ from ledger.writing import answers
 from ledger.writing.commit import Answer, Group
 from ledger.writing.waits import in_callback
 
-__all__ = ["AsyncLedger"]
+if TYPE_CHECKING:
+    from ledger.positions import AsyncPositions
+
+__all__ = ["AsyncLedger", "close_at_once"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -129,6 +133,13 @@ class AsyncLedger:
     now = _in_thread(Ledger.now)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
+
+    @property
+    def positions(self) -> AsyncPositions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger."""
+        from ledger.positions import AsyncPositions
+
+        return AsyncPositions(self)
 
     @property
     def heads(self) -> AsyncHeads:
@@ -219,8 +230,9 @@ class AsyncLedger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -231,13 +243,17 @@ class AsyncLedger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
         """
         return await self.submit(
-            make_advance(
+            advance_to(
                 key,
                 to,
+                after=after,
                 delivery_id=delivery_id,
                 last_delivered_at=delivered_at,
                 outcome=outcome,
@@ -346,8 +362,9 @@ class AsyncLedger:
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -365,12 +382,15 @@ class AsyncLedger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -380,6 +400,8 @@ class AsyncLedger:
         with service.deliverers_of(self._ledger).only(advance.key):
             cursor = await self.find(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:
@@ -490,3 +512,12 @@ class AsyncLedger:
         service.stop_waiting(self._ledger)
         self._readers.close()
         self._ledger.close()
+
+
+# --- for ledger.testing ---
+
+
+def close_at_once(book: AsyncLedger) -> None:
+    """Close `book` as its `close` does, in this thread, where no event loop runs."""
+    book._closed = True
+    book._finish()

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import click
 
 from ledger.cli import reading, verifying, writing
+from ledger.cli.adopting import adopt
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
+from ledger.cli.declaring import positions
 from ledger.cli.heads import heads
 from ledger.cli.running import Commands
 from ledger.cli.target import DEFAULT_DB, Target
@@ -19,10 +21,12 @@ __all__ = ["commands", "program"]
 commands: tuple[click.Command, ...] = (
     *writing.commands,
     append,
+    adopt,
     heads,
     *reading.commands,
     *verifying.commands,
     copy,
+    positions,
 )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.cli.tables import Column, colour
-from ledger.law.cursor import Cursor
+from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import (
     CursorAdvanced,
     CursorReset,
@@ -76,6 +76,12 @@ def _key(name: str) -> Callable[[Cursor | Entry], str]:
     return lambda value: visible(getattr(value.key, name))
 
 
+def _place(entry: Entry) -> tuple[CursorKey, int, str] | None:
+    event = entry.event
+    # A token is shown as the delivery.
+    return None if isinstance(event, ErrorRecorded) else (entry.key, event.sequence, "")
+
+
 OWNER = [
     Column("consumer", _key("consumer_id")),
     Column("stream", _key("stream_name")),
@@ -84,7 +90,12 @@ OWNER = [
 
 CURSORS = [
     *OWNER,
-    Column("sequence", _text("last_sequence")),
+    Column(
+        "sequence",
+        _text("last_sequence"),
+        # A token is shown as the delivery.
+        lambda cursor: (cursor.key, cursor.last_sequence, ""),
+    ),
     Column("delivery", _text("last_delivery_id")),
     Column("delivered", lambda cursor: show_time(cursor.last_delivered_at)),
     Column("version", _text("version")),
@@ -98,7 +109,7 @@ ENTRIES = [
     Column("recorded", lambda entry: show_time(entry.recorded_at)),
     *OWNER,
     Column("version", _text("version")),
-    Column("event", _what),
+    Column("event", _what, _place),
     Column("detail", _detail),
     Column("actor", _text("actor")),
 ]

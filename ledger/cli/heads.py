@@ -10,16 +10,22 @@ from ledger.cli.columns import OWNER, show_time
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import known
 from ledger.cli.options import actor_option, metadata_option, now_option
+from ledger.cli.sources import POSITION, Names, Position, sequence_of
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
-from ledger.law.cursor import Cursor
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.reserved import HEAD
 from ledger.log.text import visible
 
 __all__ = ["heads"]
 
 _HEADS = [
     *OWNER[1:],
-    Column("head", lambda head: str(head.last_sequence)),
+    Column(
+        "head",
+        lambda head: str(head.last_sequence),
+        lambda head: (head.key, head.last_sequence, head.last_delivery_id),
+    ),
     Column("version", lambda head: str(head.version)),
     Column("epoch", lambda head: str(head.epoch)),
     Column("updated", lambda head: show_time(head.updated_at)),
@@ -32,9 +38,10 @@ _HEADS = [
 @click.argument("subject", default="", shell_complete=known("subject_id"))
 @click.option(
     "--to",
-    type=int,
+    type=POSITION,
     metavar="SEQUENCE",
-    help="Record that the stream goes up to this sequence. A smaller one than before does nothing.",
+    help="Record that the stream goes up to this sequence; or to this position, if the stream has "
+    "them: next-offset:44. A smaller one than before does nothing.",
 )
 @now_option
 @actor_option
@@ -46,7 +53,7 @@ def heads(
     /,
     stream: str,
     subject: str,
-    to: int | None,
+    to: int | Position | None,
     actor: str | None,
     form: Form | None,
     **given: Any,
@@ -61,12 +68,14 @@ def heads(
         if actor is not None or given["now"] is not None or given["metadata"]:
             raise click.UsageError("--now, --actor and --meta are for recording a head, with --to.")
         with target.open() as book:
-            show(book.heads.all(stream, subject), _HEADS, form, of=[Cursor])
+            all_heads = book.heads.all(stream, subject)
+            show(all_heads, _HEADS, form, of=[Cursor], names=Names(book))
         return
     if not stream:
         raise click.UsageError("Name the stream that goes so far: heads STREAM [SUBJECT] --to N.")
     with target.open(actor=actor, make=True) as book:
-        head = book.heads.record(stream, subject, to, **given)
-    show_one(head, _HEADS, form)
-    if head.last_sequence > to:
+        sequence = sequence_of(book, CursorKey(HEAD, stream, subject), to)
+        head = book.heads.record(stream, subject, sequence, **given)
+        show_one(head, _HEADS, form, names=Names(book))
+    if head.last_sequence > sequence:
         click.echo(f"it was at {head.last_sequence} already; nothing was recorded", err=True)

@@ -12,6 +12,7 @@ from ledger.cli.filters import cursor_filters, entry_filters, entry_query
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import cursor_arguments, key
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled, waited_for
@@ -31,7 +32,7 @@ def show_cursor(
 ) -> None:
     """Show one cursor."""
     with target.open() as book:
-        show_one(book.get(key(consumer, stream, subject)), CURSORS, form)
+        show_one(book.get(key(consumer, stream, subject)), CURSORS, form, names=Names(book))
 
 
 @click.command("list")
@@ -60,7 +61,7 @@ def list_cursors(
         reserved=reserved,
     )
     with target.open() as book:
-        show(book.cursors(query), CURSORS, form, of=[Cursor])
+        show(book.cursors(query), CURSORS, form, of=[Cursor], names=Names(book))
 
 
 @click.command()
@@ -83,7 +84,7 @@ def history(
     with target.open() as book:
         book.get(cursor)
         query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
-        show(book.entries(query), ENTRIES, form, of=[Entry])
+        show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
 
 
 @click.command()
@@ -96,9 +97,9 @@ def entries(
     target: Target, /, newest_first: bool, limit: int, form: Form | None, **given: Any
 ) -> None:
     """Show the entries of the log by position: all, or those that match every option."""
-    query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
-        show(book.entries(query), ENTRIES, form, of=[Entry])
+        query = attrs.evolve(entry_query(book, **given), newest_first=newest_first, limit=limit)
+        show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
         say_what_is_not_settled(book)
 
 

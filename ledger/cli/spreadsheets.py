@@ -64,7 +64,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     for name, value in record.items():
         if name in ("key", "event"):
             # An entry has the columns of the log.
-            flat.update((KEPT_AS.get(part, part), said) for part, said in value.items())
+            flat.update((KEPT_AS.get(part, part), said) for part, said in (value or {}).items())
         else:
             flat[name] = dumps(value) if isinstance(value, dict | list) else value
     return flat

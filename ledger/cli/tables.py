@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import click
 
+from ledger.law.cursor import CursorKey
+
 __all__ = ["Column", "colour", "print_table"]
 
 PAGE_ROWS = 500
@@ -18,10 +20,15 @@ PAGE_ROWS = 500
 
 @attrs.frozen
 class Column:
-    """A column of a table: its heading, and the text of its cell for a value."""
+    """A column of a table: its heading, and the text of its cell for a value.
+
+    Where the cell ends with a sequence, `at` returns its cursor, the sequence, and the token that
+    is not shown elsewhere; or None.
+    """
 
     heading: str
     cell: Callable[[Any], str]
+    at: Callable[[Any], tuple[CursorKey, int, str] | None] | None = None
 
 
 def print_table(values: Iterator[Any], columns: list[Column], none: str) -> None:

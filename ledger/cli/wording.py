@@ -25,6 +25,12 @@ _FIELDS = {
     "to": ("to",),
     "by": ("by",),
     "sequence": ("sequence", "rest"),
+    "position": ("to", "at", "rest", "covering"),
+    "lsn": ("to", "at", "rest", "covering"),
+    "confirmed_offset": ("to", "at", "rest", "covering"),
+    "next_offset": ("to", "at", "rest", "covering"),
+    "after": ("after",),
+    "mapping": ("mapping",),
     "moment": ("moment", "to_entry", "earlier", "later"),
     "delivery_id": ("delivery_id",),
     "last_delivery_id": ("delivery_id",),
@@ -46,7 +52,6 @@ _FIELDS = {
     "position_from": ("from_position",),
     "position_until": ("to_position",),
     "covering": ("covering",),
-    "after": ("after",),
     "busy_timeout_s": ("busy_timeout",),
 }
 

@@ -130,6 +130,15 @@ class AsyncConsumer:
         return self._deliveries.reached
 
     @property
+    def token(self) -> str:
+        """The delivery id of what `reached` names; empty if there is none.
+
+        Where positions are tokens, what is fetched next comes after it, and is delivered as
+        `reached + 1`.
+        """
+        return self._deliveries.token
+
+    @property
     def epoch(self) -> int:
         """The epoch that was read."""
         return self._deliveries.epoch

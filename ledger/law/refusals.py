@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import CursorReset, Entry
+from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.requests import (
     AdvanceCursor,
     RecordError,
@@ -12,6 +13,7 @@ from ledger.law.requests import (
     ResetCursor,
     StartCursor,
 )
+from ledger.law.tokens import ConfirmToken
 
 __all__ = [
     "ActorRequiredError",
@@ -21,6 +23,7 @@ __all__ = [
     "EpochRequiredError",
     "NonMonotonicCursorError",
     "StaleEpochError",
+    "StaleTokenError",
     "TakenOverError",
     "VersionConflictError",
 ]
@@ -139,10 +142,12 @@ class StaleEpochError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | RecordError | None = None
+    request: AdvanceCursor | ConfirmToken | RecordError | None = None
 
     def __init__(
-        self, current: Cursor | str | None, request: AdvanceCursor | RecordError | str = ""
+        self,
+        current: Cursor | str | None,
+        request: AdvanceCursor | ConfirmToken | RecordError | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
@@ -153,6 +158,36 @@ class StaleEpochError(LedgerError):
             f"{request.key} is in epoch {epoch}, because it was reset; this {said} was made in "
             f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
         )
+        self.current = current
+        self.request = request
+
+
+class StaleTokenError(LedgerError):
+    """A token that does not follow: the cursor's last one is not `request.after`.
+
+    `current` is the cursor as it stands, None if there is none, and `request` what was refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("billing", "stripe")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_9a")
+    ...     try:
+    ...         book.advance(key, to=ledger.NEXT, delivery_id="evt_3f", after="evt_77")
+    ...     except ledger.StaleTokenError as error:
+    ...         print(error.current.last_delivery_id, error.request.after)
+    evt_9a evt_77
+    """
+
+    __module__ = "ledger"
+
+    current: Cursor | None = None
+    request: ConfirmToken | None = None
+
+    def __init__(self, current: Cursor | str | None, request: ConfirmToken | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(_not_next(current, request))
         self.current = current
         self.request = request
 
@@ -214,14 +249,17 @@ class EpochRequiredError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | None = None
+    request: AdvanceCursor | ConfirmToken | None = None
 
-    def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
+    def __init__(
+        self, current: Cursor | str | None, request: AdvanceCursor | ConfirmToken | str = ""
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
+        to = request.delivery_id if isinstance(request, ConfirmToken) else request.last_sequence
         super().__init__(
-            f"This advance of {request.key} to {request.last_sequence} has no epoch, and this "
+            f"This advance of {request.key} to {to} has no epoch, and this "
             "ledger was opened with require_epoch=True. Pass epoch=…, from the cursor that the "
             "consumer read before it delivered; or deliver with Ledger.consumer, which does so."
         )
@@ -282,7 +320,7 @@ class VersionConflictError(LedgerError):
     def __init__(
         self,
         current: Cursor | str | None,
-        request: AdvanceCursor | ResetCursor | RecordError | str = "",
+        request: AdvanceCursor | ConfirmToken | ResetCursor | RecordError | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
@@ -336,6 +374,18 @@ def _not_back(current: Cursor, request: AdvanceCursor) -> str:
             "Find out which one the consumer got; confirm that one, or reset the cursor."
         )
     return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
+
+
+def _not_next(current: Cursor | None, request: ConfirmToken) -> str:
+    sequence, token = (current.last_sequence, current.last_delivery_id) if current else (0, "")
+    at = f"{request.key} is at {sequence} {_named(token)}"
+    if sequence == SEQUENCE_MAX and token == request.after:
+        return f"{at}, the last sequence there is; nothing can be numbered after it."
+    asked = request.after or "nothing"
+    return (
+        f"{at}; {request.delivery_id} was to follow {asked}. Read the cursor again, and go on "
+        f"after {token or 'where it stands'}."
+    )
 
 
 def _named(delivery_id: str) -> str:

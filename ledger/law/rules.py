@@ -23,12 +23,14 @@ from ledger.law.events import (
     Event,
     make_advanced,
 )
+from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.refusals import (
     ActorRequiredError,
     CursorExistsError,
     EpochRequiredError,
     NonMonotonicCursorError,
     StaleEpochError,
+    StaleTokenError,
     VersionConflictError,
 )
 from ledger.law.requests import (
@@ -39,8 +41,18 @@ from ledger.law.requests import (
     ResetReasonRequiredError,
     StartCursor,
 )
+from ledger.law.tokens import ConfirmToken
 
-__all__ = ["adopt", "check_epoch", "decide", "evolve", "fold", "objection", "replay"]
+__all__ = [
+    "adopt",
+    "check_epoch",
+    "decide",
+    "evolve",
+    "fold",
+    "objection",
+    "ordinal",
+    "replay",
+]
 
 
 def decide(
@@ -57,7 +69,7 @@ def decide(
     none. With `require_epoch`, an advance needs one.
 
     Raises VersionConflictError, EpochRequiredError, StaleEpochError, NonMonotonicCursorError,
-    ActorRequiredError, ResetReasonRequiredError, CursorExistsError.
+    StaleTokenError, ActorRequiredError, ResetReasonRequiredError, CursorExistsError.
     """
     if isinstance(request, StartCursor):
         return _start(cursor, request, actor=actor, now=now)
@@ -81,19 +93,10 @@ def decide(
                 outcome=request.outcome,
                 occurred_at=occurred_at,
             )
+        case ConfirmToken():
+            return _numbered(cursor, request, occurred_at, require_epoch=require_epoch)
         case ResetCursor():
-            if not request.reason:
-                raise ResetReasonRequiredError(request.key)
-            if not (request.actor or actor):
-                raise ActorRequiredError(request)
-            return CursorReset(
-                previous_sequence=sequence,
-                sequence=request.last_sequence,
-                delivery_id=request.last_delivery_id,
-                delivered_at=request.last_delivered_at,
-                reason=request.reason,
-                occurred_at=occurred_at,
-            )
+            return _reset(sequence, request, actor=actor, occurred_at=occurred_at)
         case RecordError():
             check_epoch(cursor, request)
             return ErrorRecorded(message=request.last_error, occurred_at=occurred_at)
@@ -227,13 +230,60 @@ def adopt(cursor: Cursor | None, entry: Entry) -> Cursor:
     return attrs.evolve(after, version=entry.version, epoch=entry.epoch)
 
 
-def check_epoch(cursor: Cursor | None, request: AdvanceCursor | RecordError) -> None:
+def ordinal(cursor: Cursor | None, request: ConfirmToken) -> int:
+    """Return the sequence of a token: the next one, or the cursor's if it is confirmed again.
+
+    Raises StaleTokenError if the cursor's last token is neither this one nor the one before it.
+    """
+    sequence, token = (cursor.last_sequence, cursor.last_delivery_id) if cursor else (0, "")
+    # At 0 a reset has named the token that comes before all; nothing was confirmed there.
+    if sequence and token == request.delivery_id:
+        return sequence
+    if token != request.after or sequence == SEQUENCE_MAX:
+        raise StaleTokenError(cursor, request)
+    return sequence + 1
+
+
+def check_epoch(cursor: Cursor | None, request: AdvanceCursor | ConfirmToken | RecordError) -> None:
     """Refuse a request that was made before a reset.
 
     Raises StaleEpochError.
     """
     if request.epoch is not None and request.epoch != (cursor.epoch if cursor else 0):
         raise StaleEpochError(cursor, request)
+
+
+def _numbered(
+    cursor: Cursor | None, request: ConfirmToken, occurred_at: datetime, *, require_epoch: bool
+) -> CursorAdvanced:
+    if require_epoch and request.epoch is None:
+        raise EpochRequiredError(cursor, request)
+    check_epoch(cursor, request)
+    return make_advanced(
+        previous_sequence=cursor.last_sequence if cursor else 0,
+        sequence=ordinal(cursor, request),
+        delivery_id=request.delivery_id,
+        delivered_at=request.last_delivered_at or occurred_at,
+        outcome=request.outcome,
+        occurred_at=occurred_at,
+    )
+
+
+def _reset(
+    sequence: int, request: ResetCursor, *, actor: str, occurred_at: datetime
+) -> CursorReset:
+    if not request.reason:
+        raise ResetReasonRequiredError(request.key)
+    if not (request.actor or actor):
+        raise ActorRequiredError(request)
+    return CursorReset(
+        previous_sequence=sequence,
+        sequence=request.last_sequence,
+        delivery_id=request.last_delivery_id,
+        delivered_at=request.last_delivered_at,
+        reason=request.reason,
+        occurred_at=occurred_at,
+    )
 
 
 def _start(

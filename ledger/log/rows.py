@@ -29,6 +29,7 @@ from ledger.log.columns import CURSOR, ENTRY, MOVE, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
 __all__ = [
+    "COLUMNS_OF_TAG",
     "KEPT_AS",
     "TAGS",
     "Content",
@@ -140,7 +141,7 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
         epoch,
         recorded_at,
         actor,
-        dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None,
+        None if metadata is EMPTY else _metadata(metadata),
         TAGS[type(event)],
         previous_sequence,
         sequence,
@@ -151,6 +152,11 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
         message,
         occurred_at,
     )
+
+
+def _metadata(metadata: Mapping[str, str]) -> str | None:
+    """Return metadata as it is stored: JSON with its names in order, or None if there is none."""
+    return dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None
 
 
 def _is_moment(value: datetime) -> bool:
@@ -318,7 +324,10 @@ def _kept(kind: type[Event]) -> dict[str, Any]:
     return {KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
 
 
-_FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}
+COLUMNS_OF_TAG = {tag: _columns_of(kind) for kind, tag in TAGS.items()}
+"""For each tag, the columns of its entries; the type of those that are NULL is NoneType."""
+
+_FITS = {tag: columns.fit() for tag, columns in COLUMNS_OF_TAG.items()}
 _fits_cursor = CURSOR.fit()
 _fits_move = MOVE.fit()
 

@@ -8,6 +8,7 @@ from projections.cli import (
     deliveries,
     drawing,
     explaining,
+    exporting,
     lagging,
     moments,
     resetting,
@@ -29,5 +30,6 @@ main = cli.program(
         stalling.stalls,
         tailing.tail,
         drawing.timeline,
+        exporting.export,
     )
 )

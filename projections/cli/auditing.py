@@ -12,6 +12,7 @@ from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
@@ -78,7 +79,8 @@ def resets(
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
         found = find_resets(book, query, reason=reason, direction=towards, takeovers=takeovers)
-        show(found, _TAKEOVERS if takeovers else _RESETS, form, of=[RecordedReset])
+        columns = _TAKEOVERS if takeovers else _RESETS
+        show(found, columns, form, of=[RecordedReset], names=Names(book))
         say_what_is_not_settled(book)
         one = attrs.evolve(query, limit=1)
         if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):
@@ -100,7 +102,7 @@ def _result(reset: RecordedReset) -> str:
 _TAKEOVERS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
-    Column("at", lambda reset: str(reset.sequence)),
+    Column("at", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
     Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}"),
     Column("actor", lambda reset: visible(reset.actor)),
     Column("reason", lambda reset: visible(reset.reason)),
@@ -109,8 +111,12 @@ _TAKEOVERS = [
 _RESETS = [
     Column("recorded", lambda reset: show_time(reset.recorded_at)),
     *OWNER,
-    Column("from", lambda reset: str(reset.previous_sequence)),
-    Column("to", lambda reset: str(reset.sequence)),
+    Column(
+        "from",
+        lambda reset: str(reset.previous_sequence),
+        lambda reset: (reset.key, reset.previous_sequence, ""),
+    ),
+    Column("to", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
     Column("effect", _effect),
     Column("result", _result),
     Column("actor", lambda reset: visible(reset.actor)),

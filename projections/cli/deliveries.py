@@ -20,6 +20,7 @@ from ledger import (
 from ledger.cli.columns import OWNER, show_time
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.progress import Progress
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.log.json import unstructure
@@ -52,7 +53,7 @@ def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None
     with target.open() as book:
         found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense), starts)
         jumps = (_Jump.over(gap, book) for gap in found)
-        show(jumps, _GAPS, form, of=[Gap, *_SHOWN], plain=_plain)
+        show(jumps, _GAPS, form, of=[Gap, *_SHOWN], plain=_plain, names=Names(book))
     starts.say()
 
 
@@ -67,7 +68,8 @@ def repeats(target: Target, chosen: Choice, form: Form | None) -> None:
     """
     starts = _Starts()
     with target.open() as book:
-        show(_of_each(book, chosen, find_repeats, starts), _REPEATS, form, of=[Repeat])
+        found = _of_each(book, chosen, find_repeats, starts)
+        show(found, _REPEATS, form, of=[Repeat], names=Names(book))
     starts.say()
 
 
@@ -156,8 +158,8 @@ def _verdict(jump: _Jump) -> str:
 
 _GAPS = [
     *OWNER,
-    Column("first", lambda jump: str(jump.gap.first)),
-    Column("last", lambda jump: str(jump.gap.last)),
+    Column("first", lambda jump: str(jump.gap.first), lambda jump: (jump.key, jump.gap.first, "")),
+    Column("last", lambda jump: str(jump.gap.last), lambda jump: (jump.key, jump.gap.last, "")),
     Column("count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}"),
     Column("verdict", _verdict),
     Column("advance", lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}"),
@@ -173,8 +175,10 @@ def _reason(repeat: Repeat) -> str:
 
 _REPEATS = [
     *OWNER,
-    Column("first", lambda repeat: str(repeat.first)),
-    Column("last", lambda repeat: str(repeat.last)),
+    Column(
+        "first", lambda repeat: str(repeat.first), lambda repeat: (repeat.key, repeat.first, "")
+    ),
+    Column("last", lambda repeat: str(repeat.last), lambda repeat: (repeat.key, repeat.last, "")),
     Column("deliveries", lambda repeat: f"{repeat.deliveries:,}"),
     Column("delivered again", lambda repeat: show_time(repeat.first_at)),
     Column("reset by", lambda repeat: visible(repeat.reset.actor)),

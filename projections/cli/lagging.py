@@ -17,6 +17,7 @@ from ledger.cli.exits import EXIT_BEHIND
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.streams import flush_output
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
@@ -131,6 +132,7 @@ def lag(
             form,
             of=[GroupLag if group else Lag],
             none="" if bounds.are_given else "none",
+            names=Names(book),
         )
     if bounds.are_given:
         bounds.conclude()
@@ -226,13 +228,22 @@ _FROM_BEHIND = [
 
 
 def _age(age_s: int | None) -> str:
-    return "" if age_s is None else shown_span(timedelta(seconds=age_s)) or "0s"
+    """Return an age in its largest unit; the exact time stands beside it."""
+    return "" if age_s is None else (shown_span(timedelta(seconds=age_s)) or "0s").split()[0]
 
 
 _LAGS = [
     *OWNER,
-    Column("at", lambda each: str(each.last_sequence)),
-    Column("head", lambda each: "" if each.head is None else str(each.head)),
+    Column(
+        "at",
+        lambda each: str(each.last_sequence),
+        lambda each: (each.key, each.last_sequence, ""),
+    ),
+    Column(
+        "head",
+        lambda each: "" if each.head is None else str(each.head),
+        lambda each: None if each.head is None else (each.key, each.head, ""),
+    ),
     *_FROM_BEHIND,
     Column("last error", lambda each: visible(each.last_error)),
 ]

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 import click
 
-from ledger import Cursor
+from ledger import Cursor, CursorKey
 from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.progress import Progress
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT_OR_POSITION
@@ -45,7 +46,8 @@ def as_of(
     with target.open() as book:
         if chosen.key is None:
             then = cursors_as_of(book, moment, chosen.query)
-            show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
+            cursors = cleared(_counted(then, progress), progress)
+            show(cursors, CURSORS, form, of=[Cursor], names=Names(book))
             say_what_is_not_settled(book)
             return
         book.get(chosen.key)
@@ -56,7 +58,7 @@ def as_of(
                 err=True,
             )
             context.exit(EXIT_NO_CURSOR)
-        show_one(cursor, CURSORS, form)
+        show_one(cursor, CURSORS, form, names=Names(book))
 
 
 @click.command("diff")
@@ -83,7 +85,8 @@ def show_diff(
     progress = Progress()
     with target.open() as book:
         changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
-        show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
+        counted = cleared(_counted(changes, progress), progress)
+        show(counted, _CHANGES, form, of=[Change], names=Names(book))
         say_what_is_not_settled(book)
 
 
@@ -100,10 +103,14 @@ def _standing(cursor: Cursor | None) -> str:
     return "–" if cursor is None else str(cursor.last_sequence)
 
 
+def _place(cursor: Cursor | None) -> tuple[CursorKey, int, str] | None:
+    return None if cursor is None else (cursor.key, cursor.last_sequence, cursor.last_delivery_id)
+
+
 _CHANGES = [
     *OWNER,
-    Column("from", lambda change: _standing(change.before)),
-    Column("to", lambda change: _standing(change.after)),
+    Column("from", lambda change: _standing(change.before), lambda change: _place(change.before)),
+    Column("to", lambda change: _standing(change.after), lambda change: _place(change.after)),
     Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0"),
     Column("entries", lambda change: f"{change.entries:,}"),
     Column("resets", lambda change: f"{change.resets:,}" if change.resets else ""),

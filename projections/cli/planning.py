@@ -11,7 +11,9 @@ from click.core import ParameterSource
 
 from ledger import CursorKey, CursorNotFoundError, Ledger
 from ledger.cli.names import NewCursorError
+from ledger.cli.sources import Position
 from projections.cli.choosing import Choice
+from projections.cli.destinations import the_sequence
 from projections.cli.reset_values import Then
 from projections.resets.plans import ImpossiblePlanError, ResetPlan
 
@@ -25,7 +27,7 @@ class Asked:
     chosen: Choice
     every: bool
     new: bool
-    to: int | None
+    to: int | Position | None
     by: int | None
     to_time: Then | None
     to_entry: int | None
@@ -75,6 +77,10 @@ class Asked:
             if self.chosen.key
             else (cursor.key for cursor in self.chosen.cursors(book))
         )
+        to = self.to
+        if isinstance(to, Position):
+            keys = list(keys)
+            to = the_sequence(book, keys, to)
         if self.undo:
             return ResetPlan.undo(
                 book,
@@ -88,7 +94,7 @@ class Asked:
             book,
             keys,
             reason=self.reason or "",
-            to=self.to,
+            to=to,
             by=self.by,
             as_of=self.to_time.at if self.to_time is not None else self.to_entry,
             like=self.to_cursor,

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 
-from ledger import Ledger
+from ledger import Cursor, Ledger
 from ledger.cli.columns import CURSORS
 from ledger.cli.exits import EXIT_FAILED, EXIT_NO_CURSOR
 from ledger.cli.forms import Form, form_options, show, show_one
@@ -22,10 +22,12 @@ from ledger.cli.options import (
     now_option,
     version_option,
 )
+from ledger.cli.sources import POSITION, Names
 from ledger.cli.target import Target, default_actor, pass_target
 from ledger.log.text import visible
 from projections import files
 from projections.cli.choosing import Choice, choice
+from projections.cli.destinations import with_tokens
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
 from projections.cli.reset_values import KEY, PAST
@@ -37,7 +39,13 @@ __all__ = ["reset"]
 
 @click.command()
 @choice
-@click.option("--to", type=int, metavar="SEQUENCE", help="Reset to this sequence.")
+@click.option(
+    "--to",
+    type=POSITION,
+    metavar="SEQUENCE",
+    help="Reset to this sequence; or to a position, if the stream has them: offset:43, "
+    "next-offset:44, lsn:0/16B3748, token:evt_9a.",
+)
 @click.option(
     "--by", type=int, metavar="±N", help="Reset by this many sequences, forward or back: --by -10."
 )
@@ -125,8 +133,9 @@ def reset(
         files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
     with target.open(actor=actor, make=execute and new, writes=execute) as book:
+        names = Names(book)
         plan = (
-            asked.plan(book, planner)
+            with_tokens(book, asked.plan(book, planner), names)
             if from_file is None
             else ResetPlan.load(from_file).adding(metadata)
         )
@@ -141,6 +150,7 @@ def reset(
             place=Place.of(target, context),
             file=from_file or export,
             beside=() if from_file is None else _beside(actor, metadata),
+            names=names,
             times=() if asked.to_time is None else (asked.to_time.told,),
         )
         if not execute:
@@ -151,8 +161,14 @@ def reset(
         if not (looked_at or yes or confirm(plan, setting)):
             click.echo("Nothing was changed.", err=True)
             context.exit(EXIT_FAILED)
-        cursors = plan.apply(book)
-        show_one(cursors[0], CURSORS, form) if len(cursors) == 1 else show(cursors, CURSORS, form)
+        _show(plan.apply(book), form, names)
+
+
+def _show(cursors: list[Cursor], form: Form | None, names: Names) -> None:
+    if len(cursors) == 1:
+        show_one(cursors[0], CURSORS, form, names=names)
+    else:
+        show(cursors, CURSORS, form, names=names)
 
 
 def _kept(plan: ResetPlan, file: Path) -> ResetPlan:

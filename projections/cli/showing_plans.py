@@ -11,6 +11,7 @@ import click
 
 from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
@@ -30,6 +31,7 @@ class Setting:
     file: Path | None = None
     beside: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    names: Names
 
     def say(self, plan: ResetPlan) -> None:
         """Say it beside the plan."""
@@ -60,7 +62,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
-        _show_text(plan)
+        _show_text(plan, setting.names)
     setting.say(plan)
     click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -69,7 +71,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
     if fitting(form) is Form.TABLE:
-        _show_text(plan)
+        _show_text(plan, setting.names)
     elif len(plan.resets) == 1:
         show_one(plan.resets[0], _PLAN, form, plain=_plain)
     else:
@@ -94,19 +96,20 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
         )
 
 
-def _show_text(plan: ResetPlan) -> None:
+def _show_text(plan: ResetPlan, names: Names) -> None:
     if len(plan.resets) == 1:
         [planned] = plan.resets
         at = f"version {planned.version}" if planned.version else "a new cursor"
         click.echo(f"{visible(str(planned.key))}, {at}")
-        click.echo(f"  from    {planned.previous_sequence}")
-        click.echo(f"  to      {planned.sequence}")
+        click.echo(f"  from    {names.with_it(planned.key, planned.previous_sequence)}")
+        to = names.with_it(planned.key, planned.sequence, planned.delivery_id)
+        click.echo(f"  to      {to}")
         click.echo(f"  effect  {_effect(planned)}")
         click.echo(f"  reason  {visible(planned.reason)}")
         for name, value in planned.metadata.items():
             click.echo(f"  {visible(name):<6}  {visible(value)}")
     else:
-        show(plan.resets, _PLAN, Form.TABLE)
+        show(plan.resets, _PLAN, Form.TABLE, names=names)
 
 
 def _plain(planned: PlannedReset) -> dict[str, object]:
@@ -124,7 +127,15 @@ def _effect(planned: PlannedReset) -> str:
 _PLAN = [
     *OWNER,
     Column("version", lambda planned: str(planned.version)),
-    Column("from", lambda planned: str(planned.previous_sequence)),
-    Column("to", lambda planned: str(planned.sequence)),
+    Column(
+        "from",
+        lambda planned: str(planned.previous_sequence),
+        lambda planned: (planned.key, planned.previous_sequence, ""),
+    ),
+    Column(
+        "to",
+        lambda planned: str(planned.sequence),
+        lambda planned: (planned.key, planned.sequence, planned.delivery_id),
+    ),
     Column("effect", _effect),
 ]

@@ -13,6 +13,7 @@ from ledger.cli.columns import OWNER, show_time
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.progress import Progress
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
@@ -85,7 +86,8 @@ def stalls(
             if (consumer == trouble.key.consumer_id if consumer else _is_shown(trouble))
             and not (ongoing and _end(trouble))
         )
-        show(cleared(chosen, progress), _TROUBLES, form, of=[Stall, ErrorStreak])
+        troubles = cleared(chosen, progress)
+        show(troubles, _TROUBLES, form, of=[Stall, ErrorStreak], names=Names(book))
         say_what_is_not_settled(book)
 
 
@@ -131,7 +133,11 @@ def _about(trouble: Stall | ErrorStreak) -> str:
 _TROUBLES = [
     *OWNER,
     Column("problem", _trouble),
-    Column("sequence", lambda trouble: str(trouble.last_sequence)),
+    Column(
+        "sequence",
+        lambda trouble: str(trouble.last_sequence),
+        lambda trouble: (trouble.key, trouble.last_sequence, ""),
+    ),
     Column("since", _since),
     Column("until", _until),
     Column("detail", _about),

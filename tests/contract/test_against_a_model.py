@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 import ledger
 from ledger import (
     AdvanceCursor,
+    ConfirmToken,
     Cursor,
     CursorKey,
     FaultKind,
@@ -58,6 +59,18 @@ asks = st.one_of(
             "key": keys,
             "to": places,
             "id": ids,
+            "seen": st.none() | times,
+            "now": times,
+            "version": st.none() | counts,
+            "epoch": counts,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "op": st.just("confirm"),
+            "key": keys,
+            "id": st.sampled_from(["d-1", "d-2"]),
+            "after": ids,
             "seen": st.none() | times,
             "now": times,
             "version": st.none() | counts,
@@ -114,6 +127,15 @@ def request(ask: dict[str, Any]) -> ledger.Request:
                 ask["key"],
                 ask["to"],
                 delivery_id=ask["id"],
+                last_delivered_at=ask["seen"],
+                epoch=ask["epoch"],
+                **common,
+            )
+        case "confirm":
+            return ConfirmToken(
+                ask["key"],
+                ask["id"],
+                after=ask["after"],
                 last_delivered_at=ask["seen"],
                 epoch=ask["epoch"],
                 **common,

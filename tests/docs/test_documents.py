@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 import ledger
+import ledger.testing
 import projections
+from ledger.integrations import kafka
 from support.places import TOP
 from support.servers import own_database
 
@@ -28,6 +30,7 @@ VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z"), "<moment>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<a moment of time>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
+    (re.compile(r"  \d{1,2}[sm] +"), "  <age>  "),
 ]
 
 
@@ -117,6 +120,9 @@ def test_the_python_in_a_document_prints_what_it_says(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Where the programs of wheels are.
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     for name, value in database.items():
         monkeypatch.setenv(name, value)
     said = io.StringIO()
@@ -140,7 +146,7 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     reference = (TOP / "docs/index.md").read_text("utf-8")
-    for package in (ledger, projections):
+    for package in (ledger, kafka, ledger.testing, projections):
         for name in package.__all__:
             assert re.search(rf"`{name}[`(]", reference), name
             assert getattr(package, name).__doc__, name

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import ledger
 from ledger import Cursor, CursorKey, Ledger, StorageError
 from ledger.opening import utc_now
 from ledger.stores.sqlite import open_store
+from ledger.testing import in_memory
 from ledger.waking.polling import Polling, listening_to
 from ledger.writing.committer import Committer
 from support.children import child
@@ -243,3 +246,32 @@ def test_a_store_that_cannot_be_listened_to_is_asked(
         found = waiting.result(LONG_S)
         assert isinstance(found, Cursor)
         assert entries.result(LONG_S) == 1
+
+
+def test_in_memory_that_is_shared_a_transaction_of_the_caller_wakes(
+    waiters: ThreadPoolExecutor,
+) -> None:
+    with (
+        closing(sqlite3.connect(":memory:", check_same_thread=False)) as db,
+        in_memory(db, actor="ines") as book,
+    ):
+        waiting = waiters.submit(book.wait, JOBS, 0, LONG_S)
+        entries = waiters.submit(book.wait_for_entries, 0, LONG_S)
+        waits(book, 2)
+        with db:
+            book.using(db).advance(JOBS, to=1)
+        assert waiting.result(LONG_S) == book.get(JOBS)
+        assert entries.result(LONG_S) == 1
+        again = waiters.submit(book.wait, JOBS, 1, LONG_S)
+        waits(book)
+        book.reset(JOBS, to=0, reason="again")
+        assert again.result(LONG_S) == book.get(JOBS)
+
+
+def test_a_connection_of_one_thread_says_why_it_cannot_wait() -> None:
+    with (
+        closing(sqlite3.connect(":memory:")) as db,
+        in_memory(db) as book,
+        pytest.raises(StorageError, match="thread"),
+    ):
+        book.wait(JOBS, 0, LONG_S)

@@ -28,7 +28,7 @@ from ledger.stores.sqlite.elsewhere import SQLiteOpening, begin_to_read, writers
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
-from ledger.stores.sqlite.listening import FileListener, OwnCalls
+from ledger.stores.sqlite.listening import FileListener, MemoryListener
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.transaction import SQLiteTransaction
@@ -158,7 +158,7 @@ class Pool:
     def listen(self) -> Listening:
         """Return what hears that cursors move: by others as well, unless it is in memory."""
         if self._path == file.MEMORY:
-            return OwnCalls(self.read)
+            return MemoryListener(self.read, shared=False)
         listener = FileListener(self._session_to_keep, self._check_kept, self._path)
         self._listeners.add(listener)
         return listener
@@ -324,7 +324,8 @@ class Pool:
 
     def _take(self) -> SQLiteSession:
         self._guard.check()
-        self._refuse_closed()
+        if self._closed:
+            self._refuse_closed()
         if self._forking:
             self._not_forking.wait()
         self._watch.check_now_and_then()
@@ -348,7 +349,7 @@ class Pool:
     def _give(self, session: SQLiteSession) -> None:
         if session.reads_only and self._way == connecting.READ_WRITE:
             session.close()  # It was opened before the first write.
-        elif _rolled_back(session):
+        elif not session.connection.in_transaction or _rolled_back(session):
             self._idle.append(session)
         if self._closed:
             self.close()

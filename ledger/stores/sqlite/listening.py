@@ -15,7 +15,7 @@ from ledger.stores.sqlite import statements
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.reading import SQLiteSession
 
-__all__ = ["FileListener", "OwnCalls"]
+__all__ = ["FileListener", "MemoryListener"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,9 @@ _KEY, _CURSOR = KEYED_CURSOR.places(KEY), KEYED_CURSOR.places(CURSOR)
 
 ASK_S = 0.02
 """To ask takes 2 µs; most of what a look costs is that a thread wakes up."""
+
+OWN_S = 1.0
+"""So often memory is looked at of which nobody else knows; calls of the ledger tell at once."""
 
 ENTRIES_PER_CURSOR = 4
 """A part of the log is read if it is not longer than this for each cursor that is waited for."""
@@ -116,28 +119,32 @@ class FileListener:
         return [*found, *_cursors(session, fresh)]
 
 
-class OwnCalls:
-    """Listens to what is in memory: nobody writes there but calls of the ledger itself, who tell.
+class MemoryListener:
+    """Listens to what is in memory: calls of the ledger tell, so nothing else has to be looked at.
 
-    It reads over the only connection, in turn.
+    If the database is `shared` with the caller, its transactions append there as well, and do not
+    tell: then all cursors that are waited for are looked at. It reads over the only connection, in
+    turn.
     """
 
-    entries_s = 1.0
-    resets_s = 1.0
-
     def __init__(
-        self, read: Callable[[Callable[[SQLiteSession], list[Cursor]]], list[Cursor]]
+        self,
+        read: Callable[[Callable[[SQLiteSession], list[Cursor]]], list[Cursor]],
+        *,
+        shared: bool,
     ) -> None:
         self._read = read
+        self._shared = shared
+        self.entries_s = self.resets_s = ASK_S if shared else OWN_S
         self._bell = Bell()
         self._last = 0
 
-    def moved(self, seen: Mapping[CursorKey, int], fresh: Collection[CursorKey]) -> list[Cursor]:  # noqa: ARG002
-        """Return the cursors of `fresh`."""
+    def moved(self, seen: Mapping[CursorKey, int], fresh: Collection[CursorKey]) -> list[Cursor]:
+        """Return the cursors of `fresh`, or all."""
 
         def look(session: SQLiteSession) -> list[Cursor]:
             self._last = session.horizon().position
-            return _cursors(session, fresh)
+            return _cursors(session, seen if self._shared else fresh)
 
         return self._read(look)
 

@@ -17,9 +17,7 @@ __all__ = [
     "ENTRIES",
     "HEAD",
     "HEADS_BY_ID",
-    "INSERT_EVENT",
     "INSERT_HEAD",
-    "INSERT_PLACED_EVENT",
     "LAST_POSITION",
     "LEAVES",
     "MOVED",
@@ -28,6 +26,7 @@ __all__ = [
     "ROWS_BY_CURSOR",
     "UPDATE_HEAD",
     "ids_of",
+    "insert_event",
     "moves",
 ]
 
@@ -44,7 +43,7 @@ def _marks(names: tuple[str, ...]) -> str:
     return ", ".join("?" * len(names))
 
 
-_KEY, _STATE, _EVENT = columns.KEY.names, columns.STATE.names, columns.EVENT.names
+_KEY, _STATE = columns.KEY.names, columns.STATE.names
 _BY_KEY = "stream_name = ? AND subject_id = ? AND consumer_id = ?"
 
 HEAD = f"SELECT {_plain(columns.HEAD.names)} FROM ledger_cursors WHERE {_BY_KEY}"
@@ -68,11 +67,17 @@ UPDATE_HEAD = (
     f"UPDATE ledger_cursors SET {', '.join(f'{name} = ?' for name in _STATE)} WHERE id = ?"
 )
 
-INSERT_EVENT = f"INSERT INTO ledger_events ({', '.join(_EVENT)}) VALUES ({_marks(_EVENT)})"
 
-INSERT_PLACED_EVENT = f"""
-INSERT INTO ledger_events (position, {", ".join(_EVENT)}) VALUES (?, {_marks(_EVENT)})
-"""
+def insert_event(names: tuple[str, ...], tag_id: int, *, placed: bool = False) -> str:
+    """Return what inserts an event that has the columns `names`: its cursor, these, its digest.
+
+    With `placed`, its position comes first.
+    """
+    given = (*(("position",) if placed else ()), "cursor_id", *names, "digest")
+    return (
+        f"INSERT INTO ledger_events (tag_id, {', '.join(given)}) VALUES ({tag_id}, {_marks(given)})"
+    )
+
 
 CURSORS = f"""
 SELECT {_plain(columns.KEYED_CURSOR.names)} FROM ledger_cursors
