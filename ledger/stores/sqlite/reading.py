@@ -89,7 +89,7 @@ class SQLiteSession:
             if key is not last:  # Many places of one cursor follow each other.
                 last, number = key, keys.setdefault(key, len(keys))
             wanted.append((number, version, nth))
-        ids = dict(
+        ids: dict[int, int] = dict(
             self._each(statements.ids_of, [(nth, *_place(key)) for key, nth in keys.items()])
         )
         # In the order of the index, in which they are found sooner.
