@@ -1,4 +1,4 @@
-"""Where a reset goes in a stream whose positions are not sequences."""
+"""Which token a reset goes to, in a stream whose positions are tokens."""
 
 from __future__ import annotations
 

@@ -159,11 +159,12 @@ class Asked:
                 metadata=self.metadata,
                 planned_by=planner,
             )
-        keys, to = self._where(book)
+        keys = () if self._of_each else tuple(self._keys(book))
         try:
+            to = self._goal(book, keys)
             return ResetPlan.make(
                 book,
-                keys,
+                () if isinstance(to, dict) else keys,
                 reason=self.reason or "",
                 to=to,
                 by=self.by,
@@ -183,28 +184,28 @@ class Asked:
                 raise
             raise MissingCursorError(error.key) from None
 
-    def _where(self, book: Ledger) -> tuple[Iterable[CursorKey], int | dict[CursorKey, int] | None]:
-        """Return the cursors, and where they go; without cursors if each has its own sequence."""
+    def _goal(self, book: Ledger, keys: Iterable[CursorKey]) -> int | dict[CursorKey, int] | None:
+        """Return the sequence for all cursors, or for each of them."""
+        typed: Mapping[CursorKey, int | Position]
         if self._of_each:
-            return (), self._targets(book)
-        keys = self._keys(book)
-        to = self.to[0].sequence if self.to else None
-        if not isinstance(to, Position):
-            return keys, to
-        # A token is another sequence for each cursor.
-        each = {key: sequence_of(book, key, to) for key in keys}
-        sequences = set(each.values())
-        return ((), each) if len(sequences) > 1 else (each, sequences.pop() if sequences else 0)
+            typed = self._targets()
+        elif not self.to:
+            return None
+        elif isinstance(place := self.to[0].place, int):
+            return place
+        else:
+            # The word for a position may be another sequence on each stream.
+            typed = dict.fromkeys(keys, place)
+        return {key: sequence_of(book, key, place) for key, place in typed.items()}
 
-    def _targets(self, book: Ledger) -> dict[CursorKey, int]:
+    def _targets(self) -> dict[CursorKey, int | Position]:
         consumers, streams = self.chosen.consumers, self.chosen.streams
         if self.targets is not None:
             return read_targets(self.targets, "".join(consumers), "".join(streams))
-        goals = {
-            CursorKey(consumer, stream, goal.subject or ""): goal.sequence
+        return {
+            CursorKey(consumer, stream, goal.subject or ""): goal.place
             for consumer, stream, goal in product(consumers, streams, self.to)
         }
-        return {key: sequence_of(book, key, to) for key, to in goals.items()}
 
     def _keys(self, book: Ledger) -> Iterable[CursorKey]:
         chosen = self.chosen

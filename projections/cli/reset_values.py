@@ -11,35 +11,31 @@ import click
 
 from ledger import CursorKey, InvalidCursorError
 from ledger.cli.parameters import Parameter
-from ledger.cli.sources import Position
+from ledger.cli.sources import POSITION, Position
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
-from ledger.positions.mapping import PREFIXES, is_word
+from ledger.positions.mapping import is_word
 from projections.resets import targets
 
 __all__ = ["GOAL", "KEY", "PAST", "Goal", "Then", "read_targets"]
 
 TARGETS_BYTES_MAX = 2**26
 
-_NAMED_POSITION = re.compile(f"(.*?)=((?:{'|'.join(PREFIXES)}).*)", re.DOTALL)
-
 
 @attrs.frozen
 class Goal:
-    """A sequence for the cursors of one subject, or for all of them if that is None.
+    """A place for the cursors of one subject, or for all of them if that is None."""
 
-    It may be a position, in the words of the source.
-    """
-
-    sequence: int | Position
+    place: int | Position
     subject: str | None = None
 
 
 class GoalType(Parameter[Goal]):
-    """N, or SUBJECT=N. A number has no "=" in it, so a name stands before the last one.
+    """N, or SUBJECT=N. A sequence has no "=" in it, so a name stands before the last one.
 
-    N may be a position, such as a token, which may have one in it.
+    In the place of N may stand the word for a position of the source. What begins like such a word
+    is one: its token may have a "=" in it.
     """
 
     name = "goal"
@@ -48,31 +44,31 @@ class GoalType(Parameter[Goal]):
         """Return the goal."""
         if isinstance(value, Goal):
             return value
-        if is_word(value):
-            return Goal(Position(value))
-        if named := _NAMED_POSITION.fullmatch(value):
-            return Goal(Position(named[2]), named[1].strip())
-        subject, equals, number = value.rpartition("=")
-        try:
-            sequence = int(number)
-        except ValueError:
-            self.fail(
-                f"{value!r:.80} is not a sequence. Write N for all cursors, or SUBJECT=N for those "
-                "of one subject; N may be a position, such as offset:43 or token:evt_9a.",
-                param,
-                ctx,
-            )
-        return Goal(sequence, subject.strip()) if equals else Goal(sequence)
+        subject, place = _apart(value)
+        said = None if subject is None else subject.strip()
+        return Goal(POSITION.convert(place, param, ctx), said)
 
 
-def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, int]:
-    """Return the sequences that a file has for cursors. Raises InvalidCursorError."""
+def _apart(value: str) -> tuple[str | None, str]:
+    """Return the subject, if there is one, and the place."""
+    if is_word(value):
+        return None, value
+    for found in re.finditer("=", value):
+        if is_word(value[found.end() :]):
+            return value[: found.start()], value[found.end() :]
+    subject, equals, place = value.rpartition("=")
+    return (subject if equals else None), place
+
+
+def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, int | Position]:
+    """Return the places that a file has for cursors. Raises InvalidCursorError."""
     data = file.read(TARGETS_BYTES_MAX + 1)
     if len(data) > TARGETS_BYTES_MAX:
         raise InvalidCursorError(
             f"the file of targets has more than {TARGETS_BYTES_MAX:,} bytes. Cut it into several."
         )
-    return targets.read(data, consumer=consumer, stream=stream)
+    found = targets.read(data, consumer=consumer, stream=stream)
+    return {key: to if isinstance(to, int) else Position(to) for key, to in found.items()}
 
 
 class Key(Parameter[CursorKey]):

@@ -44,8 +44,8 @@ __all__ = ["reset"]
     "--to",
     type=GOAL,
     multiple=True,
-    metavar="[SUBJECT=]N",
-    help="Reset to sequence N; with SUBJECT=, the cursors of this subject. Repeatable. N may be a "
+    metavar="[SUBJECT=]SEQUENCE",
+    help="Reset to this sequence; with SUBJECT=, the cursors of this subject. Repeatable. Or to a "
     "position, if the stream has them: offset:43, next-offset:44, lsn:0/16B3748, token:evt_9a.",
 )
 @click.option(

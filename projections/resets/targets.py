@@ -1,7 +1,8 @@
 """A file that says where each cursor is to go: CSV or JSON lines, one line a cursor.
 
 A line has a consumer, a stream, a subject and, under `to`, the sequence. The heading of the CSV
-names them, in any order. What Kafka's tool exports is read, too: `topic,partition,offset`, or
+names them, in any order. Under `to` may stand the word for a position of the source, too, such as
+`lsn:0/16B3748`. What Kafka's tool exports is read, too: `topic,partition,offset`, or
 `group,topic,partition,offset`, without a heading. An offset counts from 0, and is that of the next
 record to read. A sequence counts from 1, and is that of the last record. They are the same number.
 """
@@ -17,6 +18,7 @@ from typing import TypeAlias
 from ledger import CursorKey, InvalidCursorError
 from ledger.law import fields
 from ledger.log.text import loads
+from ledger.positions.mapping import is_word
 
 __all__ = ["read"]
 
@@ -37,8 +39,10 @@ _FORM = (
 _Line: TypeAlias = tuple[int, Mapping[str, object]]
 
 
-def read(data: bytes, *, consumer: str = "", stream: str = "") -> dict[CursorKey, int]:
+def read(data: bytes, *, consumer: str = "", stream: str = "") -> dict[CursorKey, int | str]:
     """Return the sequence that the file `data` has for each cursor.
+
+    Or the word for a position of its source, such as `offset:43`, as it stands there.
 
     `consumer` and `stream` are those of every line that does not name its own.
 
@@ -50,7 +54,7 @@ def read(data: bytes, *, consumer: str = "", stream: str = "") -> dict[CursorKey
     except UnicodeDecodeError:
         raise InvalidCursorError("the targets are not UTF-8. Save them as UTF-8.") from None
     lines = _json_lines(text) if text.lstrip().startswith("{") else _csv_lines(text)
-    targets: dict[CursorKey, int] = {}
+    targets: dict[CursorKey, int | str] = {}
     for number, line in lines:
         try:
             key, to = _target(line, {"consumer": consumer, "stream": stream})
@@ -97,7 +101,7 @@ def _csv_lines(text: str) -> Iterator[_Line]:
             if len(cells) != len(heading):
                 raise _refused(rows.line_num, f"it has {len(cells)} cells, not {len(heading)}.")
             line = _by_column(rows.line_num, heading, cells)
-            yield rows.line_num, {**line, "to": _number(rows.line_num, line["to"])}
+            yield rows.line_num, {**line, "to": _place(rows.line_num, line["to"])}
     except csv.Error as error:
         raise _refused(rows.line_num, f"{error}. {_FORM}") from None
 
@@ -124,7 +128,7 @@ def _by_column(number: int, names: Sequence[str], values: Sequence[object]) -> M
     return line
 
 
-def _target(line: Mapping[str, object], usual: Mapping[str, str]) -> tuple[CursorKey, int]:
+def _target(line: Mapping[str, object], usual: Mapping[str, str]) -> tuple[CursorKey, int | str]:
     if "to" not in line:
         raise InvalidCursorError("to is missing.")
     key = CursorKey(
@@ -132,7 +136,10 @@ def _target(line: Mapping[str, object], usual: Mapping[str, str]) -> tuple[Curso
         _owner(line, "stream", usual),
         fields.exact(line.get("subject", ""), "subject"),
     )
-    return key, fields.sequence(line["to"], "to", least=0)
+    to = line["to"]
+    if isinstance(to, str) and is_word(to):
+        return key, to
+    return key, fields.sequence(to, "to", least=0)
 
 
 def _owner(line: Mapping[str, object], column: str, usual: Mapping[str, str]) -> str:
@@ -144,7 +151,9 @@ def _owner(line: Mapping[str, object], column: str, usual: Mapping[str, str]) ->
     return told or meant
 
 
-def _number(number: int, cell: object) -> int:
+def _place(number: int, cell: object) -> int | str:
+    if is_word(str(cell)):
+        return str(cell)
     if not re.fullmatch("[+-]?[0-9]{1,40}", str(cell)):
         raise _refused(number, f"{cell!r:.80} is not a sequence.")
     return int(str(cell))

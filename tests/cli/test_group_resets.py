@@ -103,6 +103,56 @@ def test_several_streams_and_consumers_are_chosen_at_once(topic: Run) -> None:
     assert len(records(topic("gaps", "--subject", "3", "--subject", "4", "--dense"))) == 4
 
 
+def test_a_place_may_be_a_position_in_the_words_of_its_source(topic: Run, path: Path) -> None:
+    refused = topic("reset", *TOPIC, "--to", "7=offset:43", *WHY)
+    assert refused.exit_code == 2
+    assert "none was declared for orders" in refused.stderr
+    assert topic("positions", "declare", "orders", "zero-based").exit_code == 0
+    how = ("--to", "7=offset:43", "--to", "a=b=next-offset:9", "--to", "8=5")
+    plan = topic("reset", *TOPIC, *how, *WHY, "--missing", "zero")
+    assert planned(plan) == {"7": 44, "a=b": 9, "8": 5}
+    table = topic("reset", *TOPIC, *how, *WHY, "--missing", "zero", "--table").stdout
+    assert "107 (offset 106)" in table
+    assert "44 (offset 43)" in table
+    assert set(planned(topic("reset", *TOPIC, "--to", "offset:43", *WHY)).values()) == {44}
+    file = path.with_name("words.csv")
+    file.write_text("subject,to\n7,offset:43\n8,5\n")
+    assert planned(topic("reset", *TOPIC, "--targets", file, *WHY)) == {"7": 44, "8": 5}
+    file.write_text('{"subject": "7", "to": "offset:43"}\n')
+    assert planned(topic("reset", *TOPIC, "--targets", file, *WHY)) == {"7": 44}
+    file.write_text("subject,to\n7,lsn:0/16B3748\n")
+    refused = topic("reset", *TOPIC, "--targets", file, *WHY)
+    assert (refused.exit_code, "must be offset:43" in refused.stderr) == (2, True)
+
+
+def test_each_stream_has_its_own_meaning_of_a_word(topic: Run) -> None:
+    topic("advance", "mailer", "wal", "--to", "23803720")
+    topic("positions", "declare", "wal", "lsn")
+    topic("positions", "declare", "orders", "zero-based")
+    two = ("--consumer", "mailer", "--stream", "orders", "--stream", "wal")
+    refused = topic("reset", *two, "--to", "offset:43", *WHY)
+    assert (refused.exit_code, "must be an LSN" in refused.stderr) == (2, True)
+    assert topic("reset", *two, "--to", "43", *WHY).exit_code == 0
+
+
+def test_tokens_of_several_cursors_are_each_their_own(topic: Run) -> None:
+    topic("positions", "declare", "stripe", "tokens")
+    for subject, tokens in (("a", ("evt_1", "evt=2")), ("b", ("evt_0", "evt_1", "evt_3"))):
+        for sequence, token in enumerate(tokens, 1):
+            done = topic(
+                *("advance", "mailer", "stripe", subject, "--to", sequence, "--delivery-id", token)
+            )
+            assert done.exit_code == 0
+    how = ("reset", "--consumer", "mailer", "--stream", "stripe")
+    # A token is another sequence for each cursor.
+    both = records(topic(*how, "--to", "token:evt_1", *WHY))
+    assert [(r["sequence"], r["delivery_id"]) for r in both] == [(1, "evt_1"), (2, "evt_1")]
+    each = records(topic(*how, "--to", "a=token:evt=2", "--to", "b=1", *WHY))
+    assert [(r["sequence"], r["delivery_id"]) for r in each] == [(2, "evt=2"), (1, "evt_0")]
+    one = records(topic("reset", "mailer", "stripe", "a", "--to", "token:evt=2", *WHY))
+    assert [(r["sequence"], r["delivery_id"]) for r in one] == [(2, "evt=2")]
+
+
 FILES = {
     "orders.csv": "topic,partition,offset\norders,7,40\norders,11,900\n",
     "kafka.csv": "orders,7,40\norders,11,900\n",
@@ -136,9 +186,9 @@ def test_targets_are_read_from_a_file(topic: Run, path: Path, name: str) -> None
         (("--all", "--to", "8=7"), "name CONSUMER STREAM before it"),
         (("mailer", "orders", "8", "--to", "8=7"), "name CONSUMER STREAM before it"),
         ((*TOPIC, "--subject", "8", "--to", "8=7"), "name CONSUMER STREAM before it"),
-        ((*TOPIC, "--to", "8=x"), "'8=x' is not a sequence"),
-        ((*TOPIC, "--to", "x"), "'x' is not a sequence"),
-        ((*TOPIC, "--to", "8="), "'8=' is not a sequence"),
+        ((*TOPIC, "--to", "8=x"), "'x' is not a valid integer"),
+        ((*TOPIC, "--to", "x"), "'x' is not a valid integer"),
+        ((*TOPIC, "--to", "8="), "'' is not a valid integer"),
         ((*TOPIC, "--to", "8=-1"), "to of mailer/orders/8 must be from 0"),
         (("mailer", "orders", "--to", "8=7", "--new"), "--new makes one cursor"),
         ((*TOPIC, "--to", "8=7", "--delivery-id", "x"), "leave out --delivery-id"),
