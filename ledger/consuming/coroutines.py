@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -16,6 +16,8 @@ from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import AdvanceCursor, RecordError
+from ledger.waking.telling import told
+from ledger.waking.waiting import for_reset
 
 if TYPE_CHECKING:
     from ledger.consuming.takeovers import AsyncBook
@@ -267,6 +269,12 @@ class AsyncConsumer:
         else:
             with suppress(LedgerError):
                 await self.flush()
+
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- how a delivery begins and ends ---
 

@@ -16,7 +16,7 @@ from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Snapshot, Transaction
+from ledger.stores import Horizon, Listening, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
@@ -73,6 +73,9 @@ class Connections(Holding, Protocol):
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -144,6 +147,10 @@ class PagedStore:
     def opening(self) -> Opening | None:
         """Return how another process opens the log; None where it cannot."""
         return self.connections.opening()
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
+        return self.connections.listen()
 
     def using(self, connection: object) -> PagedStore:
         """Return the same log inside the transaction of a caller's connection."""

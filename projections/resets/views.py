@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
@@ -19,7 +20,12 @@ from ledger import (
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
 from projections.ranges import Range
+from projections.resets.epochs import resets_of
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Direction", "RecordedReset", "resets"]
 
@@ -89,6 +95,29 @@ class RecordedReset:
     back_by: str
 
 
+@overload
+def resets(
+    book: Ledger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Iterator[RecordedReset]: ...
+
+
+@overload
+def resets(
+    book: AsyncLedger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Stream[RecordedReset]: ...
+
+
+@yielding
 def resets(
     book: Ledger,
     query: EntryQuery | None = None,
@@ -191,15 +220,12 @@ def _was_there_again(book: Ledger, entry: Entry, there: int) -> bool:
     # found it, or where it stands now. Only these are read, lest a cursor that never came back
     # have all of its entries searched.
     try:
-        if book.get(entry.key).last_sequence >= there:
-            return True
+        cursor = book.get(entry.key)
     except CursorNotFoundError:
         return False  # The stored cursor was removed behind the ledger's back.
-    later = EntryQuery(
-        key=entry.key, version_from=entry.version + 1, kinds=(CursorReset,), newest_first=True
-    )
+    if cursor.last_sequence >= there:
+        return True
     return any(
-        isinstance(reset.event, CursorReset)
-        and max(reset.event.previous_sequence, reset.event.sequence) >= there
-        for reset in book.entries(later)
+        max(reset.previous_sequence, reset.sequence) >= there
+        for _, reset in resets_of(book, cursor, after=entry.version)
     )

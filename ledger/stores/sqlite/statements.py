@@ -20,6 +20,7 @@ __all__ = [
     "INSERT_HEAD",
     "LAST_POSITION",
     "LEAVES",
+    "MOVED",
     "OF_KEY",
     "PLACES_MAX",
     "ROWS_BY_CURSOR",
@@ -94,6 +95,12 @@ ORDER BY {{order}} LIMIT ?
 """
 
 OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
+
+# The cursors that a part of the log is about.
+MOVED = f"""
+SELECT {_plain(columns.KEYED_CURSOR.names)} FROM ledger_cursors
+WHERE id IN (SELECT cursor_id FROM ledger_events WHERE position > ? AND position <= ?)
+"""
 
 PLACES_MAX = 200
 """How many places are asked for in one statement; old versions of SQLite allow 999 values."""
