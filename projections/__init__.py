@@ -19,6 +19,8 @@ from projections.lag_sums import GroupLag, group_lag
 from projections.projector import Projector
 from projections.ranges import Range
 from projections.repeats import Repeat, repeats
+from projections.resets.grouped import ResetGroup, reset_groups
+from projections.resets.missing import LeftOut, Missing
 from projections.resets.plans import ImpossiblePlanError, PlannedReset, ResetPlan
 from projections.resets.views import Direction, RecordedReset, resets
 from projections.stalls import Stall, stalls
@@ -37,7 +39,9 @@ __all__ = [
     "ImpossiblePlanError",
     "Lag",
     "LagState",
+    "LeftOut",
     "MarkKind",
+    "Missing",
     "Moment",
     "PlannedReset",
     "Point",
@@ -45,6 +49,7 @@ __all__ = [
     "Range",
     "RecordedReset",
     "Repeat",
+    "ResetGroup",
     "ResetPlan",
     "Stall",
     "Step",
@@ -64,6 +69,7 @@ __all__ = [
     "group_lag",
     "lag",
     "repeats",
+    "reset_groups",
     "resets",
     "stalls",
     "timeline",

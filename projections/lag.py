@@ -13,6 +13,7 @@ import attrs
 from ledger import Cursor, CursorKey, CursorQuery, CursorReset, EntryQuery, Ledger, Move
 from ledger.law import fields
 from ledger.law.reserved import HEAD
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 from projections.passing import Search, look_up
 from projections.stalls import STALLED_AFTER, checked_pause
@@ -294,9 +295,25 @@ def _find_moves(book: Ledger, standings: Sequence[_Standing], moved_by: datetime
         if move and move.recorded_at > moved_by and move.previous_sequence == move.sequence:
             # It confirmed again what it had confirmed before, or was reset to where it stood.
             searches.append((standing, _arriving(cursor, move)))
-    look_up(book, [search for _, search in searches])
-    for standing, search in searches:
-        standing.moved_at = search.found.recorded_at if search.found else None
+    while searches:
+        look_up(book, [search for _, search in searches])
+        earlier = []
+        for standing, search in searches:
+            move = search.found
+            standing.moved_at = move.recorded_at if move else None
+            if move and _is_taken_over(book, standing.cursor.key, move):
+                # It stayed where it was, with another consumer.
+                before = attrs.evolve(move, version=move.version - 1, epoch=move.epoch - 1)
+                earlier.append((standing, _arriving(standing.cursor, before)))
+        searches = earlier
+
+
+def _is_taken_over(book: Ledger, key: CursorKey, move: Move) -> bool:
+    """Say whether `move` is a takeover of a cursor that was there before."""
+    if not move.epoch or move.version == 1 or move.previous_sequence != move.sequence:
+        return False
+    at = EntryQuery(key=key, version_from=move.version, version_until=move.version)
+    return any(map(is_takeover, book.entries(at)))
 
 
 def _arriving(cursor: Cursor, last: Move) -> Search:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from ledger.cli.target import Target, pass_target
 from ledger.cli.verdicts import COLUMNS, FIELDS, plain
 from ledger.errors import BrokenChainError, InvalidCursorError
 from ledger.exchange.adopting import Adoption, State, Verdict
+from ledger.exchange.rows import Reading
 from ledger.exchange.sources import Format, reading
 from ledger.exchange.staging import Staging, staging
 from ledger.log.text import visible
@@ -110,8 +111,16 @@ def adopt(
     """
     progress = Progress()
     with staging() as staged:
+        opened = reading(
+            source,
+            query=query,
+            form=None if text_form is None else Format(text_form),
+            path=json_path,
+            busy_timeout_s=target.busy_timeout_s,
+        )
         try:
-            place = _read(staged, source, query, text_form, json_path, templates, progress)
+            with _named_as_typed(source):
+                place = _read(staged, opened, templates, progress)
         finally:
             progress.clear()
         adoption = Adoption(
@@ -133,13 +142,13 @@ def adopt(
             with target.open(actor=actor, make=True) as book:
                 _execute(adoption, book, tally, form)
         else:
-            with ExitStack() as opened:
+            with ExitStack() as stack:
                 book_there = target.open_if_there()
                 if book_there is None:
                     place = visible(targets.shown(target.path))
                     click.echo(f"{place} holds no ledger yet; --execute makes one.", err=True)
                 else:
-                    opened.enter_context(book_there)
+                    stack.enter_context(book_there)
                 _show(adoption.plan(book_there), tally, form)
         tally.say(digest, executed=execute)
         context.exit(tally.code)
@@ -200,24 +209,26 @@ _WORDS = {
 
 def _read(
     staged: Staging,
-    source: str,
-    query: str | None,
-    text_form: str | None,
-    json_path: str,
+    opened: AbstractContextManager[Reading],
     templates: dict[str, str | None],
     progress: Progress,
 ) -> str:
     """Read the source to its end; return its place."""
-    form = None if text_form is None else Format(text_form)
     texts = {_FIELDS.get(option, option): text for option, text in templates.items()}
+    with opened as rows:
+        staged.read(
+            rows,
+            rows.names.but(**texts),
+            lambda done: progress.say(f"{done:,} {rows.unit}s read"),
+        )
+        return rows.place
+
+
+@contextmanager
+def _named_as_typed(source: str) -> Iterator[None]:
+    """Refuse a source that cannot be opened under the name that the command has for it."""
     try:
-        with reading(source, query=query, form=form, path=json_path) as rows:
-            staged.read(
-                rows,
-                rows.names.but(**texts),
-                lambda done: progress.say(f"{done:,} {rows.unit}s read"),
-            )
-            return rows.place
+        yield
     except InvalidCursorError as error:
         if error.field != "target":
             raise

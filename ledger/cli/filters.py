@@ -32,16 +32,21 @@ def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callabl
     return command
 
 
-def cursor_filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--consumer`, `--stream` and `--subject`."""
+def cursor_filters(command: Callable[..., Any], *, repeatable: bool = False) -> Callable[..., Any]:
+    """Add `--consumer`, `--stream` and `--subject`; each may be given once, or as often as wanted.
+
+    A command is given texts, or tuples of texts if they are `repeatable`.
+    """
+    more = " Repeatable." if repeatable else ""
     return _added(
         command,
         *(
             click.option(
                 f"--{name}",
-                default="",
+                default=() if repeatable else "",
+                multiple=repeatable,
                 shell_complete=known(part),
-                help=f"Only this {name}.",
+                help=f"Only this {name}.{more}",
             )
             for name, part in (
                 ("consumer", "consumer_id"),

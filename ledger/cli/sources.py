@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import click
 
+from ledger.cli.parameters import Parameter
 from ledger.cli.tables import Column
 from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
@@ -127,7 +128,7 @@ class Position:
     word: str
 
 
-class PositionType(click.ParamType[int | Position]):
+class PositionType(Parameter[int | Position]):
     """A sequence, or a position in the words of its source."""
 
     name = "position"

@@ -52,6 +52,7 @@ _FIELDS = {
     "position_from": ("from_position",),
     "position_until": ("to_position",),
     "covering": ("covering",),
+    "group": ("group",),
     "busy_timeout_s": ("busy_timeout",),
 }
 

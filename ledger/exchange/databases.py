@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger import targets
-from ledger.errors import InvalidCursorError, StorageError
+from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
 from ledger.exchange.naming import Names
 from ledger.exchange.rows import Reading, Row
 from ledger.exchange.templates import escaped
@@ -54,19 +54,17 @@ NAMES = Names.of(
 
 
 @contextmanager
-def reading(target: str, query: str | None) -> Iterator[Reading]:
+def reading(target: str, query: str | None, *, busy_timeout_s: float) -> Iterator[Reading]:
     """Read what `query` selects in a SQLite file or at a PostgreSQL URL; the table, if it is None.
 
-    The database is read as of one moment, and refuses to be written to.
+    The database is read as of one moment, and refuses to be written to. `busy_timeout_s` is how
+    long others may lock it.
 
-    Raises InvalidCursorError, StorageError.
+    Raises InvalidCursorError, StorageError, LedgerBusyError.
     """
     rows_of = _on_server if targets.is_postgres(target) else _in_file
-    with rows_of(target, (_QUERY if query is None else query).strip().rstrip(";")) as (
-        place,
-        columns,
-        rows,
-    ):
+    asked = (_QUERY if query is None else query).strip().rstrip(";")
+    with rows_of(target, asked, busy_timeout_s) as (place, columns, rows):
         _check(columns)
         of = f"table {TABLE} of" if query is None else "query on"
         yield Reading(
@@ -106,44 +104,47 @@ _STEPS = 100_000
 
 
 @contextmanager
-def _in_file(path: str, query: str) -> Iterator[Result]:
+def _in_file(path: str, query: str, busy_timeout_s: float) -> Iterator[Result]:
     place = f"file {visible(targets.shown(path))}"
-    with _told_of_file(place), closing(_connection(path)) as connection:
-        refused: list[int] = []
-
-        def authorized(action: int, *_: object) -> int:
-            if action in _READS:
-                return sqlite3.SQLITE_OK
-            refused.append(action)
-            return sqlite3.SQLITE_DENY
-
-        connection.set_authorizer(authorized)
-        # While it is asked, Python handles signals; otherwise a query that never ends would not.
-        connection.set_progress_handler(lambda: 0, _STEPS)
-        # What is not UTF-8 is refused with its row.
-        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
-        try:
-            cursor = connection.execute(query)
-        except sqlite3.DatabaseError as error:
-            if not refused:
-                raise
-            raise InvalidCursorError(
-                f"the query does more than to read {place} ({error}). Write one SELECT."
-            ) from None
-        if cursor.description is None:
-            raise InvalidCursorError("the query selects nothing. Write one SELECT.")
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+    with _told_of_file(place):
+        opened = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s)
+    with closing(opened) as connection:
+        with _told_of_file(place):
+            # While it is asked, Python handles signals; otherwise an endless query would not end.
+            connection.set_progress_handler(lambda: 0, _STEPS)
+            # What is not UTF-8 is refused with its row.
+            connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+            cursor = _selected(connection, query, place)
         yield place, [column[0] for column in cursor.description], _fetched(place, cursor)
 
 
+def _selected(connection: sqlite3.Connection, query: str, place: str) -> sqlite3.Cursor:
+    refused: list[int] = []
+
+    def authorized(action: int, *_: object) -> int:
+        if action in _READS:
+            return sqlite3.SQLITE_OK
+        refused.append(action)
+        return sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(authorized)
+    try:
+        cursor = connection.execute(query)
+    except sqlite3.DatabaseError as error:
+        if not refused:
+            raise
+        raise InvalidCursorError(
+            f"the query does more than to read {place} ({error}). Write one SELECT."
+        ) from None
+    if cursor.description is None:
+        raise InvalidCursorError("the query selects nothing. Write one SELECT.")
+    return cursor
+
+
 def _fetched(place: str, cursor: sqlite3.Cursor) -> Iterator[Sequence[object]]:
-    # It is read where something else may fail.
     with _told_of_file(place):
         yield from cursor
-
-
-def _connection(path: str) -> sqlite3.Connection:
-    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
 @contextmanager
@@ -151,10 +152,13 @@ def _told_of_file(place: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning) as error:
-        code = getattr(error, "sqlite_errorcode", None)
+        # The driver's own errors have no code.
+        code = getattr(error, "sqlite_errorcode", 0)
         if code == sqlite3.SQLITE_INTERRUPT:
             # The handler was interrupted; SQLite knows only that it has to stop.
             raise KeyboardInterrupt from None
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise LedgerBusyError(f"{place} is locked by another program. Try again.") from error
         raise _failed(place, error) from error
 
 
@@ -162,7 +166,7 @@ def _told_of_file(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def _on_server(url: str, query: str) -> Iterator[Result]:
+def _on_server(url: str, query: str, busy_timeout_s: float) -> Iterator[Result]:
     try:
         import psycopg
     except ImportError as error:
@@ -174,9 +178,15 @@ def _on_server(url: str, query: str) -> Iterator[Result]:
 
     address = Address.parse(url)
     place = visible(address.place)
-    try:
-        with closing(psycopg.connect(address.conninfo, **address.options)) as connection:
+    with _told_of_server(place):
+        opened = psycopg.connect(address.conninfo, **address.options)
+    with closing(opened) as connection:
+        with _told_of_server(place):
             connection.execute("BEGIN READ ONLY")
+            connection.execute(
+                "SELECT pg_catalog.set_config('lock_timeout', %s, true)",
+                (f"{max(round(busy_timeout_s * 1000), 1)}ms",),
+            )
             if address.schema != "public":
                 connection.execute(
                     "SELECT pg_catalog.set_config('search_path', %s, true)", (address.schema,)
@@ -184,24 +194,34 @@ def _on_server(url: str, query: str) -> Iterator[Result]:
             # Binary, because only then the server is sent one statement and nothing behind it.
             declared = f"DECLARE adopted NO SCROLL CURSOR FOR {query}"
             connection.execute(declared.encode(), binary=True)
-            first = connection.execute(f"FETCH {PAGE_ROWS} FROM adopted")
+            first = connection.execute(_FETCH)
             columns = [column.name for column in first.description or ()]
-            yield place, columns, _pages(place, first.fetchall(), connection.execute)
-    except psycopg.Error as error:
-        raise _failed(place, error) from error
+            page = first.fetchall()
+        yield place, columns, _pages(place, page, connection)
+
+
+_FETCH = f"FETCH {PAGE_ROWS} FROM adopted".encode()
 
 
 def _pages(
-    place: str, page: list[Any], execute: Callable[[str], psycopg.Cursor[Any]]
+    place: str, page: list[Any], connection: psycopg.Connection[Any]
 ) -> Iterator[Sequence[object]]:
-    import psycopg
-
     while page:
         yield from page
-        try:
-            page = execute(f"FETCH {PAGE_ROWS} FROM adopted").fetchall()
-        except psycopg.Error as error:
-            raise _failed(place, error) from error
+        with _told_of_server(place):
+            page = connection.execute(_FETCH).fetchall()
+
+
+@contextmanager
+def _told_of_server(place: str) -> Iterator[None]:
+    import psycopg
+
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise LedgerBusyError(f"{place} is locked by another program. Try again.") from error
+    except psycopg.Error as error:
+        raise _failed(place, error) from error
 
 
 def _failed(place: str, error: Exception) -> StorageError:

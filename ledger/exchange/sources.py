@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +21,7 @@ from ledger.exchange.naming import Names
 from ledger.exchange.rows import Read, Reading, peeked
 from ledger.exchange.templates import escaped
 from ledger.log.text import loads, visible
+from ledger.opening import BUSY_TIMEOUT_S
 
 __all__ = ["STANDARD_INPUT", "Format", "reading"]
 
@@ -35,21 +38,26 @@ class Format(StrEnum):
 
 @contextmanager
 def reading(
-    source: str, *, query: str | None = None, form: Format | None = None, path: str = ""
+    source: str,
+    *,
+    query: str | None = None,
+    form: Format | None = None,
+    path: str = "",
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> Iterator[Reading]:
     """Read a source: a file of text, `-`, a file of SQLite, or a `postgresql://` URL.
 
     `query` is for databases; without one, their table `notification_cursors` is read. `form` and
     `path`, which says where in JSON the records are, are for text; without a form, it is the one
-    that the text looks like.
+    that the text looks like. `busy_timeout_s` is how long others may lock a database.
 
-    Raises InvalidCursorError, StorageError, OSError.
+    Raises InvalidCursorError, StorageError, LedgerBusyError, OSError.
     """
     steps = json_values.steps(path)
     targets.checked(source)
     if targets.is_postgres(source):
         _only_for_text(form, path)
-        with databases.reading(source, query) as rows:
+        with databases.reading(source, query, busy_timeout_s=busy_timeout_s) as rows:
             yield rows
         return
     if source == STANDARD_INPUT:
@@ -57,17 +65,39 @@ def reading(
         with _text(sys.stdin.buffer, b"", "standard input", form, steps) as rows:
             yield rows
         return
-    with Path(source).open("rb") as file:
-        head = file.read(len(_DATABASE))
-        if head != _DATABASE:
-            _only_for_databases(query)
-            place = f"file {visible(targets.shown(source))}"
-            with _text(file, head, place, form, steps) as rows:
-                yield rows
-            return
+    if not _is_open_here(source):
+        with Path(source).open("rb") as file:
+            head = file.read(len(_DATABASE))
+            if head != _DATABASE:
+                _only_for_databases(query)
+                place = f"file {visible(targets.shown(source))}"
+                with _text(file, head, place, form, steps) as rows:
+                    yield rows
+                return
     _only_for_text(form, path)
-    with databases.reading(source, query) as rows:
+    with databases.reading(source, query, busy_timeout_s=busy_timeout_s) as rows:
         yield rows
+
+
+def _is_open_here(path: str) -> bool:
+    """Say whether this process has the file open: a database, or nobody would have it open.
+
+    It is not opened a second time to look at it, because closing a file of SQLite's drops the locks
+    that this process holds on it.
+    """
+    there = Path(path).stat()
+    if not stat.S_ISREG(there.st_mode):
+        return False
+    try:
+        numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    except OSError:
+        return False  # Nobody can say.
+    for number in numbers:
+        # The descriptor that read the folder is closed by now.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(number), there):
+                return True
+    return False
 
 
 _DATABASE = b"SQLite format 3\0"

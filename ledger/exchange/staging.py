@@ -70,10 +70,13 @@ class Staging:
         self._connection.execute("BEGIN")
         done = 0
         while batch := list(islice(reading.rows, BATCH_ROWS)):
-            self._add([_found(row, names, origin, reading.place) for row in batch])
+            rows = [_found(row, names, origin, reading.place) for row in batch]
+            with _told():
+                self._add(rows)
             done += len(batch)
             progress(done)
-        self._settle()
+        with _told():
+            self._settle()
 
     def rows(self) -> Iterator[list[Staged]]:
         """Yield all rows, some at a time."""

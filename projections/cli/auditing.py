@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
 import attrs
 import click
@@ -18,6 +19,8 @@ from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
+from projections.cli.grouping import of_group, show_groups
+from projections.resets.grouped import reset_groups
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
@@ -42,6 +45,13 @@ __all__ = ["resets"]
 @click.option(
     "--takeovers", is_flag=True, help="Only takeovers by consumers, which are left out otherwise."
 )
+@click.option("--groups", is_flag=True, help="Show resets that were made together as one line.")
+@click.option(
+    "--group",
+    type=int,
+    metavar="POSITION",
+    help="Only resets that were made together with the one at this position.",
+)
 @click.option("--newest-first", is_flag=True, help="Show the newest reset first.")
 @limit_option
 @form_options
@@ -57,6 +67,8 @@ def resets(
     reason: str,
     direction: str | None,
     takeovers: bool,
+    groups: bool,
+    group: int | None,
     newest_first: bool,
     limit: int,
     form: Form | None,
@@ -65,7 +77,15 @@ def resets(
 
     A takeover by a consumer is a reset to where its cursor stands. As there may be many of them,
     and they move nothing, they are listed apart, by --takeovers.
+
+    A group is named by the position of any of its resets, as entries shows it; --groups shows that
+    of the first.
     """
+    if [takeovers, groups, group is not None].count(True) > 1:
+        raise click.UsageError(
+            "--groups shows all groups, --group the resets of one, --takeovers what is in none: "
+            "choose one of them."
+        )
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -78,9 +98,14 @@ def resets(
     )
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
-        found = find_resets(book, query, reason=reason, direction=towards, takeovers=takeovers)
-        columns = _TAKEOVERS if takeovers else _RESETS
-        show(found, columns, form, of=[RecordedReset], names=Names(book))
+        if groups:
+            show_groups(reset_groups(book, query, reason=reason, direction=towards), form)
+        else:
+            every = query if group is None else attrs.evolve(query, limit=0)
+            found = find_resets(book, every, reason=reason, direction=towards, takeovers=takeovers)
+            chosen = found if group is None else islice(of_group(book, group, found), limit or None)
+            columns = _TAKEOVERS if takeovers else _RESETS
+            show(chosen, columns, form, of=[RecordedReset], names=Names(book))
         say_what_is_not_settled(book)
         one = attrs.evolve(query, limit=1)
         if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):

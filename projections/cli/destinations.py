@@ -1,32 +1,15 @@
-"""Where a reset goes in a stream whose positions are not sequences."""
+"""Which token a reset goes to, in a stream whose positions are tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import attrs
-import click
 
-from ledger import CursorKey, Ledger
-from ledger.cli.sources import Names, Position, sequence_of, token_at
+from ledger import Ledger
+from ledger.cli.sources import Names, token_at
 from ledger.positions import PositionMapping
 from projections.resets.plans import PlannedReset, ResetPlan
 
-__all__ = ["the_sequence", "with_tokens"]
-
-
-def the_sequence(book: Ledger, keys: Iterable[CursorKey], typed: Position) -> int:
-    """Return the sequence that was typed for the cursors of `keys`.
-
-    Raises InvalidCursorError, and UsageError if it is not the same for all of them.
-    """
-    found = {sequence_of(book, key, typed) for key in keys}
-    if len(found) != 1:
-        raise click.UsageError(
-            f"{typed.word!r:.80} is another sequence for each of these cursors. Reset them one by "
-            "one."
-        )
-    return found.pop()
+__all__ = ["with_tokens"]
 
 
 def with_tokens(book: Ledger, plan: ResetPlan, names: Names) -> ResetPlan:

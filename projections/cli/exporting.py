@@ -16,6 +16,7 @@ from ledger.cli.keys import known
 from ledger.cli.target import Target, pass_target
 from ledger.exchange import kafka
 from ledger.log.text import visible
+from ledger.positions import PositionMapping
 from projections import files
 
 __all__ = ["export"]
@@ -81,8 +82,10 @@ def export(
     refused: list[str] = []
     lines: list[str] = []
     with target.open() as book:
+        mappings = {each.stream_name: each.mapping for each in book.positions.list()}
         for cursor in _by_topic(book, consumers, stream):
             try:
+                _check(mappings.get(cursor.key.stream_name))
                 lines.append(kafka.csv_line(cursor, group=not no_group) + "\n")
             except InvalidCursorError as error:
                 refused.append(f"{cursor.key}: {error}")
@@ -92,6 +95,15 @@ def export(
     _write("".join(lines), output)
     noun = "cursor" if len(lines) == 1 else "cursors"
     click.echo(f"{len(lines):,} {noun} exported", err=True)
+
+
+def _check(mapping: PositionMapping | None) -> None:
+    """Refuse a stream whose positions were declared to be something else than offsets."""
+    if mapping not in (None, PositionMapping.ZERO_BASED):
+        raise InvalidCursorError(
+            f"the positions of its stream are declared as {mapping}, and those of Kafka are "
+            f"{PositionMapping.ZERO_BASED}."
+        )
 
 
 def _by_topic(book: Ledger, consumers: tuple[str, ...], stream: str) -> Iterator[Cursor]:

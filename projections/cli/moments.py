@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from ledger import Cursor, CursorKey
+from ledger import Cursor, CursorKey, CursorQuery
 from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
@@ -21,7 +21,7 @@ from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
 from projections.changes import Change, diff
 from projections.cli.choosing import Choice, choice, cleared
-from projections.cursors import Moment, cursors_as_of, last_position
+from projections.cursors import Moment, each_as_of, last_position
 from projections.cursors import as_of as cursor_as_of
 
 __all__ = ["commands"]
@@ -45,7 +45,7 @@ def as_of(
     progress = Progress()
     with target.open() as book:
         if chosen.key is None:
-            then = cursors_as_of(book, moment, chosen.query)
+            then = each_as_of(book, moment, chosen.cursors(book))
             cursors = cleared(_counted(then, progress), progress)
             show(cursors, CURSORS, form, of=[Cursor], names=Names(book))
             say_what_is_not_settled(book)
@@ -81,10 +81,10 @@ def show_diff(
     A moment is a time, how long ago (90m, 7d), or a bare number: a position of the log. Without
     LATER, it is the end of the log.
     """
-    chosen = Choice(consumer, stream, subject, named=False)
+    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
     progress = Progress()
     with target.open() as book:
-        changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
+        changes = diff(book, earlier, last_position(book) if later is None else later, query)
         counted = cleared(_counted(changes, progress), progress)
         show(counted, _CHANGES, form, of=[Change], names=Names(book))
         say_what_is_not_settled(book)

@@ -22,6 +22,7 @@ from ledger.law import fields
 from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 from projections.ranges import Range
+from projections.resets.epochs import resets_of
 
 if TYPE_CHECKING:
     from ledger.aio import AsyncLedger, Stream
@@ -219,15 +220,12 @@ def _was_there_again(book: Ledger, entry: Entry, there: int) -> bool:
     # found it, or where it stands now. Only these are read, lest a cursor that never came back
     # have all of its entries searched.
     try:
-        if book.get(entry.key).last_sequence >= there:
-            return True
+        cursor = book.get(entry.key)
     except CursorNotFoundError:
         return False  # The stored cursor was removed behind the ledger's back.
-    later = EntryQuery(
-        key=entry.key, version_from=entry.version + 1, kinds=(CursorReset,), newest_first=True
-    )
+    if cursor.last_sequence >= there:
+        return True
     return any(
-        isinstance(reset.event, CursorReset)
-        and max(reset.event.previous_sequence, reset.event.sequence) >= there
-        for reset in book.entries(later)
+        max(reset.previous_sequence, reset.sequence) >= there
+        for _, reset in resets_of(book, cursor, after=entry.version)
     )

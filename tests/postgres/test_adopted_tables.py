@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from ledger import CursorKey, InvalidCursorError, StorageError
+from ledger import CursorKey, InvalidCursorError, LedgerBusyError, StorageError
 from ledger.exchange.sources import reading
 from ledger.exchange.staging import Staged, staging
 from support.servers import own_database
@@ -94,6 +94,20 @@ def test_a_query_that_fails_on_its_second_page_says_so(url: str) -> None:
             "SELECT 'c' AS consumer_id, 's' AS stream_name, 1 / (1500 - i) AS sequence "
             "FROM generate_series(1, 2500) AS n(i)",
         )
+
+
+def test_a_table_that_is_locked_is_waited_for_and_then_said_to_be_busy(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE service.notification_cursors")
+        with (
+            pytest.raises(LedgerBusyError, match="locked by another program"),
+            reading(
+                url,
+                query="SELECT * FROM service.notification_cursors",
+                busy_timeout_s=0.1,
+            ) as source,
+        ):
+            list(source.rows)
 
 
 def test_values_of_other_types_are_refused_with_their_row(url: str) -> None:

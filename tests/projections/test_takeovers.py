@@ -9,7 +9,7 @@ import pytest
 
 import projections
 from ledger import Ledger
-from projections import Direction, ImpossiblePlanError, ResetPlan
+from projections import Direction, ImpossiblePlanError, LagState, ResetPlan
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
 
@@ -77,3 +77,33 @@ def test_a_cursor_that_stands_still_is_not_moved_by_it(book: Ledger, clock: Cloc
     [stall] = projections.stalls(book.entries())
     assert (stall.key, stall.last_sequence) == (ORDERS, 1)
     assert (stall.front_at - stall.since).total_seconds() == 3_000
+
+
+def test_a_cursor_that_is_stalled_stays_so_when_it_is_taken_over(
+    book: Ledger, clock: Clock
+) -> None:
+    began = attrs.evolve(ORDERS, consumer_id="began there")
+    book.advance(ORDERS, to=1)
+    book.advance(JOBS, to=1)
+    book.start(began, at=5, reason="moved here")
+    for key in (ORDERS, JOBS):
+        book.heads.record(key.stream_name, key.subject_id, 10)
+    clock.tick(1_800)
+
+    def states() -> set[LagState]:
+        return {lag.state for lag in projections.lag(book)}
+
+    assert states() == {LagState.STALLED}
+    for deploy in ("deploy 1", "deploy 2"):
+        for key in (ORDERS, JOBS, began):
+            book.consumer(key, take_over=deploy)
+        book.advance(JOBS, to=1)  # A confirmation repeated.
+        clock.tick(60)
+        assert states() == {LagState.STALLED}
+    # Somebody who resets it to where it stands has looked at it.
+    book.reset(ORDERS, to=1, reason="its delivery was wrong", actor="ines")
+    assert {lag.key: lag.state for lag in projections.lag(book)}[ORDERS] is LagState.BEHIND
+    # One that is made by a takeover has not stood there before.
+    new = attrs.evolve(ORDERS, consumer_id="new")
+    book.consumer(new, take_over="deploy 1")
+    assert {lag.key: lag.state for lag in projections.lag(book)}[new] is LagState.BEHIND

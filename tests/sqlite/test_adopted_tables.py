@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import CursorKey, InvalidCursorError, StorageError
+from ledger import CursorKey, InvalidCursorError, LedgerBusyError, StorageError
 from ledger.exchange.sources import Format, reading
 from ledger.exchange.staging import Staged, staging
+from support.commands import COMMAND
 
 TABLE = """
 CREATE TABLE notification_cursors (
@@ -181,6 +182,36 @@ def test_what_others_write_meanwhile_is_neither_blocked_nor_seen(tmp_path: Path)
             connection.execute("UPDATE notification_cursors SET last_sequence = 99")
             rest = list(source.rows)
     assert [row.values["last_sequence"] for row in (first, *rest)] == [7, 44, 0]  # type: ignore[union-attr]
+
+
+def test_a_file_that_is_locked_is_waited_for_and_then_said_to_be_busy(tmp_path: Path) -> None:
+    path = tmp_path / "service.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(TABLE)
+        connection.execute("BEGIN EXCLUSIVE")
+        with (
+            pytest.raises(LedgerBusyError, match="locked by another program"),
+            reading(str(path), busy_timeout_s=0.1) as source,
+        ):
+            list(source.rows)
+        # To look at it has not dropped the lock, either.
+        busy = [str(COMMAND), "--busy-timeout", "0.1", "adopt", str(path)]
+        assert subprocess.run(busy, capture_output=True, check=False).returncode == 75
+
+
+def test_the_command_is_interrupted_while_it_reads(database: Path) -> None:
+    with subprocess.Popen(
+        [COMMAND, "--db", database.with_name("none"), "adopt", database, "--sql", ENDLESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        try:
+            printed, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, printed, said) == (130, b"", b"")
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"

@@ -18,18 +18,18 @@ from support.children import child
 from support.cursors import JOBS, ORDERS
 
 WHEN = datetime(2026, 5, 5, tzinfo=UTC)
+NOTE = {"note": "x"}
 
 
 def mixed() -> list[Request]:
     """Return requests of all forms, so that neighbours are never of one."""
-    with_note = {"metadata": {"note": "x"}}
     return [
         AdvanceCursor(ORDERS, 3, delivery_id="a"),
-        AdvanceCursor(ORDERS, 4, delivery_id="b", **with_note),
+        AdvanceCursor(ORDERS, 4, delivery_id="b", metadata=NOTE),
         RecordError(JOBS, "HTTP 503"),
-        RecordError(ORDERS, "HTTP 503", **with_note),
+        RecordError(ORDERS, "HTTP 503", metadata=NOTE),
         ResetCursor(ORDERS, 1, "lost", actor="ines"),
-        ResetCursor(JOBS, 2, "lost", actor="ines", last_delivered_at=WHEN, **with_note),
+        ResetCursor(JOBS, 2, "lost", actor="ines", last_delivered_at=WHEN, metadata=NOTE),
         AdvanceCursor(JOBS, 5),
     ]
 
@@ -74,7 +74,7 @@ def test_every_tag_has_a_form_with_metadata_and_one_without() -> None:
 
 
 def test_an_advance_asks_for_no_adapter(path: Path) -> None:
-    """To look for one takes longer than to bind the value; and a program may have registered one."""
+    """To look for one takes long; and one that a program has registered changes nothing."""
     said = child(
         """
         import sqlite3

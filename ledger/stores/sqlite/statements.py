@@ -124,7 +124,7 @@ def moves(places: int) -> str:
     Each is found by the index of cursor and version, backwards, over the errors in between.
     """
     return f"""
-        WITH p (nth, id, version) AS (VALUES {_rows(3, places)})
+        WITH p (id, version, nth) AS (VALUES {_rows(3, places)})
         SELECT +p.nth, {_plain(f"e.{name}" for name in columns.MOVE.names)}
         FROM p CROSS JOIN ledger_events AS e ON e.position = (
             SELECT m.position FROM ledger_events AS m INDEXED BY ledger_events_by_cursor
