@@ -1,4 +1,4 @@
-"""Who wakes those who wait for a ledger: made when somebody first waits."""
+"""The waker of a ledger: it is made when somebody first waits."""
 
 from __future__ import annotations
 
