@@ -10,6 +10,7 @@ from ledger import EntryQuery
 from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
@@ -90,12 +91,12 @@ def _result(reset: RecordedReset) -> str:
 
 
 _RESETS = [
-    Column("recorded", lambda reset: show_time(reset.recorded_at)),
+    Column("recorded", lambda reset: reset.recorded_at, Kind.TIME),
     *OWNER,
-    Column("from", lambda reset: str(reset.previous_sequence)),
-    Column("to", lambda reset: str(reset.sequence)),
-    Column("effect", _effect),
-    Column("result", _result),
-    Column("actor", lambda reset: visible(reset.actor)),
+    Column("from", lambda reset: str(reset.previous_sequence), Kind.NUMBER),
+    Column("to", lambda reset: str(reset.sequence), Kind.NUMBER),
+    Column("effect", _effect, Kind.WORDS, spared=1),
+    Column("result", _result, Kind.WORDS, spared=1),
+    Column("actor", lambda reset: visible(reset.actor), Kind.NAME),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
 ]

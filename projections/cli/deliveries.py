@@ -9,8 +9,9 @@ import attrs
 import click
 
 from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, EntryQuery, Ledger
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
@@ -111,13 +112,18 @@ def _verdict(jump: _Jump) -> str:
 
 _GAPS = [
     *OWNER,
-    Column("first", lambda jump: str(jump.gap.first)),
-    Column("last", lambda jump: str(jump.gap.last)),
-    Column("count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}"),
+    Column("first", lambda jump: str(jump.gap.first), Kind.NUMBER),
+    Column("last", lambda jump: str(jump.gap.last), Kind.NUMBER),
+    Column("count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}", Kind.NUMBER, spared=2),
     Column("verdict", _verdict),
-    Column("advance", lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}"),
-    Column("recorded", lambda jump: show_time(jump.entry.recorded_at)),
-    Column("actor", lambda jump: visible(jump.entry.actor)),
+    Column(
+        "advance",
+        lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}",
+        Kind.WORDS,
+        spared=1,
+    ),
+    Column("recorded", lambda jump: jump.entry.recorded_at, Kind.TIME),
+    Column("actor", lambda jump: visible(jump.entry.actor), Kind.NAME, spared=2),
 ]
 
 
@@ -128,11 +134,11 @@ def _reason(repeat: Repeat) -> str:
 
 _REPEATS = [
     *OWNER,
-    Column("first", lambda repeat: str(repeat.first)),
-    Column("last", lambda repeat: str(repeat.last)),
-    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}"),
-    Column("delivered again", lambda repeat: show_time(repeat.first_at)),
-    Column("reset by", lambda repeat: visible(repeat.reset.actor)),
-    Column("reset at", lambda repeat: show_time(repeat.reset.recorded_at)),
+    Column("first", lambda repeat: str(repeat.first), Kind.NUMBER),
+    Column("last", lambda repeat: str(repeat.last), Kind.NUMBER),
+    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}", Kind.NUMBER),
+    Column("delivered again", lambda repeat: repeat.first_at, Kind.TIME, spared=2),
+    Column("reset by", lambda repeat: visible(repeat.reset.actor), Kind.NAME),
+    Column("reset at", lambda repeat: repeat.reset.recorded_at, Kind.TIME),
     Column("reason", _reason),
 ]

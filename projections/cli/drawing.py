@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ledger.cli.columns import show_time
 from ledger.cli.exits import EXIT_FAILED
-from ledger.cli.forms import Form, fitting, form_options, show, show_one
+from ledger.cli.forms import Form, fitting, form_flags, show, show_one
 from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
@@ -35,7 +35,7 @@ ROWS = 16
     metavar="FILE",
     help=f"Draw into a file: {', '.join(f'.{form}' for form in FORMATS)}.",
 )
-@form_options
+@form_flags
 @pass_target
 def timeline(
     target: Target,
@@ -63,7 +63,7 @@ def timeline(
             click.echo(f"{life.entries:,} entries drawn into {visible(str(output))}", err=True)
             return
         match fitting(form):
-            case Form.TABLE:
+            case Form.TABLE | Form.WIDE:
                 _show_life(life)
             case Form.CSV:
                 show(life.marks, _MARKS, form)
@@ -88,7 +88,9 @@ def _show_life(life: Timeline) -> None:
 _COLOURS = {MarkKind.RESET: "yellow", MarkKind.ERRORS: "red"}
 
 _MARKS = [
-    Column("recorded", lambda mark: show_time(mark.at)),
-    Column("event", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
+    Column("recorded", lambda mark: mark.at, Kind.TIME),
+    Column(
+        "event", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan")), Kind.WORDS
+    ),
     Column("detail", lambda mark: visible(mark.text)),
 ]

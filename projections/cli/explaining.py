@@ -47,7 +47,7 @@ def explain(
         book.get(key)
         explanation = tell(watched(book.history(key), progress), sequence)
     progress.clear()
-    if fitting(form) is not Form.TABLE:
+    if fitting(form) not in {Form.TABLE, Form.WIDE}:
         show_one(explanation, [], form)
         return
     verdict, *story = explanation.sentences()

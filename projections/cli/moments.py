@@ -12,6 +12,7 @@ from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
@@ -102,9 +103,9 @@ def _standing(cursor: Cursor | None) -> str:
 
 _CHANGES = [
     *OWNER,
-    Column("from", lambda change: _standing(change.before)),
-    Column("to", lambda change: _standing(change.after)),
-    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0"),
-    Column("entries", lambda change: f"{change.entries:,}"),
-    Column("resets", lambda change: f"{change.resets:,}" if change.resets else ""),
+    Column("from", lambda change: _standing(change.before), Kind.NUMBER),
+    Column("to", lambda change: _standing(change.after), Kind.NUMBER),
+    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0", Kind.NUMBER),
+    Column("entries", lambda change: f"{change.entries:,}", Kind.NUMBER, spared=2),
+    Column("resets", lambda change: f"{change.resets:,}" if change.resets else "", Kind.NUMBER),
 ]

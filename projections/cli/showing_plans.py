@@ -11,6 +11,7 @@ import click
 
 from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.layout import Kind
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
@@ -68,7 +69,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
-    if fitting(form) is Form.TABLE:
+    if fitting(form) in {Form.TABLE, Form.WIDE}:
         _show_text(plan)
     elif len(plan.resets) == 1:
         show_one(plan.resets[0], _PLAN, form, plain=_plain)
@@ -123,8 +124,8 @@ def _effect(planned: PlannedReset) -> str:
 
 _PLAN = [
     *OWNER,
-    Column("version", lambda planned: str(planned.version)),
-    Column("from", lambda planned: str(planned.previous_sequence)),
-    Column("to", lambda planned: str(planned.sequence)),
+    Column("version", lambda planned: str(planned.version), Kind.NUMBER, spared=1),
+    Column("from", lambda planned: str(planned.previous_sequence), Kind.NUMBER),
+    Column("to", lambda planned: str(planned.sequence), Kind.NUMBER),
     Column("effect", _effect),
 ]

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 import click
 
 from ledger import EntryQuery, Ledger
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
@@ -103,13 +104,12 @@ def _long(span: timedelta) -> str:
     return " ".join(f"{number}{unit}" for number, unit in parts[:2] if number)
 
 
-def _since(trouble: Stall | ErrorStreak) -> str:
-    return show_time(trouble.since if isinstance(trouble, Stall) else trouble.first_at)
+def _since(trouble: Stall | ErrorStreak) -> datetime:
+    return trouble.since if isinstance(trouble, Stall) else trouble.first_at
 
 
-def _until(trouble: Stall | ErrorStreak) -> str:
-    end = _end(trouble)
-    return show_time(end) if end else "ongoing"
+def _until(trouble: Stall | ErrorStreak) -> datetime | str:
+    return _end(trouble) or "ongoing"
 
 
 def _about(trouble: Stall | ErrorStreak) -> str:
@@ -124,9 +124,9 @@ def _about(trouble: Stall | ErrorStreak) -> str:
 
 _TROUBLES = [
     *OWNER,
-    Column("problem", _trouble),
-    Column("sequence", lambda trouble: str(trouble.last_sequence)),
-    Column("since", _since),
-    Column("until", _until),
+    Column("problem", _trouble, Kind.WORDS),
+    Column("sequence", lambda trouble: str(trouble.last_sequence), Kind.NUMBER),
+    Column("since", _since, Kind.TIME),
+    Column("until", _until, Kind.TIME, spared=1),
     Column("detail", _about),
 ]

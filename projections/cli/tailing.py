@@ -67,7 +67,7 @@ def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given
 
 def _show_line(entry: Entry, *, to_read: bool) -> None:
     if to_read:
-        cells = [column.cell(entry) for column in ENTRIES if column.heading not in _IN_KEY]
+        cells = [column.text(entry) for column in ENTRIES if column.heading not in _IN_KEY]
         position, recorded, _, what, *rest = cells
         who = colour(visible(str(entry.key)), "cyan")
         click.echo("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell))
