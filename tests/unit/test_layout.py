@@ -109,7 +109,7 @@ def test_what_can_be_spared_goes_first_and_the_cursor_becomes_one_column() -> No
     assert headings(74) == ["consumer", "stream", "n", "at UTC", "again", "why"]
     assert headings(62) == ["consumer", "stream", "n", "at UTC", "why"]
     assert headings(55) == ["cursor", "n", "at UTC", "why"]
-    assert headings(43) == ["cursor", "at UTC", "why"]
+    assert headings(40) == ["cursor", "at UTC", "why"]
 
 
 def test_rows_of_one_cursor_name_it_once() -> None:
