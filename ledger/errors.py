@@ -4,8 +4,11 @@
     ├── InvalidCursorError (also a ValueError)
     ├── ResetReasonRequiredError
     ├── ActorRequiredError
+    ├── CursorExistsError
     ├── NonMonotonicCursorError
     ├── StaleEpochError
+    │   └── TakenOverError
+    ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
     ├── CursorNotFoundError (also a LookupError)
@@ -256,12 +259,15 @@ if not TYPE_CHECKING:
     _DEFINED_ABOVE = frozenset(
         {
             "ActorRequiredError",
+            "CursorExistsError",
             "CursorNotFoundError",
             "DeliveringError",
             "EpochRequiredError",
             "NonMonotonicCursorError",
             "ResetReasonRequiredError",
             "StaleEpochError",
+            "StaleTokenError",
+            "TakenOverError",
             "VersionConflictError",
             "WindowFullError",
         }

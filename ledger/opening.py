@@ -12,11 +12,11 @@ from ledger import targets
 from ledger.errors import StorageError, invalid
 from ledger.law import fields
 from ledger.service import Ledger
-from ledger.stores import Durability, sqlite
+from ledger.stores import Durability, Store, sqlite
 from ledger.writing.committer import Committer
 from ledger.writing.group_commit import Writer
 
-__all__ = ["BUSY_TIMEOUT_S", "open", "postgres", "utc_now"]
+__all__ = ["BUSY_TIMEOUT_S", "open", "open_on", "postgres", "utc_now"]
 
 BUSY_TIMEOUT_S = 10.0
 BUSY_TIMEOUT_S_MAX = 86_400
@@ -60,7 +60,6 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
     ...     book.advance(key, to=41).last_sequence
     41
     """
-    actor = fields.text(actor, "actor", seen=True)
     if durability not in DURABILITIES:
         said = fields.shown(durability)
         raise invalid(
@@ -69,10 +68,6 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             value=said,
             allowed=DURABILITIES,
         )
-    if not callable(clock):
-        raise invalid(
-            "clock", f"must be callable, not {fields.kind(clock)}.", value=fields.kind(clock)
-        )
     if type(busy_timeout_s) not in (int, float) or not 0 <= busy_timeout_s <= BUSY_TIMEOUT_S_MAX:
         said = fields.shown(busy_timeout_s)
         raise invalid(
@@ -80,16 +75,48 @@ def open(  # noqa: A001 - ledger.open(…) is how it reads
             f"must be from 0 to {BUSY_TIMEOUT_S_MAX} seconds, not {said}.",
             value=said,
         )
+    path = targets.checked(target)
+    apart = targets.is_postgres(path)
+
+    def opened() -> Store:
+        module = postgres() if apart else sqlite
+        store: Store = module.open_store(path, durability=durability, busy_timeout_s=busy_timeout_s)
+        return store
+
+    # On PostgreSQL, calls that write at the same time do not block each other.
+    return open_on(
+        opened,
+        actor=actor,
+        clock=clock,
+        require_epoch=require_epoch,
+        busy_timeout_s=busy_timeout_s,
+        apart=apart,
+    )
+
+
+def open_on(
+    opened: Callable[[], Store],
+    *,
+    actor: str,
+    clock: Callable[[], datetime],
+    require_epoch: bool,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    apart: bool = False,
+) -> Ledger:
+    """Return the ledger in the store that `opened` returns, which is called if all else is right.
+
+    Raises InvalidCursorError, and what `opened` raises.
+    """
+    actor = fields.text(actor, "actor", seen=True)
+    if not callable(clock):
+        raise invalid(
+            "clock", f"must be callable, not {fields.kind(clock)}.", value=fields.kind(clock)
+        )
     required: object = require_epoch
     if type(required) is not bool:
         said = fields.kind(required)
         raise invalid("require_epoch", f"must be True or False, not {said}.", value=said)
-    path = targets.checked(target)
-    apart = targets.is_postgres(path)
-    opened = postgres().open_store if apart else sqlite.open_store
-    store = opened(path, durability=durability, busy_timeout_s=busy_timeout_s)
-    committer = Committer(store, actor, clock, require_epoch=required)
-    # On PostgreSQL, calls that write at the same time do not block each other.
+    committer = Committer(opened(), actor, clock, require_epoch=required)
     return Ledger(committer, Writer(committer, busy_timeout_s=busy_timeout_s, apart=apart))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -14,14 +15,15 @@ from ledger import notices
 from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
-from ledger.errors import LedgerError, invalid
+from ledger.consuming.heads import Heads
+from ledger.errors import InvalidCursorError, LedgerError, StorageError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.repair import Rebuild
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.pairs import EMPTY
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.refusals import CursorNotFoundError
@@ -29,20 +31,40 @@ from ledger.law.requests import (
     RecordError,
     Request,
     ResetCursor,
+    StartCursor,
+    advance_to,
     checked,
     checked_one,
     make_advance,
 )
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 from ledger.stores import Horizon, Transaction
+from ledger.stores.stopping import StoppableStore
+from ledger.waking import waiting
+from ledger.waking.telling import told
+from ledger.waking.waker import Waker
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
 from ledger.writing.copying import Copied
+from ledger.writing.waits import in_callback
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Ledger", "deliverers_of", "submitted"]
+    from ledger.positions import Positions
+    from ledger.stores.stopping import Stop
+
+
+__all__ = [
+    "Ledger",
+    "deliverers_of",
+    "stop_waiting",
+    "stoppable",
+    "submitted",
+    "told_of_entries",
+    "waker_of",
+]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -89,6 +111,7 @@ class Ledger:
         self._committer = committer
         self._appender: Appender = appender or committer
         self._deliverers = deliverers or Deliverers()
+        self._waker = committer.waker
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
@@ -180,6 +203,39 @@ class Ledger:
         """
         return self._store.entries(_chosen(query, EntryQuery))
 
+    def moves(self, places: Iterable[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return, for each key and version, the last entry up to it that is no error, as a move.
+
+        That is what put the cursor where it stood then; None if it had nothing but errors by then,
+        or has no entries. `places` are pairs of a key and a version, from 0, and are looked up
+        together: a question about thousands of cursors needs few queries.
+
+        Raises InvalidCursorError, and BrokenChainError at an entry that cannot be read.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+        ...     cursor = book.record_error(key, "HTTP 503")
+        ...     [move.sequence for move in book.moves([(key, 1), (key, 3)])]
+        [41, 44]
+        """
+        return self._store.moves(_places(places))
+
+    def now(self) -> datetime:
+        """Return the ledger's own time: that of an entry, if one were appended now.
+
+        Raises InvalidCursorError if the ledger was given a clock that returns no aware time.
+
+        >>> from datetime import UTC, datetime
+        >>> import ledger
+        >>> noon = datetime(2026, 5, 5, 12, tzinfo=UTC)
+        >>> with ledger.open(":memory:", clock=lambda: noon) as book:
+        ...     book.now() == noon
+        True
+        """
+        return fields.moment(self._committer.clock(), "the ledger's clock")
+
     def horizon(self) -> Horizon:
         """Return how far the log is settled, and which transactions readers wait for.
 
@@ -206,14 +262,82 @@ class Ledger:
         """
         return self._store.identity()
 
+    @property
+    def positions(self) -> Positions:
+        """The mapping of each stream between its positions and sequences, kept in this ledger.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     declared = book.positions.declare("orders", "zero-based")
+        ...     book.positions.of("orders").shown(44)
+        'offset 43'
+        """
+        # Imported where it is wanted, because few streams need a mapping.
+        from ledger.positions import Positions
+
+        return Positions(self)
+
+    @property
+    def heads(self) -> Heads:
+        """The heads of the streams: the highest sequence that exists on each, for `lag`.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     head = book.heads.record("orders", "", 44)
+        ...     book.heads.get("orders").last_sequence
+        44
+        """
+        return Heads(self)
+
     # --- writing ---
+
+    def start(
+        self,
+        key: CursorKey,
+        *,
+        at: int,
+        reason: str,
+        source: str = "",
+        delivery_id: str = "",
+        delivered_at: datetime | None = None,
+        now: datetime | None = None,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Cursor:
+        """Make the cursor of `key`, at sequence `at`, from 0, and say why it starts there.
+
+        What lies before is before the ledger's time. Parameters are those of StartCursor. Raises
+        InvalidCursorError, CursorExistsError if it has any entry, ActorRequiredError if neither the
+        call nor the ledger names one.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("mailer", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     book.start(key, at=41, source="kafka group mailer", reason="moved here").epoch
+        ...     book.advance(key, to=42).last_sequence
+        0
+        42
+        """
+        request = StartCursor(
+            key,
+            at,
+            reason,
+            source=source,
+            last_delivery_id=delivery_id,
+            last_delivered_at=delivered_at,
+            now=now,
+            actor=actor,
+            metadata=EMPTY if metadata is None else metadata,
+        )
+        return self._appender.append(((request,),), answers.one)
 
     def advance(
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         delivered_at: datetime | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         now: datetime | None = None,
@@ -224,8 +348,11 @@ class Ledger:
     ) -> Cursor:
         """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
-        Parameters are those of AdvanceCursor. Raises InvalidCursorError, NonMonotonicCursorError,
-        StaleEpochError, VersionConflictError, EpochRequiredError.
+        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
+
+        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
+        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
+        EpochRequiredError.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -234,6 +361,21 @@ class Ledger:
         ...     book.advance(key, to=44, epoch=cursor.epoch).version
         2
         """
+        if after is not None or to is NEXT:
+            token = advance_to(
+                key,
+                to,
+                after=after,
+                delivery_id=delivery_id,
+                last_delivered_at=delivered_at,
+                outcome=outcome,
+                now=now,
+                actor=actor,
+                epoch=epoch,
+                expected_version=expected_version,
+                metadata=EMPTY if metadata is None else metadata,
+            )
+            return self._appender.append(((token,),), answers.one)
         request = make_advance(
             key,
             to,
@@ -371,12 +513,20 @@ class Ledger:
         """
         return self._appender.submit(((checked_one(request),),), answers.one)
 
-    def consumer(self, key: CursorKey, *, in_flight: int = 1) -> Consumer:
+    def consumer(
+        self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
+    ) -> Consumer:
         """Return a consumer of `key`: it delivers what comes after the cursor, and confirms it.
 
         `in_flight` is how many deliveries may be unconfirmed at once, from 1 to 10,000.
 
-        Raises InvalidCursorError.
+        `take_over` says why this consumer takes the cursor over, such as "deploy 1.4.2". The
+        consumers that read it before can confirm nothing more: they get StaleEpochError, and
+        TakenOverError when they read it anew. It is a reset to where the cursor stands, by this
+        ledger's actor; a cursor without entries is made, at 0.
+
+        Raises InvalidCursorError; with `take_over`, also ActorRequiredError if the ledger has no
+        actor.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -386,15 +536,16 @@ class Ledger:
         ...     consumer.position
         41
         """
-        return Consumer(self, key, in_flight=in_flight)
+        return Consumer(self, key, in_flight=in_flight, take_over=take_over)
 
     @contextmanager
     def delivering(
         self,
         key: CursorKey,
         *,
-        to: int,
+        to: int | Next,
         delivery_id: str = "",
+        after: str | None = None,
         outcome: Outcome = Outcome.DELIVERED,
         actor: str = "",
         epoch: int | None = None,
@@ -412,6 +563,8 @@ class Ledger:
         before the body runs. `consumer` does that by itself, and delivers many at once; this is for
         one at a time, and a second one of the same key raises DeliveringError.
 
+        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+
         Raises what `advance` raises.
 
         >>> import ledger
@@ -424,9 +577,10 @@ class Ledger:
         41
         """
         # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = make_advance(
+        advance = advance_to(
             key,
             to,
+            after=after,
             delivery_id=delivery_id,
             outcome=outcome,
             actor=actor,
@@ -436,6 +590,8 @@ class Ledger:
         with self._deliverers.only(advance.key):
             cursor = self._store.cursor(advance.key)
             rules.check_epoch(cursor, advance)
+            if isinstance(advance, ConfirmToken):
+                rules.ordinal(cursor, advance)
             try:
                 yield cursor
             except Exception as error:
@@ -473,8 +629,68 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        lent = attrs.evolve(self._committer, store=self._store.using(connection))
+        lent = attrs.evolve(self._committer, store=self._store.using(connection), waker=None)
         return Ledger(lent, deliverers=self._deliverers)
+
+    # --- waiting ---
+
+    def wait(
+        self, key: CursorKey, after_version: int, timeout: float | None = None
+    ) -> Cursor | None:
+        """Wait until the cursor of `key` has a version above `after_version`, and return it.
+
+        Returns at once if it has; None after `timeout` seconds, or never without one. A version
+        counts entries, so this wakes at any advance, reset or error, of whatever process; 0 waits
+        for the first. It wakes at once where this process appends, else within some 30 ms; resets
+        on PostgreSQL are told of at once. Of several entries in the meantime only the last state
+        is seen: `history` has them all.
+
+        One thread wakes all who wait for a ledger, so that many may.
+
+        Raises InvalidCursorError, also inside a caller's transaction; StorageError if the ledger is
+        closed meanwhile, or in a callback of `submit`, which what it waits for would wait for.
+
+        >>> import ledger, threading
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     cursor = book.advance(key, to=44)
+        ...     print(book.wait(key, after_version=cursor.version, timeout=0.01))
+        ...     reset = threading.Timer(0.01, lambda: book.reset(key, to=41, reason="lost 42"))
+        ...     reset.start()
+        ...     book.wait(key, after_version=cursor.version).last_sequence
+        None
+        41
+        """
+        waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
+        waker = waker_of(self)
+        cursor = self.find(key)
+        if cursor is not None and waiter.is_due(cursor):
+            return cursor
+        news = waiting.in_thread(waker, waiter, until)
+        return news if isinstance(news, Cursor) else None
+
+    def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
+        """Wait until the log is settled beyond position `after`; return how far it is.
+
+        Returns None after `timeout` seconds, or never without one. Entries up to the position that
+        is returned can be read, and nothing can be appended before them any more: see `horizon`.
+
+        Raises what `wait` raises.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+        ...     book.wait_for_entries(after=0)
+        1
+        """
+        waiter, until = waiting.for_entries(after), waiting.until(timeout)
+        waker = waker_of(self)
+        while (settled := self.horizon().position) <= waiter.position:
+            began = time.monotonic()
+            if waiting.in_thread(waker, waiter, until) is None:
+                return None
+            time.sleep(waiting.rest_s(began, until))
+        return settled
 
     # --- proof ---
 
@@ -616,6 +832,7 @@ class Ledger:
         >>> book = ledger.open(":memory:")
         >>> book.close()
         """
+        stop_waiting(self)
         self._appender.close()
         self._store.close()
 
@@ -633,6 +850,22 @@ class Ledger:
         self.close()
 
 
+# --- for projections ---
+
+
+def told_of_entries(
+    book: Ledger, after: int, tell: Callable[[], object]
+) -> AbstractContextManager[bool]:
+    """Have `tell` called, in another thread, once an entry is appended beyond position `after`.
+
+    The context is whether it will be: not inside a caller's transaction. It is called once, also
+    when the ledger is closed; on PostgreSQL perhaps before the entry is settled: see `horizon`.
+
+    Raises InvalidCursorError.
+    """
+    return told(book._waker, waiting.for_entries(after), tell)
+
+
 # --- for ledger.aio ---
 
 
@@ -641,6 +874,36 @@ def submitted(
 ) -> Future[R]:
     """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
     return book._appender.submit(groups, conclude, room=room)
+
+
+def stoppable(book: Ledger, stop: Stop) -> Ledger:
+    """Return the same ledger, which reads no further once `stop` is set."""
+    reading = attrs.evolve(book._committer, store=StoppableStore(book._store, stop))
+    return Ledger(reading, book._appender, book._deliverers)
+
+
+def waker_of(book: Ledger) -> Waker:
+    """Return who wakes those who wait for `book`.
+
+    Raises InvalidCursorError inside a caller's transaction, StorageError in a callback.
+    """
+    if book._waker is None:
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait, because it would not see what "
+            "others append. Wait on the ledger itself."
+        )
+    if in_callback():
+        raise StorageError(
+            "a callback of `submit` cannot wait for a cursor to move: what it would wait for is "
+            "appended after it. Wait in another thread."
+        )
+    return book._waker
+
+
+def stop_waiting(book: Ledger) -> None:
+    """Tell those who wait for `book` that it is closed."""
+    if book._waker is not None:
+        book._waker.close()
 
 
 def deliverers_of(book: Ledger) -> Deliverers:
@@ -677,6 +940,19 @@ def _processes(given: object) -> int:
             bound=PROCESSES_MAX,
         )
     return given
+
+
+def _places(given: Iterable[object]) -> list[tuple[CursorKey, int]]:
+    places = []
+    for place in given:
+        if not isinstance(place, tuple) or len(place) != 2:
+            said = fields.kind(place)
+            raise invalid(
+                "places", f"must be pairs of a key and a version, not {said}.", value=said
+            )
+        key, version = place
+        places.append((CursorKey.check(key), fields.sequence(version, "version", least=0)))
+    return places
 
 
 def _chosen(query: Q | None, kind: type[Q]) -> Q:

@@ -45,20 +45,17 @@ _KINDS = (
     (_USER_INFO, "user, password and host"),
 )
 
-# Up to the last @ of the word, because a password may contain an @ and a slash.
-_SECRETS = (
-    (re.compile(r"""(postgres\w*(?:\+\w+)?:/{0,2})[^'"\n]*@""", re.IGNORECASE), r"\1***@"),
-    (re.compile(r"(:/{0,2}|//)[^\s@]*:?\S*@"), r"\1***@"),
-    (re.compile(r"[^\s/:@'\"(]+:\*\*\*@"), "***@"),
-    (
-        re.compile(
-            r"((?:pass\w*|pwd|secret|\w*_key|oauth_client_secret)\s*=\s*)"
-            r"""('(?:[^'\\]|\\.)*'?|"[^"]*"?|[^\s;&'"]+)""",
-            re.IGNORECASE,
-        ),
-        r"\1***",
-    ),
-)
+# What masks secrets looks at each character a few times only, because a refusal may repeat what is
+# very long. Names, and what they may be within, are runs that do not overlap.
+_SEGMENT = re.compile(r"""[^'"\n]+""")
+_RUN = re.compile(r"\w+")
+_POSTGRES = re.compile("postgres", re.IGNORECASE)
+_POSTGRES_END = re.compile(r"(?:\+\w+)?:/{0,2}")
+_WORD = re.compile(r"\S+")
+_AUTHORITY = re.compile(":/{0,2}|//")
+_MASKED_USER = re.compile(r"""([^\s/:@'"(]+)(:\*\*\*@)?""")
+_SECRET_NAME = re.compile(r"pass|(?:pwd|secret|_key)\Z", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"""(\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|"[^"]*"?|[^\s;&'"]+)""")
 
 
 def checked(target: object) -> str:
@@ -96,10 +93,48 @@ def is_postgres(target: str) -> bool:
 
 
 def shown(target: str) -> str:
-    """Return `target` for a message, with user info and passwords masked."""
-    for pattern, mask in _SECRETS:
-        target = pattern.sub(mask, target)
-    return target
+    """Return `target` for a message, with user info and passwords masked.
+
+    The time that it takes grows with the length, and no faster.
+    """
+    target = _SEGMENT.sub(lambda found: _without_database_user(found[0]), target)
+    target = _WORD.sub(lambda found: _without_user(found[0]), target)
+    target = _MASKED_USER.sub(lambda found: found[2][1:] if found[2] else found[1], target)
+    return _without_values(target)
+
+
+def _without_database_user(segment: str) -> str:
+    """Mask what follows postgres: up to the last @, because a password may have one, and spaces."""
+    last = segment.rfind("@")
+    for run in _RUN.finditer(segment, 0, last + 1):
+        if _POSTGRES.search(run[0]) and (end := _POSTGRES_END.match(segment, run.end())):
+            return _masked(segment, end.end(), last)
+    return segment
+
+
+def _without_user(word: str) -> str:
+    """Mask what follows the first colon or // up to the last @ of the word."""
+    last = word.rfind("@")
+    found = _AUTHORITY.search(word, 0, last + 1)
+    return _masked(word, found.end(), last) if found else word
+
+
+def _masked(text: str, start: int, last: int) -> str:
+    return f"{text[:start]}***{text[last:]}" if start <= last else text
+
+
+def _without_values(text: str) -> str:
+    """Mask the value of each name that is one of a secret."""
+    parts: list[str] = []
+    done = 0
+    for name in _RUN.finditer(text):
+        # What looks like a name within a value was masked with it.
+        if name.start() >= done and _SECRET_NAME.search(name[0]):
+            value = _SECRET_VALUE.match(text, name.end())
+            if value is not None:
+                parts += (text[done : value.end(1)], "***")
+                done = value.end()
+    return "".join((*parts, text[done:]))
 
 
 def _looks_like(path: str) -> str | None:

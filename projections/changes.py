@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from ledger import Cursor, CursorKey, CursorQuery, EntryQuery, InvalidCursorError, Ledger
+from ledger import (
+    Cursor,
+    CursorKey,
+    CursorQuery,
+    CursorStarted,
+    EntryQuery,
+    InvalidCursorError,
+    Ledger,
+)
+from projections.coroutines import yielding
 from projections.cursors import Moment, bounds_until, cursors_as_of, folded_within
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Change", "diff"]
 
@@ -19,7 +31,8 @@ class Change:
     """What happened to one cursor between two moments: the states that it had at each.
 
     `before` is None if it had no entry yet. `entries` and `resets` count what was appended in
-    between; `moved` is by how much it stands further, or further back.
+    between; `moved` is by how much it stands further, or further back: than before, or than where
+    it was started.
 
     `key` is that of the cursor, and `after` its state at the later moment.
 
@@ -42,6 +55,19 @@ class Change:
     resets: int
 
 
+@overload
+def diff(
+    book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
+) -> Iterator[Change]: ...
+
+
+@overload
+def diff(
+    book: AsyncLedger, earlier: Moment, later: Moment, query: CursorQuery | None = None
+) -> Stream[Change]: ...
+
+
+@yielding
 def diff(
     book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
 ) -> Iterator[Change]:
@@ -63,7 +89,7 @@ def diff(
     if _is_before(later, earlier):
         raise InvalidCursorError(f"{earlier} is later than {later}; name the earlier moment first.")
     return (
-        _change(folded_within(book, after.key, **before_it), after)
+        _change(book, folded_within(book, after.key, **before_it), after)
         for after in cursors_as_of(book, later, query)
         if not _is_as_old(book, after, before_it)
     )
@@ -84,12 +110,21 @@ def _is_as_old(book: Ledger, after: Cursor, until: dict[str, Any]) -> bool:
     return next(book.entries(at_version), None) is not None
 
 
-def _change(before: Cursor | None, after: Cursor) -> Change:
+def _change(book: Ledger, before: Cursor | None, after: Cursor) -> Change:
+    since = before.last_sequence if before else _start(book, after.key)
     return Change(
         key=after.key,
         before=before,
         after=after,
-        moved=after.last_sequence - (before.last_sequence if before else 0),
+        moved=after.last_sequence - since,
         entries=after.version - (before.version if before else 0),
         resets=after.epoch - (before.epoch if before else 0),
     )
+
+
+def _start(book: Ledger, key: CursorKey) -> int:
+    """Return where the cursor of `key` began: 0, if it was not started elsewhere."""
+    for entry in book.entries(EntryQuery(key=key, version_until=1)):
+        if isinstance(entry.event, CursorStarted):
+            return entry.event.sequence
+    return 0

@@ -24,6 +24,8 @@ _COLOURS = {
     MarkKind.ERRORS: "#c0392b",
     MarkKind.REPEAT: "#e8a33d",
     MarkKind.JUMP: "#7d3c98",
+    MarkKind.START: "#1e8449",
+    MarkKind.TAKEOVER: "#566573",
 }
 
 
@@ -87,7 +89,7 @@ _LESS_THAN = "\ue000"  # Of the private use area: it means nothing to anybody in
 def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     """Return `timeline` as lines of text without colours, in so many columns and rows.
 
-    A reset is marked R where it leads to, errors E, and a jump J.
+    A reset is marked R where it leads to, errors E, a jump J, a start S and a takeover T.
 
     `width` and `height` are the columns and rows.
 
@@ -117,7 +119,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     plot.theme("clear")
     plot.plotsize(width, height)
     plot.plot([float(time) for time, _ in corners], [float(sequence) for _, sequence in corners])
-    for kind, letter in ((MarkKind.JUMP, "J"), (MarkKind.ERRORS, "E"), (MarkKind.RESET, "R")):
+    for kind, letter in _LETTERS.items():
         places = [
             ((mark.at - start).total_seconds(), float(mark.to))
             for mark in timeline.marks
@@ -134,6 +136,16 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     plot.yticks([float(lowest), float(highest)], [str(lowest), str(highest)])
     lines = plot.uncolorize(plot.build()).splitlines()
     return "\n".join(line.rstrip() for line in lines)
+
+
+_LETTERS = {
+    MarkKind.TAKEOVER: "T",
+    MarkKind.JUMP: "J",
+    MarkKind.ERRORS: "E",
+    MarkKind.RESET: "R",
+    MarkKind.START: "S",
+}
+"""Of two at one place, the later one is seen."""
 
 
 def _chart(timeline: Timeline) -> str:
@@ -178,6 +190,13 @@ def _chart(timeline: Timeline) -> str:
         .mark_point(color=_COLOURS[MarkKind.RESET], shape="diamond", filled=True, size=70)
         .encode(x=time, y="to:Q", tooltip=text),
     ]
+    for kind, shape in ((MarkKind.START, "square"), (MarkKind.TAKEOVER, "triangle-down")):
+        if marks[kind]:
+            layers.append(
+                of(kind)
+                .mark_point(color=_COLOURS[kind], shape=shape, filled=True, size=70)
+                .encode(x=time, y="to:Q", tooltip=text)
+            )
     if len(marks[MarkKind.RESET]) <= LABELS_MAX:
         # Beside its reset, on the side that has more room.
         points = timeline.points
@@ -206,6 +225,8 @@ def _legend(timeline: Timeline) -> list[str]:
         MarkKind.REPEAT: "shaded: delivered again",
         MarkKind.ERRORS: "crosses: errors",
         MarkKind.JUMP: "triangles: jumps",
+        MarkKind.START: "square: where it started",
+        MarkKind.TAKEOVER: "triangles down: takeovers",
     }
     kinds = {mark.kind for mark in timeline.marks}
     parts = [f"{timeline.entries:,} entries", *(said[kind] for kind in said if kind in kinds)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -14,12 +15,17 @@ from ledger import (
     CursorKey,
     CursorQuery,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
     Ledger,
 )
 from ledger.law import fields, rules
+from projections.coroutines import answering, yielding
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = [
     "Moment",
@@ -27,6 +33,7 @@ __all__ = [
     "as_of_version",
     "bounds_until",
     "cursors_as_of",
+    "each_as_of",
     "folded_within",
     "last_position",
 ]
@@ -41,6 +48,17 @@ Moment = datetime | int
 """
 
 
+@overload
+def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None: ...
+
+
+@overload
+def as_of(
+    book: AsyncLedger, key: CursorKey, moment: Moment
+) -> Coroutine[Any, Any, Cursor | None]: ...
+
+
+@answering
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
     """Return the cursor of `key` as it stood at `moment`, or None if it had no entries yet.
 
@@ -67,6 +85,19 @@ def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
     return folded_within(book, key, version_until=version)
 
 
+@overload
+def cursors_as_of(
+    book: Ledger, moment: Moment, query: CursorQuery | None = None
+) -> Iterator[Cursor]: ...
+
+
+@overload
+def cursors_as_of(
+    book: AsyncLedger, moment: Moment, query: CursorQuery | None = None
+) -> Stream[Cursor]: ...
+
+
+@yielding
 def cursors_as_of(
     book: Ledger, moment: Moment, query: CursorQuery | None = None
 ) -> Iterator[Cursor]:
@@ -84,10 +115,18 @@ def cursors_as_of(
     ...     [cursor.last_sequence for cursor in cursors_as_of(book, 1)]
     [41]
     """
+    limit = query.limit if query else 0
+    then = each_as_of(book, moment, book.cursors(attrs.evolve(query, limit=0) if query else None))
+    return islice(then, limit) if limit else then
+
+
+def each_as_of(book: Ledger, moment: Moment, cursors: Iterable[Cursor]) -> Iterator[Cursor]:
+    """Yield each of `cursors` as it stood at `moment`, lazily; none that had no entries yet."""
     until = bounds_until(moment)
     # What is appended meanwhile is left out for all cursors alike.
     until["position_until"] = min(until.get("position_until", _END), last_position(book))
-    return _each_as_of(book, until, query)
+    standing = (folded_within(book, cursor.key, **until) for cursor in cursors)
+    return (cursor for cursor in standing if cursor is not None)
 
 
 def last_position(book: Ledger) -> int:
@@ -133,21 +172,9 @@ def folded_within(book: Ledger, key: CursorKey, **until: Any) -> Cursor | None: 
 _END = 2**63 - 1
 
 
-def _each_as_of(book: Ledger, until: dict[str, Any], query: CursorQuery | None) -> Iterator[Cursor]:
-    limit = query.limit if query else 0
-    chosen = attrs.evolve(query, limit=0) if query else None
-    given = 0
-    for cursor in book.cursors(chosen):
-        if (then := folded_within(book, cursor.key, **until)) is not None:
-            yield then
-            given += 1
-            if given == limit:
-                return
-
-
 def _arrives(entry: Entry) -> bool:
     match entry.event:
-        case CursorReset():
+        case CursorReset() | CursorStarted():
             return True
         case CursorAdvanced(previous_sequence=start, sequence=end):
             return start != end

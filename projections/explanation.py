@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, ErrorRecorded, Outcome
+from ledger import (
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Outcome,
+)
 from ledger.law import fields
 from ledger.log.text import show_time
+from projections.coroutines import answering
 from projections.histories import one_cursor
 from projections.streaks import ErrorStreak
 
-__all__ = ["Explanation", "How", "Step", "Verdict", "explain"]
+if TYPE_CHECKING:
+    from ledger.aio import Stream
+
+__all__ = ["Explanation", "How", "Step", "Verdict", "explain", "told"]
 
 STEPS_MAX = 1_000
 
@@ -40,6 +53,8 @@ class Verdict(StrEnum):
     """An advance landed on it, as suppressed."""
     PASSED = "passed"
     """An advance jumped over it, and none landed on it."""
+    BEFORE = "before"
+    """It is before the ledger's time: the cursor was started at it, or beyond it."""
     NOT_YET = "not_yet"
     """The cursor has never passed it."""
 
@@ -66,6 +81,8 @@ class How(StrEnum):
     """A reset moved the cursor forward, to it or beyond it."""
     REWOUND = "rewound"
     """A reset moved the cursor back, to before it."""
+    STARTED = "started"
+    """The cursor was started at it, or beyond it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,8 +113,9 @@ class Explanation:
 
     `verdict` is `delivered` if an advance landed on it with that outcome, `deliveries` times in
     all; else `skipped` or `suppressed` if one landed on it so; else `passed` if one jumped over it;
-    else `skipped` if a reset did; else `not_yet`. `pending` says that the cursor stands before it,
-    by `distance`, so that it is still to come, or to come again.
+    else `skipped` if a reset did; else `before` if the cursor was started at it or beyond it, so
+    that nothing is known of it; else `not_yet`. `pending` says that the cursor stands before it, by
+    `distance`, so that it is still to come, or to come again.
 
     `last_sequence` is where the cursor stands, `since` when it came there, and `errors` the ones
     recorded since. `steps` are the entries that passed it, confirmed it or went back behind it; of
@@ -131,45 +149,21 @@ class Explanation:
 
     def sentences(self) -> Iterator[str]:
         """Yield the story, a sentence at a time, the verdict first."""
-        yield self._verdict()
-        for nth, step in enumerate(self.steps):
-            if self.omitted and nth == STEPS_MAX // 2:
-                yield f"… and {self.omitted:,} more …"
-            if step.errors is not None:
-                yield _errors(step.errors)
-            yield _step(step)
-        if self.pending:
-            yield self._outlook()
-            if self.errors is not None:
-                yield _errors(self.errors)
+        return told(self)
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
 
-    def _verdict(self) -> str:
-        times = "once" if self.deliveries == 1 else f"{self.deliveries:,} times"
-        by_reset = all(step.how is not How.LANDED for step in self.steps)
-        by = "a reset" if by_reset else "the consumer"
-        what = {
-            Verdict.DELIVERED: f"delivered {times}",
-            Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
-            Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
-            Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
-            Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",
-        }[self.verdict]
-        again = self.pending and self.verdict is not Verdict.NOT_YET
-        pending = " It is pending again, because the cursor was reset." if again else ""
-        return f"{self.sequence}: {what}.{pending}"
 
-    def _outlook(self) -> str:
-        if self.since is None:
-            return "The cursor has confirmed nothing yet."
-        return (
-            f"The cursor is at {self.last_sequence}, {self.distance:,} before it, "
-            f"since {_time(self.since)}."
-        )
+@overload
+def explain(history: Iterable[Entry], sequence: int) -> Explanation: ...
 
 
+@overload
+def explain(history: Stream[Entry], sequence: int) -> Coroutine[Any, Any, Explanation]: ...
+
+
+@answering
 def explain(history: Iterable[Entry], sequence: int) -> Explanation:
     """Return the whole story of `sequence`, from 1, at the cursor whose entries `history` yields.
 
@@ -245,7 +239,9 @@ class _Story:
             omitted=self.steps - len(self.first) - len(self.last),
         )
 
-    def _how(self, event: CursorAdvanced | CursorReset) -> How | None:
+    def _how(self, event: CursorAdvanced | CursorReset | CursorStarted) -> How | None:
+        if isinstance(event, CursorStarted):
+            return How.STARTED if self.sequence <= event.sequence else None
         start, end, sequence = event.previous_sequence, event.sequence, self.sequence
         if isinstance(event, CursorReset):
             if start < sequence <= end:
@@ -262,7 +258,9 @@ class _Story:
             return Verdict(self.word.value)
         if How.JUMPED in self.ways:
             return Verdict.PASSED
-        return Verdict.SKIPPED if How.SKIPPED_BY_RESET in self.ways else Verdict.NOT_YET
+        if How.SKIPPED_BY_RESET in self.ways:
+            return Verdict.SKIPPED
+        return Verdict.BEFORE if How.STARTED in self.ways else Verdict.NOT_YET
 
     def _keep(self, step: Step) -> None:
         self.steps += 1
@@ -276,34 +274,86 @@ class _Story:
 # --- in plain words ---
 
 
-def _step(step: Step) -> str:
+def told(story: Explanation, named: Callable[[int], str] = str) -> Iterator[str]:
+    """Yield the story, a sentence at a time, the verdict first; `named` shows a sequence."""
+    yield _verdict(story, named)
+    for nth, step in enumerate(story.steps):
+        if story.omitted and nth == STEPS_MAX // 2:
+            yield f"… and {story.omitted:,} more …"
+        if step.errors is not None:
+            yield _errors(step.errors, named)
+        yield _step(step, named)
+    if story.pending:
+        yield _outlook(story, named)
+        if story.errors is not None:
+            yield _errors(story.errors, named)
+
+
+def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
+    times = "once" if story.deliveries == 1 else f"{story.deliveries:,} times"
+    by_reset = all(step.how is not How.LANDED for step in story.steps)
+    by = "a reset" if by_reset else "the consumer"
+    at = "" if (start := _start(story)) is None else named(start)
+    what = {
+        Verdict.DELIVERED: f"delivered {times}",
+        Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
+        Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
+        Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
+        Verdict.BEFORE: f"before the ledger's time: the cursor was started at {at}",
+        Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",
+    }[story.verdict]
+    if not story.pending or story.verdict is Verdict.NOT_YET:
+        return f"{named(story.sequence)}: {what}."
+    again = "" if story.verdict is Verdict.BEFORE else " again"
+    return f"{named(story.sequence)}: {what}. It is pending{again}, because the cursor was reset."
+
+
+def _start(story: Explanation) -> int | None:
+    events = (step.entry.event for step in story.steps)
+    return next((event.sequence for event in events if isinstance(event, CursorStarted)), None)
+
+
+def _outlook(story: Explanation, named: Callable[[int], str]) -> str:
+    if story.since is None:
+        return "The cursor has confirmed nothing yet."
+    return (
+        f"The cursor is at {named(story.last_sequence)}, {story.distance:,} before it, "
+        f"since {_time(story.since)}."
+    )
+
+
+def _step(step: Step, named: Callable[[int], str]) -> str:
     entry, event = step.entry, step.entry.event
+    by = f", by {entry.actor}" if entry.actor else ""
+    if isinstance(event, CursorStarted):
+        source = f", taken from {event.source}" if event.source else ""
+        at = named(event.sequence)
+        return f"{_place(entry)}: started at {at}{source}{by}: {event.reason}"
     # Errors have no step of their own.
     assert isinstance(event, CursorAdvanced | CursorReset)  # noqa: S101
-    way = f"from {event.previous_sequence} to {event.sequence}"
-    by = f", by {entry.actor}" if entry.actor else ""
+    way = f"from {named(event.previous_sequence)} to {named(event.sequence)}"
     if isinstance(event, CursorReset):
         skipped = step.how is How.SKIPPED_BY_RESET
         what = f"{'skipped by a reset' if skipped else 'reset back'} {way}"
         return f"{_place(entry)}: {what}{by}: {event.reason}"
-    named = f" as {event.delivery_id}" if event.delivery_id else ""
+    as_id = f" as {event.delivery_id}" if event.delivery_id else ""
     if step.how is How.JUMPED:
-        landed = f"{event.sequence} {event.outcome.value}"
-        return f"{_place(entry)}: jumped over by an advance {way}; {landed}{named}{by}"
+        landed = f"{named(event.sequence)} {event.outcome.value}"
+        return f"{_place(entry)}: jumped over by an advance {way}; {landed}{as_id}{by}"
     what = (
         f"confirmed again, {event.outcome.value}"
         if step.how is How.CONFIRMED_AGAIN
         else f"{event.outcome.value}"
     )
-    return f"{_place(entry)}: {what}{named}{by}"
+    return f"{_place(entry)}: {what}{as_id}{by}"
 
 
-def _errors(streak: ErrorStreak) -> str:
+def _errors(streak: ErrorStreak, named: Callable[[int], str]) -> str:
     place = f"{_time(streak.first_at)}, position {streak.first_position}"
     if streak.count == 1:
         return f"{place}: failed: {streak.last_message}"
     return (
-        f"{place}: failed {streak.count:,} times at {streak.last_sequence}, until "
+        f"{place}: failed {streak.count:,} times at {named(streak.last_sequence)}, until "
         f"{_time(streak.last_at)}, first: {streak.first_message}; last: {streak.last_message}"
     )
 

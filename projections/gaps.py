@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
-from ledger import CursorAdvanced, CursorKey, CursorReset, Entry
+from ledger import CursorAdvanced, CursorKey, CursorReset, CursorStarted, Entry
+from projections.coroutines import yielding
 from projections.histories import one_cursor
 from projections.ranges import RangeMap, span
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["Gap", "gaps"]
 
@@ -47,12 +52,22 @@ class Gap:
         )
 
 
+@overload
+def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]: ...
+
+
+@overload
+def gaps(history: Stream[Entry], *, dense: bool = False) -> Stream[Gap]: ...
+
+
+@yielding
 def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     """Yield what the cursor of `history` jumped over and has not landed on since, in order.
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
     on later, after a reset back, is not a gap any more; what a reset skipped has its reason, and is
-    not a gap either. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of
+    not a gap either, nor is what lies before the place where the cursor was started: it is before
+    the ledger's time. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of
     memory until the end of the history is reached, because any entry may still fill it.
 
     `history` is the entries of one cursor, in order.
@@ -71,6 +86,7 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     jumped = RangeMap()
     key: CursorKey | None = None
     beginning = 0
+    started = False
     for entry in one_cursor(history):
         key, event = entry.key, entry.event
         match event:
@@ -78,10 +94,12 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
                 jumped.put(start + 1, end, None)
                 if end - start > 1:
                     jumped.put(start + 1, end - 1, entry.position)
-                if start == 0 and entry.epoch == 0:
+                if start == 0 and entry.epoch == 0 and not started:
                     beginning = entry.position
             case CursorReset(previous_sequence=start, sequence=end) if start < end:
                 jumped.put(start + 1, end, None)
+            case CursorStarted():
+                started = True
             case _:
                 pass
     if key is None:

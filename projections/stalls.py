@@ -1,18 +1,25 @@
-"""Which cursors stood still while others of their stream went on."""
+"""Which cursors stood still while their stream, or others of it, went on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
-from itertools import count
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import attrs
 
-from ledger import CursorKey, CursorReset, Entry, ErrorRecorded
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
+from ledger.law.reserved import HEAD, is_reserved
+from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
+from projections.standing import Behind, HeadBeside, Standing
 
-__all__ = ["STALLED_AFTER", "Stall", "stalls"]
+if TYPE_CHECKING:
+    from ledger.aio import Stream
+
+__all__ = ["STALLED_AFTER", "Stall", "checked_pause", "stalls"]
 
 STALLED_AFTER = timedelta(minutes=15)
 
@@ -25,6 +32,9 @@ class Stall:
     it, and `until` when it moved again, None if it has not. `front` is how far the furthest of them
     had got by then, `front_consumer` which one that was, and `front_at` when any of them last
     confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
+
+    Where the head of the stream and subject is recorded, it stands for all others, and
+    `front_consumer` is `cursor-ledger/head`; `since` is when something was behind the cursor.
 
     `key` is that of the cursor.
 
@@ -53,13 +63,34 @@ class Stall:
     last_error: str
 
 
-def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Iterator[Stall]:
+@overload
+def stalls(
+    entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
+) -> Iterator[Stall]: ...
+
+
+@overload
+def stalls(
+    entries: Stream[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
+) -> Stream[Stall]: ...
+
+
+@yielding
+def stalls(
+    entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
+) -> Iterator[Stall]:
     """Yield each time that a cursor stood still while others of its stream and subject advanced.
 
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
     streams in question, by position. A stall comes when it has ended; those that have not come
     last. Memory grows with the number of cursors.
+
+    Where the head of the stream and subject is among the cursors, a cursor is compared with that:
+    it counts once something has been behind it for `after`, up to the last entry. With `siblings`,
+    a cursor that nothing can be compared with in its own subject is compared with those of the same
+    consumer in other subjects, which is right where a stream has one order for all its subjects,
+    and every consumer passes all of it.
 
     Raises InvalidCursorError.
 
@@ -75,102 +106,120 @@ def stalls(entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER) -> Ite
     ...         print(stall.key, stall.last_sequence, stall.front)
     mailer/orders 1 3
     """
-    return _stalls(entries, _pause(after))
+    return _stalls(entries, checked_pause(after, "after"), siblings=siblings)
 
 
-def _pause(after: object) -> timedelta:
-    if not isinstance(after, timedelta) or after < timedelta(0):
-        raise invalid("after", f"must be a timedelta from 0, not {after!r:.80}.")
-    return after
+def checked_pause(pause: object, name: str) -> timedelta:
+    """Return `pause` if it is a span of time from 0.
+
+    Raises InvalidCursorError.
+    """
+    if not isinstance(pause, timedelta) or pause < timedelta(0):
+        raise invalid(name, f"must be a timedelta from 0, not {pause!r:.80}.")
+    return pause
 
 
-def _stalls(entries: Iterable[Entry], after: timedelta) -> Iterator[Stall]:
-    streams: dict[tuple[str, str], _Stream] = {}
+def _stalls(entries: Iterable[Entry], after: timedelta, *, siblings: bool) -> Iterator[Stall]:
+    # By stream and subject; and by consumer and stream, where subjects are compared.
+    streams: dict[tuple[str, str], _Stream] = defaultdict(lambda: _Stream(after, _consumer))
+    families: dict[tuple[str, str], _Stream] = defaultdict(lambda: _Stream(after, _subject))
+
+    def stream(key: CursorKey) -> _Stream:
+        return streams[key.stream_name, key.subject_id]
+
+    def of_siblings(found: Iterable[Stall]) -> Iterator[Stall]:
+        return (stall for stall in found if stream(stall.key).is_alone)
+
+    last = None
     for entry in entries:
-        key, event = entry.key, entry.event
-        place = (key.stream_name, key.subject_id)
-        stream = streams.get(place)
-        if stream is None:
-            stream = streams[place] = _Stream(after)
-        if isinstance(event, ErrorRecorded):
-            stream.fail(entry, event.message)
-        elif isinstance(event, CursorReset) or event.sequence != event.previous_sequence:
-            yield from stream.move(
-                entry, event.sequence, confirmed=not isinstance(event, CursorReset)
-            )
-    for stream in streams.values():
-        yield from stream.end()
+        key = entry.key
+        last = max(last or entry.recorded_at, entry.recorded_at)
+        if key.consumer_id == HEAD:
+            stream(key).head.move(entry)
+        elif not is_reserved(key.consumer_id):
+            yield from stream(key).note(entry)
+            if siblings:
+                yield from of_siblings(families[key.consumer_id, key.stream_name].note(entry))
+    for each in streams.values():
+        yield from each.end(last)
+    for family in families.values():
+        yield from of_siblings(family.end(last))
 
 
-@attrs.define
-class _Standing:
-    """Where a cursor stands, since when, and what happened while it stood there."""
+def _consumer(key: CursorKey) -> str:
+    return key.consumer_id
 
-    key: CursorKey
-    sequence: int
-    moved_at: datetime
-    confirmed_at: datetime | None = None
-    waiting_since: datetime | None = None
-    errors: int = 0
-    last_error: str = ""
+
+def _subject(key: CursorKey) -> str:
+    return key.subject_id
 
 
 class _Stream:
-    """The cursors of one stream and subject, beside one another."""
+    """Cursors that are compared with one another, each by a name that the others do not have."""
 
-    def __init__(self, after: timedelta) -> None:
+    def __init__(self, after: timedelta, name: Callable[[CursorKey], str]) -> None:
+        self.head = HeadBeside()
         self._after = after
-        self._cursors: dict[str, _Standing] = {}
-        # Where cursors stand, or stood, beyond which nobody has confirmed anything since; the
-        # furthest back first.
-        self._abreast: list[tuple[int, int, _Standing]] = []
-        self._order = count()
+        self._name = name
+        self._cursors: dict[str, Standing] = {}
+        # Beyond which nobody has confirmed anything since they came there.
+        self._abreast = Behind()
 
-    def fail(self, entry: Entry, message: str) -> None:
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one cursor, which can be compared with nothing."""
+        return len(self._cursors) == 1 and self.head.sequence is None
+
+    def note(self, entry: Entry) -> Iterator[Stall]:
+        """Note what happened to a cursor; yield the stall that this ends, if it ends one."""
+        event = entry.event
+        if isinstance(event, ErrorRecorded):
+            self._fail(entry, event.message)
+        elif is_takeover(entry):
+            return  # It stays where it is, with another consumer.
+        elif not isinstance(event, CursorAdvanced):
+            yield from self._move(entry, event.sequence, confirmed=False)
+        elif event.sequence != event.previous_sequence:
+            yield from self._move(entry, event.sequence, confirmed=True)
+
+    def end(self, last: datetime | None) -> Iterator[Stall]:
+        """Yield the stalls that have not ended by the `last` time of the log."""
+        for standing in self._cursors.values():
+            yield from self._stall(standing, until=None, last=last)
+
+    def _fail(self, entry: Entry, message: str) -> None:
         """Count an error; a cursor may begin with one."""
-        standing = self._cursors.get(entry.key.consumer_id)
+        standing = self._cursors.get(self._name(entry.key))
         if standing is None:
-            standing = self._stand(_Standing(entry.key, 0, entry.recorded_at))
+            standing = self._stand(Standing(entry.key, 0, entry.recorded_at))
         standing.errors += 1
         standing.last_error = message
 
-    def move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        """Move a cursor; yield the stall that this ends, if it ends one."""
-        before = self._cursors.get(entry.key.consumer_id)
+    def _move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
+        before = self._cursors.get(self._name(entry.key))
         if before is not None:
-            yield from self._stall(before, until=entry.recorded_at)
+            yield from self._stall(before, until=entry.recorded_at, last=entry.recorded_at)
         confirmed_at = before.confirmed_at if before is not None else None
         if confirmed:
             confirmed_at = entry.recorded_at
-        self._stand(_Standing(entry.key, sequence, entry.recorded_at, confirmed_at))
-        while confirmed and self._abreast and self._abreast[0][0] < sequence:
-            _, _, other = heappop(self._abreast)
-            other.waiting_since = entry.recorded_at
+        self._stand(Standing(entry.key, sequence, entry.recorded_at, confirmed_at))
+        if confirmed:
+            for other in self._abreast.passed(sequence):
+                other.waiting_since = entry.recorded_at
 
-    def end(self) -> Iterator[Stall]:
-        """Yield the stalls that have not ended."""
-        for standing in self._cursors.values():
-            yield from self._stall(standing, until=None)
-
-    def _stand(self, standing: _Standing) -> _Standing:
-        self._cursors[standing.key.consumer_id] = standing
-        heappush(self._abreast, (standing.sequence, next(self._order), standing))
+    def _stand(self, standing: Standing) -> Standing:
+        name = self._name(standing.key)
+        self._cursors[name] = standing
+        self._abreast.put(standing)
+        self.head.stand(name, standing)
         return standing
 
-    def _stall(self, standing: _Standing, *, until: datetime | None) -> Iterator[Stall]:
-        since = standing.waiting_since
-        if since is None or (until is not None and until - since < self._after):
-            return
-        past = [
-            (other.sequence, other.key.consumer_id, other.confirmed_at)
-            for other in self._cursors.values()
-            if other.confirmed_at is not None and other.sequence > standing.sequence
-        ]
-        if not past:
-            return
-        front, front_consumer, _ = max(past)
-        front_at = max(confirmed_at for _, _, confirmed_at in past)
-        if front_at - since >= self._after:
+    def _stall(
+        self, standing: Standing, *, until: datetime | None, last: datetime | None
+    ) -> Iterator[Stall]:
+        found = self._behind_the_head(standing, last) or self._behind_others(standing, until)
+        if found is not None:
+            since, front, front_consumer, front_at = found
             yield Stall(
                 key=standing.key,
                 last_sequence=standing.sequence,
@@ -183,3 +232,34 @@ class _Stream:
                 errors=standing.errors,
                 last_error=standing.last_error,
             )
+
+    def _behind_the_head(self, standing: Standing, last: datetime | None) -> _Front | None:
+        since, head = standing.behind_since, self.head
+        if since is None or last is None or last - since < self._after:
+            return None
+        if head.sequence is None or head.moved_at is None:
+            return None
+        return since, head.sequence, HEAD, head.moved_at
+
+    def _behind_others(self, standing: Standing, until: datetime | None) -> _Front | None:
+        since = standing.waiting_since
+        if since is None or (until is not None and until - since < self._after):
+            return None
+        if standing.behind_since is not None:
+            return None  # The head knows better.
+        past = [
+            (other.sequence, self._name(other.key), other)
+            for other in self._cursors.values()
+            if other.confirmed_at is not None and other.sequence > standing.sequence
+        ]
+        if not past:
+            return None
+        front, _, furthest = max(past)
+        front_at = max(other.confirmed_at for _, _, other in past if other.confirmed_at)
+        if front_at - since < self._after:
+            return None
+        return since, front, furthest.key.consumer_id, front_at
+
+
+_Front: TypeAlias = tuple[datetime, int, str, datetime]
+"""Since when something was beyond a cursor; how far, which consumer, and when it last moved."""

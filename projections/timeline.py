@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -12,14 +13,20 @@ from ledger import (
     CursorAdvanced,
     CursorKey,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     InvalidCursorError,
 )
+from ledger.law.takeovers import is_takeover
+from projections.coroutines import answering
 from projections.histories import one_cursor
 from projections.ranges import Range
 from projections.resets.views import Direction
 from projections.streaks import ErrorStreak
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["MarkKind", "Point", "Timeline", "TimelineMark", "timeline"]
 
@@ -63,6 +70,10 @@ class MarkKind(StrEnum):
     """Sequences were delivered again after a reset."""
     JUMP = "jump"
     """An advance jumped over sequences."""
+    TAKEOVER = "takeover"
+    """A consumer took the cursor over; it stayed where it was."""
+    START = "start"
+    """The cursor was started there; what lies before is before the ledger's time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +132,15 @@ class Timeline:
     left_out: int
 
 
+@overload
+def timeline(history: Iterable[Entry]) -> Timeline: ...
+
+
+@overload
+def timeline(history: Stream[Entry]) -> Coroutine[Any, Any, Timeline]: ...
+
+
+@answering
 def timeline(history: Iterable[Entry]) -> Timeline:
     """Return the life of the cursor whose entries `history` yields, in constant memory.
 
@@ -171,6 +191,11 @@ class _Drawing:
                 self._go_on_with_repeat(entry, end)
                 self.path.add(Point(entry.recorded_at, end))
                 self.at = end
+            case CursorReset(sequence=at, reason=reason) if is_takeover(entry):
+                self._end_errors()
+                self._at_once(
+                    MarkKind.TAKEOVER, entry, at, f"taken over at {at} by {entry.actor}: {reason}"
+                )
             case CursorReset(previous_sequence=start, sequence=end):
                 self._end_errors()
                 self._end_repeat(entry.recorded_at, start)
@@ -178,6 +203,10 @@ class _Drawing:
                 self.path.add(Point(entry.recorded_at, start), keep=True)
                 self.path.add(Point(entry.recorded_at, end), keep=True)
                 self.at = end
+            case CursorStarted(sequence=start) as event:
+                self._start(entry, event)
+                self.path.add(Point(entry.recorded_at, start), keep=True)
+                self.at = start
 
     def end(self) -> Timeline:
         self._end_errors()
@@ -193,6 +222,16 @@ class _Drawing:
             marks=tuple(sorted(marks, key=lambda mark: (mark.at, mark.kind))),
             left_out=sum(largest.left_out for largest in self.marks.values()),
         )
+
+    def _start(self, entry: Entry, event: CursorStarted) -> None:
+        at = event.sequence
+        source = f" from {event.source}" if event.source else ""
+        self._at_once(
+            MarkKind.START, entry, at, f"started at {at}{source} by {entry.actor}: {event.reason}"
+        )
+
+    def _at_once(self, kind: MarkKind, entry: Entry, at: int, text: str) -> None:
+        self._mark(kind, entry.recorded_at, entry.recorded_at, (at, at), size=1, text=text)
 
     def _reset(self, entry: Entry, start: int, end: int) -> None:
         event = entry.event

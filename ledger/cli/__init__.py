@@ -7,8 +7,11 @@ from collections.abc import Iterable
 import click
 
 from ledger.cli import reading, verifying, writing
+from ledger.cli.adopting import adopt
 from ledger.cli.bulk import append
 from ledger.cli.copying import copy
+from ledger.cli.declaring import positions
+from ledger.cli.heads import heads
 from ledger.cli.running import Commands
 from ledger.cli.target import DEFAULT_DB, Target
 from ledger.opening import BUSY_TIMEOUT_S
@@ -18,9 +21,12 @@ __all__ = ["commands", "program"]
 commands: tuple[click.Command, ...] = (
     *writing.commands,
     append,
+    adopt,
+    heads,
     *reading.commands,
     *verifying.commands,
     copy,
+    positions,
 )
 
 
@@ -32,8 +38,8 @@ def program(commands: Iterable[click.Command]) -> click.Group:
         cls=Commands,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, "
-        "4 no such cursor, 5 verification failed, 70 a bug in cursor-ledger, 74 appended, but the "
-        "output failed, 75 busy, try again, 130 interrupted.",
+        "4 no such cursor, 5 verification failed, 6 further behind than allowed, 70 a bug in "
+        "cursor-ledger, 74 appended, but the output failed, 75 busy, try again, 130 interrupted.",
     )
     @click.option(
         "--db",

@@ -44,7 +44,7 @@ class Refusal:
 
 
 _REFUSALS = [
-    Column("line", lambda refusal: str(refusal.line), Kind.NUMBER),
+    Column("line", lambda refusal: str(refusal.line), kind=Kind.NUMBER),
     Column("error", lambda refusal: refusal.error),
     Column("message", lambda refusal: visible(refusal.message)),
 ]
@@ -112,6 +112,8 @@ def append(
      "stream_name": "orders"}, "last_sequence": 44, "delivery_id": "msg-44"}}
     {"op": "reset", "reset": {"key": …, "last_sequence": 41, "reason": "…"}}
     {"op": "error", "error": {"key": …, "last_error": "…"}}
+    {"op": "confirm", "confirm": {"key": …, "delivery_id": "evt_3f", "after": "evt_9a"}}
+    {"op": "start", "start": {"key": …, "last_sequence": 41, "source": "…", "reason": "…"}}
 
     A refused line is listed, the other lines are appended, and the exit code is 3.
     """

@@ -8,8 +8,16 @@ from typing import Any
 from ledger.cli.layout import Kind
 from ledger.cli.short_times import to_the_second as show_time
 from ledger.cli.tables import Column, colour
-from ledger.law.cursor import Cursor
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded, Event
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Event,
+)
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import visible
 
 __all__ = ["CURSORS", "ENTRIES", "OWNER", "show_time", "with_metadata"]
@@ -22,10 +30,14 @@ def _what(entry: Entry) -> str:
             return f"confirm {event.sequence}"
         case CursorAdvanced():
             return f"advance {event.previous_sequence} → {event.sequence}"
+        case CursorReset() if is_takeover(entry):
+            return colour(f"take over at {event.sequence}", "yellow")
         case CursorReset():
             return colour(f"reset {event.previous_sequence} → {event.sequence}", "yellow")
         case ErrorRecorded():
             return colour("error", "red")
+        case CursorStarted():
+            return colour(f"start at {event.sequence}", "yellow")
 
 
 def _detail(entry: Entry) -> str:
@@ -41,6 +53,8 @@ def _said(event: Event) -> str:
             return event.reason
         case ErrorRecorded():
             return event.message
+        case CursorStarted():
+            return f"from {event.source}: {event.reason}" if event.source else event.reason
 
 
 def with_metadata(text: str, metadata: Mapping[str, str]) -> str:
@@ -57,29 +71,40 @@ def _key(name: str) -> Callable[[Cursor | Entry], str]:
     return lambda value: visible(getattr(value.key, name))
 
 
+def _place(entry: Entry) -> tuple[CursorKey, int, str] | None:
+    event = entry.event
+    # A token is shown as the delivery.
+    return None if isinstance(event, ErrorRecorded) else (entry.key, event.sequence, "")
+
+
 OWNER = [
-    Column("consumer", _key("consumer_id"), Kind.NAME, of_cursor=True),
-    Column("stream", _key("stream_name"), Kind.NAME, of_cursor=True),
-    Column("subject", _key("subject_id"), Kind.NAME, of_cursor=True),
+    Column("consumer", _key("consumer_id"), kind=Kind.NAME, of_cursor=True),
+    Column("stream", _key("stream_name"), kind=Kind.NAME, of_cursor=True),
+    Column("subject", _key("subject_id"), kind=Kind.NAME, of_cursor=True),
 ]
 
 CURSORS = [
     *OWNER,
-    Column("sequence", _text("last_sequence"), Kind.NUMBER),
-    Column("delivery", _text("last_delivery_id"), Kind.NAME, spared=1),
-    Column("delivered", lambda cursor: cursor.last_delivered_at, Kind.TIME, spared=1),
-    Column("version", _text("version"), Kind.NUMBER, spared=1),
-    Column("epoch", _text("epoch"), Kind.NUMBER, spared=1),
-    Column("updated", lambda cursor: cursor.updated_at, Kind.TIME),
+    Column(
+        "sequence",
+        _text("last_sequence"),
+        lambda cursor: (cursor.key, cursor.last_sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("delivery", _text("last_delivery_id"), kind=Kind.NAME, spared=1),
+    Column("delivered", lambda cursor: cursor.last_delivered_at, kind=Kind.TIME, spared=1),
+    Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
+    Column("epoch", _text("epoch"), kind=Kind.NUMBER, spared=1),
+    Column("updated", lambda cursor: cursor.updated_at, kind=Kind.TIME),
     Column("last error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
 ENTRIES = [
-    Column("position", _text("position"), Kind.NUMBER, spared=2),
-    Column("recorded", lambda entry: entry.recorded_at, Kind.TIME),
+    Column("position", _text("position"), kind=Kind.NUMBER, spared=2),
+    Column("recorded", lambda entry: entry.recorded_at, kind=Kind.TIME),
     *OWNER,
-    Column("version", _text("version"), Kind.NUMBER, spared=1),
-    Column("event", _what, Kind.WORDS),
+    Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
+    Column("event", _what, _place, kind=Kind.WORDS),
     Column("detail", _detail),
-    Column("actor", _text("actor"), Kind.NAME, spared=2),
+    Column("actor", _text("actor"), kind=Kind.NAME, spared=2),
 ]

@@ -7,6 +7,7 @@ EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_NO_CURSOR = 4
 EXIT_NOT_VERIFIED = 5
+EXIT_BEHIND = 6  # cursors are further behind than `lag --max-behind` or `--max-age` allows
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_UNTOLD = 74  # EX_IOERR of sysexits.h
 EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h

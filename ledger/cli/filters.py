@@ -9,13 +9,21 @@ from typing import Any
 import click
 
 from ledger.cli.keys import known
+from ledger.cli.sources import POSITION, Position, sequence_of
 from ledger.cli.times import MOMENT
-from ledger.law.events import CursorAdvanced, CursorReset, ErrorRecorded
+from ledger.law.cursor import CursorKey
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, ErrorRecorded
 from ledger.law.queries import EntryQuery
+from ledger.service import Ledger
 
 __all__ = ["cursor_filters", "entry_filters", "entry_query"]
 
-KINDS = {"advance": CursorAdvanced, "reset": CursorReset, "error": ErrorRecorded}
+KINDS = {
+    "advance": CursorAdvanced,
+    "reset": CursorReset,
+    "error": ErrorRecorded,
+    "start": CursorStarted,
+}
 
 
 def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,16 +32,21 @@ def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callabl
     return command
 
 
-def cursor_filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--consumer`, `--stream` and `--subject`."""
+def cursor_filters(command: Callable[..., Any], *, repeatable: bool = False) -> Callable[..., Any]:
+    """Add `--consumer`, `--stream` and `--subject`; each may be given once, or as often as wanted.
+
+    A command is given texts, or tuples of texts if they are `repeatable`.
+    """
+    more = " Repeatable." if repeatable else ""
     return _added(
         command,
         *(
             click.option(
                 f"--{name}",
-                default="",
+                default=() if repeatable else "",
+                multiple=repeatable,
                 shell_complete=known(part),
-                help=f"Only this {name}.",
+                help=f"Only this {name}.{more}",
             )
             for name, part in (
                 ("consumer", "consumer_id"),
@@ -70,14 +83,16 @@ def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--covering",
-            type=int,
+            type=POSITION,
             metavar="SEQUENCE",
-            help="Only entries that passed this sequence.",
+            help="Only entries that passed this sequence, or this position of a --stream.",
         ),
     )
 
 
 def entry_query(
+    book: Ledger,
+    /,
     consumer: str,
     stream: str,
     subject: str,
@@ -87,9 +102,16 @@ def entry_query(
     until: datetime | None,
     from_position: int | None,
     to_position: int | None,
-    covering: int | None,
+    covering: int | Position | None,
 ) -> EntryQuery:
-    """Return the query that the options of `entry_filters` make."""
+    """Return the query that the options of `entry_filters` make for `book`."""
+    if isinstance(covering, Position):
+        if not stream or covering.word.startswith("token:"):
+            raise click.UsageError(
+                "--covering takes a position of the stream that --stream names, and no token; "
+                "explain finds a token."
+            )
+        covering = sequence_of(book, CursorKey(consumer or "any", stream), covering)
     return EntryQuery(
         consumer_id=consumer,
         stream_name=stream,

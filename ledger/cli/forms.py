@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from ledger.cli.parameters import Parameter
+from ledger.cli.sources import Names
 from ledger.cli.spreadsheets import print_csv
 from ledger.cli.tables import Column, print_table, terminal_width
 from ledger.log.json import unstructure
@@ -100,13 +101,16 @@ def show(
     of: Sequence[type | str] = (),
     none: str = "none",
     plain: Callable[[T], Any] = unstructure,
+    names: Names | None = None,
 ) -> None:
     """Print `values` as they come, in the form that was asked for or that fits the output.
 
     `plain` makes JSON values of each, for JSON and CSV. `of` names what CSV has in its heading:
     kinds of values, whose fields are meant, or names. Where there are no values, a table says
-    `none` on standard error.
+    `none` on standard error. `names` shows what sources call the sequences.
     """
+    if names is not None:
+        columns, plain = names.columns(columns), names.plain(plain)
     match fitting(form):
         case Form.TABLE:
             print_table(iter(values), columns, none, terminal_width())
@@ -126,13 +130,18 @@ def show(
 
 
 def show_one(
-    value: T, columns: list[Column], form: Form | None, *, plain: Callable[[T], Any] = unstructure
+    value: T,
+    columns: list[Column],
+    form: Form | None,
+    *,
+    plain: Callable[[T], Any] = unstructure,
+    names: Names | None = None,
 ) -> None:
     """Print one value: in JSON not as a list."""
     if form is Form.JSON:
-        print_json(plain(value))
+        print_json(plain(value) if names is None else names.plain(plain)(value))
     else:
-        show([value], columns, form, plain=plain)
+        show([value], columns, form, plain=plain, names=names)
 
 
 def print_json(plain: object) -> None:

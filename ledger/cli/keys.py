@@ -38,6 +38,7 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
         query = CursorQuery(
             consumer_id=_given(given, "consumer") if part != "consumer_id" else "",
             stream_name=_given(given, "stream") if part == "subject_id" else "",
+            reserved=True,
         )
         return [CompletionItem(name) for name in names(path, part, query, incomplete)]
 
@@ -45,8 +46,14 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
 
 
 def _given(parameters: dict[str, Any], name: str) -> str:
-    """Return a part of a key as it was typed so far, as an argument or as an option."""
-    return parameters.get(f"named_{name}") or parameters.get(name) or ""
+    """Return a part of a key as it was typed so far, as an argument or as an option.
+
+    Of an option that was repeated, none: it does not say which of them goes with the word.
+    """
+    given = parameters.get(f"named_{name}") or parameters.get(name) or ""
+    if isinstance(given, tuple):
+        return str(given[0]) if len(given) == 1 else ""
+    return str(given)
 
 
 def key(consumer: str, stream: str, subject: str) -> CursorKey:

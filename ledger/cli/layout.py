@@ -41,6 +41,8 @@ class Kind(Enum):
     """A few words of the command's own: cut at its end, but only where nothing else helps."""
     NUMBER = "number"
     """It stands right, and is never shortened."""
+    PLACE = "place"
+    """A number, and what its source calls it; of which the end is cut, but nothing of the number."""
     TIME = "time"
     """It is never shortened here; the table words it shorter."""
 
@@ -67,11 +69,11 @@ class Part:
         return min(self.natural, bounds.get(self.kind, self.natural))
 
 
-READABLE = {Kind.CURSOR: 24, Kind.NAME: 14, Kind.TEXT: 24}
+READABLE = {Kind.CURSOR: 24, Kind.NAME: 14, Kind.PLACE: 36, Kind.TEXT: 24}
 """Down to these widths names and texts still say what is meant."""
-TIGHT = {Kind.CURSOR: 18, Kind.NAME: 9, Kind.TEXT: 12, Kind.WORDS: 16}
+TIGHT = {Kind.CURSOR: 18, Kind.NAME: 9, Kind.PLACE: 28, Kind.TEXT: 12, Kind.WORDS: 16}
 """Down to these they can be told apart."""
-_LEAST = {Kind.CURSOR: 4, Kind.NAME: 4, Kind.TEXT: 4, Kind.WORDS: 4}
+_LEAST = {Kind.CURSOR: 4, Kind.NAME: 4, Kind.PLACE: 20, Kind.TEXT: 4, Kind.WORDS: 4}
 
 
 def fit(parts: Iterable[Part], width: int, bounds: Bounds) -> bool:
@@ -84,7 +86,7 @@ def shared(parts: Sequence[Part], width: int) -> list[int]:
     bounds = next((each for each in (READABLE, TIGHT) if fit(parts, width, each)), _LEAST)
     widths = [part.least(bounds) for part in parts]
     room = width - together(widths)
-    for kinds in ({Kind.WORDS}, {Kind.CURSOR, Kind.NAME, Kind.TEXT}):
+    for kinds in ({Kind.PLACE, Kind.WORDS}, {Kind.CURSOR, Kind.NAME, Kind.TEXT}):
         while short := [
             place
             for place, part in enumerate(parts)
@@ -147,4 +149,4 @@ def _start(text: str, width: int) -> str:
 def padded(text: str, width: int, kind: Kind) -> str:
     """Return `text` with blanks to `width`: before a number, else behind it."""
     blanks = " " * (width - width_of(text))
-    return blanks + text if kind is Kind.NUMBER else text + blanks
+    return blanks + text if kind in {Kind.NUMBER, Kind.PLACE} else text + blanks

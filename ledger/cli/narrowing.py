@@ -12,6 +12,7 @@ import attrs
 from ledger.cli.colours import without_colour
 from ledger.cli.layout import READABLE, TIGHT, Bounds, Kind, Part, fit, shared, together, width_of
 from ledger.cli.short_times import ZONE, ShortTimes, Times, to_the_second
+from ledger.law.cursor import CursorKey
 
 __all__ = ["Column", "Layout"]
 
@@ -23,11 +24,14 @@ class Column:
     The cell of a column of times is a time, None, or a word instead. Where the terminal is too
     narrow, one that is spared at 1 is left out before anything becomes hard to read, and one that
     is spared at 2 before names cannot be told apart; those that name a cursor become one column.
+    Where the cell ends with a sequence, `at` returns its cursor, the sequence, and the token that
+    is not shown elsewhere; or None.
     """
 
     heading: str
     cell: Callable[[Any], Any]
-    kind: Kind = Kind.TEXT
+    at: Callable[[Any], tuple[CursorKey, int, str] | None] | None = None
+    kind: Kind = attrs.field(default=Kind.TEXT, kw_only=True)
     spared: int = attrs.field(default=0, kw_only=True)
     of_cursor: bool = attrs.field(default=False, kw_only=True)
 
@@ -167,7 +171,7 @@ def _joined(columns: Iterable[Column]) -> Iterator[Column]:
     names = [column for column in columns if column.of_cursor]
     for column in columns:
         if column is names[0]:
-            yield Column("cursor", partial(_cursor, names), Kind.CURSOR)
+            yield Column("cursor", partial(_cursor, names), kind=Kind.CURSOR)
         elif column not in names:
             yield column
 

@@ -13,6 +13,7 @@ from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import cursor_arguments, key
 from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled, waited_for
@@ -32,21 +33,36 @@ def show_cursor(
 ) -> None:
     """Show one cursor."""
     with target.open() as book:
-        show_one(book.get(key(consumer, stream, subject)), CURSORS, form)
+        show_one(book.get(key(consumer, stream, subject)), CURSORS, form, names=Names(book))
 
 
 @click.command("list")
 @cursor_filters
+@click.option(
+    "--reserved", is_flag=True, help="Also cursors of the ledger's own, such as heads of streams."
+)
 @limit_option
 @form_options
 @pass_target
 def list_cursors(
-    target: Target, consumer: str, stream: str, subject: str, limit: int, form: Form | None
+    target: Target,
+    consumer: str,
+    stream: str,
+    subject: str,
+    reserved: bool,
+    limit: int,
+    form: Form | None,
 ) -> None:
     """List the cursors, by stream, subject and consumer."""
-    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject, limit=limit)
+    query = CursorQuery(
+        consumer_id=consumer,
+        stream_name=stream,
+        subject_id=subject,
+        limit=limit,
+        reserved=reserved,
+    )
     with target.open() as book:
-        show(book.cursors(query), CURSORS, form, of=[Cursor])
+        show(book.cursors(query), CURSORS, form, of=[Cursor], names=Names(book))
 
 
 @click.command()
@@ -69,7 +85,7 @@ def history(
     with target.open() as book:
         book.get(cursor)
         query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
-        show(book.entries(query), ENTRIES, form, of=[Entry])
+        show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
 
 
 @click.command()
@@ -82,9 +98,9 @@ def entries(
     target: Target, /, newest_first: bool, limit: int, form: Form | None, **given: Any
 ) -> None:
     """Show the entries of the log by position: all, or those that match every option."""
-    query = attrs.evolve(entry_query(**given), newest_first=newest_first, limit=limit)
     with target.open() as book:
-        show(book.entries(query), ENTRIES, form, of=[Entry])
+        query = attrs.evolve(entry_query(book, **given), newest_first=newest_first, limit=limit)
+        show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
         say_what_is_not_settled(book)
 
 
@@ -104,7 +120,7 @@ def status(target: Target, form: Form | None) -> None:
 commands = [show_cursor, list_cursors, history, entries, status]
 
 _HORIZON = [
-    Column("settled", lambda horizon: str(horizon.position), Kind.NUMBER),
-    Column("last", lambda horizon: str(horizon.last), Kind.NUMBER),
+    Column("settled", lambda horizon: str(horizon.position), kind=Kind.NUMBER),
+    Column("last", lambda horizon: str(horizon.last), kind=Kind.NUMBER),
     Column("waiting for", lambda horizon: "; ".join(map(waited_for, horizon.waiting))),
 ]

@@ -12,6 +12,7 @@ import attrs
 
 from ledger.law.cursor import CursorKey
 from ledger.law.events import Entry
+from ledger.log.rows import KEPT_AS
 from ledger.log.text import dumps, visible
 
 __all__ = ["print_csv"]
@@ -62,7 +63,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in record.items():
         if name in ("key", "event"):
-            flat.update(value)
+            # An entry has the columns of the log.
+            flat.update((KEPT_AS.get(part, part), said) for part, said in (value or {}).items())
         else:
             flat[name] = dumps(value) if isinstance(value, dict | list) else value
     return flat

@@ -27,6 +27,10 @@ _DB = "ledger.cli.db"
 _INNERMOST = "ledger.cli.innermost"
 
 
+class MissingError(errors.StorageError):
+    """The place that was named holds no ledger."""
+
+
 @attrs.frozen
 class Target:
     """The ledger that a command is about, and who asks."""
@@ -77,6 +81,13 @@ class Target:
             )
         return watch.over(book) if writes else book
 
+    def open_if_there(self) -> Ledger | None:
+        """Open it to read, or return None if nobody has made a ledger there; nor is one made."""
+        try:
+            return self.open()
+        except MissingError:
+            return None
+
     @property
     def file(self) -> str | None:
         """The path of its file; None if it has none of its own."""
@@ -89,16 +100,12 @@ class Target:
                 raise self._holds_none(place)
         else:
             if not Path(self.path).exists():
-                raise errors.StorageError(
-                    f"{targets.shown(self.path)} does not exist. {self._advice()}"
-                )
+                raise MissingError(f"{targets.shown(self.path)} does not exist. {self._advice()}")
             if _has_no_ledger(self.path):
                 raise self._holds_none(targets.shown(self.path))
 
-    def _holds_none(self, place: str) -> errors.StorageError:
-        return errors.StorageError(
-            f"{place} holds no ledger; it was left as it is. {self._advice()}"
-        )
+    def _holds_none(self, place: str) -> MissingError:
+        return MissingError(f"{place} holds no ledger; it was left as it is. {self._advice()}")
 
     def _advice(self) -> str:
         if self.name != "--db":

@@ -108,9 +108,11 @@ commands = [verify, checkpoint]
 _FAULTS = [
     Column("fault", lambda fault: fault.kind),
     Column(
-        "position", lambda fault: "" if fault.position is None else str(fault.position), Kind.NUMBER
+        "position",
+        lambda fault: "" if fault.position is None else str(fault.position),
+        kind=Kind.NUMBER,
     ),
-    Column("cursor", lambda fault: visible(fault.place), Kind.NAME),
+    Column("cursor", lambda fault: visible(fault.place), kind=Kind.NAME),
     Column("detail", lambda fault: visible(fault.detail)),
 ]
 

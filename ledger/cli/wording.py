@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, SchemaVersionError
 from ledger.law.refusals import ActorRequiredError
-from ledger.law.requests import ResetCursor
+from ledger.law.requests import ResetCursor, StartCursor
 
 __all__ = ["as_typed"]
 
@@ -21,10 +21,16 @@ _FIELDS = {
     "consumer_id": ("consumer", "named_consumer"),
     "stream_name": ("stream", "named_stream"),
     "subject_id": ("subject", "named_subject"),
-    "last_sequence": ("to",),
+    "last_sequence": ("to", "at"),
     "to": ("to",),
     "by": ("by",),
     "sequence": ("sequence", "rest"),
+    "position": ("to", "at", "rest", "covering"),
+    "lsn": ("to", "at", "rest", "covering"),
+    "confirmed_offset": ("to", "at", "rest", "covering"),
+    "next_offset": ("to", "at", "rest", "covering"),
+    "after": ("after",),
+    "mapping": ("mapping",),
     "moment": ("moment", "to_entry", "earlier", "later"),
     "delivery_id": ("delivery_id",),
     "last_delivery_id": ("delivery_id",),
@@ -33,6 +39,7 @@ _FIELDS = {
     "now": ("now",),
     "last_error": ("message",),
     "reason": ("reason",),
+    "source": ("source",),
     "actor": ("actor",),
     "epoch": ("epoch",),
     "expected_version": ("expect_version",),
@@ -45,7 +52,7 @@ _FIELDS = {
     "position_from": ("from_position",),
     "position_until": ("to_position",),
     "covering": ("covering",),
-    "after": ("after",),
+    "group": ("group",),
     "busy_timeout_s": ("busy_timeout",),
 }
 
@@ -62,6 +69,8 @@ def as_typed(error: LedgerError, context: click.Context) -> str:
             return f"{place} has no ledger in it. The first advance makes one."
         case ActorRequiredError(request=ResetCursor(key=key)):
             return f"A reset of {key} needs an actor: name one with --actor."
+        case ActorRequiredError(request=StartCursor(key=key)):
+            return f"A start of {key} needs an actor: name one with --actor."
         case _:
             return str(error)
 

@@ -18,13 +18,31 @@ from ledger.cli.options import (
     now_option,
     version_option,
 )
+from ledger.cli.sources import POSITION, Names, Position, sequence_of
 from ledger.cli.target import Target, pass_target
 from ledger.law.cursor import Outcome
+from ledger.law.tokens import NEXT
 
 __all__ = ["commands"]
 
 _to = click.option(
-    "--to", type=int, required=True, metavar="SEQUENCE", help="The sequence to confirm."
+    "--to",
+    type=POSITION,
+    metavar="SEQUENCE",
+    help="The sequence to confirm; or its position, if the stream has them: offset:43, "
+    "next-offset:44, lsn:0/16B3748.",
+)
+_next = click.option(
+    "--next",
+    "numbered",
+    is_flag=True,
+    help="Confirm the token that --delivery-id names, and number it.",
+)
+_after = click.option(
+    "--after",
+    metavar="TOKEN",
+    help="With --next: the token before it. Refused unless the cursor's last one is it; leave it "
+    "out for the first.",
 )
 
 _epoch = click.option("--epoch", type=int, help="Refuse if the cursor was reset since this epoch.")
@@ -33,6 +51,8 @@ _epoch = click.option("--epoch", type=int, help="Refuse if the cursor was reset 
 @click.command()
 @cursor_arguments
 @_to
+@_next
+@_after
 @delivery_id_option
 @delivered_at_option
 @click.option(
@@ -56,7 +76,9 @@ def advance(
     consumer: str,
     stream: str,
     subject: str,
-    to: int,
+    to: int | Position | None,
+    numbered: bool,
+    after: str | None,
     actor: str | None,
     form: Form | None,
     expect_version: int | None,
@@ -64,19 +86,28 @@ def advance(
     new: bool,
     **given: Any,
 ) -> None:
-    """Confirm everything up to a sequence.
+    """Confirm everything up to a sequence, or the next token.
 
     The first advance makes the cursor. It is refused without --new if the same words in another
     order name a cursor that exists.
     """
+    if numbered == (to is not None):
+        raise click.UsageError("What is confirmed? Add --to, or --next with --delivery-id.")
+    if after is not None and not numbered:
+        raise click.UsageError("--after is for tokens: add --next, or leave it out.")
     cursor = key(consumer, stream, subject)
     with target.open(actor=actor, make=True) as book:
         if not new:
             refuse_rearranged(book, cursor)
-        after = book.advance(
-            cursor, to=to, expected_version=expect_version, outcome=Outcome(outcome), **given
+        advanced = book.advance(
+            cursor,
+            to=NEXT if to is None else sequence_of(book, cursor, to),
+            after=after,
+            expected_version=expect_version,
+            outcome=Outcome(outcome),
+            **given,
         )
-    show_one(after, CURSORS, form)
+        show_one(advanced, CURSORS, form, names=Names(book))
 
 
 @click.command()
@@ -109,7 +140,53 @@ def error(
         if not new:
             refuse_rearranged(book, cursor)
         after = book.record_error(cursor, message, expected_version=expect_version, **given)
-    show_one(after, CURSORS, form)
+        show_one(after, CURSORS, form, names=Names(book))
 
 
-commands = [advance, error]
+@click.command()
+@cursor_arguments
+@click.option(
+    "--at",
+    type=POSITION,
+    required=True,
+    metavar="SEQUENCE",
+    help="Where the cursor starts, from 0; or a position, if the stream has them: next-offset:44.",
+)
+@click.option("--reason", required=True, help="Why it starts there; kept for ever.")
+@click.option(
+    "--source", default="", help="Where the position was taken from, such as 'kafka group mailer'."
+)
+@delivery_id_option
+@delivered_at_option
+@new_option
+@now_option
+@actor_option
+@metadata_option
+@form_options
+@pass_target
+def start(
+    target: Target,
+    /,
+    consumer: str,
+    stream: str,
+    subject: str,
+    at: int | Position,
+    actor: str | None,
+    form: Form | None,
+    new: bool,
+    **given: Any,
+) -> None:
+    """Make a cursor that starts at a sequence; what lies before is before the ledger's time.
+
+    A start is not a reset, and is refused if the cursor has an entry already. It is also refused
+    without --new if the same words in another order name a cursor that exists.
+    """
+    cursor = key(consumer, stream, subject)
+    with target.open(actor=actor, make=True) as book:
+        if not new:
+            refuse_rearranged(book, cursor)
+        after = book.start(cursor, at=sequence_of(book, cursor, at), **given)
+        show_one(after, CURSORS, form, names=Names(book))
+
+
+commands = [start, advance, error]

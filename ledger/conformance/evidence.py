@@ -10,7 +10,7 @@ from ledger.conformance.logs import Log, Logs, Rule, committed, expect
 from ledger.conformance.reading import KEYS, ORDERS
 from ledger.evidence.repair import Rebuild, rebuild
 from ledger.evidence.verification import verify
-from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor, StartCursor
 from ledger.log import columns
 from ledger.log.rows import entry_from
 from ledger.stores import Transaction
@@ -116,6 +116,7 @@ def told_apart(logs: Logs) -> None:
 def _lived(logs: Logs) -> Log:
     """Return a log that has something of everything."""
     log = logs.new()
+    log.append(StartCursor(KEYS[2], 1, "moved here", source="kafka group mailer"))
     for nth in range(1, 4):
         log.append(*(AdvanceCursor(key, nth, metadata={"n": str(nth)}) for key in KEYS), at=nth)
     log.append(RecordError(ORDERS, "HTTP 503"), ResetCursor(KEYS[1], 1, "again"), at=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -11,10 +11,18 @@ import attrs
 
 from ledger.conformance.logs import Logs, Rule, expect, moment
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.events import CursorAdvanced, CursorReset, Entry, ErrorRecorded
+from ledger.law.events import (
+    CursorAdvanced,
+    CursorReset,
+    CursorStarted,
+    Entry,
+    ErrorRecorded,
+    Move,
+)
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor, StartCursor
+from ledger.law.reserved import HEAD, POSITIONS, PREFIX, is_reserved
 
 __all__ = ["KEYS", "ORDERS", "RULES"]
 
@@ -76,6 +84,20 @@ def every_field(logs: Logs) -> None:
     log.append(AdvanceCursor(ORDERS, SEQUENCE_MAX), at=12)
     long_ago, far_ahead = (moment(0).replace(year=year) for year in (1, 9999))
     log.append(ResetCursor(ORDERS, 7, "x", last_delivered_at=long_ago, now=far_ahead), at=13)
+    log.append(
+        StartCursor(
+            KEYS[0],
+            SEQUENCE_MAX,
+            "moved here \U0001f600",
+            source="消费者 '\"\\%_?",
+            last_delivery_id="d-9",
+            last_delivered_at=long_ago,
+            now=far_ahead,
+            metadata={"b": "2", "a": "1"},
+        ),
+        StartCursor(KEYS[1], 0, "new"),
+        at=14,
+    )
     log.expect_all()
 
 
@@ -119,9 +141,41 @@ def cursors_chosen(logs: Logs) -> None:
         expect(found, chosen[: query.limit or None], f"the keys of {query}")
 
 
+def reserved_left_out(logs: Logs) -> None:
+    log = logs.new()
+    # What is next to the reserved ones by code point is not reserved.
+    names = ["cursor-ledger", "cursor-ledger.", HEAD, POSITIONS, f"{PREFIX}\U0010ffff"]
+    names += ["cursor-ledger0", "Cursor-ledger/head", "mailer"]
+    keys = sorted(
+        (CursorKey(name, stream) for name in names for stream in ("orders", "parcels")),
+        key=lambda key: (key.stream_name, key.subject_id, key.consumer_id),
+    )
+    log.append(*(AdvanceCursor(key, 1) for key in keys))
+    queries = [
+        CursorQuery(),
+        CursorQuery(reserved=True),
+        CursorQuery(stream_name="orders"),
+        CursorQuery(stream_name="orders", reserved=True),
+        CursorQuery(consumer_id=HEAD),
+        CursorQuery(consumer_id=HEAD, reserved=True),
+        CursorQuery(limit=4),
+        CursorQuery(limit=4, reserved=True),
+    ]
+    for query in queries:
+        shows = query.reserved or bool(query.consumer_id)
+        chosen = [
+            key
+            for key in keys
+            if _names(query, key) and (shows or not is_reserved(key.consumer_id))
+        ]
+        found = [cursor.key for cursor in log.store.cursors(query)]
+        expect(found, chosen[: query.limit or None], f"the keys of {query}")
+
+
 def entries_chosen(logs: Logs) -> None:
     log = logs.new()
     keys = KEYS[3:6]
+    log.append(*(StartCursor(key, at, "moved here") for at, key in ((6, KEYS[6]), (4, KEYS[7]))))
     for nth in range(1, 10):
         log.append(*(AdvanceCursor(key, nth) for key in keys), at=nth)
         log.append(RecordError(keys[nth % 3], "HTTP 503", actor="other"), at=nth)
@@ -137,6 +191,7 @@ def entries_chosen(logs: Logs) -> None:
         EntryQuery(kinds=[CursorReset]),
         EntryQuery(kinds=[CursorReset], key=keys[1]),
         EntryQuery(kinds=[CursorAdvanced, ErrorRecorded], key=keys[1]),
+        EntryQuery(kinds=[CursorStarted]),
         EntryQuery(recorded_from=moment(3), recorded_until=moment(5)),
         EntryQuery(position_from=middle),
         EntryQuery(position_until=middle),
@@ -151,6 +206,30 @@ def entries_chosen(logs: Logs) -> None:
                 chosen = [entry for entry in everything if _chooses(query, entry)]
                 expected = chosen[::-1] if newest_first else chosen
                 expect(log.entries(asked), expected[: limit or None], f"what {asked} chooses")
+
+
+def moves_found(logs: Logs) -> None:
+    log = logs.new()
+    keys = [KEYS[0], ORDERS, KEYS[-1]]
+    log.append(StartCursor(KEYS[0], 1, "moved", actor="ines"))
+    for nth in range(1, 6):
+        log.append(*(AdvanceCursor(key, nth) for key in keys), at=nth)
+        log.append(RecordError(ORDERS, "HTTP 503"), RecordError(ORDERS, "HTTP 504"), at=nth + 0.5)
+        log.append(AdvanceCursor(KEYS[0], nth), at=nth + 0.7)
+    log.append(ResetCursor(ORDERS, 2, "again", actor="ines"), at=20)
+    log.append(RecordError(KEYS[1], "HTTP 503"), at=21)
+    entries = log.entries()
+    nobody = CursorKey("nobody", "orders")
+    # Not in the order in which they are stored, some of them twice, more than there are.
+    places = [
+        (key, version)
+        for version in (*range(20, -1, -3), *range(30))
+        for key in (*keys, KEYS[1], nobody)
+    ]
+    expected = [_last_move(entries, *place) for place in places]
+    expect(log.store.moves(places), expected, "the moves of places")
+    expect(log.store.moves(places * 30), expected * 30, "the moves of many places")
+    expect(log.store.moves([]), [], "the moves of no place")
 
 
 def many(logs: Logs) -> None:
@@ -200,6 +279,23 @@ def a_horizon(logs: Logs) -> None:
         expect(horizon.waiting, (), "what readers wait for where nobody is writing")
 
 
+def _last_move(entries: Sequence[Entry], key: CursorKey, version: int) -> Move | None:
+    """Return where the cursor of `key` was put last, up to `version`; None if nowhere."""
+    for entry in reversed(entries):
+        event = entry.event
+        if entry.key == key and entry.version <= version and not isinstance(event, ErrorRecorded):
+            return Move(
+                version=entry.version,
+                epoch=entry.epoch,
+                recorded_at=entry.recorded_at,
+                previous_sequence=(
+                    None if isinstance(event, CursorStarted) else event.previous_sequence
+                ),
+                sequence=event.sequence,
+            )
+    return None
+
+
 def _names(query: CursorQuery | EntryQuery, key: CursorKey) -> bool:
     parts = ("consumer_id", "stream_name", "subject_id")
     return all(getattr(query, part) in ("", getattr(key, part)) for part in parts)
@@ -224,10 +320,12 @@ def _within(value: T, least: T | None, most: T | None) -> bool:
 
 
 def _covers(entry: Entry, sequence: int) -> bool:
-    """Say whether an entry passed a sequence, confirmed it, or rewound behind it."""
+    """Say whether an entry passed a sequence, confirmed it, rewound or started behind it."""
     event = entry.event
     if isinstance(event, ErrorRecorded):
         return False
+    if isinstance(event, CursorStarted):
+        return sequence <= event.sequence
     low, high = sorted((event.previous_sequence, event.sequence))
     confirmed = isinstance(event, CursorAdvanced) and event.sequence == sequence
     return low < sequence <= high or confirmed
@@ -240,7 +338,9 @@ RULES: tuple[Rule, ...] = (
     Rule("keys that differ in anything are different cursors", keys_apart),
     Rule("cursors are in code-point order of stream, subject and consumer", cursors_in_order),
     Rule("a query for cursors returns what it chooses, up to its limit", cursors_chosen),
+    Rule("cursors of the ledger's own consumers are left out unless asked for", reserved_left_out),
     Rule("a query for entries returns what it chooses, in order, up to its limit", entries_chosen),
+    Rule("the last move up to a version is found, of as many cursors as asked", moves_found),
     Rule("a long log is read to its end", many),
     Rule("an iterator ends at what was there when it began", an_end),
     Rule("an iterator that is left alone holds up no writer", left_alone),

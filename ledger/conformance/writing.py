@@ -22,7 +22,7 @@ from ledger.conformance.reading import KEYS, ORDERS
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.law.cursor import CursorKey
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
 from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
 from ledger.writing.commit import commit_free
@@ -105,6 +105,18 @@ def refused_as_it_is(logs: Logs) -> None:
     log.append(AdvanceCursor(ORDERS, 1))
     other.append(AdvanceCursor(ORDERS, 9))
     log.append(AdvanceCursor(ORDERS, 8))
+    log.expect_all()
+    expect(len(log.expected.entries), 4, "the number of entries")
+
+
+def started_once(logs: Logs) -> None:
+    log = logs.new()
+    other = logs.again(log)
+    log.append(StartCursor(ORDERS, 5, "moved here"))
+    other.append(AdvanceCursor(KEYS[0], 1))
+    # Both are refused, by what the other store appended.
+    other.append(StartCursor(ORDERS, 5, "moved here"), AdvanceCursor(ORDERS, 6))
+    log.append(StartCursor(KEYS[0], 1, "moved here"), StartCursor(KEYS[1], 0, "new"))
     log.expect_all()
     expect(len(log.expected.entries), 4, "the number of entries")
 
@@ -241,6 +253,7 @@ RULES: tuple[Rule, ...] = (
     Rule("a store that is closed refuses, and may be closed again", closed),
     Rule("a chain goes on behind what another store appended", heads_as_they_are, needs_two=True),
     Rule("a refusal stands on what another store appended", refused_as_it_is, needs_two=True),
+    Rule("only the first entry of a cursor starts it", started_once, needs_two=True),
     Rule("two stores that append to one log lose nothing", two_stores, needs_two=True),
     Rule("a write waits until its deadline, and not longer", in_time, needs_two=True),
     Rule("what was appended is there when the log is opened again", kept, needs_two=True),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
 from ledger.consuming.failures import note_unrecorded
@@ -15,8 +15,13 @@ from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, seq
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
-from ledger.law.requests import RecordError, Request
+from ledger.law.requests import RecordError
+from ledger.waking.telling import told
+from ledger.waking.waiting import for_reset
 from ledger.writing.waits import in_callback
+
+if TYPE_CHECKING:
+    from ledger.consuming.takeovers import Book
 
 __all__ = ["Consumer"]
 
@@ -24,16 +29,6 @@ E = TypeVar("E")
 
 WAIT_S = 1.0
 """So often a thread that waits for room looks for itself."""
-
-
-class Book(Protocol):
-    """What a consumer asks of a ledger."""
-
-    def find(self, key: CursorKey) -> Cursor | None:
-        """Return the cursor of `key`, or None if it has no entries."""
-
-    def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append `requests` in one transaction."""
 
 
 class Consumer:
@@ -69,13 +64,28 @@ class Consumer:
     go on after 41
     """
 
-    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+    def __init__(
+        self,
+        book: Book,
+        key: CursorKey,
+        *,
+        in_flight: int = 1,
+        take_over: str | None = None,
+    ) -> None:
         self._book = book
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
         self._room = threading.Condition(self._deliveries.lock)
         # Confirmations are appended by one thread at a time, so that they stand in order.
         self._appending = threading.Lock()
-        self.refresh()
+        if take_over is None:
+            self.refresh()
+        else:
+            # Imported here, because it is rare.
+            from ledger.consuming import takeovers
+
+            reason = takeovers.checked_reason(take_over)
+            # Not read anew: by then, another may have taken it over in its turn.
+            self._deliveries.read(takeovers.take(book, self.key, reason))
 
     # --- where it stands ---
 
@@ -93,6 +103,15 @@ class Consumer:
     def reached(self) -> int:
         """The sequence that began last, or `position`: what is fetched next comes after it."""
         return self._deliveries.reached
+
+    @property
+    def token(self) -> str:
+        """The delivery id of what `reached` names; empty if there is none.
+
+        Where positions are tokens, what is fetched next comes after it, and is delivered as
+        `reached + 1`.
+        """
+        return self._deliveries.token
 
     @property
     def epoch(self) -> int:
@@ -120,6 +139,9 @@ class Consumer:
         What was begun before is forgotten: deliveries that still run are not confirmed, and raise
         StaleEpochError when they end; a call of `delivering` that waits meanwhile raises it, too.
         Call it where deliveries are begun, and begin after the position that it read.
+
+        Raises TakenOverError if another consumer took the cursor over since it was read: this one
+        is at its end.
         """
         if not self._appending.acquire(blocking=not in_callback()):
             raise StorageError(
@@ -128,6 +150,10 @@ class Consumer:
             )
         try:
             cursor = self._book.find(self.key)
+            if self._deliveries.was_reset(cursor):
+                from ledger.consuming import takeovers
+
+                takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
             with self._room:
                 self._deliveries.read(cursor)
                 self._room.notify_all()
@@ -207,13 +233,13 @@ class Consumer:
         where an event has these; by default in attributes of that name.
 
         An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
-        is read anew and fetching starts there, within 0.1 s also when there was nothing to fetch.
+        is read anew and fetching starts there, at once also when there was nothing to fetch.
         A failure of the database is waited for in the same way.
 
         Returns when `stop` is set and what is in flight has ended.
 
-        Raises the error of an event that failed as often as it is tried, or of the database; and
-        what `fetch` raises.
+        Raises the error of an event that failed as often as it is tried, or of the database;
+        TakenOverError if another consumer took the cursor over; and what `fetch` raises.
         """
         # Imported here, because threads to deliver in take 5 ms to import.
         from ledger.consuming.running import Loop
@@ -268,6 +294,12 @@ class Consumer:
         else:
             with suppress(LedgerError):
                 self.flush()
+
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- what a delivery tells when it ends ---
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
@@ -15,23 +15,18 @@ from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, seq
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
-from ledger.law.requests import AdvanceCursor, RecordError, Request
+from ledger.law.requests import AdvanceCursor, RecordError
+from ledger.waking.telling import told
+from ledger.waking.waiting import for_reset
+
+if TYPE_CHECKING:
+    from ledger.consuming.takeovers import AsyncBook
 
 __all__ = ["AsyncConsumer", "Beginning"]
 
 E = TypeVar("E")
 
 Fetch: TypeAlias = Callable[[int], Iterable[E] | AsyncIterable[E] | Awaitable[Iterable[E]]]
-
-
-class Book(Protocol):
-    """What a consumer asks of an asynchronous ledger."""
-
-    async def find(self, key: CursorKey) -> Cursor | None:
-        """Return the cursor of `key`, or None if it has no entries."""
-
-    async def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append `requests` in one transaction."""
 
 
 class Beginning:
@@ -82,8 +77,9 @@ class Beginning:
 class AsyncConsumer:
     """A `Consumer` whose deliveries are awaited; `AsyncLedger.consumer` makes it.
 
-    It reads the cursor when it is entered. It belongs to one event loop, and to any number of tasks
-    in it. Deliveries begin in the order in which `delivering` is entered or awaited.
+    It reads the cursor, or takes it over, when it is entered. It belongs to one event loop, and to
+    any number of tasks in it. Deliveries begin in the order in which `delivering` is entered or
+    awaited.
 
     >>> import asyncio, ledger.aio
     >>> async def main() -> int:
@@ -96,8 +92,21 @@ class AsyncConsumer:
     41
     """
 
-    def __init__(self, book: Book, key: CursorKey, *, in_flight: int = 1) -> None:
+    def __init__(
+        self,
+        book: AsyncBook,
+        key: CursorKey,
+        *,
+        in_flight: int = 1,
+        take_over: str | None = None,
+    ) -> None:
         self._book = book
+        self._takes_over = take_over
+        if take_over is not None:
+            # Imported here, because it is rare.
+            from ledger.consuming import takeovers
+
+            self._takes_over = takeovers.checked_reason(take_over)
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
         self._beginning = asyncio.Lock()
         self._appending = asyncio.Lock()
@@ -119,6 +128,15 @@ class AsyncConsumer:
     def reached(self) -> int:
         """The sequence that began last, or `position`: what is fetched next comes after it."""
         return self._deliveries.reached
+
+    @property
+    def token(self) -> str:
+        """The delivery id of what `reached` names; empty if there is none.
+
+        Where positions are tokens, what is fetched next comes after it, and is delivered as
+        `reached + 1`.
+        """
+        return self._deliveries.token
 
     @property
     def epoch(self) -> int:
@@ -143,8 +161,9 @@ class AsyncConsumer:
     async def refresh(self) -> Cursor | None:
         """Read the cursor anew, and begin after it: see `Consumer.refresh`."""
         async with self._appending:
-            cursor = await self._book.find(self.key)
+            cursor = await self._taken_or_found()
             self._deliveries.read(cursor)
+            self._takes_over = None
         self._wake()
         return cursor
 
@@ -251,6 +270,12 @@ class AsyncConsumer:
             with suppress(LedgerError):
                 await self.flush()
 
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
+
     # --- how a delivery begins and ends ---
 
     async def _begin(
@@ -280,6 +305,17 @@ class AsyncConsumer:
             self._deliveries.check(await self._book.find(self.key), advance)
             if (delivery := self._deliveries.begin(advance, generation, None)) is not None:
                 return delivery
+
+    async def _taken_or_found(self) -> Cursor | None:
+        from ledger.consuming import takeovers
+
+        if self._takes_over is not None:
+            # Not read anew behind it: by then, another may have taken it over in its turn.
+            return await takeovers.take_async(self._book, self.key, self._takes_over)
+        cursor = await self._book.find(self.key)
+        if self._deliveries.was_reset(cursor):
+            await takeovers.refuse_taken_async(self._book, self.key, cursor, since=self.epoch)
+        return cursor
 
     async def _end(self, delivery: Delivery, error: BaseException | None) -> None:
         if error is None:

@@ -151,6 +151,14 @@ class Deliveries:
             return max(self._window.last, self.position)
 
     @property
+    def token(self) -> str:
+        """The delivery id of the sequence that began last, or else of the cursor."""
+        with self.lock:
+            if self._window.last > self.position:
+                return self._window.last_id
+            return self._cursor.last_delivery_id if self._cursor else ""
+
+    @property
     def epoch(self) -> int:
         """The epoch that was read; it goes with every confirmation and error."""
         return self._cursor.epoch if self._cursor else 0
@@ -222,6 +230,10 @@ class Deliveries:
             )
             self.note_stale(error)
             raise error
+
+    def was_reset(self, now: Cursor | None) -> bool:
+        """Say whether the cursor was read, and reset since. `now` is the cursor as it stands."""
+        return self.was_read and (now.epoch if now else 0) != self.epoch
 
     def note_stale(self, error: StaleEpochError) -> None:
         """Begin nothing more before the cursor is read anew."""

@@ -83,6 +83,7 @@ class Window(Generic[C]):
         self.size = size
         self._begun: dict[int, Begun[C]] = {}
         self._last = 0
+        self._last_id = ""
 
     def __len__(self) -> int:
         return len(self._begun)
@@ -91,6 +92,11 @@ class Window(Generic[C]):
     def last(self) -> int:
         """The sequence that began last; 0 if none did since the window was new or cleared."""
         return self._last
+
+    @property
+    def last_id(self) -> str:
+        """The delivery id of the sequence that began last."""
+        return self._last_id
 
     @property
     def failed(self) -> tuple[int, ...]:
@@ -131,6 +137,8 @@ class Window(Generic[C]):
                     f"sequence {sequence} is being delivered already; wait for its end."
                 )
             again = self._begun[sequence] = Begun(sequence, delivery_id, tries=known.tries + 1)
+            if sequence == self._last:
+                self._last_id = delivery_id
             return again
         if sequence <= self._last:
             raise InvalidCursorError(
@@ -140,7 +148,7 @@ class Window(Generic[C]):
         if len(self._begun) >= self.size:
             raise self.full()
         begun = self._begun[sequence] = Begun(sequence, delivery_id)
-        self._last = sequence
+        self._last, self._last_id = sequence, delivery_id
         return begun
 
     def confirm(self, begun: Begun[C], confirmation: C) -> None:
@@ -193,7 +201,7 @@ class Window(Generic[C]):
     def clear(self) -> None:
         """Forget everything: the cursor was read anew, and deliveries begin after it."""
         self._begun = {}
-        self._last = 0
+        self._last, self._last_id = 0, ""
 
     def full(self) -> WindowFullError:
         """Return the refusal of one more delivery."""

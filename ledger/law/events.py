@@ -14,11 +14,14 @@ from ledger.law.making import maker, once, sealed
 __all__ = [
     "CursorAdvanced",
     "CursorReset",
+    "CursorStarted",
     "Entry",
     "ErrorRecorded",
     "Event",
+    "Move",
     "make_advanced",
     "make_entry",
+    "make_move",
 ]
 
 
@@ -100,8 +103,39 @@ class ErrorRecorded:
     __attrs_pre_init__ = once("message")
 
 
-Event = CursorAdvanced | CursorReset | ErrorRecorded
-"""What an entry says has happened: a `CursorAdvanced`, a `CursorReset` or an `ErrorRecorded`.
+@sealed
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class CursorStarted:
+    """The cursor began at `sequence`; what lies before it is before the ledger's time.
+
+    It is always the first entry of its cursor. `source` names where the position was taken from,
+    empty if nothing did, and `reason` says why. `delivery_id` and `delivered_at` are those of the
+    last delivery before the ledger's time; empty and None if they are not known. `occurred_at` is
+    the caller's time.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.start(key, at=41, source="kafka group mailer", reason="moved from Kafka")
+    ...     event = next(book.history(key)).event
+    >>> event.sequence, event.source, event.reason
+    (41, 'kafka group mailer', 'moved from Kafka')
+    """
+
+    sequence: int
+    source: str
+    delivery_id: str
+    delivered_at: datetime | None
+    reason: str
+    occurred_at: datetime
+
+    __attrs_pre_init__ = once("sequence")
+
+
+Event = CursorAdvanced | CursorReset | ErrorRecorded | CursorStarted
+"""What an entry says has happened.
+
+It is a `CursorAdvanced`, a `CursorReset`, an `ErrorRecorded` or a `CursorStarted`.
 
 >>> import ledger
 >>> key = ledger.CursorKey("webhooks", "orders")
@@ -148,3 +182,34 @@ class Entry:
 
 
 make_entry = maker(Entry, converted="metadata")
+
+
+@sealed
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Move:
+    """Where one entry put its cursor, and when.
+
+    The entry is no error; it may confirm the place where the cursor was already. `version` is its
+    number among those of the cursor, `epoch` the cursor's epoch after it, and `recorded_at` the
+    ledger's own time of it. The cursor went from `previous_sequence`, None if it began there, to
+    `sequence`.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursors = [book.advance(key, to=to) for to in (41, 44)]
+    ...     [move] = book.moves([(key, 2)])
+    >>> move.version, move.previous_sequence, move.sequence
+    (2, 41, 44)
+    """
+
+    version: int
+    epoch: int
+    recorded_at: datetime
+    previous_sequence: int | None
+    sequence: int
+
+    __attrs_pre_init__ = once("version")
+
+
+make_move = maker(Move)

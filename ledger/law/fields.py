@@ -123,17 +123,28 @@ def sequence(value: object, name: str, *, least: int) -> int:
     """Return `value` if it is an integer from `least` to 2**63 - 1; refuse a bool and a float."""
     if type(value) is not int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise invalid(name, f"must be an integer, not {kind(value)}.", value=kind(value))
+            raise invalid(
+                name,
+                f"must be an integer, not {kind(value)}.{_advice(name, value)}",
+                value=kind(value),
+            )
         value = int.__int__(value)  # A subclass may override the comparison below.
     if not least <= value <= SEQUENCE_MAX:
         shown = value if abs(value) < 10**40 else f"a number of {value.bit_length()} bits"
         raise invalid(
             name,
-            f"must be from {least} to {SEQUENCE_MAX}, not {shown}.",
+            f"must be from {least} to {SEQUENCE_MAX}, not {shown}.{_advice(name, value)}",
             value=shown,
             bound=least if value < least else SEQUENCE_MAX,
         )
     return value
+
+
+def _advice(name: str, value: object) -> str:
+    # Imported with the first refusal.
+    from ledger.law import foreign
+
+    return foreign.advice(name, value)
 
 
 def counter(value: object, name: str) -> int | None:

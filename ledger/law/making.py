@@ -33,7 +33,7 @@ def maker(kind: Callable[P, T], *, converted: str = "") -> Callable[P, T]:
     scope, parameters, values = _parts(cls, converted)
     lines = [
         f"def make({', '.join(parameters)}):",
-        "    made = new(twin)",
+        "    made = twin()",
         *(f"    made.{name} = {value}" for name, value in values.items()),
         "    made.__class__ = cls",
         "    return made",
@@ -78,7 +78,7 @@ def _parts(cls: Any, converted: str) -> tuple[dict[str, Any], list[str], dict[st
     if hasattr(cls, "__attrs_post_init__") or list(cls.__slots__) != names:
         raise _different(cls)
     twin = type(cls.__name__, (), {"__slots__": names})
-    scope: dict[str, Any] = {"new": object.__new__, "twin": twin, "cls": cls}
+    scope: dict[str, Any] = {"twin": twin, "cls": cls}
     parameters: list[str] = []
     values: dict[str, str] = {}
     for field in fields:

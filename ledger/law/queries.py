@@ -97,6 +97,14 @@ def _newest_first(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like t
     return bool(value)
 
 
+def _reserved(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like this
+    given: object = value
+    if isinstance(given, bool):
+        return given
+    said = fields.kind(given)
+    raise invalid("reserved", f"must be True or False, not {said}.", value=said)
+
+
 # --- the queries ---
 
 
@@ -105,7 +113,9 @@ def _newest_first(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like t
 class CursorQuery:
     """Chooses cursors: an empty part matches all; `limit` 0 or less means no limit.
 
-    `consumer_id`, `stream_name` and `subject_id` are compared as they are.
+    `consumer_id`, `stream_name` and `subject_id` are compared as they are. The ledger's own
+    consumers, such as the heads of streams, are chosen only if `consumer_id` names one, or with
+    `reserved`.
 
     Raises InvalidCursorError.
 
@@ -122,6 +132,7 @@ class CursorQuery:
     stream_name: str = attrs.field(default="", converter=_stream_name)
     subject_id: str = attrs.field(default="", converter=_subject_id)
     limit: int = attrs.field(default=0, converter=_limit)
+    reserved: bool = attrs.field(default=False, converter=_reserved)
 
     __attrs_pre_init__ = once("consumer_id")
 
@@ -134,7 +145,8 @@ class EntryQuery:
     `key` names one cursor exactly; `consumer_id`, `stream_name` and `subject_id` any part of one.
     `kinds` are event types, such as `CursorReset`. The bounds of time, position and version are
     included; those of version need a `key`, because versions count the entries of one cursor.
-    `covering` is a sequence: the entries that passed it, confirmed it, or rewound behind it.
+    `covering` is a sequence: the entries that passed it, confirmed it, rewound behind it, or
+    started at it or beyond it.
     `limit` 0 or less means no limit.
 
     `actor` is who acted. `recorded_from` and `recorded_until` bound the ledger's time,

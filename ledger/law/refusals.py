@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.events import CursorReset, Entry
+from ledger.law.fields import SEQUENCE_MAX
+from ledger.law.requests import (
+    AdvanceCursor,
+    RecordError,
+    Request,
+    ResetCursor,
+    StartCursor,
+)
+from ledger.law.tokens import ConfirmToken
 
 __all__ = [
     "ActorRequiredError",
+    "CursorExistsError",
     "CursorNotFoundError",
     "DeliveringError",
     "EpochRequiredError",
     "NonMonotonicCursorError",
     "StaleEpochError",
+    "StaleTokenError",
+    "TakenOverError",
     "VersionConflictError",
 ]
 
@@ -39,6 +51,43 @@ class CursorNotFoundError(LedgerError, LookupError):
             return
         super().__init__(f"{key} has no cursor: nothing was ever appended for it.")
         self.key = key
+
+
+class CursorExistsError(LedgerError):
+    """A start of a cursor that has entries already: only its first entry can start it.
+
+    `current` is the cursor as it stands, and `request` the start that was refused. Its history
+    begins with a `CursorStarted` if it was started before. Both are None if the error was made of
+    its message alone.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> with ledger.open(":memory:", actor="ines") as book:
+    ...     cursor = book.advance(key, to=44)
+    ...     try:
+    ...         book.start(key, at=41, source="kafka group mailer", reason="moved from Kafka")
+    ...     except ledger.CursorExistsError as error:
+    ...         print(error.current.last_sequence, error.request.last_sequence)
+    44 41
+    """
+
+    __module__ = "ledger"
+
+    current: Cursor | None = None
+    request: StartCursor | None = None
+
+    def __init__(self, current: Cursor | str, request: StartCursor | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        entries = "entry" if current.version == 1 else "entries"
+        super().__init__(
+            f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}, and "
+            f"has {current.version:,} {entries}, so it cannot start at {request.last_sequence}: "
+            "only the first entry of a cursor starts it. To move it there, reset it, with a reason."
+        )
+        self.current = current
+        self.request = request
 
 
 class NonMonotonicCursorError(LedgerError):
@@ -93,10 +142,12 @@ class StaleEpochError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | RecordError | None = None
+    request: AdvanceCursor | ConfirmToken | RecordError | None = None
 
     def __init__(
-        self, current: Cursor | str | None, request: AdvanceCursor | RecordError | str = ""
+        self,
+        current: Cursor | str | None,
+        request: AdvanceCursor | ConfirmToken | RecordError | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
@@ -109,6 +160,72 @@ class StaleEpochError(LedgerError):
         )
         self.current = current
         self.request = request
+
+
+class StaleTokenError(LedgerError):
+    """A token that does not follow: the cursor's last one is not `request.after`.
+
+    `current` is the cursor as it stands, None if there is none, and `request` what was refused.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("billing", "stripe")
+    >>> with ledger.open(":memory:") as book:
+    ...     cursor = book.advance(key, to=ledger.NEXT, delivery_id="evt_9a")
+    ...     try:
+    ...         book.advance(key, to=ledger.NEXT, delivery_id="evt_3f", after="evt_77")
+    ...     except ledger.StaleTokenError as error:
+    ...         print(error.current.last_delivery_id, error.request.after)
+    evt_9a evt_77
+    """
+
+    __module__ = "ledger"
+
+    current: Cursor | None = None
+    request: ConfirmToken | None = None
+
+    def __init__(self, current: Cursor | str | None, request: ConfirmToken | str = "") -> None:
+        if isinstance(current, str) or isinstance(request, str):
+            super().__init__(_message(current, request))
+            return
+        super().__init__(_not_next(current, request))
+        self.current = current
+        self.request = request
+
+
+class TakenOverError(StaleEpochError):
+    """The cursor was taken over by another consumer, so this one delivers nothing more.
+
+    `current` is the cursor as it stands, and `entry` the takeover: it says who did it, when and
+    why. `request` is None.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("webhooks", "orders")
+    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
+    ...     old = book.consumer(key)
+    ...     new = book.consumer(key, take_over="deploy 1.4.2")
+    ...     try:
+    ...         old.refresh()
+    ...     except ledger.TakenOverError as error:
+    ...         print(error.entry.event.reason)
+    deploy 1.4.2
+    """
+
+    __module__ = "ledger"
+
+    entry: Entry | None = None
+
+    def __init__(self, current: Cursor | str | None, entry: Entry | str = "") -> None:
+        if isinstance(current, str) or isinstance(entry, str):
+            super().__init__(_message(current, entry))
+            return
+        why = entry.event.reason if isinstance(entry.event, CursorReset) else ""
+        super().__init__(
+            f"{entry.key} was taken over by {entry.actor} at position {entry.position}: {why}. "
+            "This consumer delivers nothing more. If it should, make another one, which takes over "
+            "in its turn: book.consumer(key, take_over=…)."
+        )
+        self.current = current
+        self.entry = entry
 
 
 class EpochRequiredError(LedgerError):
@@ -132,14 +249,17 @@ class EpochRequiredError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | None = None
+    request: AdvanceCursor | ConfirmToken | None = None
 
-    def __init__(self, current: Cursor | str | None, request: AdvanceCursor | str = "") -> None:
+    def __init__(
+        self, current: Cursor | str | None, request: AdvanceCursor | ConfirmToken | str = ""
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
+        to = request.delivery_id if isinstance(request, ConfirmToken) else request.last_sequence
         super().__init__(
-            f"This advance of {request.key} to {request.last_sequence} has no epoch, and this "
+            f"This advance of {request.key} to {to} has no epoch, and this "
             "ledger was opened with require_epoch=True. Pass epoch=…, from the cursor that the "
             "consumer read before it delivered; or deliver with Ledger.consumer, which does so."
         )
@@ -197,7 +317,11 @@ class VersionConflictError(LedgerError):
     current: Cursor | None = None
     request: Request | None = None
 
-    def __init__(self, current: Cursor | str | None, request: Request | str = "") -> None:
+    def __init__(
+        self,
+        current: Cursor | str | None,
+        request: AdvanceCursor | ConfirmToken | ResetCursor | RecordError | str = "",
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(_message(current, request))
             return
@@ -211,9 +335,9 @@ class VersionConflictError(LedgerError):
 
 
 class ActorRequiredError(LedgerError):
-    """A reset without an actor: neither the request nor the ledger names one.
+    """A reset or a start without an actor: neither the request nor the ledger names one.
 
-    `request` is the reset that was refused.
+    `request` is what was refused.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -227,14 +351,15 @@ class ActorRequiredError(LedgerError):
 
     __module__ = "ledger"
 
-    request: ResetCursor | None = None
+    request: ResetCursor | StartCursor | None = None
 
-    def __init__(self, request: ResetCursor | str) -> None:
+    def __init__(self, request: ResetCursor | StartCursor | str) -> None:
         if isinstance(request, str):
             super().__init__(request)
             return
+        said = "start" if isinstance(request, StartCursor) else "reset"
         super().__init__(
-            f"A reset of {request.key} needs an actor: pass actor=…, "
+            f"A {said} of {request.key} needs an actor: pass actor=…, "
             "or give the ledger one when it is opened."
         )
         self.request = request
@@ -249,6 +374,18 @@ def _not_back(current: Cursor, request: AdvanceCursor) -> str:
             "Find out which one the consumer got; confirm that one, or reset the cursor."
         )
     return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
+
+
+def _not_next(current: Cursor | None, request: ConfirmToken) -> str:
+    sequence, token = (current.last_sequence, current.last_delivery_id) if current else (0, "")
+    at = f"{request.key} is at {sequence} {_named(token)}"
+    if sequence == SEQUENCE_MAX and token == request.after:
+        return f"{at}, the last sequence there is; nothing can be numbered after it."
+    asked = request.after or "nothing"
+    return (
+        f"{at}; {request.delivery_id} was to follow {asked}. Read the cursor again, and go on "
+        f"after {token or 'where it stands'}."
+    )
 
 
 def _named(delivery_id: str) -> str:

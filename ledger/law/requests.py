@@ -1,4 +1,4 @@
-"""The requests: advance a cursor, reset it, record an error.
+"""The requests: start a cursor, advance it, confirm a token, reset a cursor, record an error.
 
 A request that exists is valid in itself; whether the cursor allows it is decided in `rules`.
 Fields are named as in the JSON of requests. Each has a converter, which checks and trims it.
@@ -13,10 +13,11 @@ from typing import get_args
 import attrs
 
 from ledger.errors import LedgerError, invalid
-from ledger.law import fields
+from ledger.law import fields, given
 from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.making import maker, once, quick, sealed
 from ledger.law.pairs import EMPTY
+from ledger.law.tokens import NEXT, ConfirmToken, Next
 
 __all__ = [
     "AdvanceCursor",
@@ -24,6 +25,8 @@ __all__ = [
     "Request",
     "ResetCursor",
     "ResetReasonRequiredError",
+    "StartCursor",
+    "advance_to",
     "checked",
     "checked_one",
     "make_advance",
@@ -55,70 +58,6 @@ class ResetReasonRequiredError(LedgerError):
         self.key = key
 
 
-# --- what each field takes ---
-
-
-def _key(value: CursorKey) -> CursorKey:
-    return value if type(value) is CursorKey else CursorKey.check(value)
-
-
-def _from_one(value: int) -> int:
-    return fields.sequence(value, "last_sequence", least=1)
-
-
-def _from_zero(value: int) -> int:
-    return fields.sequence(value, "last_sequence", least=0)
-
-
-def _delivery_id(value: str) -> str:
-    return fields.text(value, "delivery_id")
-
-
-def _last_delivery_id(value: str) -> str:
-    return fields.text(value, "last_delivery_id")
-
-
-def _last_delivered_at(value: datetime | None) -> datetime | None:
-    return None if value is None else fields.moment(value, "last_delivered_at")
-
-
-def _outcome(value: Outcome) -> Outcome:
-    return value if type(value) is Outcome else Outcome.of(value)
-
-
-def _now(value: datetime | None) -> datetime | None:
-    return None if value is None else fields.moment(value, "now")
-
-
-def _reason(value: str) -> str:
-    return fields.text(value, "reason", length_max=fields.REASON_LENGTH_MAX, seen=True)
-
-
-def _last_error(value: str) -> str:
-    # An error is not refused because it is invisible: its characters are spelled out.
-    said = fields.spelled(fields.exact(value, "last_error"))
-    return fields.message(said, "last_error")
-
-
-def _actor(value: str) -> str:
-    return fields.text(value, "actor", seen=True)
-
-
-def _epoch(value: int | None) -> int | None:
-    return fields.counter(value, "epoch")
-
-
-def _expected_version(value: int | None) -> int | None:
-    return fields.counter(value, "expected_version")
-
-
-def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
-    return value if value is EMPTY else fields.metadata(value)
-
-
-# --- the requests ---
-
-
 @quick
 @sealed
 @attrs.frozen(weakref_slot=False)
@@ -143,27 +82,74 @@ class AdvanceCursor:
     [41]
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_sequence: int = attrs.field(converter=_from_one)
-    delivery_id: str = attrs.field(default="", kw_only=True, converter=_delivery_id)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_one)
+    delivery_id: str = attrs.field(default="", kw_only=True, converter=given.delivery_id)
     last_delivered_at: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=_last_delivered_at
+        default=None, kw_only=True, converter=given.last_delivered_at
     )
-    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=_outcome)
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
-    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    outcome: Outcome = attrs.field(default=Outcome.DELIVERED, kw_only=True, converter=given.outcome)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=given.epoch)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")
 
 
 make_advance = maker(AdvanceCursor)
+
+
+def advance_to(
+    key: CursorKey,
+    to: int | Next,
+    *,
+    after: str | None,
+    delivery_id: str,
+    last_delivered_at: datetime | None = None,
+    outcome: Outcome,
+    now: datetime | None = None,
+    actor: str,
+    epoch: int | None,
+    expected_version: int | None = None,
+    metadata: Mapping[str, str],
+) -> AdvanceCursor | ConfirmToken:
+    """Return the request of an advance to a sequence, or to `NEXT`, after the token `after`.
+
+    Raises InvalidCursorError, also if there is an `after` that would not be judged.
+    """
+    if to is not NEXT:
+        if after is not None:
+            raise invalid("after", "is for tokens: pass to=ledger.NEXT with it, or leave it out.")
+        return make_advance(
+            key,
+            to,
+            delivery_id=delivery_id,
+            last_delivered_at=last_delivered_at,
+            outcome=outcome,
+            now=now,
+            actor=actor,
+            epoch=epoch,
+            expected_version=expected_version,
+            metadata=metadata,
+        )
+    return ConfirmToken(
+        key,
+        delivery_id,
+        after="" if after is None else after,
+        last_delivered_at=last_delivered_at,
+        outcome=outcome,
+        now=now,
+        actor=actor,
+        epoch=epoch,
+        expected_version=expected_version,
+        metadata=metadata,
+    )
 
 
 @sealed
@@ -188,20 +174,20 @@ class ResetCursor:
     [1]
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_sequence: int = attrs.field(converter=_from_zero)
-    reason: str = attrs.field(converter=_reason)
-    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=_last_delivery_id)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_zero)
+    reason: str = attrs.field(converter=given.reason)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=given.last_delivery_id)
     last_delivered_at: datetime | None = attrs.field(
-        default=None, kw_only=True, converter=_last_delivered_at
+        default=None, kw_only=True, converter=given.last_delivered_at
     )
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")
@@ -230,23 +216,68 @@ class RecordError:
     'HTTP 401, password=***'
     """
 
-    key: CursorKey = attrs.field(converter=_key)
-    last_error: str = attrs.field(converter=_last_error)
-    now: datetime | None = attrs.field(default=None, kw_only=True, converter=_now)
-    actor: str = attrs.field(default="", kw_only=True, converter=_actor)
-    epoch: int | None = attrs.field(default=None, kw_only=True, converter=_epoch)
+    key: CursorKey = attrs.field(converter=given.key)
+    last_error: str = attrs.field(converter=given.last_error)
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    epoch: int | None = attrs.field(default=None, kw_only=True, converter=given.epoch)
     expected_version: int | None = attrs.field(
-        default=None, kw_only=True, converter=_expected_version
+        default=None, kw_only=True, converter=given.expected_version
     )
     metadata: Mapping[str, str] = attrs.field(
-        default=EMPTY, kw_only=True, hash=False, converter=_metadata
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )
 
     __attrs_pre_init__ = once("key")
 
 
-Request = AdvanceCursor | ResetCursor | RecordError
-"""What can be asked of a cursor: an `AdvanceCursor`, a `ResetCursor` or a `RecordError`.
+@sealed
+@attrs.frozen(weakref_slot=False)
+class StartCursor:
+    """Make the cursor, at `last_sequence`, from 0 to 2**63 - 1, and say why it starts there.
+
+    It is no reset: it must be the first entry of its cursor, and the epoch stays 0. What lies
+    before it is before the ledger's time. `reason` is kept for ever; at most 4,096 characters.
+    `source` names where the position was taken from, such as "kafka group mailer": at most 512
+    characters, empty if it was taken from nowhere.
+
+    `last_delivery_id` and `last_delivered_at` are those of the last delivery before the ledger's
+    time, if they are known. `key`, `now`, `actor` and `metadata` mean what they mean for
+    AdvanceCursor; a start needs an actor. It takes no version: there must be no entry before it.
+
+    Raises InvalidCursorError.
+
+    >>> import ledger
+    >>> key = ledger.CursorKey("mailer", "orders")
+    >>> request = ledger.StartCursor(
+    ...     key, 41, "moved from Kafka", source="kafka group mailer", actor="ines"
+    ... )
+    >>> with ledger.open(":memory:") as book:
+    ...     [(cursor.last_sequence, cursor.epoch) for cursor in book.append([request])]
+    [(41, 0)]
+    """
+
+    key: CursorKey = attrs.field(converter=given.key)
+    last_sequence: int = attrs.field(converter=given.from_zero)
+    reason: str = attrs.field(converter=given.reason_of_start)
+    source: str = attrs.field(default="", kw_only=True, converter=given.source)
+    last_delivery_id: str = attrs.field(default="", kw_only=True, converter=given.last_delivery_id)
+    last_delivered_at: datetime | None = attrs.field(
+        default=None, kw_only=True, converter=given.last_delivered_at
+    )
+    now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    metadata: Mapping[str, str] = attrs.field(
+        default=EMPTY, kw_only=True, hash=False, converter=given.metadata
+    )
+
+    __attrs_pre_init__ = once("key")
+
+
+Request = AdvanceCursor | ConfirmToken | ResetCursor | RecordError | StartCursor
+"""What can be asked of a cursor.
+
+It is an `AdvanceCursor`, a `ConfirmToken`, a `ResetCursor`, a `RecordError` or a `StartCursor`.
 
 >>> import ledger
 >>> key = ledger.CursorKey("webhooks", "orders")

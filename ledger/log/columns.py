@@ -21,6 +21,7 @@ __all__ = [
     "HEAD",
     "KEY",
     "KEYED_CURSOR",
+    "MOVE",
     "STATE",
     "STORED_CURSOR",
     "Column",
@@ -132,6 +133,17 @@ ENTRY = Columns((Column("position", int), *CONTENT, _DIGEST))
 
 EVENT = Columns((Column("cursor_id", int), *_APPENDED, Column("tag_id", int), *_HAPPENED, _DIGEST))
 """An entry as `ledger_events` has it behind its position: cursor and tag are named by number."""
+
+MOVE = Columns(
+    (
+        _VERSION,
+        _EPOCH,
+        _RECORDED_AT,
+        Column("previous_sequence", int, optional=True),
+        Column("sequence", int),
+    )
+)
+"""Where an entry that is no error put its cursor."""
 
 # --- a stored cursor ---
 

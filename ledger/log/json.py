@@ -18,7 +18,8 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry, Event
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor
+from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
+from ledger.law.tokens import ConfirmToken
 from ledger.log.rows import TAGS
 from ledger.log.text import parse_time, show_time
 
@@ -60,8 +61,10 @@ def structure(data: object, kind: Any) -> Any:
 
 _OPS: Mapping[str, type[Request]] = {
     "advance": AdvanceCursor,
+    "confirm": ConfirmToken,
     "reset": ResetCursor,
     "error": RecordError,
+    "start": StartCursor,
 }
 
 # What a Go program writes for a time that was never set.
@@ -79,6 +82,7 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str, lambda value, _: fields.storable(value, _UNNAMED))
     converter.register_structure_hook(int, lambda value, _: _integer(value))
+    converter.register_structure_hook(bool, lambda value, _: value)  # The query refuses others.
     converter.register_structure_hook(bytes, lambda value, _: _digest(value))
     converter.register_structure_hook(datetime, lambda value, _: _time(value))
     converter.register_structure_hook(datetime | None, lambda value, _: _optional_time(value))
@@ -136,8 +140,8 @@ def _unknown(extra: set[str], has: str, known: tuple[str, ...]) -> InvalidCursor
 # --- values of one type ---
 
 
-def _integer(value: object) -> int:
-    return fields.sequence(value, _UNNAMED, least=-fields.SEQUENCE_MAX - 1)
+def _integer(value: object, name: str = _UNNAMED) -> int:
+    return fields.sequence(value, name, least=-fields.SEQUENCE_MAX - 1)
 
 
 def _time(value: object) -> datetime:
@@ -166,7 +170,9 @@ def _objects(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
 
     # An error message may have anything in it: RecordError replaces what cannot be stored.
     hooks: dict[str, Any] = {
-        "last_error": override(struct_hook=lambda value, _: fields.exact(value, "last_error"))
+        "last_error": override(struct_hook=lambda value, _: fields.exact(value, "last_error")),
+        # Refused under its name, because the refusal says what to do with another position.
+        "last_sequence": override(struct_hook=lambda value, _: _integer(value, "last_sequence")),
     }
     absent: dict[str, object] = {}
     if kind in (Cursor, Entry):

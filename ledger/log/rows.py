@@ -14,24 +14,41 @@ from ledger.law.cursor import Cursor, CursorKey, Outcome, make_cursor
 from ledger.law.events import (
     CursorAdvanced,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     Event,
+    Move,
     make_advanced,
     make_entry,
+    make_move,
 )
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.pairs import EMPTY
-from ledger.log.columns import CURSOR, ENTRY, Column, Columns, Row
+from ledger.log.columns import CURSOR, ENTRY, MOVE, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
-__all__ = ["TAGS", "Content", "Row", "content_of", "cursor_from", "entry_from"]
+__all__ = [
+    "COLUMNS_OF_TAG",
+    "KEPT_AS",
+    "TAGS",
+    "Content",
+    "Row",
+    "content_of",
+    "cursor_from",
+    "entry_from",
+    "move_from",
+]
 
 TAGS: Mapping[type[Event], str] = {
     CursorAdvanced: "cursor.advanced.v1",
     CursorReset: "cursor.reset.v1",
     ErrorRecorded: "cursor.error.v1",
+    CursorStarted: "cursor.started.v1",
 }
+
+KEPT_AS: Mapping[str, str] = {"source": "message"}
+"""The columns of fields that have none of their own."""
 
 Content: TypeAlias = tuple[Any, ...]
 """What an entry says: plain values in the order of `CONTENT`."""
@@ -83,6 +100,20 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
                 and (event.delivered_at is None or _is_moment(event.delivered_at))
             )
             occurred_at = micros(occurred)
+        case CursorStarted():
+            # The source is kept where an error has its message: it is what others have said.
+            sequence, delivery_id = event.sequence, event.delivery_id
+            message, reason = event.source, event.reason
+            delivered_at = None if event.delivered_at is None else micros(event.delivered_at)
+            sound = (
+                type(sequence) is int
+                and 0 <= sequence <= SEQUENCE_MAX
+                and type(delivery_id) is type(message) is type(reason) is str
+                and "\0" not in delivery_id + message + reason
+                and reason != ""
+                and (event.delivered_at is None or _is_moment(event.delivered_at))
+            )
+            occurred_at = micros(occurred)
         case ErrorRecorded():
             message = event.message
             sound = type(message) is str and "\0" not in message
@@ -110,7 +141,7 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
         epoch,
         recorded_at,
         actor,
-        dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None,
+        None if metadata is EMPTY else _metadata(metadata),
         TAGS[type(event)],
         previous_sequence,
         sequence,
@@ -121,6 +152,11 @@ def content_of(  # noqa: PLR0917 - in the order of the columns
         message,
         occurred_at,
     )
+
+
+def _metadata(metadata: Mapping[str, str]) -> str | None:
+    """Return metadata as it is stored: JSON with its names in order, or None if there is none."""
+    return dumps(dict(sorted(fields.kept_metadata(metadata).items()))) if metadata else None
 
 
 def _is_moment(value: datetime) -> bool:
@@ -186,6 +222,15 @@ def entry_from(row: Row) -> Entry:
                 reason=reason,
                 occurred_at=occurred,
             )
+        elif tag == TAGS[CursorStarted]:
+            event = CursorStarted(
+                sequence=sequence,
+                source=message,
+                delivery_id=delivery_id,
+                delivered_at=None if delivered_at is None else instant(delivered_at),
+                reason=reason,
+                occurred_at=occurred,
+            )
         else:
             event = ErrorRecorded(message=message, occurred_at=occurred)
         return make_entry(
@@ -205,6 +250,26 @@ def entry_from(row: Row) -> Entry:
         ) from None
     except (ValueError, OverflowError) as error:
         raise BrokenChainError(f"position {position}", f"it cannot be read: {error}") from None
+
+
+def move_from(key: CursorKey, row: Row) -> Move:
+    """Return the move of `key` that a row holds, in the order of `MOVE`.
+
+    Raises BrokenChainError if it holds none.
+    """
+    if not _fits_move(row):
+        raise BrokenChainError(str(key), "an entry has columns of the wrong types")
+    version, epoch, recorded_at, previous_sequence, sequence = row
+    try:
+        return make_move(
+            version=version,
+            epoch=epoch,
+            recorded_at=instant(recorded_at),
+            previous_sequence=previous_sequence,
+            sequence=sequence,
+        )
+    except OverflowError as error:
+        raise BrokenChainError(str(key), f"an entry has no time: {error}") from None
 
 
 def cursor_from(key: CursorKey, row: Row) -> Cursor:
@@ -241,8 +306,8 @@ _POSITION, _TAG = ENTRY.place("position"), ENTRY.place("tag")
 
 def _columns_of(kind: type[Event]) -> Columns:
     """Return the columns of an entry whose event is a `kind`: what others say is NULL in them."""
-    own = get_type_hints(kind)
-    of_others = {name for other in TAGS for name in get_type_hints(other)} - own.keys()
+    own = _kept(kind)
+    of_others = {name for other in TAGS for name in _kept(other)} - own.keys()
 
     def narrowed(column: Column) -> Column:
         if column.name in of_others:
@@ -254,8 +319,17 @@ def _columns_of(kind: type[Event]) -> Columns:
     return Columns(tuple(map(narrowed, ENTRY)))
 
 
-_FITS = {tag: _columns_of(kind).fit() for kind, tag in TAGS.items()}
+def _kept(kind: type[Event]) -> dict[str, Any]:
+    """Return the types of what a `kind` says, by the columns that it is kept in."""
+    return {KEPT_AS.get(name, name): given for name, given in get_type_hints(kind).items()}
+
+
+COLUMNS_OF_TAG = {tag: _columns_of(kind) for kind, tag in TAGS.items()}
+"""For each tag, the columns of its entries; the type of those that are NULL is NoneType."""
+
+_FITS = {tag: columns.fit() for tag, columns in COLUMNS_OF_TAG.items()}
 _fits_cursor = CURSOR.fit()
+_fits_move = MOVE.fit()
 
 
 def _misfit(row: Row) -> str:

@@ -5,7 +5,7 @@ Between two pages no connection is held, and no transaction is open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol, TypeVar
@@ -14,9 +14,9 @@ import attrs
 
 from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Snapshot, Transaction
+from ledger.stores import Horizon, Listening, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # The first page is short, for callers that want just a few.
 PAGE_ROWS_FIRST = 64
+# A move is small, and its cursor is looked up once a page.
+PAGE_PLACES = 4_096
 
 
 class Session(Protocol):
@@ -44,6 +46,9 @@ class Session(Protocol):
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
 
 
 class Holding(Protocol):
@@ -68,6 +73,9 @@ class Connections(Holding, Protocol):
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -116,6 +124,14 @@ class PagedStore:
                 return
             last = page[-1]
 
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+        found: list[Move | None] = []
+        for start in range(0, len(places), PAGE_PLACES):
+            page = places[start : start + PAGE_PLACES]
+            found += self.connections.read(partial(_moves, page))
+        return found
+
     def horizon(self) -> Horizon:
         """Return how far the log is settled."""
         return self.connections.read(lambda session: session.horizon())
@@ -131,6 +147,10 @@ class PagedStore:
     def opening(self) -> Opening | None:
         """Return how another process opens the log; None where it cannot."""
         return self.connections.opening()
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
+        return self.connections.listen()
 
     def using(self, connection: object) -> PagedStore:
         """Return the same log inside the transaction of a caller's connection."""
@@ -158,3 +178,7 @@ def _entries(
     query: EntryQuery, after: Entry | None, until: int, rows: int, session: Session
 ) -> list[Entry]:
     return session.entries(query, after, until, rows)
+
+
+def _moves(places: Sequence[tuple[CursorKey, int]], session: Session) -> list[Move | None]:
+    return session.moves(places)

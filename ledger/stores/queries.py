@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from ledger.law.cursor import CursorKey
-from ledger.law.events import CursorAdvanced, CursorReset, Entry
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, Entry
 from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.law.reserved import PREFIX
 from ledger.log.columns import KEY
 from ledger.log.rows import TAGS
 from ledger.log.text import micros
@@ -18,6 +19,8 @@ __all__ = ["Chosen", "OfKey", "chosen_cursors", "chosen_entries", "only_resets"]
 
 OfKey = Callable[[CursorKey], tuple[str, Sequence[object]]]
 """Returns how a database finds the entries of a key: a condition, and the values of its marks."""
+
+_AFTER_PREFIX = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 
 
 @attrs.frozen
@@ -61,6 +64,10 @@ def chosen_cursors(
     for part in KEY.names:
         if value := getattr(query, part):
             conditions.add(f"{part} {spelled('=')} ?", value)
+    if not (query.reserved or query.consumer_id):
+        # By code points, everything that begins with the prefix is between these two.
+        below, beyond = spelled("<"), spelled(">=")
+        conditions.add(f"(consumer_id {below} ? OR consumer_id {beyond} ?)", PREFIX, _AFTER_PREFIX)
     return conditions.ordered(order)
 
 
@@ -99,8 +106,9 @@ def chosen_entries(
         conditions.add(
             f"(e.previous_sequence {lt} ? AND ? {le} e.sequence"
             f" OR e.sequence {lt} ? AND ? {le} e.previous_sequence"
-            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?)",
-            *(query.covering,) * 5,
+            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?"
+            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorStarted]]} AND ? {le} e.sequence)",
+            *(query.covering,) * 6,
         )
     if query.key is not None:
         condition, values = of_key(query.key)

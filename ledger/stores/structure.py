@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.log.rows import Row
-from ledger.stores.tables import TAG_IDS
+from ledger.stores.tables import START_ID, TAG_IDS
 
-__all__ = ["differences", "misplaced_tags", "wrong_tags"]
+__all__ = ["differences", "misplaced_tags", "tag_ids", "wrong_tags"]
 
 
 def differences(made: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Fault]:
@@ -27,9 +27,14 @@ def differences(made: Mapping[str, str], found: Mapping[str, str]) -> Iterator[F
         yield Fault(kind=FaultKind.FOREIGN, place=name, detail=detail)
 
 
-def wrong_tags(found: Iterable[Row]) -> Iterator[Fault]:
-    """Compare the (id, tag) rows of ledger_tags with the tags that events are kept under."""
-    made = {(number, tag) for tag, number in TAG_IDS.items()}
+def tag_ids(*, starts: bool) -> dict[str, int]:
+    """Return the tags that the tables have, with or without the one of starts, by their ids."""
+    return {tag: number for tag, number in TAG_IDS.items() if starts or number != START_ID}
+
+
+def wrong_tags(found: Iterable[Row], known: Mapping[str, int]) -> Iterator[Fault]:
+    """Compare the (id, tag) rows of ledger_tags with the `known` tags."""
+    made = {(number, tag) for tag, number in known.items()}
     there = {(number, tag) for number, tag in found}
     for number, tag in sorted(made - there):
         detail = f"{tag} is not there as {number}"

@@ -11,6 +11,7 @@ import attrs
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.stores import Store, Transaction
 from ledger.stores.deadline import Deadline
+from ledger.waking.waker import Waker
 from ledger.writing.commit import Answer, Group, commit, commit_free
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Committer:
     actor: str
     clock: Callable[[], datetime]
     require_epoch: bool = False
+    waker: Waker | None = attrs.field(
+        default=attrs.Factory(lambda self: Waker(self.store), takes_self=True), eq=False
+    )
+    """None inside a caller's transaction: what is appended there is not committed yet."""
 
     def append(
         self,
@@ -88,6 +93,7 @@ class Committer:
                 )
             ),
             deadline,
+            (groups,),
         )
 
     def append_free(
@@ -106,10 +112,19 @@ class Committer:
                 require_epoch=self.require_epoch,
             ),
             deadline,
+            calls,
         )
 
-    def run(self, work: Callable[[Transaction], R], deadline: Deadline | None = None) -> R:
-        """Run `work` in one transaction; note on an interrupt if that may have come too late."""
+    def run(
+        self,
+        work: Callable[[Transaction], R],
+        deadline: Deadline | None = None,
+        calls: Sequence[Sequence[Group]] | None = None,
+    ) -> R:
+        """Run `work` in one transaction; note on an interrupt if that may have come too late.
+
+        It wakes those who wait for a cursor of `calls`; without them, those who wait for any.
+        """
         done = False
 
         def noting(transaction: Transaction) -> R:
@@ -119,13 +134,22 @@ class Committer:
             return result
 
         try:
-            return self.store.write(noting, deadline)
+            result = self.store.write(noting, deadline)
+            if self.waker is not None and self.waker.thread is not None:
+                self._wake(self.waker, calls)
+            return result
         except LedgerError:
             raise
         except BaseException as interrupt:
             if done:
                 may_be_committed(interrupt)
             raise
+
+    def _wake(self, waker: Waker, calls: Sequence[Sequence[Group]] | None) -> None:
+        if calls is None:
+            waker.tell(waker.waiters.seen())
+            return
+        waker.tell(request.key for groups in calls for group in groups for request in group)
 
     def submit(self, *_: object, **__: object) -> Future[Any]:
         """Refuse: inside a caller's transaction there is no later."""

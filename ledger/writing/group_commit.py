@@ -19,7 +19,15 @@ from ledger.stores.forks import ForkGuard
 from ledger.writing.calls import Call, Slot
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Committer, may_be_committed
-from ledger.writing.floor import BEGIN_ALONE, BEGIN_BATCH, END_ALONE, END_COMMIT, Phase
+from ledger.writing.floor import (
+    ALONE,
+    BEGIN_ALONE,
+    BEGIN_BATCH,
+    END_ALONE,
+    END_COMMIT,
+    FREE,
+    TELLING,
+)
 from ledger.writing.serving import IDLE_S, Server
 from ledger.writing.waits import waiting_for
 
@@ -130,7 +138,7 @@ class Writer:
         if me in self.busy_threads():
             with server.lock:
                 server.refuse_more()
-            if server.floor.owner == me and server.floor.phase is Phase.TELLING:
+            if server.floor.owner == me and server.floor.phase is TELLING:
                 server.serve_within()
             return
         with waiting_for(self), server.lock:
@@ -170,7 +178,7 @@ class Writer:
                 with server.lock:
                     if server.closed:
                         self._refuse_closed()
-                    if floor.phase is not Phase.FREE or calls:
+                    if floor.phase is not FREE or calls:
                         slot = Slot()
                         here = server.enqueue(_call(groups, conclude, slot, deadline))
                     elif self._apart:
@@ -188,7 +196,7 @@ class Writer:
                     told = True
             finally:
                 # Before any call, because that could be interrupted. Waiters look again then.
-                if floor.owner == me and floor.phase is Phase.ALONE:
+                if floor.owner == me and floor.phase is ALONE:
                     floor.phase, floor.owner = END_ALONE.after, None
                 beside.discard(me)
                 if calls or server.closed:
@@ -214,7 +222,7 @@ class Writer:
     def _work_within(self, work: Callable[[Deadline], R], deadline: Deadline) -> R:
         """Commit in a callback of a future that was just answered: nobody else could do it."""
         server, me = self._server, get_ident()
-        if server.floor.owner != me or server.floor.phase is not Phase.TELLING:
+        if server.floor.owner != me or server.floor.phase is not TELLING:
             raise StorageError(
                 "This thread is in the middle of a commit to this ledger, and cannot append before "
                 "its end: do not append in the ledger's clock, nor in a signal handler."

@@ -8,6 +8,8 @@ from projections.cli import (
     deliveries,
     drawing,
     explaining,
+    exporting,
+    lagging,
     moments,
     resetting,
     stalling,
@@ -24,8 +26,10 @@ main = cli.program(
         *moments.commands,
         explaining.explain,
         *deliveries.commands,
+        lagging.lag,
         stalling.stalls,
         tailing.tail,
         drawing.timeline,
+        exporting.export,
     )
 )

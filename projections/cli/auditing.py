@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
+import attrs
 import click
 
 from ledger import EntryQuery
@@ -12,11 +14,14 @@ from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
+from projections.cli.grouping import of_group, show_groups
+from projections.resets.grouped import reset_groups
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
 
@@ -38,6 +43,16 @@ __all__ = ["resets"]
     type=click.Choice([str(direction) for direction in Direction]),
     help="Only resets in this direction.",
 )
+@click.option(
+    "--takeovers", is_flag=True, help="Only takeovers by consumers, which are left out otherwise."
+)
+@click.option("--groups", is_flag=True, help="Show resets that were made together as one line.")
+@click.option(
+    "--group",
+    type=int,
+    metavar="POSITION",
+    help="Only resets that were made together with the one at this position.",
+)
 @click.option("--newest-first", is_flag=True, help="Show the newest reset first.")
 @limit_option
 @form_options
@@ -52,11 +67,26 @@ def resets(
     until: datetime | None,
     reason: str,
     direction: str | None,
+    takeovers: bool,
+    groups: bool,
+    group: int | None,
     newest_first: bool,
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show who reset which cursor, when, from where to where, why, and with what result."""
+    """Show who reset which cursor, when, from where to where, why, and with what result.
+
+    A takeover by a consumer is a reset to where its cursor stands. As there may be many of them,
+    and they move nothing, they are listed apart, by --takeovers.
+
+    A group is named by the position of any of its resets, as entries shows it; --groups shows that
+    of the first.
+    """
+    if [takeovers, groups, group is not None].count(True) > 1:
+        raise click.UsageError(
+            "--groups shows all groups, --group the resets of one, --takeovers what is in none: "
+            "choose one of them."
+        )
     query = EntryQuery(
         consumer_id=consumer,
         stream_name=stream,
@@ -69,13 +99,18 @@ def resets(
     )
     towards = None if direction is None else Direction(direction)
     with target.open() as book:
-        show(
-            find_resets(book, query, reason=reason, direction=towards),
-            _RESETS,
-            form,
-            of=[RecordedReset],
-        )
+        if groups:
+            show_groups(reset_groups(book, query, reason=reason, direction=towards), form)
+        else:
+            every = query if group is None else attrs.evolve(query, limit=0)
+            found = find_resets(book, every, reason=reason, direction=towards, takeovers=takeovers)
+            chosen = found if group is None else islice(of_group(book, group, found), limit or None)
+            columns = _TAKEOVERS if takeovers else _RESETS
+            show(chosen, columns, form, of=[RecordedReset], names=Names(book))
         say_what_is_not_settled(book)
+        one = attrs.evolve(query, limit=1)
+        if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):
+            click.echo("takeovers are left out: --takeovers lists them", err=True)
 
 
 def _effect(reset: RecordedReset) -> str:
@@ -90,13 +125,37 @@ def _result(reset: RecordedReset) -> str:
     return f"caught up {show_time(reset.back_at)}" if reset.back_at else "not caught up yet"
 
 
-_RESETS = [
-    Column("recorded", lambda reset: reset.recorded_at, Kind.TIME),
+_TAKEOVERS = [
+    Column("recorded", lambda reset: reset.recorded_at, kind=Kind.TIME),
     *OWNER,
-    Column("from", lambda reset: str(reset.previous_sequence), Kind.NUMBER),
-    Column("to", lambda reset: str(reset.sequence), Kind.NUMBER),
-    Column("effect", _effect, Kind.WORDS, spared=1),
-    Column("result", _result, Kind.WORDS, spared=1),
-    Column("actor", lambda reset: visible(reset.actor), Kind.NAME),
+    Column(
+        "at",
+        lambda reset: str(reset.sequence),
+        lambda reset: (reset.key, reset.sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}", kind=Kind.WORDS, spared=1),
+    Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME, spared=2),
+    Column("reason", lambda reset: visible(reset.reason)),
+]
+
+_RESETS = [
+    Column("recorded", lambda reset: reset.recorded_at, kind=Kind.TIME),
+    *OWNER,
+    Column(
+        "from",
+        lambda reset: str(reset.previous_sequence),
+        lambda reset: (reset.key, reset.previous_sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "to",
+        lambda reset: str(reset.sequence),
+        lambda reset: (reset.key, reset.sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("effect", _effect, kind=Kind.WORDS, spared=1),
+    Column("result", _result, kind=Kind.WORDS, spared=1),
+    Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME, spared=2),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
 ]

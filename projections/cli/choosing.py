@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
+from itertools import product
 from typing import Any, TypeVar
 
 import attrs
 import click
 
-from ledger import Cursor, CursorKey, CursorQuery, Entry, Ledger
+from ledger import Cursor, CursorKey, CursorNotFoundError, CursorQuery, Entry, Ledger
 from ledger.cli.filters import cursor_filters
 from ledger.cli.keys import known
 from ledger.cli.progress import Progress
@@ -18,34 +20,69 @@ __all__ = ["Choice", "choice", "cleared", "watched"]
 
 T = TypeVar("T")
 
+_ANY = ("",)
+
 
 @attrs.frozen
 class Choice:
-    """The cursors of a consumer, a stream, a subject; or one, if it was named in full."""
+    """The cursors of some consumers, streams, subjects, or the one that was named in full.
 
-    consumer: str
-    stream: str
-    subject: str
-    named: bool
+    A part that was not given matches all.
+    """
+
+    consumers: tuple[str, ...]
+    streams: tuple[str, ...]
+    subjects: tuple[str, ...]
+    named: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether nothing was given, so that all cursors are chosen."""
+        return not (self.consumers or self.streams or self.subjects)
 
     @property
     def key(self) -> CursorKey | None:
         """The one cursor that was named; None if there may be several."""
-        return CursorKey(self.consumer, self.stream, self.subject) if self.named else None
+        if not self.named:
+            return None
+        return CursorKey(self.consumers[0], self.streams[0], (self.subjects or _ANY)[0])
 
     @property
-    def query(self) -> CursorQuery:
-        """The query that chooses several."""
-        return CursorQuery(
-            consumer_id=self.consumer, stream_name=self.stream, subject_id=self.subject
-        )
+    def queries(self) -> Iterator[CursorQuery]:
+        """The queries that choose several: one for each combination of what was given."""
+        # A part that was given twice is meant once.
+        parts = (dict.fromkeys(p or _ANY) for p in (self.streams, self.subjects, self.consumers))
+        for stream, subject, consumer in product(*parts):
+            yield CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
 
     def cursors(self, book: Ledger) -> Iterator[Cursor]:
-        """Yield the cursors. Raises CursorNotFoundError if the one that was named is not there."""
+        """Yield the cursors, in the order of lists.
+
+        Raises CursorNotFoundError if the one that was named is not there.
+        """
         if self.key is not None:
             yield book.get(self.key)
         else:
-            yield from book.cursors(self.query)
+            yield from heapq.merge(*map(book.cursors, self.queries), key=_order)
+
+    def expect_each(self, keys: Sequence[CursorKey]) -> None:
+        """Refuse a name that is none of any of `keys`. Raises CursorNotFoundError."""
+        for option, part, given in (
+            ("--consumer", "consumer_id", self.consumers),
+            ("--stream", "stream_name", self.streams),
+            ("--subject", "subject_id", self.subjects),
+        ):
+            there = {getattr(key, part) for key in keys}
+            if unknown := [name for name in given if name.strip() not in there]:
+                raise CursorNotFoundError(
+                    f"no cursor of these matches {option} {unknown[0]!r:.80}. Leave it out, or add "
+                    "--missing skip."
+                )
+
+
+def _order(cursor: Cursor) -> tuple[str, str, str]:
+    key = cursor.key
+    return key.stream_name, key.subject_id, key.consumer_id
 
 
 def choice(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,24 +94,24 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
         named_consumer: str,
         named_stream: str,
         named_subject: str,
-        consumer: str,
-        stream: str,
-        subject: str,
+        consumer: tuple[str, ...],
+        stream: tuple[str, ...],
+        subject: tuple[str, ...],
         **rest: Any,
     ) -> Any:
-        if named_consumer and (consumer or stream or subject):
+        # An option that is given as "" matches all, as one that is not given.
+        given = [tuple(filter(None, part)) for part in (consumer, stream, subject)]
+        if named_consumer and any(given):
             raise click.UsageError("Name a cursor, or choose some by options; not both.")
         if named_consumer and not named_stream:
             raise click.UsageError(
                 f"A cursor is named by CONSUMER STREAM [SUBJECT]; for all of a consumer, use "
                 f"--consumer {named_consumer}."
             )
-        chosen = Choice(
-            named_consumer or consumer,
-            named_stream or stream,
-            named_subject or subject,
-            named=bool(named_consumer),
-        )
+        if named_consumer:
+            given = [(named_consumer,), (named_stream,), tuple(filter(None, (named_subject,)))]
+        consumers, streams, subjects = given
+        chosen = Choice(consumers, streams, subjects, named=bool(named_consumer))
         return command(*positional, chosen=chosen, **rest)
 
     for name, part in (
@@ -85,7 +122,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
         with_choice = click.argument(
             f"named_{name}", metavar=f"[{name.upper()}]", default="", shell_complete=known(part)
         )(with_choice)
-    return cursor_filters(with_choice)
+    return cursor_filters(with_choice, repeatable=True)
 
 
 def watched(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:

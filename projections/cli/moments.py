@@ -7,13 +7,14 @@ from typing import TypeVar
 
 import click
 
-from ledger import Cursor
+from ledger import Cursor, CursorKey, CursorQuery
 from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT_OR_POSITION
@@ -21,7 +22,7 @@ from ledger.cli.waiting import say_what_is_not_settled
 from ledger.log.text import visible
 from projections.changes import Change, diff
 from projections.cli.choosing import Choice, choice, cleared
-from projections.cursors import Moment, cursors_as_of, last_position
+from projections.cursors import Moment, each_as_of, last_position
 from projections.cursors import as_of as cursor_as_of
 
 __all__ = ["commands"]
@@ -45,8 +46,9 @@ def as_of(
     progress = Progress()
     with target.open() as book:
         if chosen.key is None:
-            then = cursors_as_of(book, moment, chosen.query)
-            show(cleared(_counted(then, progress), progress), CURSORS, form, of=[Cursor])
+            then = each_as_of(book, moment, chosen.cursors(book))
+            cursors = cleared(_counted(then, progress), progress)
+            show(cursors, CURSORS, form, of=[Cursor], names=Names(book))
             say_what_is_not_settled(book)
             return
         book.get(chosen.key)
@@ -57,7 +59,7 @@ def as_of(
                 err=True,
             )
             context.exit(EXIT_NO_CURSOR)
-        show_one(cursor, CURSORS, form)
+        show_one(cursor, CURSORS, form, names=Names(book))
 
 
 @click.command("diff")
@@ -80,11 +82,12 @@ def show_diff(
     A moment is a time, how long ago (90m, 7d), or a bare number: a position of the log. Without
     LATER, it is the end of the log.
     """
-    chosen = Choice(consumer, stream, subject, named=False)
+    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
     progress = Progress()
     with target.open() as book:
-        changes = diff(book, earlier, last_position(book) if later is None else later, chosen.query)
-        show(cleared(_counted(changes, progress), progress), _CHANGES, form, of=[Change])
+        changes = diff(book, earlier, last_position(book) if later is None else later, query)
+        counted = cleared(_counted(changes, progress), progress)
+        show(counted, _CHANGES, form, of=[Change], names=Names(book))
         say_what_is_not_settled(book)
 
 
@@ -101,11 +104,27 @@ def _standing(cursor: Cursor | None) -> str:
     return "–" if cursor is None else str(cursor.last_sequence)
 
 
+def _place(cursor: Cursor | None) -> tuple[CursorKey, int, str] | None:
+    return None if cursor is None else (cursor.key, cursor.last_sequence, cursor.last_delivery_id)
+
+
 _CHANGES = [
     *OWNER,
-    Column("from", lambda change: _standing(change.before), Kind.NUMBER),
-    Column("to", lambda change: _standing(change.after), Kind.NUMBER),
-    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0", Kind.NUMBER),
-    Column("entries", lambda change: f"{change.entries:,}", Kind.NUMBER, spared=2),
-    Column("resets", lambda change: f"{change.resets:,}" if change.resets else "", Kind.NUMBER),
+    Column(
+        "from",
+        lambda change: _standing(change.before),
+        lambda change: _place(change.before),
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "to",
+        lambda change: _standing(change.after),
+        lambda change: _place(change.after),
+        kind=Kind.NUMBER,
+    ),
+    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0", kind=Kind.NUMBER),
+    Column("entries", lambda change: f"{change.entries:,}", kind=Kind.NUMBER, spared=2),
+    Column(
+        "resets", lambda change: f"{change.resets:,}" if change.resets else "", kind=Kind.NUMBER
+    ),
 ]

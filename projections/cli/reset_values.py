@@ -1,20 +1,74 @@
-"""What can be typed for where a reset goes: another cursor, or a time in the past."""
+"""What can be typed for where a reset goes: sequences, another cursor, or a time in the past."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 import click
 
 from ledger import CursorKey, InvalidCursorError
 from ledger.cli.parameters import Parameter
+from ledger.cli.sources import POSITION, Position
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
+from ledger.positions.mapping import is_word
+from projections.resets import targets
 
-__all__ = ["KEY", "PAST", "Then"]
+__all__ = ["GOAL", "KEY", "PAST", "Goal", "Then", "read_targets"]
+
+TARGETS_BYTES_MAX = 2**26
+
+
+@attrs.frozen
+class Goal:
+    """A place for the cursors of one subject, or for all of them if that is None."""
+
+    place: int | Position
+    subject: str | None = None
+
+
+class GoalType(Parameter[Goal]):
+    """N, or SUBJECT=N. A sequence has no "=" in it, so a name stands before the last one.
+
+    In the place of N may stand the word for a position of the source. What begins like such a word
+    is one: its token may have a "=" in it.
+    """
+
+    name = "goal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
+        """Return the goal."""
+        if isinstance(value, Goal):
+            return value
+        subject, place = _apart(value)
+        said = None if subject is None else subject.strip()
+        return Goal(POSITION.convert(place, param, ctx), said)
+
+
+def _apart(value: str) -> tuple[str | None, str]:
+    """Return the subject, if there is one, and the place."""
+    if is_word(value):
+        return None, value
+    for found in re.finditer("=", value):
+        if is_word(value[found.end() :]):
+            return value[: found.start()], value[found.end() :]
+    subject, equals, place = value.rpartition("=")
+    return (subject if equals else None), place
+
+
+def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, int | Position]:
+    """Return the places that a file has for cursors. Raises InvalidCursorError."""
+    data = file.read(TARGETS_BYTES_MAX + 1)
+    if len(data) > TARGETS_BYTES_MAX:
+        raise InvalidCursorError(
+            f"the file of targets has more than {TARGETS_BYTES_MAX:,} bytes. Cut it into several."
+        )
+    found = targets.read(data, consumer=consumer, stream=stream)
+    return {key: to if isinstance(to, int) else Position(to) for key, to in found.items()}
 
 
 class Key(Parameter[CursorKey]):
@@ -52,10 +106,9 @@ class Then:
     at: datetime
     typed: str
 
-    @property
-    def told(self) -> str:
-        """What was typed, and the moment that it is."""
-        return f"--to-time {self.typed} is {show_time(self.at)}"
+    def told(self, option: str) -> str:
+        """Return what was typed for `option`, and the moment that it is."""
+        return f"{option} {self.typed} is {show_time(self.at)}"
 
 
 class Past(Parameter[Then]):
@@ -70,5 +123,6 @@ class Past(Parameter[Then]):
         return Then(MOMENT.convert(value, param, ctx), value)
 
 
+GOAL = GoalType()
 KEY = Key()
 PAST = Past()

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 
-from ledger import Ledger
+from ledger import Cursor, Ledger
 from ledger.cli.columns import CURSORS
 from ledger.cli.exits import EXIT_FAILED, EXIT_NO_CURSOR
 from ledger.cli.forms import Form, form_options, show, show_one
@@ -22,14 +22,17 @@ from ledger.cli.options import (
     now_option,
     version_option,
 )
+from ledger.cli.sources import Names
 from ledger.cli.target import Target, default_actor, pass_target
 from ledger.log.text import visible
 from projections import files
 from projections.cli.choosing import Choice, choice
+from projections.cli.destinations import with_tokens
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
-from projections.cli.reset_values import KEY, PAST
-from projections.cli.showing_plans import Setting, confirm, show_plan
+from projections.cli.reset_values import GOAL, KEY, PAST
+from projections.cli.showing_plans import Setting, confirm, say_left_out, show_plan
+from projections.resets.missing import Missing
 from projections.resets.plans import ResetPlan
 
 __all__ = ["reset"]
@@ -37,12 +40,31 @@ __all__ = ["reset"]
 
 @click.command()
 @choice
-@click.option("--to", type=int, metavar="SEQUENCE", help="Reset to this sequence.")
+@click.option(
+    "--to",
+    type=GOAL,
+    multiple=True,
+    metavar="[SUBJECT=]SEQUENCE",
+    help="Reset to this sequence; with SUBJECT=, the cursors of this subject. Repeatable. Or to a "
+    "position, if the stream has them: offset:43, next-offset:44, lsn:0/16B3748, token:evt_9a.",
+)
+@click.option(
+    "--targets",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Reset each cursor to its own sequence: CSV or JSON lines of consumer, stream, subject, "
+    "to; or Kafka's topic,partition,offset.",
+)
 @click.option(
     "--by", type=int, metavar="±N", help="Reset by this many sequences, forward or back: --by -10."
 )
 @click.option(
     "--to-time", type=PAST, help="Reset to where it was at this time, or a time ago (90m, 7d)."
+)
+@click.option(
+    "--to-stream-time",
+    type=PAST,
+    help="Reset to where the head of its stream was at this time, or a time ago.",
 )
 @click.option(
     "--to-entry",
@@ -57,6 +79,18 @@ __all__ = ["reset"]
     help="Reset to where the cursor CONSUMER/STREAM[/SUBJECT] is.",
 )
 @click.option("--undo", is_flag=True, help="Reset to where it was before its last reset.")
+@click.option(
+    "--group",
+    type=int,
+    metavar="POSITION",
+    help="With --undo: all resets that were made together with the one at this position.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice([str(each) for each in Missing]),
+    help="A cursor that does not exist, or did not then: count it as at 0, leave it out, or refuse "
+    "the plan, which is the default.",
+)
 @click.option(
     "--from-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -108,7 +142,8 @@ def reset(
 
     One cursor is named by CONSUMER STREAM [SUBJECT]; several are chosen by options, and are reset
     together or not at all. If anything is appended to one of them after the plan was made, nothing
-    is reset (exit code 3).
+    is reset (exit code 3), unless nobody was to see the plan (--yes) and it says where to whatever
+    the cursors do meanwhile (all but --by and --undo).
 
     A plan that somebody has seen is applied at once: a plan from a file, or one cursor with
     --expect-version. Otherwise a terminal is asked, and a script is refused without --yes (exit
@@ -125,12 +160,14 @@ def reset(
         files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
     with target.open(actor=actor, make=execute and new, writes=execute) as book:
+        names = Names(book)
         plan = (
-            asked.plan(book, planner)
+            with_tokens(book, asked.plan(book, planner), names)
             if from_file is None
             else ResetPlan.load(from_file).adding(metadata)
         )
         if not plan.resets:
+            say_left_out(plan)
             click.echo("cursor-ledger: no cursor matches; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
@@ -141,7 +178,8 @@ def reset(
             place=Place.of(target, context),
             file=from_file or export,
             beside=() if from_file is None else _beside(actor, metadata),
-            times=() if asked.to_time is None else (asked.to_time.told,),
+            names=names,
+            times=asked.times,
         )
         if not execute:
             plan.check(book)
@@ -151,8 +189,16 @@ def reset(
         if not (looked_at or yes or confirm(plan, setting)):
             click.echo("Nothing was changed.", err=True)
             context.exit(EXIT_FAILED)
-        cursors = plan.apply(book)
-        show_one(cursors[0], CURSORS, form) if len(cursors) == 1 else show(cursors, CURSORS, form)
+        # Running consumers move their cursors all the time, and nobody has seen where from.
+        unseen = yes and not looked_at and export is None
+        _show(plan.apply(book, if_unchanged=not (unseen and asked.holds_anyway)), form, names)
+
+
+def _show(cursors: list[Cursor], form: Form | None, names: Names) -> None:
+    if len(cursors) == 1:
+        show_one(cursors[0], CURSORS, form, names=names)
+    else:
+        show(cursors, CURSORS, form, names=names)
 
 
 def _kept(plan: ResetPlan, file: Path) -> ResetPlan:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
 import click
 
-from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, fitting, show, show_one
 from ledger.cli.layout import Kind
+from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
 from projections.cli.printed_commands import Place, to_apply, to_reset
+from projections.ranges import Range
 from projections.resets.plans import PlannedReset, ResetPlan
 
-__all__ = ["Setting", "confirm", "show_plan"]
+__all__ = ["Setting", "confirm", "say_left_out", "show_plan"]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,11 +33,13 @@ class Setting:
     file: Path | None = None
     beside: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    names: Names
 
     def say(self, plan: ResetPlan) -> None:
         """Say it beside the plan."""
         for time in self.times:
             click.echo(visible(time), err=True)
+        say_left_out(plan)
         at = f" at {show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
         click.echo(
             f"planned by {visible(plan.planned_by) or 'an unnamed actor'}{at} for the ledger "
@@ -61,7 +65,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
-        _show_text(plan)
+        _show_text(plan, setting.names)
     setting.say(plan)
     click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -70,11 +74,11 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
     if fitting(form) in {Form.TABLE, Form.WIDE}:
-        _show_text(plan)
+        _show_text(plan, setting.names)
     elif len(plan.resets) == 1:
-        show_one(plan.resets[0], _PLAN, form, plain=_plain)
+        show_one(plan.resets[0], [], form, plain=_plain)
     else:
-        show(plan.resets, _PLAN, form, plain=_plain)
+        show(plan.resets, [], form, plain=_plain)
     setting.say(plan)
     command: str | None = None
     if setting.file is not None:
@@ -95,19 +99,31 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
         )
 
 
-def _show_text(plan: ResetPlan) -> None:
-    if len(plan.resets) == 1:
-        [planned] = plan.resets
-        at = f"version {planned.version}" if planned.version else "a new cursor"
-        click.echo(f"{visible(str(planned.key))}, {at}")
-        click.echo(f"  from    {planned.previous_sequence}")
-        click.echo(f"  to      {planned.sequence}")
-        click.echo(f"  effect  {_effect(planned)}")
-        click.echo(f"  reason  {visible(planned.reason)}")
-        for name, value in planned.metadata.items():
-            click.echo(f"  {visible(name):<6}  {visible(value)}")
-    else:
-        show(plan.resets, _PLAN, Form.TABLE)
+def say_left_out(plan: ResetPlan) -> None:
+    """Say which cursors the plan leaves out, and why."""
+    for left in plan.left_out:
+        click.echo(f"left out: {visible(left.why)}", err=True)
+
+
+def _show_text(plan: ResetPlan, names: Names) -> None:
+    if len(plan.resets) > 1:
+        rows = [_Row.of(planned, names) for planned in plan.resets]
+        show([*rows, _Row.sum_of(rows)], _PLAN, Form.TABLE)
+        if staying := sum(planned.sequence == planned.previous_sequence for planned in plan.resets):
+            click.echo(f"{staying:,} of these: {_STAYS}")
+        for reason in dict.fromkeys(planned.reason for planned in plan.resets):
+            click.echo(f"reason  {visible(reason)}")
+        return
+    [planned] = plan.resets
+    at = f"version {planned.version}" if planned.version else "a new cursor"
+    click.echo(f"{visible(str(planned.key))}, {at}")
+    click.echo(f"  from    {names.with_it(planned.key, planned.previous_sequence)}")
+    to = names.with_it(planned.key, planned.sequence, planned.delivery_id)
+    click.echo(f"  to      {to}")
+    click.echo(f"  effect  {_effect(planned)}")
+    click.echo(f"  reason  {visible(planned.reason)}")
+    for name, value in planned.metadata.items():
+        click.echo(f"  {visible(name):<6}  {visible(value)}")
 
 
 def _plain(planned: PlannedReset) -> dict[str, object]:
@@ -119,13 +135,62 @@ def _effect(planned: PlannedReset) -> str:
         return f"{planned.delivered_again}, will be delivered again"
     if planned.passed_over is not None:
         return f"{planned.passed_over}, will be skipped"
-    return "the sequence stays; the epoch increases, so consumers must read the cursor again"
+    return _STAYS
+
+
+_STAYS = "the sequence stays; the epoch increases, so consumers must read the cursor again"
+
+
+@attrs.frozen(kw_only=True)
+class _Row:
+    """A line of the table of a plan: one reset, or the sum of all."""
+
+    consumer: str
+    stream: str = ""
+    subject: str = ""
+    version: str = ""
+    start: str = ""
+    end: str = ""
+    again: int
+    over: int
+
+    @classmethod
+    def of(cls, planned: PlannedReset, names: Names) -> _Row:
+        return cls(
+            consumer=visible(planned.key.consumer_id),
+            stream=visible(planned.key.stream_name),
+            subject=visible(planned.key.subject_id),
+            version=str(planned.version or "new"),
+            start=names.with_it(planned.key, planned.previous_sequence),
+            end=names.with_it(planned.key, planned.sequence, planned.delivery_id),
+            again=_length(planned.delivered_again),
+            over=_length(planned.passed_over),
+        )
+
+    @classmethod
+    def sum_of(cls, rows: Sequence[_Row]) -> _Row:
+        return cls(
+            consumer=f"sum of {len(rows):,}",
+            again=sum(row.again for row in rows),
+            over=sum(row.over for row in rows),
+        )
+
+
+def _length(crossed: Range | None) -> int:
+    return 0 if crossed is None else len(crossed)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
 
 
 _PLAN = [
-    *OWNER,
-    Column("version", lambda planned: str(planned.version), Kind.NUMBER, spared=1),
-    Column("from", lambda planned: str(planned.previous_sequence), Kind.NUMBER),
-    Column("to", lambda planned: str(planned.sequence), Kind.NUMBER),
-    Column("effect", _effect),
+    Column("consumer", lambda row: row.consumer, kind=Kind.NAME, of_cursor=True),
+    Column("stream", lambda row: row.stream, kind=Kind.NAME, of_cursor=True),
+    Column("subject", lambda row: row.subject, kind=Kind.NAME, of_cursor=True),
+    Column("version", lambda row: row.version, kind=Kind.NUMBER, spared=1),
+    Column("from", lambda row: row.start, kind=Kind.NUMBER),
+    Column("to", lambda row: row.end, kind=Kind.NUMBER),
+    Column("delivered again", lambda row: _count(row.again), kind=Kind.NUMBER),
+    Column("skipped", lambda row: _count(row.over), kind=Kind.NUMBER),
 ]

@@ -11,6 +11,7 @@ from ledger import Entry
 from ledger.cli.columns import ENTRIES
 from ledger.cli.filters import entry_filters, entry_query
 from ledger.cli.forms import Form, fitting, show
+from ledger.cli.sources import Names
 from ledger.cli.tables import colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled
@@ -49,30 +50,31 @@ __all__ = ["tail"]
 @pass_target
 def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given: Any) -> None:
     """Show the last entries of the log that match every option, and with -f each new one."""
-    query = entry_query(**given)
     to_read = fitting(form) is Form.TABLE
     with target.open() as book:
+        query, names = entry_query(book, **given), Names(book)
         until = last_position(book)
         bound = until if query.position_until is None else min(until, query.position_until)
         last_ones = attrs.evolve(query, position_until=bound, newest_first=True, limit=lines)
         # A limit of 0 would mean all of them.
         last = list(book.entries(last_ones)) if lines else []
         for entry in reversed(last):
-            _show_line(entry, to_read=to_read)
+            _show_line(entry, names, to_read=to_read)
         say_what_is_not_settled(book)
         if follow:
             for entry in follow_log(book, query, after=until):
-                _show_line(entry, to_read=to_read)
+                _show_line(entry, names, to_read=to_read)
 
 
-def _show_line(entry: Entry, *, to_read: bool) -> None:
+def _show_line(entry: Entry, names: Names, *, to_read: bool) -> None:
     if to_read:
-        cells = [column.text(entry) for column in ENTRIES if column.heading not in _IN_KEY]
+        columns = [column for column in ENTRIES if column.heading not in _IN_KEY]
+        cells = [column.text(entry) for column in names.columns(columns)]
         position, recorded, _, what, *rest = cells
         who = colour(visible(str(entry.key)), "cyan")
         click.echo("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell))
     else:
-        show([entry], ENTRIES, Form.JSONL)
+        show([entry], ENTRIES, Form.JSONL, names=names)
 
 
 _IN_KEY = ("consumer", "stream", "subject")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
+from typing import TypeAlias
 
 import attrs
 
@@ -11,7 +13,7 @@ from ledger import (
     Cursor,
     CursorKey,
     CursorNotFoundError,
-    CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     InvalidCursorError,
@@ -19,10 +21,22 @@ from ledger import (
     LedgerError,
 )
 from ledger.law import fields
+from ledger.law.reserved import HEAD
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
+from projections.resets.epochs import resets_of
+from projections.resets.groups import Group
 
-__all__ = ["ImpossiblePlanError", "Place", "before_last_reset", "current", "goal"]
+__all__ = [
+    "Goal",
+    "ImpossiblePlanError",
+    "Place",
+    "before_last_reset",
+    "current",
+    "goal",
+    "start_of",
+]
 
 
 class ImpossiblePlanError(LedgerError):
@@ -55,41 +69,32 @@ class Place:
         return cls(cursor.last_sequence, cursor.last_delivery_id, cursor.last_delivered_at)
 
 
+Goal: TypeAlias = Callable[[CursorKey, Cursor | None], "Place | LedgerError"]
+"""Says where a cursor is to go, or returns why it has nowhere to go."""
+
+
 def goal(
     book: Ledger,
     *,
-    to: int | None,
+    to: int | Mapping[CursorKey, int] | None,
     by: int | None,
     moment: Moment | None,
+    stream_moment: Moment | None,
     like: CursorKey | None,
-) -> Callable[[CursorKey, Cursor | None], Place]:
+) -> Goal:
     """Return the function that says where a cursor is to go."""
-    if [to, by, moment, like].count(None) != 3:
-        raise InvalidCursorError("say where to by exactly one of to, by, as_of and like.")
+    if [to, by, moment, stream_moment, like].count(None) != 4:
+        raise InvalidCursorError(
+            "say where to by exactly one of to, by, as_of, stream_as_of and like."
+        )
     if by is not None:
-        step = fields.sequence(by, "by", least=-fields.SEQUENCE_MAX)
-
-        def by_step(key: CursorKey, current: Cursor | None) -> Place:
-            start = current.last_sequence if current else 0
-            if not 0 <= start + step <= fields.SEQUENCE_MAX:
-                raise ImpossiblePlanError(
-                    f"{key} is at {start}; by {step:+} it would be at {start + step}, which is "
-                    f"outside 0 to {fields.SEQUENCE_MAX}."
-                )
-            return Place(start + step)
-
-        return by_step
+        return _further(fields.sequence(by, "by", least=-fields.SEQUENCE_MAX))
     if moment is not None:
-
-        def as_it_stood(key: CursorKey, _: Cursor | None) -> Place:
-            then = as_of(book, key, moment)
-            if then is None:
-                raise ImpossiblePlanError(
-                    f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
-                )
-            return Place.of(then)
-
-        return as_it_stood
+        return _as_it_stood(book, moment)
+    if stream_moment is not None:
+        return _where_its_stream_was(book, stream_moment)
+    if isinstance(to, Mapping):
+        return _each_to_its_own(to)
     if like is not None:
         there = Place(book.get(like).last_sequence)
     else:
@@ -97,15 +102,78 @@ def goal(
     return lambda _, __: there
 
 
-def before_last_reset(book: Ledger, key: CursorKey, at: Cursor) -> tuple[Place, Entry]:
+def _further(step: int) -> Goal:
+    def by_step(key: CursorKey, current: Cursor | None) -> Place:
+        start = current.last_sequence if current else 0
+        if not 0 <= start + step <= fields.SEQUENCE_MAX:
+            raise ImpossiblePlanError(
+                f"{key} is at {start}; by {step:+} it would be at {start + step}, which is "
+                f"outside 0 to {fields.SEQUENCE_MAX}."
+            )
+        return Place(start + step)
+
+    return by_step
+
+
+def _as_it_stood(book: Ledger, moment: Moment) -> Goal:
+    def as_it_stood(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
+        then = as_of(book, key, moment)
+        if then is None:
+            return ImpossiblePlanError(
+                f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
+                f"{_started(book, key)}"
+            )
+        return Place.of(then)
+
+    return as_it_stood
+
+
+def _where_its_stream_was(book: Ledger, moment: Moment) -> Goal:
+    @cache
+    def head_of(head: CursorKey) -> Cursor | None:
+        return as_of(book, head, moment)
+
+    def where_its_stream_was(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
+        head = head_of(CursorKey(HEAD, key.stream_name, key.subject_id))
+        if head is None:
+            return ImpossiblePlanError(
+                f"nobody had recorded by {_shown(moment)} how far the stream of {key} goes: "
+                f"{HEAD} has no entry on it yet."
+            )
+        return Place(head.last_sequence)
+
+    return where_its_stream_was
+
+
+def _each_to_its_own(targets: Mapping[CursorKey, int]) -> Goal:
+    places = {
+        CursorKey.check(key): Place(fields.sequence(sequence, f"to of {key}", least=0))
+        for key, sequence in targets.items()
+    }
+    return lambda key, _: places[key]
+
+
+def before_last_reset(
+    book: Ledger, key: CursorKey, at: Cursor, group: Group | None = None
+) -> tuple[Place, Entry] | ImpossiblePlanError:
     """Return where the cursor, now `at`, was before its last reset, and the entry of that.
 
-    Raises ImpossiblePlanError if it was never reset, or has been back there since.
+    Or return why it cannot go back there: it was never reset, or has been back there since, or its
+    last reset is not the one of `group`.
     """
-    entry, event = _last_reset(book, key)
+    # A takeover moves nothing: what is undone is the reset before it.
+    found = next((made for made in resets_of(book, at) if not is_takeover(made[0])), None)
+    if found is None:
+        return ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
+    entry, event = found
+    if group is not None and entry.position != group.positions[key]:
+        return ImpossiblePlanError(
+            f"{key} was reset again at position {entry.position} by {entry.actor}, after the reset "
+            f"at position {group.positions[key]}. Undo that one first."
+        )
     there = event.previous_sequence
     if event.sequence < there <= at.last_sequence:
-        raise ImpossiblePlanError(
+        return ImpossiblePlanError(
             f"{key} was reset from {there} to {event.sequence} at position "
             f"{entry.position}, and has been back since: it is at {at.last_sequence}. "
             "There is nothing left to undo."
@@ -124,12 +192,22 @@ def current(book: Ledger, key: CursorKey) -> Cursor | None:
         return None
 
 
-def _last_reset(book: Ledger, key: CursorKey) -> tuple[Entry, CursorReset]:
-    query = EntryQuery(key=key, kinds=(CursorReset,), newest_first=True, limit=1)
-    for entry in book.entries(query):
-        if isinstance(entry.event, CursorReset):
-            return entry, entry.event
-    raise ImpossiblePlanError(f"{key} was never reset; there is nothing to undo.")
+def start_of(book: Ledger, key: CursorKey) -> Entry | None:
+    """Return the entry that started the cursor of `key`, or None if it began without one."""
+    first = next(book.entries(EntryQuery(key=key, version_until=1)), None)
+    return first if first and isinstance(first.event, CursorStarted) else None
+
+
+def _started(book: Ledger, key: CursorKey) -> str:
+    """Return a sentence that says where `key` was started, or nothing if it was not."""
+    entry = start_of(book, key)
+    if entry is None or not isinstance(event := entry.event, CursorStarted):
+        return ""
+    source = f" from {event.source}" if event.source else ""
+    return (
+        f" It was started at {event.sequence}{source}, at {show_time(entry.recorded_at)}; "
+        "what lies before is before the ledger's time."
+    )
 
 
 def _shown(moment: Moment) -> str:

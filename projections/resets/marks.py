@@ -14,24 +14,34 @@ from ledger.law import fields
 from ledger.log.text import show_time
 from projections.resets.planned import PlannedReset
 
-__all__ = ["BATCH", "UNDOES", "check_room", "merged", "of_file"]
+__all__ = [
+    "BATCH",
+    "PLAN",
+    "PLANNED_AT",
+    "PLANNED_BY",
+    "UNDOES",
+    "check_room",
+    "merged",
+    "of_file",
+]
 
 BATCH = "batch"
 """What the resets of one plan share, if there are several."""
 UNDOES = "undoes"
 """The position of the reset that is undone."""
-_PLAN, _PLANNED_AT, _PLANNED_BY = "plan", "planned_at", "planned_by"
+PLAN, PLANNED_AT, PLANNED_BY = "plan", "planned_at", "planned_by"
+"""The digest of the file of the plan that was applied, when it was planned, and who planned it."""
 
 
 def of_file(digest: str, *, planned_by: str, planned_at: datetime | None) -> dict[str, str]:
     """Return the metadata that says which plan from a file was applied; none without a digest."""
     if not digest:
         return {}
-    marks = {_PLAN: digest}
+    marks = {PLAN: digest}
     if planned_by:
-        marks[_PLANNED_BY] = planned_by
+        marks[PLANNED_BY] = planned_by
     if planned_at is not None:
-        marks[_PLANNED_AT] = show_time(planned_at)
+        marks[PLANNED_AT] = show_time(planned_at)
     return marks
 
 

@@ -4,6 +4,9 @@ The first line is a header: the format, the digest, and what was said of the pla
 line after it is one reset. The digest is the SHA-256 of all the lines, that of the header without
 the digest. It shows that a file was edited, cut or damaged. It is not a signature: whoever means to
 deceive can compute it again, which is why the log keeps the digest of the plan that was applied.
+
+A plan that leaves out cursors has another format. A version that does not know of them refuses it,
+instead of showing less than was planned.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from ledger.log.text import dumps, loads
 __all__ = ["FORMAT", "seal", "unseal"]
 
 FORMAT = "cursor-ledger-plan/1"
+LEFT_OUT_FORMAT = "cursor-ledger-plan/2"
+"""The format of a plan whose header has `left_out`."""
 
 _ADVICE = "Plan the reset again with --export, or ResetPlan.save, and look at the new plan."
 
@@ -25,8 +30,8 @@ _ADVICE = "Plan the reset again with --export, or ResetPlan.save, and look at th
 def seal(header: Mapping[str, object], resets: Sequence[object]) -> list[str]:
     """Return the lines of a plan: its header with the digest, then each of its resets."""
     lines = [dumps(reset) for reset in resets]
-    said = {**header, "resets": len(lines)}
-    return [dumps({"format": FORMAT, "digest": _digest(said, lines), **said}), *lines]
+    said = {"format": _format(header), **header, "resets": len(lines)}
+    return [_sealed(said, _digest(said, lines)), *lines]
 
 
 def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], str]:
@@ -40,18 +45,17 @@ def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], 
         raise InvalidCursorError(f"the plan is empty. {_ADVICE}")
     header = _header(texts[0])
     said = dict(header)
-    del said["format"]
     digest = said.pop("digest", None)
     if (
         digest != _digest(said, texts[1:])
-        or texts[0] != dumps({"format": FORMAT, "digest": digest, **said})
+        or texts[0] != _sealed(said, digest)
         or said.get("resets") != len(texts) - 1
     ):
         raise InvalidCursorError(
             f"the plan was changed since it was planned: its lines are not those that its digest "
             f"was made of. {_ADVICE}"
         )
-    del said["resets"]
+    del said["format"], said["resets"]
     return said, [loads(text) for text in texts[1:]], str(digest)
 
 
@@ -69,15 +73,25 @@ def _header(line: str) -> dict[str, Any]:
         )
     if not isinstance(header, dict) or not isinstance(header.get("format"), str):
         raise InvalidCursorError(f"line 1 is not the header of a plan. {_ADVICE}")
-    if header["format"] != FORMAT:
+    if header["format"] not in {FORMAT, LEFT_OUT_FORMAT}:
         raise InvalidCursorError(
-            f"the plan is of the format {header['format']!r:.80}; this version reads {FORMAT}."
+            f"the plan is of the format {header['format']!r:.80}; this version reads {FORMAT} and "
+            f"{LEFT_OUT_FORMAT}."
         )
     return header
 
 
+def _format(header: Mapping[str, object]) -> str:
+    return LEFT_OUT_FORMAT if "left_out" in header else FORMAT
+
+
+def _sealed(said: Mapping[str, object], digest: object) -> str:
+    """Return the line of a header: the digest stands behind the format."""
+    return dumps({"format": said["format"], "digest": digest, **said})
+
+
 def _digest(said: Mapping[str, object], lines: Sequence[str]) -> str:
-    whole = [dumps({"format": FORMAT, **said}), *lines]
+    whole = [dumps(said), *lines]
     return hashlib.sha256(
         "".join(f"{line}\n" for line in whole).encode(errors="surrogatepass")
     ).hexdigest()

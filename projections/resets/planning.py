@@ -9,36 +9,58 @@ from typing import TypeAlias
 
 import attrs
 
-from ledger import Cursor, CursorKey, CursorNotFoundError, Ledger
+from ledger import Cursor, CursorKey, CursorNotFoundError, InvalidCursorError, Ledger, LedgerError
 from projections.resets import goals, identity
-from projections.resets.goals import Place
+from projections.resets.goals import Goal, Place
+from projections.resets.groups import Group
 from projections.resets.marks import BATCH, UNDOES
+from projections.resets.missing import LeftOut, Missing
 from projections.resets.planned import PlannedReset
 
-__all__ = ["Planner", "planned", "to_place", "undoing"]
+__all__ = ["Planned", "Planner", "planned", "to_place", "undoing"]
 
-Planner: TypeAlias = Callable[[CursorKey, Cursor | None, bytes | None], PlannedReset]
-"""Plans the reset of one cursor: its key, the cursor, and the digest of its last entry."""
+Planned: TypeAlias = tuple[tuple[PlannedReset, ...], tuple[LeftOut, ...]]
+Planner: TypeAlias = Callable[
+    [CursorKey, Cursor | None, bytes | None], "PlannedReset | LedgerError"
+]
+"""Plans the reset of one cursor: its key, the cursor, and the digest of its last entry.
+
+It returns the refusal if the cursor is not there, or has nowhere to go.
+"""
 
 
-def planned(book: Ledger, keys: Iterable[CursorKey], plan: Planner) -> tuple[PlannedReset, ...]:
-    """Return what `plan` makes of each cursor as it is now; several share a `batch`."""
-    resets = []
+def planned(
+    book: Ledger, keys: Iterable[CursorKey], plan: Planner, missing: Missing | None
+) -> Planned:
+    """Return what `plan` makes of each cursor as it is now, and what is left out.
+
+    Several resets share a `batch`.
+    """
+    resets: list[PlannedReset] = []
+    left_out: list[LeftOut] = []
     for key in keys:
         current = goals.current(book, key)
         head = identity.head(book, key, current.version) if current else None
-        resets.append(plan(key, current, head))
+        reset = plan(key, current, head)
+        if isinstance(reset, PlannedReset):
+            resets.append(reset)
+        elif missing is Missing.SKIP:
+            left_out.append(LeftOut(key=key, why=str(reset)))
+        else:
+            raise reset
     if len(resets) > 1:
         batch = uuid.uuid4().hex
         resets = [
             attrs.evolve(reset, metadata={BATCH: batch, **reset.metadata}) for reset in resets
         ]
-    return tuple(resets)
+    return tuple(resets), tuple(left_out)
 
 
 def to_place(
-    goal: Callable[[CursorKey, Cursor | None], Place],
+    book: Ledger,
+    goal: Goal,
     *,
+    missing: Missing | None,
     reason: str,
     delivery_id: str,
     delivered_at: datetime | None,
@@ -47,8 +69,22 @@ def to_place(
 ) -> Planner:
     """Return the planner that resets each cursor to where `goal` says."""
 
-    def plan(key: CursorKey, current: Cursor | None, head: bytes | None) -> PlannedReset:
+    def place_of(key: CursorKey, current: Cursor | None) -> Place | LedgerError:
+        # Unless it is said what to do about it, a cursor that is not there is made.
+        if current is None and missing in {Missing.SKIP, Missing.REFUSE}:
+            return CursorNotFoundError(key)
         place = goal(key, current)
+        if isinstance(place, LedgerError) and missing is Missing.ZERO:
+            # Of a cursor that was started, nobody knows where it stood before.
+            return place if goals.start_of(book, key) else Place(0)
+        return place
+
+    def plan(
+        key: CursorKey, current: Cursor | None, head: bytes | None
+    ) -> PlannedReset | LedgerError:
+        place = place_of(key, current)
+        if isinstance(place, LedgerError):
+            return place
         return PlannedReset(
             key=key,
             version=current.version if current else 0,
@@ -68,17 +104,35 @@ def to_place(
 def undoing(
     book: Ledger,
     *,
+    group: Group | None,
+    missing: Missing | None,
     reason: str,
     now: datetime | None,
     metadata: Mapping[str, str] | None,
 ) -> Planner:
-    """Return the planner that resets each cursor to where it was before its last reset."""
+    """Return the planner that resets each cursor to where it was before its last reset.
 
-    def plan(key: CursorKey, current: Cursor | None, head: bytes | None) -> PlannedReset:
+    With `group`, the last reset of each has to be the one of that group.
+    """
+    if missing is Missing.ZERO:
+        raise InvalidCursorError(
+            "an undo has no use for missing='zero': skip or refuse what has nothing to undo."
+        )
+
+    def plan(
+        key: CursorKey, current: Cursor | None, head: bytes | None
+    ) -> PlannedReset | LedgerError:
         if current is None:
-            raise CursorNotFoundError(key)
-        place, entry = goals.before_last_reset(book, key, current)
-        named = f"undoes the reset at position {entry.position} by {entry.actor}"
+            return CursorNotFoundError(key)
+        found = goals.before_last_reset(book, key, current, group)
+        if isinstance(found, LedgerError):
+            return found
+        place, entry = found
+        named = (
+            f"undoes the reset at position {entry.position} by {entry.actor}"
+            if group is None
+            else f"undoes the group of resets at position {group.position} by {group.actor}"
+        )
         return PlannedReset(
             key=key,
             version=current.version,

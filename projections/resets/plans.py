@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -18,14 +17,17 @@ from ledger import (
     VersionConflictError,
 )
 from ledger.law import fields
-from ledger.log.json import unstructure
 from ledger.opening import utc_now
 from projections import files
+from projections.coroutines import blocking
 from projections.cursors import Moment
-from projections.resets import goals, identity, marks, plan_files, planning
+from projections.resets import goals, headers, identity, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
+from projections.resets.groups import group_at
 from projections.resets.identity import LedgerMark
-from projections.resets.planned import PlannedReset, read_time
+from projections.resets.missing import LeftOut, Missing
+from projections.resets.missing import missing as checked_missing
+from projections.resets.planned import PlannedReset
 
 __all__ = ["ImpossiblePlanError", "PlannedReset", "ResetPlan"]
 
@@ -38,7 +40,8 @@ class ResetPlan:
     `planned_at` say who made the plan and when, `ledger` what its ledger is known by. `digest` is
     that of the file that it was read from, if it was.
 
-    `resets` are the ones that are planned.
+    `resets` are the ones that are planned, and `left_out` the cursors that were meant, and are not
+    reset, each with the reason.
 
     >>> import ledger
     >>> from projections import ResetPlan
@@ -56,6 +59,7 @@ class ResetPlan:
     planned_by: str = attrs.field(default="", kw_only=True)
     planned_at: datetime | None = attrs.field(default=None, kw_only=True)
     ledger: LedgerMark | None = attrs.field(default=None, kw_only=True)
+    left_out: tuple[LeftOut, ...] = attrs.field(default=(), kw_only=True)
     # Not for whoever makes another plan of this one: it would no longer be the plan in the file.
     digest: str = attrs.field(default="", init=False, eq=False)
 
@@ -73,13 +77,15 @@ class ResetPlan:
     def make(
         cls,
         book: Ledger,
-        keys: Iterable[CursorKey],
+        keys: Iterable[CursorKey] = (),
         *,
         reason: str,
-        to: int | None = None,
+        to: int | Mapping[CursorKey, int] | None = None,
         by: int | None = None,
         as_of: Moment | None = None,
+        stream_as_of: Moment | None = None,
         like: CursorKey | None = None,
+        missing: Missing | None = None,
         delivery_id: str = "",
         delivered_at: datetime | None = None,
         now: datetime | None = None,
@@ -88,29 +94,56 @@ class ResetPlan:
     ) -> ResetPlan:
         """Plan to reset the cursors of `keys`; nothing is changed yet.
 
-        Where to is said by one of four: `to`, a sequence; `by`, so many sequences further or back;
-        `as_of`, where each cursor stood at a moment, under the delivery id that it had; `like`,
-        where another cursor stands. With `to`, a cursor that does not exist would be made.
+        Where to is said by one of five: `to`, a sequence for all; `by`, so many sequences further
+        or back; `as_of`, where each cursor stood at a moment, under the delivery id that it had;
+        `stream_as_of`, where the head of its stream and subject stood at a moment; `like`, where
+        another cursor stands. Where each cursor has a sequence of its own, `to` is a mapping from
+        key to sequence, and `keys` is left out.
+
+        `missing` says what becomes of a cursor that does not exist, or when it, or the head, had no
+        entry at that moment.
+        If it is None, a cursor that does not exist would be made by a number for all, and anything
+        else is refused.
 
         Raises InvalidCursorError, ResetReasonRequiredError, CursorNotFoundError,
         ImpossiblePlanError.
+
+        >>> import ledger
+        >>> from projections import ResetPlan
+        >>> north, south = (ledger.CursorKey("mailer", "orders", name) for name in ("n", "s"))
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     cursors = [book.advance(key, to=44) for key in (north, south)]
+        ...     plan = ResetPlan.make(book, to={north: 41, south: 12}, reason="mails bounced")
+        ...     [cursor.last_sequence for cursor in plan.apply(book)]
+        [41, 12]
         """
+        blocking(book, "await book.run(ResetPlan.make, keys, …)")
+        policy = checked_missing(missing)
+        if isinstance(to, Mapping):
+            if tuple(keys):
+                raise InvalidCursorError("to has the keys in it already; leave out keys.")
+            keys = to
+            policy = policy or Missing.REFUSE
         plan = planning.to_place(
-            goals.goal(book, to=to, by=by, moment=as_of, like=like),
+            book,
+            goals.goal(book, to=to, by=by, moment=as_of, stream_moment=stream_as_of, like=like),
+            missing=policy,
             reason=reason,
             delivery_id=delivery_id,
             delivered_at=delivered_at,
             now=now,
             metadata=metadata,
         )
-        return cls._made(book, planning.planned(book, keys, plan), planned_by)
+        return cls._made(book, planning.planned(book, keys, plan, policy), planned_by)
 
     @classmethod
     def undo(
         cls,
         book: Ledger,
-        keys: Iterable[CursorKey],
+        keys: Iterable[CursorKey] = (),
         *,
+        group: int | None = None,
+        missing: Missing | None = None,
         reason: str = "",
         now: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -118,19 +151,53 @@ class ResetPlan:
     ) -> ResetPlan:
         """Plan to compensate the last reset of each cursor: back to where it was before.
 
+        `group` is the position of a reset, and stands for all resets that were made together with
+        it, instead of `keys`. A cursor that was reset again since is refused.
+
         The reason names the reset that is undone, and `undoes` in the metadata its position. The
         undone reset stays in the log, as everything does.
 
+        With `missing="skip"`, a cursor that has nothing to undo is left out. `"zero"` is refused.
+
         Raises InvalidCursorError, CursorNotFoundError, ImpossiblePlanError if a cursor was never
-        reset, or has been back where it was since.
+        reset, or has been back where it was since; LedgerBusyError if on PostgreSQL a transaction
+        holds up readers of the log, so that a part of the group might be missed.
+
+        >>> import ledger
+        >>> from projections import ResetPlan
+        >>> north, south = (ledger.CursorKey("mailer", "orders", name) for name in ("n", "s"))
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     cursors = [book.advance(key, to=44) for key in (north, south)]
+        ...     cursors = ResetPlan.make(book, [north, south], to=0, reason="mistake").apply(book)
+        ...     plan = ResetPlan.undo(book, group=3)
+        ...     [cursor.last_sequence for cursor in plan.apply(book)]
+        [44, 44]
         """
-        plan = planning.undoing(book, reason=reason, now=now, metadata=metadata)
-        return cls._made(book, planning.planned(book, keys, plan), planned_by)
+        blocking(book, "await book.run(ResetPlan.undo, keys, …)")
+        policy = checked_missing(missing)
+        together = None
+        if group is not None:
+            if tuple(keys):
+                raise InvalidCursorError("name cursors by keys or by group, not by both.")
+            together = group_at(book, group)
+            if together is None:
+                raise ImpossiblePlanError(f"no reset was made at position {group}.")
+            keys = together.positions
+        plan = planning.undoing(
+            book, group=together, missing=policy, reason=reason, now=now, metadata=metadata
+        )
+        return cls._made(book, planning.planned(book, keys, plan, policy), planned_by)
 
     @classmethod
-    def _made(cls, book: Ledger, resets: tuple[PlannedReset, ...], planned_by: str) -> ResetPlan:
-        mark = LedgerMark.of(book)
-        return cls(resets, planned_by=planned_by, planned_at=utc_now(), ledger=mark)
+    def _made(cls, book: Ledger, planned: planning.Planned, planned_by: str) -> ResetPlan:
+        resets, left_out = planned
+        return cls(
+            resets,
+            left_out=left_out,
+            planned_by=planned_by,
+            planned_at=utc_now(),
+            ledger=LedgerMark.of(book),
+        )
 
     def adding(self, metadata: Mapping[str, str]) -> ResetPlan:
         """Return the plan with `metadata` in each of its entries, beside what they have.
@@ -177,11 +244,12 @@ class ResetPlan:
         """
         for reset in self.resets:
             marks.check_room(reset, self._marks("0" * 64))
-        header = {
-            "ledger": unstructure(self.ledger),
-            "planned_by": self.planned_by,
-            "planned_at": unstructure(self.planned_at),
-        }
+        header = headers.header(
+            ledger=self.ledger,
+            planned_by=self.planned_by,
+            planned_at=self.planned_at,
+            left_out=self.left_out,
+        )
         return iter(plan_files.seal(header, [reset.plain for reset in self.resets]))
 
     @classmethod
@@ -197,7 +265,7 @@ class ResetPlan:
                 made.append(PlannedReset.of_plain(plain))
             except InvalidCursorError as error:
                 raise InvalidCursorError(f"line {number} is not a planned reset: {error}") from None
-        return cls(tuple(made), **_said(header))._with(digest)
+        return cls(tuple(made), **headers.read(header))._with(digest)
 
     # --- doing it ---
 
@@ -207,6 +275,7 @@ class ResetPlan:
         Raises VersionConflictError at the first that is not, DivergedError if the ledger or the
         history of a cursor is another one.
         """
+        blocking(book, "await book.run(plan.check)")
         identity.check(book, self.ledger, self.resets)
         for reset in self.resets:
             current = goals.current(book, reset.key)
@@ -214,9 +283,17 @@ class ResetPlan:
                 raise VersionConflictError(current, reset.request)
 
     def apply(
-        self, book: Ledger, *, actor: str = "", metadata: Mapping[str, str] | None = None
+        self,
+        book: Ledger,
+        *,
+        actor: str = "",
+        metadata: Mapping[str, str] | None = None,
+        if_unchanged: bool = True,
     ) -> list[Cursor]:
         """Make all resets in one transaction, or none of them; return the cursors.
+
+        `if_unchanged=False` makes them even if something was appended to the cursors since they
+        were planned: for a plan that nobody has seen, of cursors whose consumers are running.
 
         `metadata` is added to that of each entry. If the plan was read from a file, so are the
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.
@@ -224,11 +301,17 @@ class ResetPlan:
         Raises VersionConflictError if anything was appended to one of the cursors since it was
         planned, DivergedError if it was planned for another ledger, ActorRequiredError.
         """
+        blocking(book, "await book.run(plan.apply, …)")
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)
         return book.append(
-            attrs.evolve(reset.request, actor=actor, metadata={**reset.metadata, **own})
+            attrs.evolve(
+                reset.request,
+                actor=actor,
+                metadata={**reset.metadata, **own},
+                expected_version=reset.version if if_unchanged else None,
+            )
             for reset in plan.resets
         )
 
@@ -238,15 +321,3 @@ class ResetPlan:
 
     def _marks(self, digest: str) -> dict[str, str]:
         return marks.of_file(digest, planned_by=self.planned_by, planned_at=self.planned_at)
-
-
-def _said(header: dict[str, Any]) -> dict[str, Any]:
-    """Return what a header says of the plan, as its fields."""
-    names = ("ledger", "planned_by", "planned_at")
-    if header.keys() != set(names):
-        raise InvalidCursorError(f"the header of a plan has {', '.join(names)}.")
-    return {
-        "ledger": LedgerMark.of_plain(header["ledger"]),
-        "planned_by": header["planned_by"],
-        "planned_at": read_time(header["planned_at"], "planned_at"),
-    }

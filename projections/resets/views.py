@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
@@ -18,7 +19,13 @@ from ledger import (
 )
 from ledger.errors import invalid
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
 from projections.ranges import Range
+from projections.resets.epochs import resets_of
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Direction", "RecordedReset", "resets"]
 
@@ -88,19 +95,44 @@ class RecordedReset:
     back_by: str
 
 
+@overload
 def resets(
     book: Ledger,
     query: EntryQuery | None = None,
     *,
     reason: str = "",
     direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Iterator[RecordedReset]: ...
+
+
+@overload
+def resets(
+    book: AsyncLedger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Stream[RecordedReset]: ...
+
+
+@yielding
+def resets(
+    book: Ledger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
 ) -> Iterator[RecordedReset]:
     """Yield the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
     `reason` is text that the reason must have in it, in capitals or not; `direction` is where the
-    reset must lead, None for anywhere. Resets have an index of
-    their own, so the rest of the log is not read: only, to see what came of one, the entries of its
-    cursor up to where it was back.
+    reset must lead, None for anywhere. Takeovers by consumers move no cursor and are left out; with
+    `takeovers`, they are yielded, and nothing else. Resets have an index of their own, so the rest
+    of the log is not read: only, to see what came of one, the entries of its cursor up to where it
+    was back.
 
     `book` is the ledger.
 
@@ -120,16 +152,23 @@ def resets(
     query = query or EntryQuery()
     wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
     towards = None if direction is None else Direction(direction)
-    return _chosen(book, query, wanted, towards)
+    return _chosen(book, query, wanted, towards, takeovers=takeovers)
 
 
 def _chosen(
-    book: Ledger, query: EntryQuery, wanted: str, towards: Direction | None
+    book: Ledger,
+    query: EntryQuery,
+    wanted: str,
+    towards: Direction | None,
+    *,
+    takeovers: bool,
 ) -> Iterator[RecordedReset]:
     given = 0
     for entry in book.entries(attrs.evolve(query, kinds=(CursorReset,), limit=0)):
         event = entry.event
         if not isinstance(event, CursorReset) or wanted not in event.reason.casefold():
+            continue
+        if is_takeover(entry) is not takeovers:
             continue
         if towards not in (None, Direction.between(event.previous_sequence, event.sequence)):
             continue
@@ -181,15 +220,12 @@ def _was_there_again(book: Ledger, entry: Entry, there: int) -> bool:
     # found it, or where it stands now. Only these are read, lest a cursor that never came back
     # have all of its entries searched.
     try:
-        if book.get(entry.key).last_sequence >= there:
-            return True
+        cursor = book.get(entry.key)
     except CursorNotFoundError:
         return False  # The stored cursor was removed behind the ledger's back.
-    later = EntryQuery(
-        key=entry.key, version_from=entry.version + 1, kinds=(CursorReset,), newest_first=True
-    )
+    if cursor.last_sequence >= there:
+        return True
     return any(
-        isinstance(reset.event, CursorReset)
-        and max(reset.event.previous_sequence, reset.event.sequence) >= there
-        for reset in book.entries(later)
+        max(reset.previous_sequence, reset.sequence) >= there
+        for _, reset in resets_of(book, cursor, after=entry.version)
     )

@@ -121,10 +121,10 @@ def test_a_plan_of_an_older_version_or_one_that_was_printed_has_no_seal(
 
 
 def test_a_plan_of_a_newer_version_is_not_guessed_at(three: Run, plan: Path) -> None:
-    plan.write_text(plan.read_text().replace("cursor-ledger-plan/1", "cursor-ledger-plan/2"))
+    plan.write_text(plan.read_text().replace("cursor-ledger-plan/1", "cursor-ledger-plan/3"))
     refused = three("reset", "--from-file", plan)
     assert refused.exit_code == 2
-    assert "of the format 'cursor-ledger-plan/2'; this version reads cursor" in refused.stderr
+    assert "of the format 'cursor-ledger-plan/3'; this version reads cursor" in refused.stderr
 
 
 def test_a_seal_is_no_signature_but_the_log_keeps_what_was_applied(three: Run, plan: Path) -> None:

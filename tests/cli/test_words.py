@@ -162,6 +162,8 @@ BASE = {
     "error": [*OWNER, "-m", "x"],
     "reset": [*OWNER, "--to", "1", "--reason", "x"],
     "append": ["-"],
+    "adopt": ["-"],
+    "export": ["--format", "kafka"],
     "show": OWNER,
     "history": OWNER,
     "as-of": ["1h"],

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 import ledger
 from ledger import (
     AdvanceCursor,
+    ConfirmToken,
     Cursor,
     CursorKey,
     FaultKind,
@@ -31,6 +32,7 @@ from ledger import (
     LedgerError,
     RecordError,
     ResetCursor,
+    StartCursor,
 )
 from ledger.stores.postgres.address import Address
 from support.clock import Clock
@@ -65,6 +67,18 @@ asks = st.one_of(
     ),
     st.fixed_dictionaries(
         {
+            "op": st.just("confirm"),
+            "key": keys,
+            "id": st.sampled_from(["d-1", "d-2"]),
+            "after": ids,
+            "seen": st.none() | times,
+            "now": times,
+            "version": st.none() | counts,
+            "epoch": counts,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
             "op": st.just("reset"),
             "key": keys,
             "to": st.just(0) | places,
@@ -72,6 +86,16 @@ asks = st.one_of(
             "seen": st.none() | times,
             "now": times,
             "version": st.none() | counts,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "op": st.just("start"),
+            "key": keys,
+            "to": st.just(0) | places,
+            "id": ids,
+            "seen": st.none() | times,
+            "now": times,
         }
     ),
     st.fixed_dictionaries(
@@ -87,6 +111,15 @@ asks = st.one_of(
 
 
 def request(ask: dict[str, Any]) -> ledger.Request:
+    if ask["op"] == "start":
+        return StartCursor(
+            ask["key"],
+            ask["to"],
+            "because",
+            last_delivery_id=ask["id"],
+            last_delivered_at=ask["seen"],
+            now=ask["now"],
+        )
     common = {"now": ask["now"], "expected_version": ask["version"]}
     match ask["op"]:
         case "advance":
@@ -94,6 +127,15 @@ def request(ask: dict[str, Any]) -> ledger.Request:
                 ask["key"],
                 ask["to"],
                 delivery_id=ask["id"],
+                last_delivered_at=ask["seen"],
+                epoch=ask["epoch"],
+                **common,
+            )
+        case "confirm":
+            return ConfirmToken(
+                ask["key"],
+                ask["id"],
+                after=ask["after"],
                 last_delivered_at=ask["seen"],
                 epoch=ask["epoch"],
                 **common,

@@ -13,7 +13,7 @@ import pytest
 import ledger
 import ledger.aio
 from ledger import Delivery, Ledger, Retry, StorageError
-from ledger.aio import AsyncConsumer
+from ledger.aio import AsyncConsumer, AsyncLedger
 from ledger.consuming import running
 from support.cursors import ORDERS
 from support.loops import PROMPT, RUNS, Event, Runner, Source, advances
@@ -28,46 +28,92 @@ def runner(request: pytest.FixtureRequest, book: Ledger) -> Runner:
 
 
 class Failing:
-    """Has the reads and appends of all ledgers fail for a while, once it is installed."""
+    """Has the reads of all ledgers fail for a while, and their appends, once it is installed."""
 
-    def __init__(self, for_s: float) -> None:
+    def __init__(self, for_s: float, *names: str) -> None:
         self.for_s = for_s
+        self.names = names or ("append", "find")
         self.failures = 0
         self.until = 0.0
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         self.until = time.monotonic() + self.for_s
-        patch.setattr(Ledger, "append", self.failing(Ledger.append))
-        patch.setattr(Ledger, "find", self.failing(Ledger.find))
+        for name in self.names:
+            patch.setattr(Ledger, name, self.failing(getattr(Ledger, name)))
+            patch.setattr(AsyncLedger, name, self.failing_async(getattr(AsyncLedger, name)))
+
+    def fail(self) -> None:
+        if time.monotonic() < self.until:
+            self.failures += 1
+            raise StorageError("the disk is full")
 
     def failing(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        def fail(*arguments: Any) -> Any:
-            if time.monotonic() < self.until:
-                self.failures += 1
-                raise StorageError("the disk is full")
+        def run(*arguments: Any) -> Any:
+            self.fail()
             return work(*arguments)
 
-        return fail
+        return run
+
+    def failing_async(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        async def run(*arguments: Any) -> Any:
+            self.fail()
+            return await work(*arguments)
+
+        return run
+
+
+PATIENT = Retry(tries_max=4, wait_s=0.2, jitter=0)
 
 
 def test_a_database_that_fails_for_a_while_is_waited_for(
-    book: Ledger, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, failing = Source(range(1, 30)), Failing(0.3)
-    runner = Runner(book, "threads")
 
     def send(event: Event, delivery: Delivery) -> None:
         source.send(event, delivery)
         if event.sequence == 8:
             failing.install(monkeypatch)
 
-    runner.start(source.after, send, in_flight=8, retry=Retry(tries_max=4, wait_s=0.2, jitter=0))
+    runner.start(source.after, send, in_flight=8, retry=PATIENT)
     runner.until(lambda: runner.consumer.position == 29)
     runner.end()
     assert runner.raised is None
     assert failing.failures > 0
-    assert [event.sequence for event in advances(book)] == list(range(1, 30))
+    assert [event.sequence for event in advances(runner.book)] == list(range(1, 30))
     assert sorted(source.sent) == list(range(1, 30))
+
+
+def test_a_reset_is_followed_once_the_cursor_can_be_read_again(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, failing = Source(range(1, 9)), Failing(0.3, "find")
+
+    def send(event: Event, delivery: Delivery) -> None:
+        source.send(event, delivery)
+        if event.sequence == 8 and not failing.failures:
+            runner.book.reset(ORDERS, to=5, reason="lost 6, 7 and 8", actor="ines")
+            failing.install(monkeypatch)
+
+    runner.start(source.after, send, retry=PATIENT)
+    runner.until(lambda: failing.failures > 0 and runner.consumer.position == 8)
+    runner.end()
+    assert runner.raised is None
+    assert source.sent == [1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8]
+
+
+def test_an_idle_loop_waits_until_the_cursor_can_be_read_again(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, failing = Source(range(1, 4)), Failing(0.3, "find")
+    runner.start(source.after, source.send, retry=PATIENT)
+    runner.until(runner.at(3))
+    failing.install(monkeypatch)
+    runner.until(lambda: failing.failures > 0)
+    runner.book.reset(ORDERS, to=1, reason="lost 2 and 3", actor="ines")
+    runner.until(lambda: source.sent == [1, 2, 3, 2, 3])
+    runner.end()
+    assert runner.raised is None
 
 
 def test_a_database_that_fails_for_good_ends_the_loop(

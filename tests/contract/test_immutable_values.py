@@ -25,6 +25,7 @@ from ledger import (
     LedgerError,
     RecordError,
     ResetCursor,
+    StartCursor,
 )
 from ledger.law.pairs import Pairs
 from ledger.log.json import unstructure
@@ -205,6 +206,7 @@ def test_a_request_that_was_changed_by_force_is_refused_alone(
         AdvanceCursor(JOBS, 7),
         ResetCursor(JOBS, 7, "why"),
         RecordError(JOBS, "boom"),
+        StartCursor(JOBS, 7, "why", source="kafka"),
     ]
     changed = [request for request in requests if hasattr(request, name)]
     for request in changed:

@@ -19,6 +19,7 @@ from ledger import (
     CursorKey,
     CursorQuery,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     ErrorRecorded,
@@ -38,7 +39,10 @@ def log(book: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setattr(paged, "PAGE_ROWS_FIRST", 3)
     monkeypatch.setattr(book._store, "page_rows_max", 7)
     at = dict.fromkeys(KEYS, 0)
-    for n in range(100):
+    for key in KEYS[2:]:
+        at[key] = 7
+        book.start(key, at=7, source="kafka", reason="moved here", actor="actor-0")
+    for n in range(98):
         key = KEYS[n * n % 7 % len(KEYS)]
         actor = f"actor-{n % 3}"
         if n % 10 == 9:
@@ -57,6 +61,8 @@ def covers(entry: Entry, sequence: int) -> bool:
     event = entry.event
     if isinstance(event, ErrorRecorded):
         return False
+    if isinstance(event, CursorStarted):
+        return sequence <= event.sequence
     passed = range(
         min(event.previous_sequence, event.sequence) + 1,
         max(event.previous_sequence, event.sequence) + 1,
@@ -71,7 +77,9 @@ FILTERS: dict[str, tuple[Any, Callable[[Entry, Any], bool]]] = {
     "stream_name": (st.sampled_from(["jobs", "orders"]), lambda e, v: e.key.stream_name == v),
     "subject_id": (st.just("customer-7"), lambda e, v: e.key.subject_id == v),
     "kinds": (
-        st.lists(st.sampled_from([CursorAdvanced, CursorReset, ErrorRecorded]), min_size=1),
+        st.lists(
+            st.sampled_from([CursorAdvanced, CursorReset, CursorStarted, ErrorRecorded]), min_size=1
+        ),
         lambda e, v: type(e.event) in v,
     ),
     "actor": (st.sampled_from(["actor-1", "nobody"]), lambda e, v: e.actor == v),

@@ -21,6 +21,7 @@ from ledger import (
     Ledger,
     RecordError,
     ResetCursor,
+    StartCursor,
 )
 from ledger.law import fields
 from ledger.log import rows
@@ -84,6 +85,8 @@ def makers(text: str) -> list[Callable[[], Any]]:
         lambda: AdvanceCursor(JOBS, 1, metadata={text: "x"}),
         lambda: RecordError(JOBS, "boom", actor=text),
         lambda: ResetCursor(JOBS, 0, text),
+        lambda: StartCursor(JOBS, 0, text),
+        lambda: StartCursor(JOBS, 0, "why", source=text),
         lambda: ledger.open(":memory:", actor=text).close(),
     ]
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from itertools import product
 from pathlib import Path
 
+import lag
 import pytest
 import report
 from bare import Bare
@@ -120,3 +121,12 @@ def test_a_crowd_is_served_well_if_all_have_their_share_and_nobody_waits_long(
     assert report.crowd_table([crowd]).endswith("yes" if holds else "no")
     assert "Many processes" in report.page([], [crowd], {"date": "today"})
     assert "Many processes" not in report.page([], [], {"date": "today"})
+
+
+def test_the_benchmark_of_lag_finds_every_cursor() -> None:
+    for shape in lag.shapes(smoke=True):
+        with ledger.open(":memory:", actor="bench") as book:
+            lag.written(book, shape)
+            assert book.horizon().last == shape.entries
+            wall, used, rows = lag.measured(lambda book=book: len(list(book.cursors())), 1)  # type: ignore[misc]
+        assert (rows, wall >= 0, used >= 0) == (shape.cursors, True, True)

@@ -19,6 +19,7 @@ from support.places import TOP
 
 NAME = f"cursor_ledger-{ledger.__version__}"
 PACKAGES = ("ledger", "projections")
+PLUGIN = "pytest_cursor_ledger.py"
 CODE = (".py", ".sql", ".typed", ".json")
 
 
@@ -51,7 +52,7 @@ def files_of(*folders: str) -> set[str]:
 
 def test_a_wheel_has_the_packages_and_what_is_said_of_them(wheel: zipfile.ZipFile) -> None:
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
-    code = files_of(*PACKAGES)
+    code = {*files_of(*PACKAGES), PLUGIN}
     assert set(wheel.namelist()) == code | {f"{NAME}.dist-info/{name}" for name in about}
     assert [name for name in code if not name.endswith(CODE)] == []
 
@@ -61,6 +62,7 @@ def test_a_source_distribution_has_what_the_repository_has(built: Path) -> None:
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
     folders = {*PACKAGES, "docs", "scripts", "tests"}
     alone = {".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "uv.lock"}
+    alone.add(PLUGIN)
     assert {name.split("/")[0] for name in names} == folders | alone | {"PKG-INFO"}
     # Nothing that a tool has left behind, such as caches.
     assert names - alone - {"PKG-INFO"} == files_of(*folders)
@@ -86,6 +88,20 @@ def test_what_a_wheel_holds_runs_without_the_repository(
     assert done.stdout.split() == ["installed", ledger.__version__]
 
 
+def test_a_wheel_brings_its_plugin_for_pytest(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "installed")
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        "def test_it(story):\n    assert story('advance 5').cursor.last_sequence == 5\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    run = [sys.executable, "-m", "pytest", "-q", str(test)]
+    done = subprocess.run(
+        run, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
 def test_the_metadata_says_who_made_it_and_where_it_is(metadata: Message) -> None:
     assert metadata["Version"] == ledger.__version__
     assert metadata["Author"] == "The cursor-ledger authors"
@@ -97,7 +113,7 @@ def test_the_metadata_says_who_made_it_and_where_it_is(metadata: Message) -> Non
 def test_tools_of_ours_are_not_offered_to_those_who_install_it(metadata: Message) -> None:
     extras = set(metadata.get_all("Provides-Extra", []))
     assert extras & {"bench", "check", "docs", "pythons", "test"} == set()
-    assert {"postgres", "timeline"} <= extras
+    assert {"kafka", "postgres", "timeline"} <= extras
 
 
 def test_a_package_index_shows_no_link_that_leads_nowhere(metadata: Message) -> None:

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 import ledger
+import ledger.testing
 import projections
+from ledger.integrations import kafka
 from support.places import TOP
 from support.servers import own_database
 
@@ -33,6 +35,7 @@ VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<a moment of time>"),
     (re.compile(r"(?<= )(\d\d(-\d\d)?) \d\d:\d\d(?= |$)", re.MULTILINE), "<moment>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
+    (re.compile(r"  \d{1,2}[sm] +"), "  <age>  "),
 ]
 
 
@@ -123,6 +126,9 @@ def test_the_python_in_a_document_prints_what_it_says(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Where the programs of wheels are.
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     for name, value in database.items():
         monkeypatch.setenv(name, value)
     said = io.StringIO()
@@ -146,7 +152,7 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     reference = (TOP / "docs/index.md").read_text("utf-8")
-    for package in (ledger, projections):
+    for package in (ledger, kafka, ledger.testing, projections):
         for name in package.__all__:
             assert re.search(rf"`{name}[`(]", reference), name
             assert getattr(package, name).__doc__, name

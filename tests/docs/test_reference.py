@@ -14,14 +14,17 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.positions
+import ledger.testing
 import projections
+from ledger.integrations import kafka
 from support.places import TOP
 
 PAGES = sorted((TOP / "docs" / "reference").glob("*.md"))
 ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 PUBLIC = {
     f"{package.__name__}.{name}": getattr(package, name)
-    for package in (ledger, ledger.aio, projections)
+    for package in (ledger, ledger.aio, kafka, ledger.positions, ledger.testing, projections)
     for name in package.__all__
 }
 PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]

@@ -11,7 +11,17 @@ import pytest
 from support.places import TOP
 
 TESTS = TOP / "tests"
-ROOMS = {"unit", "contract", "sqlite", "postgres", "cli", "projections", "docs", "stress"}
+ROOMS = {
+    "unit",
+    "contract",
+    "sqlite",
+    "postgres",
+    "cli",
+    "projections",
+    "docs",
+    "stress",
+    "integrations",
+}
 MODULES = sorted(TESTS.rglob("*.py"))
 LINES_MAX = 400
 # The benchmarks are no package: the tests of them import their modules by name.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SAME = ["gaps", "repeats", "resets", "stalls", "timeline"]
+SAME = ["gaps", "lag", "repeats", "resets", "stalls", "timeline"]
 
 
 @pytest.mark.parametrize("first", ["import projections", "import projections.resets.plans", ""])

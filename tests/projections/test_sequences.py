@@ -11,6 +11,7 @@ from ledger import (
     AdvanceCursor,
     CursorAdvanced,
     CursorReset,
+    CursorStarted,
     Entry,
     EntryQuery,
     Ledger,
@@ -25,7 +26,7 @@ from support.histories import SEQUENCES, histories, written
 
 def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
     """Give the verdict and the deliveries by walking every entry in every way it may matter."""
-    deliveries, word, passed, skipped = 0, "", False, False
+    deliveries, word, passed, skipped, before = 0, "", False, False, False
     for entry in entries:
         event = entry.event
         if isinstance(event, CursorAdvanced):
@@ -37,11 +38,15 @@ def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
             passed |= sequence in inside
         elif isinstance(event, CursorReset):
             skipped |= sequence in range(event.previous_sequence + 1, event.sequence + 1)
+        elif isinstance(event, CursorStarted):
+            before = sequence <= event.sequence
     if deliveries:
         return "delivered", deliveries
     if word:
         return word, 0
-    return ("passed" if passed else "skipped" if skipped else "not_yet"), 0
+    if passed or skipped:
+        return ("passed" if passed else "skipped"), 0
+    return ("before" if before else "not_yet"), 0
 
 
 @settings(max_examples=thorough(200, 33))
@@ -59,7 +64,7 @@ def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
             last_move = [
                 entry.recorded_at
                 for entry in entries
-                if isinstance(entry.event, CursorReset)
+                if isinstance(entry.event, CursorReset | CursorStarted)
                 or (
                     isinstance(entry.event, CursorAdvanced)
                     and entry.event.previous_sequence != entry.event.sequence

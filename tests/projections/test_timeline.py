@@ -85,6 +85,8 @@ def moves(event: ledger.Event) -> list[int]:
     match event:
         case ledger.CursorAdvanced(sequence=there):
             return [there]
+        case ledger.CursorStarted(sequence=there):
+            return [there]
         case ledger.CursorReset(previous_sequence=here, sequence=there):
             return [here, there]
         case _:

@@ -38,6 +38,7 @@ def older(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a ledger as it was made before cursors were kept, with an entry in it."""
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "SCHEMAS", migrations.SCHEMAS[:1])
+        patch.setattr(migrations, "LATER", ())
         with ledger.open(path) as book:
             book.advance(JOBS, to=1)
     assert "refuse_new_key" not in definitions(path)

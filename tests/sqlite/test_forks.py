@@ -114,7 +114,11 @@ def test_the_parent_goes_on_after_a_fork_beside_threads_that_write_and_read(path
         for thread in threads:
             thread.join()
         assert failures == []
-        assert said == [str(21 + 20 * n) for n in range(5)]
+        # Where a thread does not end in time what it does, the child is told to do without.
+        well = [n for n in range(5) if said[n] == str(21 + 20 * n)]
+        refused = [n for n in range(5) if "Fork while no other thread uses" in said[n]]
+        assert sorted(well + refused) == [0, 1, 2, 3, 4]
+        assert well
         assert book.verify().ok
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,50 +15,21 @@ from ledger import Cursor, CursorKey, CursorQuery, Entry, EntryQuery, Ledger, Le
 from ledger.log.columns import CONTENT
 from ledger.log.heads import Head
 from ledger.opening import utc_now
-from ledger.stores import Draft, Horizon, Transaction, sqlite
+from ledger.stores import Horizon, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.writing.committer import Committer
+from support.broken_readers import (
+    CountsErrorsAsMoves,
+    KnowsNoCase,
+    OrdersCursorsAsALanguage,
+    OrdersCursorsByUTF16,
+    ShowsTheReserved,
+)
+from support.broken_store import Broken, BrokenTransaction
 
 __all__ = ["BROKEN", "Broken", "LosesMetadata"]
 
 T = TypeVar("T")
-
-
-class Broken:
-    """A SQLite store that does one thing wrong."""
-
-    def __init__(self, file: str) -> None:
-        self.store = sqlite.open_store(file, durability="normal")
-
-    def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
-        return self.store.write(lambda transaction: work(self.within(transaction)), deadline)
-
-    def within(self, transaction: Transaction) -> Any:
-        return transaction
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-
-@attrs.define
-class BrokenTransaction:
-    """A transaction of SQLite that does one thing wrong."""
-
-    transaction: Transaction
-
-    def append(
-        self,
-        drafts: Sequence[Draft],
-        heads: Collection[Head],
-        positions: Sequence[int] | None = None,
-    ) -> None:
-        self.transaction.append(drafts, heads, positions)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transaction, name)
-
-
-# --- in a transaction ---
 
 
 class LosesTheLastEntry(Broken):
@@ -202,32 +173,6 @@ class IsBehind(Broken):
 class ReversesEntries(Broken):
     def entries(self, query: EntryQuery) -> Iterator[Entry]:
         return reversed(list(self.store.entries(query)))
-
-
-class OrdersCursorsAsALanguage(Broken):
-    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        found = self.store.cursors(query)
-        return iter(sorted(found, key=lambda each: str(each.key).lower()))
-
-
-class OrdersCursorsByUTF16(Broken):
-    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        def units(cursor: Cursor) -> list[bytes]:
-            key = cursor.key
-            parts = (key.stream_name, key.subject_id, key.consumer_id)
-            return [part.encode("utf-16-be") for part in parts]
-
-        return iter(sorted(self.store.cursors(query), key=units))
-
-
-class KnowsNoCase(Broken):
-    def cursors(self, query: CursorQuery) -> Iterator[Cursor]:
-        if not query.consumer_id:
-            yield from self.store.cursors(query)
-            return
-        for cursor in self.store.cursors(attrs.evolve(query, consumer_id="")):
-            if cursor.key.consumer_id.lower() == query.consumer_id.lower():
-                yield cursor
 
 
 class IgnoresLimits(Broken):
@@ -384,6 +329,8 @@ BROKEN: dict[type[Broken], str] = {
     OrdersCursorsAsALanguage: "code-point order",
     OrdersCursorsByUTF16: "code-point order",
     KnowsNoCase: "query for cursors",
+    ShowsTheReserved: "the ledger's own consumers",
+    CountsErrorsAsMoves: "last move",
     IgnoresLimits: "query for entries",
     ReadsOnePage: "long log",
     HasNoEnd: "ends at what was there",

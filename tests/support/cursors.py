@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger import CursorKey, Ledger
+from ledger import NEXT, Cursor, CursorKey, Ledger
 from support.clock import Clock
 
-__all__ = ["JOBS", "ORDERS", "fill"]
+__all__ = ["JOBS", "ORDERS", "chain", "fill"]
 
 ORDERS = CursorKey("webhooks", "orders", "customer-7")
 JOBS = CursorKey("mailer", "jobs")
@@ -24,3 +24,13 @@ def fill(book: Ledger, clock: Clock) -> Ledger:
     found = book.verify()
     assert found.ok, found.faults
     return book
+
+
+def chain(book: Ledger, *tokens: str, key: CursorKey = ORDERS) -> Cursor:
+    """Confirm tokens in order, from where the cursor stands."""
+    cursor = book.find(key)
+    for token in tokens:
+        after = cursor.last_delivery_id if cursor else None
+        cursor = book.advance(key, to=NEXT, delivery_id=token, after=after)
+    assert cursor is not None
+    return cursor

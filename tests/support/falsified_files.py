@@ -189,7 +189,12 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
         None,
     ),
     "a tag removed": (run("DELETE FROM ledger_tags WHERE id = 3"), FaultKind.TAG, None),
-    "a tag too many": (run("INSERT INTO ledger_tags VALUES (4, 'x')"), FaultKind.TAG, None),
+    "the tag of starts removed": (
+        run("DELETE FROM ledger_tags WHERE id = 4"),
+        FaultKind.TAG,
+        None,
+    ),
+    "a tag too many": (run("INSERT INTO ledger_tags VALUES (5, 'x')"), FaultKind.TAG, None),
     "the index of resets with a gap": (
         rebuilt("ledger_events_resets", "position <> 4"),
         FaultKind.INDEX,

@@ -15,6 +15,7 @@ from ledger import (
     RecordError,
     Request,
     ResetCursor,
+    StartCursor,
 )
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
@@ -31,6 +32,8 @@ def requests(keys: list[CursorKey]) -> st.SearchStrategy[Request]:
         st.builds(AdvanceCursor, key, place, outcome=outcome, delivery_id=st.sampled_from("ab")),
         st.builds(AdvanceCursor, key, place, outcome=outcome),
         st.builds(ResetCursor, key, st.integers(0, 12), st.just("because"), actor=st.just("ines")),
+        # Only as the first of its cursor.
+        st.builds(StartCursor, key, st.integers(0, 12), st.just("moved here")),
         st.builds(RecordError, key, st.sampled_from(["HTTP 503", "HTTP 504"])),
     )
 

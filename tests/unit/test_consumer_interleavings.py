@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import ledger
 from ledger import CursorKey
+from support.depth import thorough
 
 KEY = CursorKey("mailer", "orders")
 STREAM = [2, 3, 7, 8, 9, 20, 21, 22, 40]
@@ -144,5 +145,7 @@ class Interleavings(RuleBasedStateMachine):
             assert self.book.verify().ok
 
 
-Interleavings.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Interleavings.TestCase.settings = settings(
+    max_examples=thorough(60, 20), stateful_step_count=30, deadline=None
+)
 TestInterleavings = Interleavings.TestCase

@@ -120,7 +120,12 @@ def test_what_is_allowed_instead_is_a_fact() -> None:
     assert {type(name) for name in outcome.value.allowed} == {str}
     with pytest.raises(InvalidCursorError) as kinds:
         EntryQuery(kinds=int)  # type: ignore[arg-type]
-    assert kinds.value.allowed == ("CursorAdvanced", "CursorReset", "ErrorRecorded")
+    assert kinds.value.allowed == (
+        "CursorAdvanced",
+        "CursorReset",
+        "ErrorRecorded",
+        "CursorStarted",
+    )
     with pytest.raises(InvalidCursorError) as unknown:
         read(last_seqence=7)
     assert unknown.value.value == "'last_seqence'"

@@ -190,6 +190,12 @@ def test_queries_refuse_what_matches_nothing(wrong: dict[str, Any]) -> None:
             query(**wrong)
 
 
+@pytest.mark.parametrize("wrong", ["yes", 1, None])
+def test_a_query_for_cursors_is_told_plainly_whether_it_is_for_reserved_ones(wrong: Any) -> None:
+    with pytest.raises(InvalidCursorError, match="reserved must be True or False"):
+        CursorQuery(reserved=wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

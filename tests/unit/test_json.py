@@ -20,12 +20,14 @@ from ledger import (
     CursorKey,
     CursorQuery,
     CursorReset,
+    CursorStarted,
     Entry,
     ErrorRecorded,
     InvalidCursorError,
     Outcome,
     RecordError,
     ResetCursor,
+    StartCursor,
 )
 from ledger.law import fields
 from ledger.log.json import structure, unstructure
@@ -72,6 +74,16 @@ requests: st.SearchStrategy[ledger.Request] = st.one_of(
         **common,
     ),
     st.builds(RecordError, keys, names, **common),
+    st.builds(
+        StartCursor,
+        keys,
+        numbers,
+        names,
+        source=names,
+        last_delivery_id=texts,
+        last_delivered_at=st.none() | times,
+        **{name: given for name, given in common.items() if name != "expected_version"},
+    ),
 )
 cursors = st.builds(
     Cursor,
@@ -104,6 +116,15 @@ events = st.one_of(
         occurred_at=times,
     ),
     st.builds(ErrorRecorded, message=texts, occurred_at=times),
+    st.builds(
+        CursorStarted,
+        sequence=numbers,
+        source=texts,
+        delivery_id=texts,
+        delivered_at=st.none() | times,
+        reason=texts,
+        occurred_at=times,
+    ),
 )
 entries = st.builds(
     Entry,
@@ -302,6 +323,10 @@ def test_a_query_is_read_as_the_reference_has_it() -> None:
     )
     with pytest.raises(InvalidCursorError, match="limit"):
         structure({"limit": "3"}, CursorQuery)
+    assert structure({"reserved": True}, CursorQuery) == CursorQuery(reserved=True)
+    for wrong in ("false", 1, None):
+        with pytest.raises(InvalidCursorError, match="reserved"):
+            structure({"reserved": wrong}, CursorQuery)
 
 
 def test_a_row_that_holds_no_entry_is_a_broken_chain(book: ledger.Ledger) -> None:

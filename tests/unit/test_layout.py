@@ -87,11 +87,11 @@ ROWS = [
     {"consumer": "search", "stream": "orders", "n": 900, "at": NOW, "why": ""},
 ]
 COLUMNS = [
-    Column("consumer", lambda row: row["consumer"], Kind.NAME, of_cursor=True),
-    Column("stream", lambda row: row["stream"], Kind.NAME, of_cursor=True),
-    Column("n", lambda row: str(row["n"]), Kind.NUMBER, spared=2),
-    Column("at", lambda row: row["at"], Kind.TIME),
-    Column("again", lambda row: row["at"], Kind.TIME, spared=1),
+    Column("consumer", lambda row: row["consumer"], kind=Kind.NAME, of_cursor=True),
+    Column("stream", lambda row: row["stream"], kind=Kind.NAME, of_cursor=True),
+    Column("n", lambda row: str(row["n"]), kind=Kind.NUMBER, spared=2),
+    Column("at", lambda row: row["at"], kind=Kind.TIME),
+    Column("again", lambda row: row["at"], kind=Kind.TIME, spared=1),
     Column("why", lambda row: row["why"]),
     Column("never", lambda _: ""),
 ]

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ledger
-from ledger import Checkpoint, CursorAdvanced, CursorKey, CursorReset, ErrorRecorded, Ledger
+from ledger import (
+    Checkpoint,
+    CursorAdvanced,
+    CursorKey,
+    CursorReset,
+    CursorStarted,
+    ErrorRecorded,
+    Ledger,
+)
 from ledger.evidence.digests import digest_of
 from ledger.evidence.merkle import checkpoint_over
 from ledger.law.fields import SEQUENCE_MAX
@@ -62,9 +70,28 @@ def write_everything(book: Ledger, clock: Clock) -> None:
     book.advance(ODD, to=7, delivery_id="d-7", outcome=ledger.Outcome.SKIPPED)
 
 
-def frozen() -> list[str]:
+def write_starts(book: Ledger, clock: Clock) -> None:
+    """Append the kind of entry that came later, with all that it can have and with nothing."""
+    book.start(ORDERS, at=41, source="kafka group mailer", reason="moved from Kafka", actor="ines")
+    clock.tick(0.000_001)
+    book.start(
+        ODD,
+        at=SEQUENCE_MAX,
+        source='消费者 "\\\u2028',
+        reason="line\nbreak \x7f",
+        delivery_id="d-9",
+        delivered_at=BEFORE_1970,
+        now=datetime(1, 1, 1, tzinfo=UTC),
+        actor="Ünïcode\u2028",
+        metadata={"z": "1", "a": "é\n"},
+    )
+    book.start(CursorKey("new", "orders"), at=0, reason="new", actor="ines")
+    book.advance(ORDERS, to=42, actor="ines")
+
+
+def frozen(name: str = "entries.jsonl") -> list[str]:
     # Not by splitlines: the text in the entries has line breaks of its own kinds.
-    return (GOLDEN / "entries.jsonl").read_text("utf-8").split("\n")[:-1]
+    return (GOLDEN / name).read_text("utf-8").split("\n")[:-1]
 
 
 def micros(value: str | None) -> int | None:
@@ -84,7 +111,8 @@ def digest_by_definition(previous: str, entry: dict[str, Any]) -> str:
         dict(sorted(entry["metadata"].items())) or None,
         *(event.get(name) for name in ("tag", "previous_sequence", "sequence", "delivery_id")),
         micros(event.get("delivered_at")),
-        *(event.get(name) for name in ("outcome", "reason", "message")),
+        *(event.get(name) for name in ("outcome", "reason")),
+        event.get("message", event.get("source")),
         micros(event["occurred_at"]),
     ]
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
@@ -99,10 +127,17 @@ def test_entries_are_written_as_they_were_when_the_format_was_frozen(
     assert written == frozen()
 
 
-def test_the_frozen_digests_follow_from_the_definition_alone() -> None:
+def test_starts_are_written_as_they_were_when_they_came(book: Ledger, clock: Clock) -> None:
+    write_starts(book, clock)
+    written = [json.dumps(unstructure(entry), ensure_ascii=False) for entry in book.entries()]
+    assert written == frozen("starts.jsonl")
+
+
+@pytest.mark.parametrize(("name", "lines"), [("entries.jsonl", 7), ("starts.jsonl", 4)])
+def test_the_frozen_digests_follow_from_the_definition_alone(name: str, lines: int) -> None:
     heads: dict[str, str] = {}
-    assert len(frozen()) == 7
-    for line in frozen():
+    assert len(frozen(name)) == lines
+    for line in frozen(name):
         entry = json.loads(line)
         key = json.dumps(entry["key"])
         assert entry["digest"] == digest_by_definition(heads.get(key, "00" * 32), entry)
@@ -122,11 +157,24 @@ def test_a_frozen_entry_has_this_very_digest() -> None:
     )
 
 
+def test_a_frozen_start_has_this_very_digest() -> None:
+    text = (
+        '["cursor-ledger/1","mailer","orders","",1,0,7,"ines",null,"cursor.started.v1",'
+        'null,41,"",null,null,"moved","kafka group mailer",9]'
+    )
+    said = ("mailer", "orders", "", 1, 0, 7, "ines", None, "cursor.started.v1")
+    event = (None, 41, "", None, None, "moved", "kafka group mailer", 9)
+    assert digest_of(bytes(32), (*said, *event)) == (
+        hashlib.sha256(bytes(32) + text.encode()).digest()
+    )
+
+
 def test_the_tags_are_frozen() -> None:
     assert {
         CursorAdvanced: "cursor.advanced.v1",
         CursorReset: "cursor.reset.v1",
         ErrorRecorded: "cursor.error.v1",
+        CursorStarted: "cursor.started.v1",
     } == TAGS
 
 

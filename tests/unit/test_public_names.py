@@ -11,7 +11,10 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.positions
+import ledger.testing
 import projections
+from ledger.integrations import kafka
 from support.places import GOLDEN
 
 NAMES = GOLDEN / "public_names.txt"
@@ -58,7 +61,7 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, projections)
+        for module in (ledger, ledger.aio, kafka, ledger.positions, ledger.testing, projections)
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]

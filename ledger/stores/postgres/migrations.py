@@ -13,10 +13,26 @@ from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.postgres.reading import plain_cursor
 from ledger.stores.postgres.statements import literal, quoted
 
-__all__ = ["SCHEMAS", "bring_up_to_date", "ledger_id", "pending"]
+__all__ = [
+    "SCHEMAS",
+    "STARTS",
+    "allow_starts",
+    "applied",
+    "bring_up_to_date",
+    "ledger_id",
+    "pending",
+]
 
 SCHEMAS = ("0001_ledger", "0002_guards")
 """The migrations, in order. One that was released never changes."""
+
+STARTS = "0003_starts"
+
+LATER: tuple[str, ...] = (STARTS,)
+"""Applied to a new ledger, and to an older one with the first entry that needs it.
+
+Older versions refuse a ledger that has it; until then they can go on using theirs.
+"""
 
 _APPLIED = """
 CREATE TABLE {schema}.ledger_migrations (
@@ -32,28 +48,33 @@ _LOCK = (
 )
 
 
-def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    """Return the migrations that are yet to be applied. Reads only.
-
-    Raises SchemaVersionError if a newer version of this package has changed the tables.
-    """
+def applied(connection: psycopg.Connection[Any], schema: str) -> set[str]:
+    """Return the names of the migrations that were applied. Reads only."""
     rows = plain_cursor(connection)
     known = rows.execute(
         "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname OPERATOR(pg_catalog.=) %s"
         " AND tablename OPERATOR(pg_catalog.=) 'ledger_migrations'",
         (schema,),
     ).fetchone()
-    applied = set()
-    if known:
-        table = sql.Identifier(schema, "ledger_migrations")
-        named = rows.execute(sql.SQL("SELECT name FROM {}").format(table))
-        applied = {row[0] for row in named.fetchall()}
-    if newer := sorted(applied.difference(SCHEMAS)):
+    if not known:
+        return set()
+    table = sql.Identifier(schema, "ledger_migrations")
+    named = rows.execute(sql.SQL("SELECT name FROM {}").format(table))
+    return {row[0] for row in named.fetchall()}
+
+
+def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """Return the migrations that are yet to be applied. Reads only.
+
+    Raises SchemaVersionError if a newer version of this package has changed the tables.
+    """
+    names = applied(connection, schema)
+    if newer := sorted(names.difference(SCHEMAS, LATER)):
         raise SchemaVersionError(
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
         )
-    return [name for name in SCHEMAS if name not in applied]
+    return [name for name in SCHEMAS if name not in names]
 
 
 def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
@@ -107,13 +128,37 @@ def _apply(connection: psycopg.Connection[Any], schema: str) -> None:
             return
         if names[0] == SCHEMAS[0]:
             _make_place(connection, schema)
+            names += LATER
         for name in names:
-            script = files(__package__).joinpath(f"schema/{name}.sql").read_text("utf-8")
-            connection.execute(_placed(script, schema))
-            table = sql.Identifier(schema, "ledger_migrations")
-            # Not as a value, or a % in the name of the schema would be taken for the place of one.
-            done = sql.SQL("INSERT INTO {} (name) VALUES ({})").format(table, sql.Literal(name))
-            connection.execute(done)
+            _make(connection, schema, name)
+
+
+def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Add the tag of starts, in the transaction that `connection` is in, if it is not there.
+
+    Raises SchemaVersionError if this user may not.
+    """
+    if STARTS in applied(connection, schema):
+        return
+    try:
+        # If another does so at the same time, this waits for its end; if it was added by then, a
+        # unique key is violated, and the transaction begins anew.
+        _make(connection, schema, STARTS)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaVersionError(
+            f"the ledger in the schema {schema} was made by an older cursor-ledger, whose table of "
+            "tags has none for starts, and this user may not add it. Nothing was appended. Start "
+            "one cursor as the owner of the tables; from then on, others can."
+        ) from error
+
+
+def _make(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
+    rows = plain_cursor(connection)
+    script = files(__package__).joinpath(f"schema/{name}.sql").read_text("utf-8")
+    rows.execute(_placed(script, schema), prepare=False)
+    table = sql.Identifier(schema, "ledger_migrations")
+    # Not as a value, or a % in the name of the schema would be taken for the place of one.
+    rows.execute(sql.SQL("INSERT INTO {} (name) VALUES ({})").format(table, sql.Literal(name)))
 
 
 def _make_place(connection: psycopg.Connection[Any], schema: str) -> None:

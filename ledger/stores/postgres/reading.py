@@ -14,10 +14,10 @@ from psycopg.types.string import ByteaLoader, TextLoader
 
 from ledger.errors import InvalidCursorError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import Row, cursor_from, entry_from
+from ledger.log.rows import Row, cursor_from, entry_from, move_from
 from ledger.log.text import instant, show_time, visible
 from ledger.stores import Horizon, Waiting
 from ledger.stores.postgres.keys import cursor_id, same
@@ -37,7 +37,7 @@ class PostgresSession:
     ) -> None:
         self.connection = connection
         self.sql = sql
-        self._lent = lent
+        self.is_lent = lent
         self.wanted: Sequence[int] = ()
         """The cursors that were locked last, or that somebody else has."""
         # For what is run by itself; to make one takes 10 µs.
@@ -45,7 +45,7 @@ class PostgresSession:
 
     def rows(self) -> psycopg.Cursor[Row]:
         """Return a cursor for statements of ours, whatever a caller's connection makes of rows."""
-        if self._lent:
+        if self.is_lent:
             return plain_cursor(self.connection)
         return self.connection.cursor(row_factory=tuple_row)
 
@@ -143,6 +143,14 @@ class PostgresSession:
         ).replace("<order>", chosen.order)
         found = self.execute(statement.encode(), (*chosen.values, rows))
         return list(map(entry_from, found.fetchall()))
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+        ids, versions = [cursor_id(key) for key, _ in places], [version for _, version in places]
+        found: list[Move | None] = [None] * len(places)
+        for nth, *row in self.execute(self.sql.moves, (ids, versions)).fetchall():
+            found[nth - 1] = move_from(places[nth - 1][0], tuple(row))
+        return found
 
 
 def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:

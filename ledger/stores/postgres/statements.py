@@ -8,11 +8,13 @@ from functools import lru_cache
 import attrs
 
 from ledger.evidence.source import Ids
+from ledger.law.events import ErrorRecorded
 from ledger.log import columns
 from ledger.log.columns import Columns
-from ledger.stores.tables import ENTRY_NAMES
+from ledger.log.rows import TAGS
+from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
-__all__ = ["Statements", "catalog", "literal", "quoted", "ranged", "statements"]
+__all__ = ["RESETS", "Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -28,6 +30,9 @@ def catalog(operator: str) -> str:
 
 _EQ, _NE, _LE, _GT = catalog("="), catalog("<>"), catalog("<="), catalog(">")
 _PLUS, _MINUS, _TIMES, _AND = catalog("+"), catalog("-"), catalog("*"), catalog("&")
+
+RESETS = "cursor_ledger_resets"
+"""The channel on which a reset is told of, with the schema of its ledger."""
 
 _TYPES = {int: "bigint", str: "pg_catalog.text", bytes: "pg_catalog.bytea"}
 
@@ -68,6 +73,7 @@ class Statements:
     cursor: bytes
     cursors: str
     entries: str
+    moves: bytes
     last_drawn: bytes
     appending: bytes
     holders: bytes
@@ -77,6 +83,10 @@ class Statements:
     rows_by_cursor: bytes
     leaves: bytes
     cuts: bytes
+    moved: bytes
+    last_position_drawn: bytes
+    tell_of_reset: bytes
+    listen: bytes
 
 
 @lru_cache(maxsize=64)
@@ -226,6 +236,19 @@ def statements(schema: str) -> Statements:
         entries=f"""
             SELECT {row} FROM {joined} WHERE <conditions> ORDER BY <order> LIMIT %s
         """,
+        # Each by the index of cursor and version, backwards, over the errors that are in between.
+        moves=f"""
+            SELECT p.nth, {", ".join(f"e.{name}" for name in columns.MOVE.names)}
+            FROM ROWS FROM (
+                pg_catalog.unnest(%s::bigint[]), pg_catalog.unnest(%s::bigint[])
+            ) WITH ORDINALITY AS p (id, version, nth)
+            CROSS JOIN LATERAL (
+                SELECT * FROM {s}.ledger_events AS m
+                WHERE m.cursor_id {_EQ} p.id AND m.version {_LE} p.version
+                    AND m.tag_id {_NE} {TAG_IDS[TAGS[ErrorRecorded]]}
+                ORDER BY m.version DESC LIMIT 1
+            ) AS e
+        """.encode(),
         # The last position first: a transaction that draws one after that held the gate before. It
         # is found among the locks, or has ended, so that its entries are visible to what is read
         # next. The entries of this very transaction are visible, too. Anybody may take such a
@@ -308,6 +331,20 @@ def statements(schema: str) -> Statements:
             )
             FROM pg_catalog.unnest(%s::bigint[]) AS p (position)
         """.encode(),
+        # Of the cursors that are waited for, those beyond the version that was seen.
+        moved=f"""
+            SELECT {keyed_cursor} FROM {unnested([("wanted", "bigint"), ("seen", "bigint")], "w")}
+            JOIN {s}.ledger_cursors AS c ON c.id {_EQ} w.wanted
+            WHERE c.version {_GT} w.seen
+        """.encode(),
+        last_position_drawn=f"""
+            SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions
+        """.encode(),
+        # Channels are those of a database, in which there may be several ledgers.
+        tell_of_reset=(
+            f"SELECT pg_catalog.pg_notify('{RESETS}', {literal(schema).replace('%', '%%')})"
+        ).encode(),
+        listen=f"LISTEN {RESETS}".encode(),
     )
 
 

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.log.rows import Row
+from ledger.stores.postgres import migrations
 from ledger.stores.postgres.statements import literal
-from ledger.stores.structure import differences, misplaced_tags, wrong_tags
+from ledger.stores.structure import differences, misplaced_tags, tag_ids, wrong_tags
 
 __all__ = ["check", "definitions", "made"]
 
@@ -171,9 +172,11 @@ def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
         named = statement.replace("ledger_", f"{s}.ledger_").encode()
         return connection.execute(named, prepare=False).fetchall()
 
-    yield from wrong_tags(select("SELECT id, tag FROM ledger_tags"))
+    known = tag_ids(starts=migrations.STARTS in migrations.applied(connection, schema))
+    yield from wrong_tags(select("SELECT id, tag FROM ledger_tags"), known)
+    ids = ", ".join(map(str, known.values()))
     yield from misplaced_tags(
-        select("SELECT position, tag_id FROM ledger_events WHERE tag_id NOT IN (1, 2, 3)")
+        select(f"SELECT position, tag_id FROM ledger_events WHERE tag_id NOT IN ({ids})")
     )
     yield from _positions_beyond(select)
     yield from _twins(select)

@@ -9,7 +9,7 @@ from ledger.stores.paged import PagedStore
 from ledger.stores.sqlite.connecting import connect_to_read
 from ledger.stores.sqlite.connections import Pool
 
-__all__ = ["look", "open_store"]
+__all__ = ["look", "open_shared", "open_store"]
 
 # To ask for a page takes little; one of 1,024 rows no longer fits the processor's cache, and each
 # of its rows takes 1 µs more.
@@ -27,6 +27,17 @@ def open_store(
     """
     pool = Pool(path, durability=durability, busy_timeout_s=busy_timeout_s)
     return PagedStore(pool, PAGE_ROWS_MAX, immutable=pool.immutable)
+
+
+def open_shared(connection: object) -> PagedStore:
+    """Make the tables in a caller's database in memory, whose one connection is `connection`.
+
+    Raises InvalidCursorError, StorageError.
+    """
+    # Imported here, because only tests need it.
+    from ledger.stores.sqlite.shared import Shared
+
+    return PagedStore(Shared(connection), PAGE_ROWS_MAX)
 
 
 def look(path: str) -> bool:

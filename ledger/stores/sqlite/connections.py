@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Snapshot
+from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
@@ -28,6 +28,7 @@ from ledger.stores.sqlite.elsewhere import SQLiteOpening, begin_to_read, writers
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
+from ledger.stores.sqlite.listening import FileListener, MemoryListener
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.transaction import SQLiteTransaction
@@ -64,6 +65,7 @@ class Pool:
         # lock: SQLite has locks of its own then, which a child would find locked for good.
         self._open: weakref.WeakSet[SQLiteSession] = weakref.WeakSet()
         self._opening = threading.RLock()
+        self._listeners: weakref.WeakSet[FileListener] = weakref.WeakSet()
         # Events are written in Python, and an interrupt can leave their lock with nobody: so this
         # one is not looked at but during a fork.
         self._forking = False
@@ -152,6 +154,14 @@ class Pool:
             companions.send_home(str(error))
         finally:
             lock.close()
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move: by others as well, unless it is in memory."""
+        if self._path == file.MEMORY:
+            return MemoryListener(self.read, shared=False)
+        listener = FileListener(self._session_to_keep, self._check_kept, self._path)
+        self._listeners.add(listener)
+        return listener
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
@@ -314,7 +324,8 @@ class Pool:
 
     def _take(self) -> SQLiteSession:
         self._guard.check()
-        self._refuse_closed()
+        if self._closed:
+            self._refuse_closed()
         if self._forking:
             self._not_forking.wait()
         self._watch.check_now_and_then()
@@ -323,10 +334,22 @@ class Pool:
         except IndexError:
             return self._connect(self._way)
 
+    def _session_to_keep(self) -> SQLiteSession:
+        """Return a session that reads, for longer than a call."""
+        self._guard.check()
+        self._refuse_closed()
+        if self._forking:
+            self._not_forking.wait()
+        return self._connect(self._way)
+
+    def _check_kept(self) -> None:
+        self._refuse_closed()
+        self._watch.check_now_and_then()
+
     def _give(self, session: SQLiteSession) -> None:
         if session.reads_only and self._way == connecting.READ_WRITE:
             session.close()  # It was opened before the first write.
-        elif _rolled_back(session):
+        elif not session.connection.in_transaction or _rolled_back(session):
             self._idle.append(session)
         if self._closed:
             self.close()
@@ -373,6 +396,8 @@ class Pool:
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
+        for listener in list(self._listeners):
+            listener.let_go()
         if writer and self._writer is not None:
             self._writer.close()
             self._let_go_of_writer()

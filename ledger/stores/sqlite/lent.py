@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Snapshot
+from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
+from ledger.stores.sqlite.file import MEMORY
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
@@ -23,13 +24,18 @@ __all__ = ["Borrowed"]
 
 T = TypeVar("T")
 
+_IN_MEMORY = "make it out of your own connection, with ledger.testing.in_memory"
+_SAME_FILE = "lend it a connection to the same file"
+
 
 class Borrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
     identity = ""
 
-    def __init__(self, connection: sqlite3.Connection, path: str, watch: Watch) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: str, watch: Watch, *, known: bool = False
+    ) -> None:
         if connection.text_factory is not str:
             raise InvalidCursorError(
                 "the connection has a text_factory of its own, through which the ledger cannot "
@@ -37,6 +43,8 @@ class Borrowed:
             )
         self._path = path
         self._watch = watch
+        # Whether it is known to be to the ledger's own database, which has no file to tell.
+        self._known = known
         try:
             self._session = SQLiteSession(connection)
             self._transaction = SQLiteTransaction(self._session)
@@ -74,6 +82,13 @@ class Borrowed:
             if begun and connection.in_transaction:
                 connection.execute("ROLLBACK")
 
+    def listen(self) -> Listening:
+        """Refuse: what others append cannot be seen from within a transaction."""
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait: it would not see what others "
+            "append. Wait on the ledger itself."
+        )
+
     def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
         """Refuse: this one is lent already."""
         raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
@@ -82,16 +97,17 @@ class Borrowed:
         """Leave the connection to its owner."""
 
     def _check(self, session: SQLiteSession) -> None:
-        same = False
+        same = self._known
         attached = session.execute("PRAGMA database_list").fetchall()
         files = {name: file for _, name, file in attached}
         main = files.get("main", "")
         with suppress(OSError):
-            same = bool(main) and os.path.samefile(main, self._path)
+            same = same or (bool(main) and os.path.samefile(main, self._path))
         if not same:
+            where = _IN_MEMORY if self._path == MEMORY else _SAME_FILE
             raise InvalidCursorError(
                 f"the connection is to {main or 'a database in memory'}, but this ledger is in "
-                f"{self._path}; lend it a connection to the same file."
+                f"{self._path}; {where}."
             )
         if not migrations.holds_a_ledger(session.connection):
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")

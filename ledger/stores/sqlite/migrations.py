@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 
 from ledger.errors import SchemaVersionError
 
-__all__ = ["SCHEMAS", "applied", "holds_a_ledger", "make", "migrate", "pending"]
+__all__ = [
+    "LATER",
+    "SCHEMAS",
+    "STARTS",
+    "allow_starts",
+    "applied",
+    "holds_a_ledger",
+    "make",
+    "migrate",
+    "pending",
+]
 
 SCHEMAS = ("0001_ledger", "0002_cursors_stay")
 """The migrations, in order. One that was released never changes."""
+
+STARTS = "0003_starts"
+
+LATER: tuple[str, ...] = (STARTS,)
+"""Applied to a new ledger, and to an older one with the first entry that needs it.
+
+Older versions refuse a ledger that has it; until then they can go on using theirs.
+"""
 
 _SET = "cursor-ledger"
 
@@ -37,7 +56,7 @@ def pending(connection: sqlite3.Connection) -> list[str]:
     Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
     names = applied(connection)
-    if newer := sorted(names.difference(SCHEMAS)):
+    if newer := sorted(names.difference(SCHEMAS, LATER)):
         raise SchemaVersionError(
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
@@ -55,7 +74,7 @@ def holds_a_ledger(connection: sqlite3.Connection) -> bool:
 
 def make(connection: sqlite3.Connection, names: Collection[str]) -> None:
     """Make what the migrations `names` make, in an empty database; nothing is recorded."""
-    for name in SCHEMAS:
+    for name in (*SCHEMAS, *LATER):
         if name in names:
             for statement in _statements(_script(name)):
                 connection.execute(statement)
@@ -66,7 +85,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database, Migrations
 
     migrations = Migrations(_SET)
-    for name in SCHEMAS:
+    later = () if holds_a_ledger(connection) else LATER
+    for name in (*SCHEMAS, *later):
 
         def apply(database: Database, script: str = _script(name)) -> None:
             for statement in _statements(script):
@@ -85,6 +105,21 @@ def migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def allow_starts(connection: sqlite3.Connection) -> None:
+    """Add the tag of starts, in the transaction that `connection` is in, if it is not there."""
+    if STARTS in applied(connection):
+        return
+    # By plain SQL: sqlite-utils refuses some connections that a caller may lend. Theirs may be to a
+    # file that was not brought up to date by a write of ours.
+    for name in (*pending(connection), STARTS):
+        for statement in _statements(_script(name)):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
+            (_SET, name, str(datetime.now(UTC))),
+        )
 
 
 def _script(name: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from ledger.errors import BrokenChainError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import Row, cursor_from, entry_from
+from ledger.log.rows import Row, cursor_from, entry_from, move_from
 from ledger.stores import Horizon
 from ledger.stores.queries import chosen_cursors, chosen_entries, only_resets
 from ledger.stores.sqlite import statements
@@ -80,14 +81,41 @@ class SQLiteSession:
         )
         return list(map(entry_from, self.execute(statement, (*chosen.values, rows)).fetchall()))
 
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+        keys: dict[CursorKey, int] = {}
+        wanted, last, number = [], None, 0
+        for nth, (key, version) in enumerate(places):
+            if key is not last:  # Many places of one cursor follow each other.
+                last, number = key, keys.setdefault(key, len(keys))
+            wanted.append((number, version, nth))
+        ids: dict[int, int] = dict(
+            self._each(statements.ids_of, [(nth, *_place(key)) for key, nth in keys.items()])
+        )
+        # In the order of the index, in which they are found sooner.
+        rows = sorted(
+            (ids[number], version, nth) for number, version, nth in wanted if number in ids
+        )
+        found: list[Move | None] = [None] * len(places)
+        for row in self._each(statements.moves, rows):
+            found[row[0]] = move_from(places[row[0]][0], row[1:])
+        return found
+
+    def _each(
+        self, statement: Callable[[int], str], rows: Sequence[tuple[object, ...]]
+    ) -> Iterator[Row]:
+        """Yield what a statement returns for `rows`, of which one has not too many."""
+        for start in range(0, len(rows), statements.PLACES_MAX):
+            page = rows[start : start + statements.PLACES_MAX]
+            yield from self.execute(statement(len(page)), list(chain(*page))).fetchall()
+
     def rows_of(self, key: CursorKey, statement: str) -> list[Row]:
         """Return the rows of a statement that asks for the stored cursor of `key`.
 
         Raises BrokenChainError if it has text that is no UTF-8.
         """
-        place = (key.stream_name, key.subject_id, key.consumer_id)
         try:
-            return self._cursor.execute(statement, place).fetchall()
+            return self._cursor.execute(statement, _place(key)).fetchall()
         except sqlite3.OperationalError as error:
             # Raised by the driver itself, without a code of SQLite's.
             if "decode" not in str(error):
@@ -98,4 +126,8 @@ class SQLiteSession:
 
 
 def _of_key(key: CursorKey) -> tuple[str, Sequence[object]]:
-    return statements.OF_KEY, (key.stream_name, key.subject_id, key.consumer_id)
+    return statements.OF_KEY, _place(key)
+
+
+def _place(key: CursorKey) -> tuple[str, str, str]:
+    return key.stream_name, key.subject_id, key.consumer_id

@@ -10,7 +10,7 @@ from contextlib import closing
 from ledger.errors import StorageError
 from ledger.evidence.findings import Fault, FaultKind
 from ledger.stores.sqlite import migrations
-from ledger.stores.structure import differences, misplaced_tags, wrong_tags
+from ledger.stores.structure import differences, misplaced_tags, tag_ids, wrong_tags
 
 __all__ = ["TIME_MAX_S", "check", "definitions", "refuse_strange"]
 
@@ -47,7 +47,7 @@ TAGS = "SELECT +id, +tag FROM ledger_tags NOT INDEXED"
 
 MISPLACED_TAGS = """
 SELECT +position, +tag_id FROM ledger_events NOT INDEXED
-WHERE tag_id IS NULL OR typeof(tag_id) <> 'integer' OR tag_id NOT IN (1, 2, 3)
+WHERE tag_id IS NULL OR typeof(tag_id) <> 'integer' OR tag_id NOT IN ({ids})
 """
 
 # Not by the index of keys, which may lack one of the two.
@@ -97,8 +97,10 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
     # It would compute what a CHECK or an index of somebody else's says.
     if _stored(made) == _stored(found):
         yield from _damages(connection)
-    yield from wrong_tags(rows.execute(TAGS).fetchall())
-    yield from misplaced_tags(rows.execute(MISPLACED_TAGS))
+    known = tag_ids(starts=migrations.STARTS in migrations.applied(connection))
+    yield from wrong_tags(rows.execute(TAGS).fetchall(), known)
+    ids = ", ".join(map(str, known.values()))
+    yield from misplaced_tags(rows.execute(MISPLACED_TAGS.format(ids=ids)))
     for *key, ids in rows.execute(TWINS):
         place = "/".join(str(part) for part in key if part)
         detail = f"it has more than one stored cursor, with the ids {ids}"

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 
 import attrs
 
 from ledger.evidence.repair import Repairable
 from ledger.law.cursor import CursorKey
 from ledger.log.heads import Head
-from ledger.log.rows import Content
+from ledger.log.rows import Content, Row
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
-from ledger.stores.sqlite import statements
+from ledger.stores.sqlite import migrations, statements
 from ledger.stores.sqlite.errors import check_kept
+from ledger.stores.sqlite.events import Form, form_of
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.whole_log import whole_log
-from ledger.stores.tables import event_row
+from ledger.stores.tables import has_start
 
 __all__ = ["SQLiteTransaction"]
 
@@ -89,7 +91,8 @@ class SQLiteTransaction:
         Raises StorageError if the database does not keep each of them.
         """
         if len(drafts) == 1 and positions is None:
-            self._append_one(*drafts[0])
+            [(head, content)] = drafts
+            self._append_one(head, content)
             return
         cursor = self._cursor
         ids: dict[CursorKey, int | None] = {}
@@ -99,20 +102,27 @@ class SQLiteTransaction:
                 ids[stored.cursor.key] = stored.cursor_id
             else:
                 stored = head
-                cursor.execute(statements.UPDATE_HEAD, (*head.state, head.cursor_id))
+                cursor.execute(statements.UPDATE_HEAD, (*_state(head), head.cursor_id))
                 check_kept(cursor.rowcount, 1, "ledger_cursors")
             if self._known is not None:
                 self._stored.append(stored)
-        rows = [
-            event_row(head.cursor_id or ids[head.cursor.key], content, head.digest)
-            for head, content in drafts
-        ]
-        if positions is not None:
-            placed = [(place, *row) for place, row in zip(positions, rows, strict=True)]
-            cursor.executemany(statements.INSERT_PLACED_EVENT, placed)
-        else:
-            cursor.executemany(statements.INSERT_EVENT, rows)
-        check_kept(cursor.rowcount, len(drafts), "ledger_events")
+        if ids and has_start(content for _, content in drafts):
+            migrations.allow_starts(self.session.connection)
+        kept = 0
+        places = iter(positions or ())
+        # In order of their positions; mostly all of a batch have one form.
+        for form, alike in groupby(drafts, _form_of_draft):
+            said = form.said
+            rows = [
+                (head.cursor_id or ids[head.cursor.key], *said(content), bytearray(head.digest))
+                for head, content in alike
+            ]
+            if positions is None:
+                cursor.executemany(form.insert, rows)
+            else:
+                cursor.executemany(form.insert_placed, [(next(places), *row) for row in rows])
+            kept += cursor.rowcount
+        check_kept(kept, len(drafts), "ledger_events")
 
     def everything(self) -> AbstractContextManager[Repairable]:
         """Lend the whole log, which nobody else can write to."""
@@ -121,13 +131,18 @@ class SQLiteTransaction:
     def _append_one(self, head: Head, content: Content) -> None:
         """Store one entry, without the bookkeeping that several need."""
         cursor = self._cursor
+        digest = bytearray(head.digest)
         if head.cursor_id is None:
             head = self._insert(head)
+            if has_start((content,)):
+                migrations.allow_starts(self.session.connection)
         else:
-            cursor.execute(statements.UPDATE_HEAD, (*head.state, head.cursor_id))
+            state = (*head.state[:-1], digest, head.cursor_id)
+            cursor.execute(statements.UPDATE_HEAD, state)
             if cursor.rowcount != 1:
                 check_kept(cursor.rowcount, 1, "ledger_cursors")
-        cursor.execute(statements.INSERT_EVENT, event_row(head.cursor_id, content, head.digest))
+        form = form_of(content)
+        cursor.execute(form.insert, (head.cursor_id, *form.said(content), digest))
         if cursor.rowcount != 1:
             check_kept(cursor.rowcount, 1, "ledger_events")
         if self._known is not None:
@@ -136,6 +151,15 @@ class SQLiteTransaction:
     def _insert(self, head: Head) -> Head:
         key = head.cursor.key
         place = (key.consumer_id, key.stream_name, key.subject_id)
-        cursor = self._cursor.execute(statements.INSERT_HEAD, (*place, *head.state))
+        cursor = self._cursor.execute(statements.INSERT_HEAD, (*place, *_state(head)))
         check_kept(cursor.rowcount, 1, "ledger_cursors")
         return attrs.evolve(head, cursor_id=cursor.lastrowid)
+
+
+def _state(head: Head) -> Row:
+    """Return what is stored of a head as the driver takes it soonest: see events.py."""
+    return (*head.state[:-1], bytearray(head.digest))
+
+
+def _form_of_draft(draft: Draft) -> Form:
+    return form_of(draft[1])

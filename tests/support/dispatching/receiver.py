@@ -2,8 +2,8 @@
 
     python receiver.py LOG SEED ANSWERS_WITHIN_S
 
-Each answer takes up to so many seconds, so that a reset meets deliveries in flight. It prints its
-port. Each line of the log is one arrival, written before it is answered.
+Each answer takes up to so many seconds. It prints its port. Each line of the log is one arrival,
+written before it is answered. While there is a file LOG.held, nothing is answered.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self, log: str, seed: int, answers_within_s: float) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._held = f"{log}.held"
         self._chance = random.Random(seed)
         self._answers_within_s = answers_within_s
         self._lock = threading.Lock()
@@ -40,6 +41,8 @@ class Receiver(ThreadingHTTPServer):
             chance, wait_s = self._chance.random(), self._chance.uniform(0, self._answers_within_s)
         answer = "503" if chance < FAILS else "late" if chance < FAILS + HANGS else "204"
         time.sleep(wait_s)
+        while os.path.exists(self._held):  # noqa: PTH110 - often, by many threads
+            time.sleep(0.005)
         with self._lock:
             line = json.dumps({**said, "answer": answer, "answered": time.time()})
             os.write(self._log, line.encode() + b"\n")

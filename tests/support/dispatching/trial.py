@@ -50,6 +50,7 @@ class Trial:
         self._table = folder / "events.db"
         self._log = folder / "received.jsonl"
         self._told = folder / "dispatcher.txt"
+        self._held = folder / "received.jsonl.held"
         self._streams = self._make_table()
         self._dispatcher: subprocess.Popen[str] | None = None
         self._port = 0
@@ -73,10 +74,8 @@ class Trial:
 
     def _disturb(self, book: Ledger) -> None:
         """Kill and reset at random moments; the last reset comes when there is nothing to do."""
-        # Resets come early, because their command takes its time to start, and should meet
-        # deliveries in flight.
         kills = [(self._chance.uniform(0.05, 0.9), "kill") for _ in range(self._plan.kills)]
-        early = [(self._chance.uniform(0, 0.35), "reset") for _ in range(self._plan.resets - 1)]
+        early = [(self._chance.uniform(0, 0.6), "reset") for _ in range(self._plan.resets - 1)]
         self._start()
         for moment, what in sorted(kills + early):
             self._wait_for(partial(self._has_received, moment * self._plan.events))
@@ -85,7 +84,9 @@ class Trial:
                 self._kill()
                 self._start()
             else:
-                self._rewind(book)
+                self._wait_for(lambda: self._moved(book))
+                with self._answers_held():
+                    self._rewind(book)
         self._wait_for(lambda: self._done(book))
         self._rewind(book)
 
@@ -127,6 +128,17 @@ class Trial:
             pass
         assert done.returncode == 0, done.stderr
         self._reset += 1
+
+    @contextmanager
+    def _answers_held(self) -> Iterator[None]:
+        """Have deliveries in flight all the while: they are answered once the block is over."""
+        self._held.touch()
+        try:
+            # Some that are not answered yet, so that none of them was confirmed.
+            time.sleep(2 * self._plan.answers_within_s)
+            yield
+        finally:
+            self._held.unlink()
 
     # --- what is seen ---
 

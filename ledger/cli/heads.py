@@ -1,0 +1,83 @@
+"""The command that records how far streams go, and shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ledger.cli.columns import OWNER
+from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.keys import known
+from ledger.cli.layout import Kind
+from ledger.cli.options import actor_option, metadata_option, now_option
+from ledger.cli.sources import POSITION, Names, Position, sequence_of
+from ledger.cli.tables import Column
+from ledger.cli.target import Target, pass_target
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.reserved import HEAD
+from ledger.log.text import visible
+
+__all__ = ["heads"]
+
+_HEADS = [
+    *OWNER[1:],
+    Column(
+        "head",
+        lambda head: str(head.last_sequence),
+        lambda head: (head.key, head.last_sequence, head.last_delivery_id),
+        kind=Kind.NUMBER,
+    ),
+    Column("version", lambda head: str(head.version), kind=Kind.NUMBER, spared=1),
+    Column("epoch", lambda head: str(head.epoch), kind=Kind.NUMBER, spared=1),
+    Column("updated", lambda head: head.updated_at, kind=Kind.TIME),
+    Column("last error", lambda head: visible(head.last_error)),
+]
+
+
+@click.command()
+@click.argument("stream", default="", shell_complete=known("stream_name"))
+@click.argument("subject", default="", shell_complete=known("subject_id"))
+@click.option(
+    "--to",
+    type=POSITION,
+    metavar="SEQUENCE",
+    help="Record that the stream goes up to this sequence; or to this position, if the stream has "
+    "them: next-offset:44. A smaller one than before does nothing.",
+)
+@now_option
+@actor_option
+@metadata_option
+@form_options
+@pass_target
+def heads(
+    target: Target,
+    /,
+    stream: str,
+    subject: str,
+    to: int | Position | None,
+    actor: str | None,
+    form: Form | None,
+    **given: Any,
+) -> None:
+    """Show how far streams go; with --to, record it.
+
+    The head of a stream is the highest sequence that exists on it, and that of a SUBJECT the
+    highest one in it. What `lag` says goes by them. A head goes back only by a reset of its cursor:
+    reset cursor-ledger/head STREAM [SUBJECT].
+    """
+    if to is None:
+        if actor is not None or given["now"] is not None or given["metadata"]:
+            raise click.UsageError("--now, --actor and --meta are for recording a head, with --to.")
+        with target.open() as book:
+            all_heads = book.heads.all(stream, subject)
+            show(all_heads, _HEADS, form, of=[Cursor], names=Names(book))
+        return
+    if not stream:
+        raise click.UsageError("Name the stream that goes so far: heads STREAM [SUBJECT] --to N.")
+    with target.open(actor=actor, make=True) as book:
+        sequence = sequence_of(book, CursorKey(HEAD, stream, subject), to)
+        head = book.heads.record(stream, subject, sequence, **given)
+        show_one(head, _HEADS, form, names=Names(book))
+    if head.last_sequence > sequence:
+        click.echo(f"it was at {head.last_sequence} already; nothing was recorded", err=True)

@@ -1,0 +1,150 @@
+"""A caller's connection to a database in memory, which is the ledger's as well: for tests.
+
+There is one connection, so there is one transaction at a time, and everybody sees what it has done
+so far. What a second connection would wait for is refused here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
+from ledger.evidence.sharing import Companions
+from ledger.stores import Snapshot
+from ledger.stores.deadline import Deadline
+from ledger.stores.lending import not_to_be_lent
+from ledger.stores.sqlite import file
+from ledger.stores.sqlite.errors import translated
+from ledger.stores.sqlite.lent import Borrowed
+from ledger.stores.sqlite.listening import MemoryListener
+from ledger.stores.sqlite.reading import SQLiteSession
+from ledger.stores.sqlite.transaction import SQLiteTransaction
+from ledger.stores.sqlite.watching import Watch
+
+__all__ = ["Shared"]
+
+T = TypeVar("T")
+
+PLACE = "the database in memory"
+
+
+class Shared:
+    """The connection, which stays its owner's: it is never closed, and no row factory is used."""
+
+    identity = ""
+    immutable = False
+
+    def __init__(self, connection: object) -> None:
+        self._connection = _checked(connection)
+        self._closed = False
+        self._one_at_a_time = threading.RLock()
+        file.bring_up_to_date(self._connection, file.MEMORY, Deadline.after(0))
+        self._lent = self._lend()
+        self._transaction = SQLiteTransaction(SQLiteSession(self._connection))
+
+    def read(self, work: Callable[[SQLiteSession], T]) -> T:
+        """Run `work`, which only reads, and sees what an open transaction has done so far."""
+        with self._one_at_a_time:
+            self._refuse_closed()
+            return self._lent.read(work)
+
+    def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:
+        """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
+        left_s = -1 if deadline is None else deadline.left_s
+        if not self._one_at_a_time.acquire(timeout=left_s):
+            raise LedgerBusyError(
+                f"{PLACE} is held by another thread, longer than the busy time-out. Nothing was "
+                "appended; try again."
+            )
+        try:
+            self._refuse_closed()
+            return self._write(work)
+        except sqlite3.Error as error:
+            raise translated(error, PLACE) from error
+        finally:
+            self._one_at_a_time.release()
+
+    def opening(self) -> None:
+        """Return none: no other process can see what is in memory."""
+
+    @contextmanager
+    def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
+        """Lend the whole log, as an open transaction has it so far."""
+        with self._one_at_a_time:
+            self._refuse_closed()
+            with self._lent.hold(companions) as log:
+                yield log
+
+    def listen(self) -> MemoryListener:
+        """Return what hears that cursors move; it reads in another thread."""
+        return MemoryListener(self.read, shared=True)
+
+    def borrow(self, connection: object) -> Borrowed:
+        """Lend the transaction of the one connection."""
+        if not isinstance(connection, sqlite3.Connection):
+            raise not_to_be_lent(connection, "sqlite3.Connection", PLACE)
+        if connection is not self._connection:
+            raise InvalidCursorError(
+                "this ledger is in the database of another connection, in memory; lend it the "
+                "connection that it was made with."
+            )
+        self._refuse_closed()
+        return self._lend()
+
+    def close(self) -> None:
+        """Refuse later calls; the connection stays open."""
+        self._closed = True
+
+    def _write(self, work: Callable[[SQLiteTransaction], T]) -> T:
+        if self._connection.in_transaction:
+            raise LedgerBusyError(
+                "the connection has a transaction open. In a file, the ledger would wait for it on "
+                "a connection of its own; in memory it has none. Commit it first, or append in it: "
+                "book.using(connection)."
+            )
+        try:
+            self._transaction.begin()
+            result = work(self._transaction)
+            self._transaction.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+        return result
+
+    def _lend(self) -> Borrowed:
+        watch = Watch(file.MEMORY, file.MEMORY, PLACE)
+        return Borrowed(self._connection, PLACE, watch, known=True)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StorageError("The ledger in memory is closed; make it anew.")
+
+
+def _checked(connection: object) -> sqlite3.Connection:
+    """Return `connection` if it is one to memory, in no transaction.
+
+    Raises InvalidCursorError, StorageError.
+    """
+    if not isinstance(connection, sqlite3.Connection):
+        raise not_to_be_lent(connection, "sqlite3.Connection", PLACE)
+    try:
+        cursor = connection.cursor()
+        cursor.row_factory = None
+        main = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}.get("main", "")
+    except sqlite3.Error as error:
+        raise translated(error, PLACE) from error
+    if main:
+        raise InvalidCursorError(
+            f"the connection is to the file {main}. Open the ledger there with ledger.open, and "
+            "lend it the connection with using."
+        )
+    if connection.in_transaction:
+        raise InvalidCursorError(
+            "the connection has a transaction open, in which the tables of the ledger would be "
+            "made. Commit it first; with autocommit=False there always is one, so connect without."
+        )
+    return connection

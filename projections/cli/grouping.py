@@ -1,0 +1,74 @@
+"""How groups of resets are shown: those that were made together as one line, or those of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ledger import Ledger
+from ledger.cli.columns import with_metadata
+from ledger.cli.forms import Form, show
+from ledger.cli.layout import Kind
+from ledger.cli.tables import Column
+from ledger.log.text import visible
+from projections.resets.grouped import ResetGroup
+from projections.resets.groups import group_at
+from projections.resets.marks import BATCH, PLAN, PLANNED_AT
+from projections.resets.views import RecordedReset
+
+__all__ = ["of_group", "show_groups"]
+
+# The position names the group, and JSON has all of it.
+_LEFT_OUT = {BATCH, PLAN, PLANNED_AT}
+
+
+def of_group(
+    book: Ledger, position: int, found: Iterator[RecordedReset]
+) -> Iterator[RecordedReset]:
+    """Yield those of `found` that were made together with the reset at `position`."""
+    group = group_at(book, position)
+    together = set(group.positions.values()) if group else set()
+    return (reset for reset in found if reset.position in together)
+
+
+def show_groups(groups: Iterable[ResetGroup], form: Form | None) -> None:
+    """Show a line for each group."""
+    show(groups, _GROUPS, form, of=[ResetGroup])
+
+
+def _outcome(group: ResetGroup) -> str:
+    if group.undone:
+        return "undone" if group.undone == group.resets else f"{group.undone:,} undone"
+    return f"{group.back:,} of {group.rewound:,} caught up" if group.rewound else ""
+
+
+def _why(group: ResetGroup) -> str:
+    pairs = {name: value for name, value in group.metadata.items() if name not in _LEFT_OUT}
+    return with_metadata(group.reason, pairs)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+_GROUPS = [
+    Column("recorded", lambda group: group.recorded_at, kind=Kind.TIME),
+    Column("position", lambda group: str(group.position), kind=Kind.NUMBER, spared=2),
+    Column(
+        "consumer",
+        lambda group: visible(group.consumer_id) or "several",
+        kind=Kind.NAME,
+        of_cursor=True,
+    ),
+    Column(
+        "stream",
+        lambda group: visible(group.stream_name) or "several",
+        kind=Kind.NAME,
+        of_cursor=True,
+    ),
+    Column("cursors", lambda group: f"{group.resets:,}", kind=Kind.NUMBER),
+    Column("delivered again", lambda group: _count(group.delivered_again), kind=Kind.NUMBER),
+    Column("skipped", lambda group: _count(group.passed_over), kind=Kind.NUMBER),
+    Column("result", _outcome, kind=Kind.WORDS, spared=1),
+    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME, spared=2),
+    Column("reason", _why),
+]

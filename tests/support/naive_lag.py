@@ -1,0 +1,73 @@
+"""Lag, found by reading the whole history: what `projections.lag` must find by few looks."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded, Ledger
+from ledger.law.reserved import HEAD, is_reserved
+from projections import Lag, LagState
+
+__all__ = ["naive_lag"]
+
+
+def naive_lag(
+    book: Ledger, now: datetime, stalled_after: timedelta, *, stream_heads: bool = False
+) -> list[Lag]:
+    histories: dict[CursorKey, list[Entry]] = {}
+    for entry in book.entries():
+        histories.setdefault(entry.key, []).append(entry)
+    keys = [key for key in histories if not is_reserved(key.consumer_id)]
+    keys.sort(key=lambda key: (key.stream_name, key.subject_id, key.consumer_id))
+    found = []
+    for key in keys:
+        head = histories.get(CursorKey(HEAD, key.stream_name, key.subject_id))
+        if head is None and stream_heads:
+            head = histories.get(CursorKey(HEAD, key.stream_name))
+        found.append(_lag_of(key, histories[key], head, now, stalled_after))
+    return found
+
+
+def _lag_of(
+    key: CursorKey, history: list[Entry], head: list[Entry] | None, now: datetime, after: timedelta
+) -> Lag:
+    at, moved_at = 0, None
+    errors, last_error = 0, ""
+    for entry in history:
+        event = entry.event
+        if isinstance(event, ErrorRecorded):
+            errors, last_error = errors + 1, event.message
+            continue
+        errors, last_error = 0, ""
+        if not isinstance(event, CursorAdvanced) or event.sequence != at:
+            at, moved_at = event.sequence, entry.recorded_at
+    since, highest = None, None if head is None else 0
+    for entry in head or ():
+        if isinstance(entry.event, ErrorRecorded):
+            continue
+        highest = entry.event.sequence
+        since = None if highest <= at else since or entry.recorded_at
+    behind = None if highest is None else max(highest - at, 0)
+    stood_since = max(each for each in (since, moved_at) if each) if since else None
+    if errors:
+        state = LagState.FAILING
+    elif highest is None:
+        state = LagState.NO_HEAD
+    elif highest < at:
+        state = LagState.AHEAD
+    elif not behind:
+        state = LagState.OK
+    else:
+        stalled = stood_since is not None and now - stood_since >= after
+        state = LagState.STALLED if stalled else LagState.BEHIND
+    return Lag(
+        key=key,
+        last_sequence=at,
+        head=highest,
+        behind=behind,
+        since=since,
+        age_s=None if since is None else max(int((now - since).total_seconds() // 1), 0),
+        state=state,
+        errors=errors,
+        last_error=last_error,
+    )
