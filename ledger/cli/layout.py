@@ -42,7 +42,7 @@ class Kind(Enum):
     NUMBER = "number"
     """It stands right, and is never shortened."""
     PLACE = "place"
-    """A number, and what its source calls it; of which the end is cut, but nothing of the number."""
+    """A number, and what its source calls it, of which the end may be cut."""
     TIME = "time"
     """It is never shortened here; the table words it shorter."""
 

@@ -205,7 +205,7 @@ _REPEATS = [
         kind=Kind.NUMBER,
     ),
     Column("deliveries", lambda repeat: f"{repeat.deliveries:,}", kind=Kind.NUMBER, spared=2),
-    Column("delivered again", lambda repeat: repeat.first_at, kind=Kind.TIME),
+    Column("delivered again", lambda repeat: repeat.first_at, kind=Kind.TIME, spared=1),
     Column("reset by", lambda repeat: visible(repeat.reset.actor), kind=Kind.NAME),
     Column("reset at", lambda repeat: repeat.reset.recorded_at, kind=Kind.TIME),
     Column("reason", _reason),
