@@ -101,6 +101,15 @@ class RemembersHeads(Broken):
         return Within(transaction)
 
 
+class OverlooksTheFirstEntry(Broken):
+    class Within(BrokenTransaction):
+        def head(self, key: CursorKey) -> Head | None:
+            head = self.transaction.head(key)
+            return None if head is not None and head.cursor.version == 1 else head
+
+    within = Within
+
+
 class RemembersWhatWasRolledBack(Broken):
     def __init__(self, file: str) -> None:
         super().__init__(file)
@@ -314,6 +323,7 @@ BROKEN: dict[type[Broken], str] = {
     IgnoresPositions: "same positions",
     RemembersHeads: "what another store appended|two stores",
     RemembersHeadsByThread: "threads",
+    OverlooksTheFirstEntry: "starts it",
     RemembersWhatWasRolledBack: "has changed nothing",
     RestoresNothing: "stored anew",
     CommitsHalf: "has changed nothing",
