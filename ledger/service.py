@@ -39,10 +39,6 @@ from ledger.law.requests import (
 )
 from ledger.law.tokens import NEXT, ConfirmToken, Next
 from ledger.stores import Horizon, Transaction
-from ledger.stores.stopping import StoppableStore
-from ledger.waking import waiting
-from ledger.waking.telling import told
-from ledger.waking.waker import Waker
 from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
@@ -54,6 +50,7 @@ if TYPE_CHECKING:
 
     from ledger.positions import Positions
     from ledger.stores.stopping import Stop
+    from ledger.waking.waker import Waker
 
 
 __all__ = [
@@ -111,7 +108,7 @@ class Ledger:
         self._committer = committer
         self._appender: Appender = appender or committer
         self._deliverers = deliverers or Deliverers()
-        self._waker = committer.waker
+        self._waking = committer.waking
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
@@ -629,10 +626,14 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        lent = attrs.evolve(self._committer, store=self._store.using(connection), waker=None)
+        lent = attrs.evolve(self._committer, store=self._store.using(connection), waking=None)
         return Ledger(lent, deliverers=self._deliverers)
 
     # --- waiting ---
+
+    @property
+    def _waker(self) -> Waker | None:
+        return None if self._waking is None else self._waking.get()
 
     def wait(
         self, key: CursorKey, after_version: int, timeout: float | None = None
@@ -661,6 +662,9 @@ class Ledger:
         None
         41
         """
+        # Imported here and below, because most programs never wait.
+        from ledger.waking import waiting
+
         waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
         waker = waker_of(self)
         cursor = self.find(key)
@@ -683,6 +687,8 @@ class Ledger:
         ...     book.wait_for_entries(after=0)
         1
         """
+        from ledger.waking import waiting
+
         waiter, until = waiting.for_entries(after), waiting.until(timeout)
         waker = waker_of(self)
         while (settled := self.horizon().position) <= waiter.position:
@@ -863,6 +869,9 @@ def told_of_entries(
 
     Raises InvalidCursorError.
     """
+    from ledger.waking import waiting
+    from ledger.waking.telling import told
+
     return told(book._waker, waiting.for_entries(after), tell)
 
 
@@ -878,6 +887,9 @@ def submitted(
 
 def stoppable(book: Ledger, stop: Stop) -> Ledger:
     """Return the same ledger, which reads no further once `stop` is set."""
+    # Imported here, because only coroutines need it.
+    from ledger.stores.stopping import StoppableStore
+
     reading = attrs.evolve(book._committer, store=StoppableStore(book._store, stop))
     return Ledger(reading, book._appender, book._deliverers)
 
@@ -887,7 +899,7 @@ def waker_of(book: Ledger) -> Waker:
 
     Raises InvalidCursorError inside a caller's transaction, StorageError in a callback.
     """
-    if book._waker is None:
+    if (waker := book._waker) is None:
         raise InvalidCursorError(
             "a ledger inside your own transaction cannot wait, because it would not see what "
             "others append. Wait on the ledger itself."
@@ -897,13 +909,13 @@ def waker_of(book: Ledger) -> Waker:
             "a callback of `submit` cannot wait for a cursor to move: what it would wait for is "
             "appended after it. Wait in another thread."
         )
-    return book._waker
+    return waker
 
 
 def stop_waiting(book: Ledger) -> None:
     """Tell those who wait for `book` that it is closed."""
-    if book._waker is not None:
-        book._waker.close()
+    if book._waking is not None:
+        book._waking.close()
 
 
 def deliverers_of(book: Ledger) -> Deliverers:

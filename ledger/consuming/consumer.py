@@ -16,8 +16,6 @@ from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
 from ledger.law.requests import RecordError
-from ledger.waking.telling import told
-from ledger.waking.waiting import for_reset
 from ledger.writing.waits import in_callback
 
 if TYPE_CHECKING:
@@ -297,6 +295,10 @@ class Consumer:
 
     def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
         """Have `tell` called, by another thread, once the cursor is reset."""
+        # Imported here, because only a loop needs it.
+        from ledger.waking.telling import told
+        from ledger.waking.waiting import for_reset
+
         # What a program has around its ledger does not tell.
         waker = getattr(self._book, "_waker", None)
         return told(waker, for_reset(self.key, self.epoch), tell)

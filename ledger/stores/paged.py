@@ -29,11 +29,18 @@ PAGE_ROWS_FIRST = 64
 PAGE_PLACES = 4_096
 
 
-class Session(Protocol):
-    """What is read over one connection, at most a page at a time."""
+class Looking(Protocol):
+    """What is looked up over one connection by keys."""
 
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Return the cursor of `key`, or None if it has no entry."""
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+
+
+class Session(Looking, Protocol):
+    """What is read over one connection, at most a page at a time."""
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Return the cursors that come next after `after`, at most `rows`."""
@@ -46,9 +53,6 @@ class Session(Protocol):
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
-
-    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
-        """Return the last move of each key, up to a version; in this order."""
 
 
 class Holding(Protocol):

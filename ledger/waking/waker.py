@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerBusyError, LedgerError, StorageError
 from ledger.stores.bell import Bell
-from ledger.stores.forks import ForkGuard
 from ledger.waking.polling import listening_to
 from ledger.waking.waiters import News, Waiter, Waiters
 
 if TYPE_CHECKING:
     from ledger.law.cursor import Cursor, CursorKey
     from ledger.stores import Listening, Reader
+    from ledger.stores.forks import ForkGuard
 
 __all__ = ["Waker", "good"]
 
@@ -41,10 +41,10 @@ class Waker:
     of its own still waits.
     """
 
-    def __init__(self, store: Reader) -> None:
+    def __init__(self, store: Reader, guard: ForkGuard, *, is_closed: bool = False) -> None:
         self._store = store
-        self._guard = ForkGuard()
-        self.is_closed = False
+        self._guard = guard
+        self.is_closed = is_closed
         self.thread: threading.Thread | None = None
         """None unless somebody waits, or did so a moment ago."""
         self._listening: Listening | None = None

@@ -11,11 +11,13 @@ import attrs
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.stores import Store, Transaction
 from ledger.stores.deadline import Deadline
-from ledger.waking.waker import Waker
+from ledger.waking.waking import Waking
 from ledger.writing.commit import Answer, Group, commit, commit_free
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ledger.waking.waker import Waker
 
 __all__ = ["Appender", "Committer", "may_be_committed"]
 
@@ -70,8 +72,8 @@ class Committer:
     actor: str
     clock: Callable[[], datetime]
     require_epoch: bool = False
-    waker: Waker | None = attrs.field(
-        default=attrs.Factory(lambda self: Waker(self.store), takes_self=True), eq=False
+    waking: Waking | None = attrs.field(
+        default=attrs.Factory(lambda self: Waking(self.store), takes_self=True), eq=False
     )
     """None inside a caller's transaction: what is appended there is not committed yet."""
 
@@ -135,8 +137,8 @@ class Committer:
 
         try:
             result = self.store.write(noting, deadline)
-            if self.waker is not None and self.waker.thread is not None:
-                self._wake(self.waker, calls)
+            if self.waking is not None and self.waking.waker is not None:
+                self._wake(self.waking.waker, calls)
             return result
         except LedgerError:
             raise
@@ -146,6 +148,8 @@ class Committer:
             raise
 
     def _wake(self, waker: Waker, calls: Sequence[Sequence[Group]] | None) -> None:
+        if waker.thread is None:
+            return
         if calls is None:
             waker.tell(waker.waiters.seen())
             return

@@ -186,20 +186,26 @@ def test_a_version_far_ahead_is_waited_for_through_the_ones_before(
 
 
 def test_what_comes_between_the_first_look_and_the_wait_is_seen(
-    book: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
+    book: Ledger, other: Ledger, waiters: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The thread has passed it by then, because another waits already."""
     find = Ledger.find
+    beside = wait_for(waiters, book, JOBS, 0)
 
     def late(self: Ledger, key: CursorKey) -> Cursor | None:
         found = find(self, key)
         other.advance(key, to=1)
+        time.sleep(0.2)
         return found
 
-    book.wait(JOBS, 0, 0.02)
     monkeypatch.setattr(Ledger, "find", late)
     cursor = book.wait(ORDERS, 0, LONG_S)
     assert cursor is not None
     assert cursor.version == 1
+    assert not beside.done()
+    monkeypatch.undo()
+    book.advance(JOBS, to=1)
+    assert beside.result(LONG_S)
 
 
 # --- many, and the end ---

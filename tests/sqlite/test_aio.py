@@ -44,9 +44,12 @@ def test_its_methods_are_those_of_the_ledger() -> None:
     assert public(AsyncLedger) - public(Ledger) == {"run", "stream"}
     for name in public(AsyncLedger) - {"submit", "close", "immutable", "run", "stream"}:
         own, its = getattr(AsyncLedger, name), getattr(Ledger, name)
-        # The examples of a Ledger are not those of a coroutine.
-        assert said(own) == said(its)
-        assert inspect.signature(own).parameters == inspect.signature(its).parameters
+        # The examples of a Ledger are not those of a coroutine; and an asynchronous consumer takes
+        # a cursor over when it is entered.
+        if name != "consumer":
+            assert said(own) == said(its)
+        if not isinstance(own, property):
+            assert inspect.signature(own).parameters == inspect.signature(its).parameters
 
 
 @asynchronous

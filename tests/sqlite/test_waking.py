@@ -20,7 +20,7 @@ import pytest
 import ledger
 from ledger import Cursor, CursorKey, Ledger, StorageError
 from ledger.opening import utc_now
-from ledger.stores.sqlite import open_store
+from ledger.stores.sqlite import open_store, statements
 from ledger.testing import in_memory
 from ledger.waking.polling import Polling, listening_to
 from ledger.writing.committer import Committer
@@ -210,12 +210,16 @@ def test_a_file_that_may_only_be_read_is_waited_for(
             assert waiting.result(LONG_S) == book.get(JOBS)
 
 
-def test_a_long_import_wakes_few_who_wait(path: Path, waiters: ThreadPoolExecutor) -> None:
-    """The part of the log that came is not read if it is longer than to look at the cursors."""
+def test_of_a_long_import_only_the_cursors_are_looked_at(
+    path: Path, waiters: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is new in the log is not read if fewer cursors are waited for."""
     with ledger.open(path) as book, ledger.open(path) as other:
         waiting = waiters.submit(book.wait, ORDERS, 0, LONG_S)
         waits(book)
         many = [ledger.AdvanceCursor(CursorKey("mailer", str(n)), 1) for n in range(2_000)]
+        until(lambda: book._waker is not None and not book._waker._fresh)
+        monkeypatch.setattr(statements, "MOVED", "this is not run")
         other.append([*many, ledger.AdvanceCursor(ORDERS, 3)])
         cursor = waiting.result(LONG_S)
         assert cursor is not None

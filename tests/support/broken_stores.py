@@ -101,11 +101,13 @@ class RemembersHeads(Broken):
         return Within(transaction)
 
 
-class OverlooksTheFirstEntry(Broken):
+class ForgetsOneEntry(Broken):
+    """A cursor with one entry is taken for one that is not there yet."""
+
     class Within(BrokenTransaction):
         def head(self, key: CursorKey) -> Head | None:
             head = self.transaction.head(key)
-            return None if head is not None and head.cursor.version == 1 else head
+            return head if head and head.cursor.version > 1 else None
 
     within = Within
 
@@ -323,7 +325,7 @@ BROKEN: dict[type[Broken], str] = {
     IgnoresPositions: "same positions",
     RemembersHeads: "what another store appended|two stores",
     RemembersHeadsByThread: "threads",
-    OverlooksTheFirstEntry: "starts it",
+    ForgetsOneEntry: "only the first entry",
     RemembersWhatWasRolledBack: "has changed nothing",
     RestoresNothing: "stored anew",
     CommitsHalf: "has changed nothing",

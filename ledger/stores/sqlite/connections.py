@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.sharing import Companions
@@ -28,7 +28,6 @@ from ledger.stores.sqlite.elsewhere import SQLiteOpening, begin_to_read, writers
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
-from ledger.stores.sqlite.listening import FileListener, MemoryListener
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.taking_back import take_back
 from ledger.stores.sqlite.transaction import SQLiteTransaction
@@ -36,6 +35,9 @@ from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
+
+if TYPE_CHECKING:
+    from ledger.stores.sqlite.listening import FileListener
 
 __all__ = ["Pool"]
 
@@ -157,6 +159,9 @@ class Pool:
 
     def listen(self) -> Listening:
         """Return what hears that cursors move: by others as well, unless it is in memory."""
+        # Imported here, because most programs never wait.
+        from ledger.stores.sqlite.listening import FileListener, MemoryListener
+
         if self._path == file.MEMORY:
             return MemoryListener(self.read, shared=False)
         listener = FileListener(self._session_to_keep, self._check_kept, self._path)
