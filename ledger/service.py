@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -15,7 +16,7 @@ from ledger.consuming.alone import Deliverers
 from ledger.consuming.consumer import Consumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.consuming.heads import Heads
-from ledger.errors import LedgerError, invalid
+from ledger.errors import InvalidCursorError, LedgerError, StorageError, invalid
 from ledger.evidence import repair, verification
 from ledger.evidence.findings import Verification
 from ledger.evidence.merkle import Checkpoint, checkpoint_over
@@ -42,13 +43,25 @@ from ledger.writing import answers, copying
 from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Appender, Committer
 from ledger.writing.copying import Copied
+from ledger.writing.waits import in_callback
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ledger.positions import Positions
+    from ledger.stores.stopping import Stop
+    from ledger.waking.waker import Waker
 
-__all__ = ["Ledger", "deliverers_of", "submitted"]
+
+__all__ = [
+    "Ledger",
+    "deliverers_of",
+    "stop_waiting",
+    "stoppable",
+    "submitted",
+    "told_of_entries",
+    "waker_of",
+]
 
 SHARED_ENTRIES_MIN = 50_000
 """To start another process takes as long as to check some 10,000 entries."""
@@ -95,6 +108,7 @@ class Ledger:
         self._committer = committer
         self._appender: Appender = appender or committer
         self._deliverers = deliverers or Deliverers()
+        self._waking = committer.waking
 
     def through(self, wrap: Callable[[Appender], Appender]) -> Ledger:
         """Return the same ledger with the way it appends wrapped: to observe or to stop it."""
@@ -612,8 +626,77 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        lent = attrs.evolve(self._committer, store=self._store.using(connection))
+        lent = attrs.evolve(self._committer, store=self._store.using(connection), waking=None)
         return Ledger(lent, deliverers=self._deliverers)
+
+    # --- waiting ---
+
+    @property
+    def _waker(self) -> Waker | None:
+        return None if self._waking is None else self._waking.get()
+
+    def wait(
+        self, key: CursorKey, after_version: int, timeout: float | None = None
+    ) -> Cursor | None:
+        """Wait until the cursor of `key` has a version above `after_version`, and return it.
+
+        Returns at once if it has; None after `timeout` seconds, or never without one. A version
+        counts entries, so this wakes at any advance, reset or error, of whatever process; 0 waits
+        for the first. It wakes at once where this process appends, else within some 30 ms; resets
+        on PostgreSQL are told of at once. Of several entries in the meantime only the last state
+        is seen: `history` has them all.
+
+        One thread wakes all who wait for a ledger, so that many may.
+
+        Raises InvalidCursorError, also inside a caller's transaction; StorageError if the ledger is
+        closed meanwhile, or in a callback of `submit`, which what it waits for would wait for.
+
+        >>> import ledger, threading
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book:
+        ...     cursor = book.advance(key, to=44)
+        ...     print(book.wait(key, after_version=cursor.version, timeout=0.01))
+        ...     reset = threading.Timer(0.01, lambda: book.reset(key, to=41, reason="lost 42"))
+        ...     reset.start()
+        ...     book.wait(key, after_version=cursor.version).last_sequence
+        None
+        41
+        """
+        # Imported here and below, because most programs never wait.
+        from ledger.waking import waiting
+
+        waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
+        waker = waker_of(self)
+        cursor = self.find(key)
+        if cursor is not None and waiter.is_due(cursor):
+            return cursor
+        news = waiting.in_thread(waker, waiter, until)
+        return news if isinstance(news, Cursor) else None
+
+    def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
+        """Wait until the log is settled beyond position `after`; return how far it is.
+
+        Returns None after `timeout` seconds, or never without one. Entries up to the position that
+        is returned can be read, and nothing can be appended before them any more: see `horizon`.
+
+        Raises what `wait` raises.
+
+        >>> import ledger
+        >>> with ledger.open(":memory:") as book:
+        ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
+        ...     book.wait_for_entries(after=0)
+        1
+        """
+        from ledger.waking import waiting
+
+        waiter, until = waiting.for_entries(after), waiting.until(timeout)
+        waker = waker_of(self)
+        while (settled := self.horizon().position) <= waiter.position:
+            began = time.monotonic()
+            if waiting.in_thread(waker, waiter, until) is None:
+                return None
+            time.sleep(waiting.rest_s(began, until))
+        return settled
 
     # --- proof ---
 
@@ -755,6 +838,7 @@ class Ledger:
         >>> book = ledger.open(":memory:")
         >>> book.close()
         """
+        stop_waiting(self)
         self._appender.close()
         self._store.close()
 
@@ -772,6 +856,25 @@ class Ledger:
         self.close()
 
 
+# --- for projections ---
+
+
+def told_of_entries(
+    book: Ledger, after: int, tell: Callable[[], object]
+) -> AbstractContextManager[bool]:
+    """Have `tell` called, in another thread, once an entry is appended beyond position `after`.
+
+    The context is whether it will be: not inside a caller's transaction. It is called once, also
+    when the ledger is closed; on PostgreSQL perhaps before the entry is settled: see `horizon`.
+
+    Raises InvalidCursorError.
+    """
+    from ledger.waking import waiting
+    from ledger.waking.telling import told
+
+    return told(book._waker, waiting.for_entries(after), tell)
+
+
 # --- for ledger.aio ---
 
 
@@ -780,6 +883,39 @@ def submitted(
 ) -> Future[R]:
     """Submit `groups` to `book`, and return the future of what `conclude` makes of the answers."""
     return book._appender.submit(groups, conclude, room=room)
+
+
+def stoppable(book: Ledger, stop: Stop) -> Ledger:
+    """Return the same ledger, which reads no further once `stop` is set."""
+    # Imported here, because only coroutines need it.
+    from ledger.stores.stopping import StoppableStore
+
+    reading = attrs.evolve(book._committer, store=StoppableStore(book._store, stop))
+    return Ledger(reading, book._appender, book._deliverers)
+
+
+def waker_of(book: Ledger) -> Waker:
+    """Return who wakes those who wait for `book`.
+
+    Raises InvalidCursorError inside a caller's transaction, StorageError in a callback.
+    """
+    if (waker := book._waker) is None:
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait, because it would not see what "
+            "others append. Wait on the ledger itself."
+        )
+    if in_callback():
+        raise StorageError(
+            "a callback of `submit` cannot wait for a cursor to move: what it would wait for is "
+            "appended after it. Wait in another thread."
+        )
+    return waker
+
+
+def stop_waiting(book: Ledger) -> None:
+    """Tell those who wait for `book` that it is closed."""
+    if book._waking is not None:
+        book._waking.close()
 
 
 def deliverers_of(book: Ledger) -> Deliverers:

@@ -2,13 +2,17 @@
 
 Nothing in the ledger depends on this package, and nothing here changes the log, except a
 `ResetPlan` that is applied and the checkpoint of a `Projector`.
+
+With asyncio, pass an `AsyncLedger` where a function takes a ledger, and what its `history` or
+`entries` returns where one takes entries. What was yielded is then a stream, for `async for`; what
+was returned is awaited.
 """
 
 from projections.changes import Change, diff
 from projections.charts import ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cursors import Moment, as_of, cursors_as_of
 from projections.explanation import Explanation, How, Step, Verdict, explain
-from projections.following import follow
+from projections.following import afollow, follow
 from projections.gaps import Gap, gaps
 from projections.lag import Lag, LagState, lag
 from projections.lag_sums import GroupLag, group_lag
@@ -52,6 +56,7 @@ __all__ = [
     "Timeline",
     "TimelineMark",
     "Verdict",
+    "afollow",
     "as_of",
     "cursors_as_of",
     "diff",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -17,7 +17,11 @@ from ledger import (
     InvalidCursorError,
     Ledger,
 )
+from projections.coroutines import yielding
 from projections.cursors import Moment, bounds_until, cursors_as_of, folded_within
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Change", "diff"]
 
@@ -51,6 +55,19 @@ class Change:
     resets: int
 
 
+@overload
+def diff(
+    book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
+) -> Iterator[Change]: ...
+
+
+@overload
+def diff(
+    book: AsyncLedger, earlier: Moment, later: Moment, query: CursorQuery | None = None
+) -> Stream[Change]: ...
+
+
+@yielding
 def diff(
     book: Ledger, earlier: Moment, later: Moment, query: CursorQuery | None = None
 ) -> Iterator[Change]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -22,6 +22,10 @@ from ledger import (
     Ledger,
 )
 from ledger.law import fields, rules
+from projections.coroutines import answering, yielding
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = [
     "Moment",
@@ -44,6 +48,17 @@ Moment = datetime | int
 """
 
 
+@overload
+def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None: ...
+
+
+@overload
+def as_of(
+    book: AsyncLedger, key: CursorKey, moment: Moment
+) -> Coroutine[Any, Any, Cursor | None]: ...
+
+
+@answering
 def as_of(book: Ledger, key: CursorKey, moment: Moment) -> Cursor | None:
     """Return the cursor of `key` as it stood at `moment`, or None if it had no entries yet.
 
@@ -70,6 +85,19 @@ def as_of_version(book: Ledger, key: CursorKey, version: int) -> Cursor | None:
     return folded_within(book, key, version_until=version)
 
 
+@overload
+def cursors_as_of(
+    book: Ledger, moment: Moment, query: CursorQuery | None = None
+) -> Iterator[Cursor]: ...
+
+
+@overload
+def cursors_as_of(
+    book: AsyncLedger, moment: Moment, query: CursorQuery | None = None
+) -> Stream[Cursor]: ...
+
+
+@yielding
 def cursors_as_of(
     book: Ledger, moment: Moment, query: CursorQuery | None = None
 ) -> Iterator[Cursor]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -20,8 +21,12 @@ from ledger import (
 )
 from ledger.law import fields
 from ledger.log.text import show_time
+from projections.coroutines import answering
 from projections.histories import one_cursor
 from projections.streaks import ErrorStreak
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["Explanation", "How", "Step", "Verdict", "explain", "told"]
 
@@ -150,6 +155,15 @@ class Explanation:
         return "\n".join(self.sentences())
 
 
+@overload
+def explain(history: Iterable[Entry], sequence: int) -> Explanation: ...
+
+
+@overload
+def explain(history: Stream[Entry], sequence: int) -> Coroutine[Any, Any, Explanation]: ...
+
+
+@answering
 def explain(history: Iterable[Entry], sequence: int) -> Explanation:
     """Return the whole story of `sequence`, from 1, at the cursor whose entries `history` yields.
 

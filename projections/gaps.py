@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
 from ledger import CursorAdvanced, CursorKey, CursorReset, CursorStarted, Entry
+from projections.coroutines import yielding
 from projections.histories import one_cursor
 from projections.ranges import RangeMap, span
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["Gap", "gaps"]
 
@@ -47,6 +52,15 @@ class Gap:
         )
 
 
+@overload
+def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]: ...
+
+
+@overload
+def gaps(history: Stream[Entry], *, dense: bool = False) -> Stream[Gap]: ...
+
+
+@yielding
 def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     """Yield what the cursor of `history` jumped over and has not landed on since, in order.
 

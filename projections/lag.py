@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
@@ -13,9 +14,13 @@ from ledger import Cursor, CursorKey, CursorQuery, CursorReset, EntryQuery, Ledg
 from ledger.law import fields
 from ledger.law.reserved import HEAD
 from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
 from projections.passing import Search, look_up
 from projections.stalls import STALLED_AFTER, checked_pause
 from projections.stream_heads import StreamHead, StreamHeads
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Lag", "LagState", "lag"]
 
@@ -84,6 +89,31 @@ class Lag:
     last_error: str
 
 
+@overload
+def lag(
+    book: Ledger,
+    query: CursorQuery | None = None,
+    *,
+    heads: Mapping[tuple[str, str], int] | None = None,
+    stream_heads: bool = False,
+    stalled_after: timedelta = STALLED_AFTER,
+    now: datetime | None = None,
+) -> Iterator[Lag]: ...
+
+
+@overload
+def lag(
+    book: AsyncLedger,
+    query: CursorQuery | None = None,
+    *,
+    heads: Mapping[tuple[str, str], int] | None = None,
+    stream_heads: bool = False,
+    stalled_after: timedelta = STALLED_AFTER,
+    now: datetime | None = None,
+) -> Stream[Lag]: ...
+
+
+@yielding
 def lag(
     book: Ledger,
     query: CursorQuery | None = None,

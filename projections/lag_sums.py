@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
+from projections.coroutines import yielding
 from projections.lag import Lag, LagState
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["WORST_FIRST", "GroupLag", "group_lag"]
 
@@ -53,6 +58,15 @@ class GroupLag:
     without_head: int
 
 
+@overload
+def group_lag(lags: Iterable[Lag]) -> Iterator[GroupLag]: ...
+
+
+@overload
+def group_lag(lags: Stream[Lag]) -> Stream[GroupLag]: ...
+
+
+@yielding
 def group_lag(lags: Iterable[Lag]) -> Iterator[GroupLag]:
     """Yield the sums of `lags`, as `lag` yields them, by stream and consumer, lazily.
 

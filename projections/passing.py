@@ -81,9 +81,7 @@ def look_up(book: Ledger, searches: Sequence[Search]) -> None:
     """Run all of `searches` to their ends."""
     pending = [search for search in searches if search.is_open]
     while pending:
-        asked = [(search, search.guess()) for search in pending]
-        places = list(dict.fromkeys((search.key, version) for search, version in asked))
-        moves = dict(zip(places, book.moves(places), strict=True))
-        for search, version in asked:
-            search.learn(version, moves[search.key, version])
+        places = [(search.key, search.guess()) for search in pending]
+        for search, (_, version), move in zip(pending, places, book.moves(places), strict=True):
+            search.learn(version, move)
         pending = [search for search in pending if search.is_open]

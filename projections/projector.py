@@ -11,8 +11,9 @@ import attrs
 from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
+from projections.coroutines import blocking
 from projections.cursors import last_position
-from projections.following import POLL_S, pause_between_polls
+from projections.following import POLL_S, pause_between_polls, rests
 from projections.transactions import one_transaction
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Projector:
     batch_entries: int = BATCH_ENTRIES
 
     def __attrs_post_init__(self) -> None:
+        # A connection and `apply` belong to one thread; so does what goes on between them.
+        blocking(self.book, "await book.run(lambda book: Projector(book=book, …).catch_up())")
         CursorKey(self.name, CHECKPOINTS)
         if not callable(self.apply):
             raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")
@@ -108,7 +111,8 @@ class Projector:
     ) -> Iterator[int]:
         """Catch up, and again whenever something was appended; yield the number of entries.
 
-        Ends once `stop` is set, else never. The log is looked at every `poll_s` seconds.
+        Ends once `stop` is set, else never. It is woken when an entry is appended, and looks at the
+        log every `poll_s` seconds besides.
         """
         pause = pause_between_polls(poll_s)
         over = stop or threading.Event()
@@ -119,7 +123,7 @@ class Projector:
                 if applied := self.catch_up():
                     yield applied
                     continue
-            over.wait(pause)
+            rests(self.book, seen, pause, over)
 
     def _apply_batch(self) -> tuple[int, bool]:
         """Apply a batch in one transaction; return how many entries, and whether there are more."""

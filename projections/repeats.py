@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
 from ledger import CursorAdvanced, CursorKey, CursorReset, Entry, Outcome
+from projections.coroutines import yielding
 from projections.histories import one_cursor
 from projections.ranges import RangeMap, span
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["Repeat", "repeats"]
 
@@ -52,6 +57,15 @@ class Repeat:
         )
 
 
+@overload
+def repeats(history: Iterable[Entry]) -> Iterator[Repeat]: ...
+
+
+@overload
+def repeats(history: Stream[Entry]) -> Stream[Repeat]: ...
+
+
+@yielding
 def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
     """Yield what the cursor of `history` delivered more than once, for each repetition.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import attrs
 
@@ -13,7 +13,11 @@ from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
 from ledger.law.reserved import HEAD, is_reserved
 from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
 from projections.standing import Behind, HeadBeside, Standing
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["STALLED_AFTER", "Stall", "checked_pause", "stalls"]
 
@@ -59,6 +63,19 @@ class Stall:
     last_error: str
 
 
+@overload
+def stalls(
+    entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
+) -> Iterator[Stall]: ...
+
+
+@overload
+def stalls(
+    entries: Stream[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
+) -> Stream[Stall]: ...
+
+
+@yielding
 def stalls(
     entries: Iterable[Entry], *, after: timedelta = STALLED_AFTER, siblings: bool = False
 ) -> Iterator[Stall]:

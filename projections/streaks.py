@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
 from ledger import CursorKey, Entry, ErrorRecorded
 from ledger.law import fields
+from projections.coroutines import yielding
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["ErrorStreak", "error_streaks"]
 
@@ -79,6 +84,15 @@ class ErrorStreak:
         )
 
 
+@overload
+def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]: ...
+
+
+@overload
+def error_streaks(entries: Stream[Entry], *, least: int = 2) -> Stream[ErrorStreak]: ...
+
+
+@yielding
 def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[ErrorStreak]:
     """Yield the streaks of at least `least` errors of any cursor, each once it has ended.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -18,10 +19,14 @@ from ledger import (
     InvalidCursorError,
 )
 from ledger.law.takeovers import is_takeover
+from projections.coroutines import answering
 from projections.histories import one_cursor
 from projections.ranges import Range
 from projections.resets.views import Direction
 from projections.streaks import ErrorStreak
+
+if TYPE_CHECKING:
+    from ledger.aio import Stream
 
 __all__ = ["MarkKind", "Point", "Timeline", "TimelineMark", "timeline"]
 
@@ -127,6 +132,15 @@ class Timeline:
     left_out: int
 
 
+@overload
+def timeline(history: Iterable[Entry]) -> Timeline: ...
+
+
+@overload
+def timeline(history: Stream[Entry]) -> Coroutine[Any, Any, Timeline]: ...
+
+
+@answering
 def timeline(history: Iterable[Entry]) -> Timeline:
     """Return the life of the cursor whose entries `history` yields, in constant memory.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ledger.aio.ledger import AsyncLedger
 from ledger.aio.opening import open  # noqa: A004 - ledger.aio.open(…) is how it reads
+from ledger.aio.streams import Stream
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.heads_coroutines import AsyncHeads
 
-__all__ = ["AsyncConsumer", "AsyncHeads", "AsyncLedger", "open"]
+__all__ = ["AsyncConsumer", "AsyncHeads", "AsyncLedger", "Stream", "open"]

@@ -18,8 +18,11 @@ __all__ = ["answer", "in_own_thread", "no_thread", "settled"]
 R = TypeVar("R")
 
 
-async def settled(future: Future[R]) -> R:
-    """Return the answer; if this is cancelled too late to withdraw the call, wait for its end."""
+async def settled(future: Future[R], give_up: Callable[[], None] | None = None) -> R:
+    """Return the answer; if this is cancelled too late to withdraw the call, wait for its end.
+
+    `give_up` is called before that, to have it end soon.
+    """
     if isinstance(writer := getattr(future, "writer", None), Writer) and not future.done():
         refuse_circle(writer)
     answered = asyncio.wrap_future(future)
@@ -27,6 +30,8 @@ async def settled(future: Future[R]) -> R:
         return await asyncio.shield(answered)
     except asyncio.CancelledError:
         if not future.cancel():
+            if give_up is not None:
+                give_up()
             # Some frameworks cancel a task again and again until it has ended.
             while not answered.done():
                 with suppress(asyncio.CancelledError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -23,6 +24,8 @@ import attrs
 from ledger import service
 from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
+from ledger.aio.streams import Stream, run_in_thread
+from ledger.aio.waiting import news_of
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.consuming.heads_coroutines import AsyncHeads
@@ -41,6 +44,8 @@ from ledger.law.requests import (
 from ledger.law.tokens import ConfirmToken, Next
 from ledger.service import Ledger
 from ledger.stores.forks import ForkGuard
+from ledger.waking import waiting
+from ledger.waking.waker import Waker
 from ledger.writing import answers
 from ledger.writing.commit import Answer, Group
 from ledger.writing.waits import in_callback
@@ -66,10 +71,12 @@ def _in_thread(
 
 def _iterating(
     method: Callable[Concatenate[Ledger, P], Iterator[R]],
-) -> Callable[Concatenate[AsyncLedger, P], AsyncIterator[R]]:
+) -> Callable[Concatenate[AsyncLedger, P], Stream[R]]:
     @wraps(method)
-    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        return self._readers.pages(method(self._ledger, *args, **kwargs))
+    def iterate(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> Stream[R]:
+        # A wrong argument is refused here. Nothing is read before a row is asked for.
+        method(self._ledger, *args, **kwargs)
+        return self.stream(method, *args, **kwargs)
 
     return iterate
 
@@ -111,6 +118,10 @@ class AsyncLedger:
         """
         return self._ledger.immutable
 
+    @property
+    def _waker(self) -> Waker | None:
+        return self._ledger._waker
+
     # --- reading ---
 
     get = _in_thread(Ledger.get)
@@ -134,6 +145,51 @@ class AsyncLedger:
     def heads(self) -> AsyncHeads:
         """The heads of the streams: the highest sequence that exists on each, for `lag`."""
         return AsyncHeads(self)
+
+    def stream(
+        self,
+        work: Callable[Concatenate[Ledger, P], Iterable[R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]:
+        """Return, as a stream, what `work` yields when it is called with the ledger for threads.
+
+        It runs in a thread, a page at a time, as rows are asked for; so does any function of
+        `projections`.
+
+        >>> import asyncio, ledger.aio, projections
+        >>> async def main() -> list[str]:
+        ...     key = ledger.CursorKey("webhooks", "orders")
+        ...     async with ledger.aio.open(":memory:", actor="ines") as book:
+        ...         cursor = await book.reset(key, to=3, reason="the mails bounced")
+        ...         return [reset.actor async for reset in book.stream(projections.resets)]
+        >>> asyncio.run(main())
+        ['ines']
+        """
+        return Stream(self._readers, self._ledger, lambda book: work(book, *args, **kwargs))
+
+    async def run(
+        self, work: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Return what `work` returns when it is called, in a thread, with the ledger for threads.
+
+        If this is cancelled, `work` stops when it reads the next row; what it appends is waited
+        for. It must not keep the ledger, nor close it.
+
+        >>> import asyncio, ledger.aio
+        >>> from projections import ResetPlan
+        >>> async def main() -> list[int]:
+        ...     key = ledger.CursorKey("webhooks", "orders")
+        ...     async with ledger.aio.open(":memory:") as book:
+        ...         cursor = await book.advance(key, to=44)
+        ...         plan = await book.run(ResetPlan.make, [key], to=41, reason="42 was lost")
+        ...         return [each.last_sequence for each in await book.run(plan.apply, actor="ines")]
+        >>> asyncio.run(main())
+        [41]
+        """
+        return await run_in_thread(
+            self._readers, self._ledger, lambda book: work(book, *args, **kwargs)
+        )
 
     # --- writing ---
 
@@ -358,6 +414,47 @@ class AsyncLedger:
                 raise
             await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
 
+    # --- waiting ---
+
+    async def wait(
+        self, key: CursorKey, after_version: int, timeout: float | None = None
+    ) -> Cursor | None:
+        """Wait until the cursor of `key` has a version above `after_version`, and return it.
+
+        Returns at once if it has; None after `timeout` seconds, or never without one. A version
+        counts entries, so this wakes at any advance, reset or error, of whatever process; 0 waits
+        for the first. It wakes at once where this process appends, else within some 30 ms; resets
+        on PostgreSQL are told of at once. Of several entries in the meantime only the last state
+        is seen: `history` has them all.
+
+        One thread wakes all who wait for a ledger, so that many may.
+
+        Raises InvalidCursorError, also inside a caller's transaction; StorageError if the ledger is
+        closed meanwhile, or in a callback of `submit`, which what it waits for would wait for.
+        """
+        self._check()
+        waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
+        news = await news_of(service.waker_of(self._ledger), waiter, until)
+        return news if isinstance(news, Cursor) else None
+
+    async def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
+        """Wait until the log is settled beyond position `after`; return how far it is.
+
+        Returns None after `timeout` seconds, or never without one. Entries up to the position that
+        is returned can be read, and nothing can be appended before them any more: see `horizon`.
+
+        Raises what `wait` raises.
+        """
+        self._check()
+        waiter, until = waiting.for_entries(after), waiting.until(timeout)
+        waker = service.waker_of(self._ledger)
+        while (settled := (await self.horizon()).position) <= waiter.position:
+            began = time.monotonic()
+            if await news_of(waker, waiter, until) is None:
+                return None
+            await asyncio.sleep(waiting.rest_s(began, until))
+        return settled
+
     # --- proof ---
 
     verify = _in_thread(Ledger.verify)
@@ -411,7 +508,8 @@ class AsyncLedger:
             raise StorageError("This ledger is closed; open it again.")
 
     def _finish(self) -> None:
-        # What is read needs the ledger to be open.
+        # Those who wait would not end by themselves. What is read needs the ledger to be open.
+        service.stop_waiting(self._ledger)
         self._readers.close()
         self._ledger.close()
 

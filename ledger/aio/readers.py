@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
-from itertools import islice
 from threading import get_ident
 from typing import ParamSpec, TypeVar
 
 from ledger.aio.futures import answer, no_thread
 
-__all__ = ["PAGE_ROWS", "THREADS_MAX", "Readers"]
+__all__ = ["THREADS_MAX", "Readers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 THREADS_MAX = 32
-PAGE_ROWS = 256
 
 
 class Readers:
@@ -48,17 +46,6 @@ class Readers:
                 raise no_thread(error) from error
         return future
 
-    async def pages(self, rows: Iterator[R]) -> AsyncIterator[R]:
-        """Yield what `rows` yields, read `PAGE_ROWS` at a time."""
-        more = True
-        while more:
-            page, failure = await self.run(_page, rows)
-            for row in page:
-                yield row
-            if failure is not None:
-                raise failure
-            more = len(page) == PAGE_ROWS
-
     def has_this_thread(self) -> bool:
         """Say whether this thread is one of them, and reading."""
         return get_ident() in self._reading
@@ -74,13 +61,3 @@ class Readers:
             return context.run(work)
         finally:
             self._reading.discard(me)
-
-
-def _page(rows: Iterator[R]) -> tuple[list[R], Exception | None]:
-    """Return the next rows, and what was raised in place of more."""
-    page: list[R] = []
-    try:
-        page.extend(islice(rows, PAGE_ROWS))
-    except Exception as failure:  # noqa: BLE001 - raised where it would have been read
-        return page, failure
-    return page, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -231,7 +231,7 @@ class Consumer:
         where an event has these; by default in attributes of that name.
 
         An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
-        is read anew and fetching starts there, within 0.1 s also when there was nothing to fetch.
+        is read anew and fetching starts there, at once also when there was nothing to fetch.
         A failure of the database is waited for in the same way.
 
         Returns when `stop` is set and what is in flight has ended.
@@ -292,6 +292,16 @@ class Consumer:
         else:
             with suppress(LedgerError):
                 self.flush()
+
+    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
+        """Have `tell` called, by another thread, once the cursor is reset."""
+        # Imported here, because only a loop needs it.
+        from ledger.waking.telling import told
+        from ledger.waking.waiting import for_reset
+
+        # What a program has around its ledger does not tell.
+        waker = getattr(self._book, "_waker", None)
+        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- what a delivery tells when it ends ---
 

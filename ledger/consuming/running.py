@@ -23,7 +23,12 @@ __all__ = ["Loop"]
 E = TypeVar("E")
 
 LOOK_S = 0.05
-"""So often an idle loop looks whether the cursor was reset."""
+"""So often an idle loop looks whether it was stopped, and whether the cursor was reset, unless the
+ledger tells it.
+"""
+
+LOOK_ALSO_S = 1.0
+"""So often it looks at the cursor although the ledger tells of resets."""
 
 
 class Loop(Generic[E]):
@@ -54,6 +59,8 @@ class Loop(Generic[E]):
         self._outage = Outage(retry)
         self._running = 0
         self._failure: BaseException | None = None
+        self._told = False
+        self._look_at = 0.0
         # What a failed or interrupted run has left is begun anew: this one does not know it.
         self._stale = consumer.has_begun
 
@@ -161,25 +168,44 @@ class Loop(Generic[E]):
                 return
 
     def _idle(self, threads: ThreadPoolExecutor) -> None:
-        """Wait for new events; look often whether the cursor was reset, or something is due."""
+        """Wait for new events, a reset, or something that is due again."""
         until = time.monotonic() + self._poll_s
         while self._delivers() and time.monotonic() < until:
-            self._try_again(threads)
-            try:
-                self._consumer.flush()
+            self._told = False
+            with self._consumer._told_of_resets(self._tell) as tells:
+                again_at = min(until, time.monotonic() + LOOK_ALSO_S) if tells else 0.0
+                while True:
+                    self._try_again(threads)
+                    self._attend(tells=tells)
+                    self._wait()
+                    if self._told or not self._delivers() or time.monotonic() >= again_at:
+                        break
+
+    def _tell(self) -> None:
+        """Hear that the cursor was reset; in the thread that wakes."""
+        with self._changed:
+            self._told = True
+            self._look_at = 0.0
+            self._changed.notify_all()
+
+    def _attend(self, *, tells: bool) -> None:
+        """Append what is ready; look at the cursor, unless the ledger `tells` of resets."""
+        try:
+            self._consumer.flush()
+            if not tells or time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + LOOK_ALSO_S
                 self._consumer.look()
-            except StaleEpochError:
-                self._stale = True
-            except StorageError as error:
-                self._note_storage(error)
-                self._pause()
-            else:
                 self._outage.over()
-            self._wait()
+        except StaleEpochError:
+            self._stale = True
+        except StorageError as error:
+            self._look_at = 0.0
+            self._note_storage(error)
+            self._pause()
 
     def _wait(self) -> None:
         with self._changed:
-            if self._delivers() and (wait_s := self._wait_s()) > 0:
+            if self._delivers() and not self._told and (wait_s := self._wait_s()) > 0:
                 self._changed.wait(wait_s)
 
     def _wait_s(self) -> float:

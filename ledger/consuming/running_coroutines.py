@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from ledger.consuming.deliveries import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
-from ledger.consuming.running import LOOK_S
+from ledger.consuming.running import LOOK_ALSO_S, LOOK_S
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError
 from ledger.law.refusals import StaleEpochError
@@ -52,6 +52,8 @@ class Loop(Generic[E]):
         self._changed = asyncio.Event()
         self._cancelled = False
         self._failure: BaseException | None = None
+        self._told = False
+        self._look_at = 0.0
         # What a failed or cancelled run has left is begun anew: this one does not know it.
         self._stale = consumer.has_begun
 
@@ -159,26 +161,51 @@ class Loop(Generic[E]):
                 return
 
     async def _idle(self) -> None:
-        """Wait for new events; look often whether the cursor was reset, or something is due."""
+        """Wait for new events, a reset, or something that is due again."""
         until = self._now() + self._poll_s
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            # In the thread that wakes, and the loop may be closed by now.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._hear)
+
         while self._delivers() and self._now() < until:
-            await self._try_again()
-            try:
-                await self._consumer.flush()
+            self._told = False
+            with self._consumer._told_of_resets(tell) as tells:
+                again_at = min(until, self._now() + LOOK_ALSO_S) if tells else 0.0
+                while True:
+                    await self._try_again()
+                    await self._attend(tells=tells)
+                    await self._wait()
+                    if self._told or not self._delivers() or self._now() >= again_at:
+                        break
+
+    def _hear(self) -> None:
+        """Hear that the cursor was reset."""
+        self._told = True
+        self._look_at = 0.0
+        self._changed.set()
+
+    async def _attend(self, *, tells: bool) -> None:
+        """Append what is ready; look at the cursor, unless the ledger `tells` of resets."""
+        try:
+            await self._consumer.flush()
+            if not tells or self._now() >= self._look_at:
+                self._look_at = self._now() + LOOK_ALSO_S
                 await self._consumer.look()
-            except StaleEpochError:
-                self._stale = True
-            except StorageError as error:
-                self._note_storage(error)
-                await self._pause()
-            else:
                 self._outage.over()
-            await self._wait()
+        except StaleEpochError:
+            self._stale = True
+        except StorageError as error:
+            self._look_at = 0.0
+            self._note_storage(error)
+            await self._pause()
 
     async def _wait(self) -> None:
-        """Wait until a delivery has ended, or something is due; not for long."""
+        """Wait a moment: until a delivery has ended, a reset is told of, or something is due."""
         self._changed.clear()
-        if self._delivers():
+        if self._delivers() and not self._told:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._wait_s()):
                     await self._changed.wait()

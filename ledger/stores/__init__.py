@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -25,6 +25,7 @@ __all__ = [
     "Draft",
     "Durability",
     "Horizon",
+    "Listening",
     "Provable",
     "Reader",
     "Snapshot",
@@ -175,6 +176,41 @@ class Writable(Protocol):
 
         Raises LedgerBusyError, StorageError.
         """
+
+
+class Listening(Protocol):
+    """Hears that cursors move, whoever moves them. One thread asks it; any may interrupt it.
+
+    A store need not have one: what has no method `listen`, which returns one, is asked for the
+    cursors that are waited for. It connects when it is asked, and again after it was cut off.
+    """
+
+    entries_s: float
+    """So long a pause is while somebody waits for any entry."""
+    resets_s: float
+    """So long it is while all who wait do so for resets."""
+
+    def moved(
+        self, seen: Mapping[CursorKey, int], fresh: Collection[CursorKey]
+    ) -> Iterable[Cursor]:
+        """Return the cursors of `seen` that are beyond the version that was seen, or more.
+
+        Those of `fresh` were not looked at before, or are known to have moved.
+
+        Raises LedgerBusyError if it cannot tell now, StorageError if it never will.
+        """
+
+    def last(self) -> int:
+        """Return the last position that was given to anybody."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait until something was heard, or it is interrupted, for `seconds` at most."""
+
+    def interrupt(self) -> None:
+        """End the pause, or the next one. Nothing happens once it is closed."""
+
+    def close(self) -> None:
+        """Close its connection."""
 
 
 class Store(Reader, Provable, Writable, Protocol):

@@ -16,7 +16,7 @@ from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Snapshot, Transaction
+from ledger.stores import Horizon, Listening, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 
 __all__ = ["Connections", "PagedStore", "Session"]
@@ -29,11 +29,18 @@ PAGE_ROWS_FIRST = 64
 PAGE_PLACES = 4_096
 
 
-class Session(Protocol):
-    """What is read over one connection, at most a page at a time."""
+class Looking(Protocol):
+    """What is looked up over one connection by keys."""
 
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Return the cursor of `key`, or None if it has no entry."""
+
+    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+
+
+class Session(Looking, Protocol):
+    """What is read over one connection, at most a page at a time."""
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Return the cursors that come next after `after`, at most `rows`."""
@@ -46,9 +53,6 @@ class Session(Protocol):
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
-
-    def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
-        """Return the last move of each key, up to a version; in this order."""
 
 
 class Holding(Protocol):
@@ -73,6 +77,9 @@ class Connections(Holding, Protocol):
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction; if it raises, nothing has happened."""
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
 
     def borrow(self, connection: object) -> Connections:
         """Lend the caller's own connection instead."""
@@ -144,6 +151,10 @@ class PagedStore:
     def opening(self) -> Opening | None:
         """Return how another process opens the log; None where it cannot."""
         return self.connections.opening()
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move."""
+        return self.connections.listen()
 
     def using(self, connection: object) -> PagedStore:
         """Return the same log inside the transaction of a caller's connection."""

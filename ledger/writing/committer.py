@@ -11,10 +11,13 @@ import attrs
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.stores import Store, Transaction
 from ledger.stores.deadline import Deadline
+from ledger.waking.waking import Waking
 from ledger.writing.commit import Answer, Group, commit, commit_free
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ledger.waking.waker import Waker
 
 __all__ = ["Appender", "Committer", "may_be_committed"]
 
@@ -69,6 +72,10 @@ class Committer:
     actor: str
     clock: Callable[[], datetime]
     require_epoch: bool = False
+    waking: Waking | None = attrs.field(
+        default=attrs.Factory(lambda self: Waking(self.store), takes_self=True), eq=False
+    )
+    """None inside a caller's transaction: what is appended there is not committed yet."""
 
     def append(
         self,
@@ -88,6 +95,7 @@ class Committer:
                 )
             ),
             deadline,
+            (groups,),
         )
 
     def append_free(
@@ -106,10 +114,19 @@ class Committer:
                 require_epoch=self.require_epoch,
             ),
             deadline,
+            calls,
         )
 
-    def run(self, work: Callable[[Transaction], R], deadline: Deadline | None = None) -> R:
-        """Run `work` in one transaction; note on an interrupt if that may have come too late."""
+    def run(
+        self,
+        work: Callable[[Transaction], R],
+        deadline: Deadline | None = None,
+        calls: Sequence[Sequence[Group]] | None = None,
+    ) -> R:
+        """Run `work` in one transaction; note on an interrupt if that may have come too late.
+
+        It wakes those who wait for a cursor of `calls`; without them, those who wait for any.
+        """
         done = False
 
         def noting(transaction: Transaction) -> R:
@@ -119,13 +136,24 @@ class Committer:
             return result
 
         try:
-            return self.store.write(noting, deadline)
+            result = self.store.write(noting, deadline)
+            if self.waking is not None and self.waking.waker is not None:
+                self._wake(self.waking.waker, calls)
+            return result
         except LedgerError:
             raise
         except BaseException as interrupt:
             if done:
                 may_be_committed(interrupt)
             raise
+
+    def _wake(self, waker: Waker, calls: Sequence[Sequence[Group]] | None) -> None:
+        if waker.thread is None:
+            return
+        if calls is None:
+            waker.tell(waker.waiters.seen())
+            return
+        waker.tell(request.key for groups in calls for group in groups for request in group)
 
     def submit(self, *_: object, **__: object) -> Future[Any]:
         """Refuse: inside a caller's transaction there is no later."""

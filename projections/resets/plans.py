@@ -19,6 +19,7 @@ from ledger import (
 from ledger.law import fields
 from ledger.opening import utc_now
 from projections import files
+from projections.coroutines import blocking
 from projections.cursors import Moment
 from projections.resets import goals, headers, identity, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
@@ -116,6 +117,7 @@ class ResetPlan:
         ...     [cursor.last_sequence for cursor in plan.apply(book)]
         [41, 12]
         """
+        blocking(book, "await book.run(ResetPlan.make, keys, …)")
         policy = checked_missing(missing)
         if isinstance(to, Mapping):
             if tuple(keys):
@@ -171,6 +173,7 @@ class ResetPlan:
         ...     [cursor.last_sequence for cursor in plan.apply(book)]
         [44, 44]
         """
+        blocking(book, "await book.run(ResetPlan.undo, keys, …)")
         policy = checked_missing(missing)
         together = None
         if group is not None:
@@ -272,6 +275,7 @@ class ResetPlan:
         Raises VersionConflictError at the first that is not, DivergedError if the ledger or the
         history of a cursor is another one.
         """
+        blocking(book, "await book.run(plan.check)")
         identity.check(book, self.ledger, self.resets)
         for reset in self.resets:
             current = goals.current(book, reset.key)
@@ -297,6 +301,7 @@ class ResetPlan:
         Raises VersionConflictError if anything was appended to one of the cursors since it was
         planned, DivergedError if it was planned for another ledger, ActorRequiredError.
         """
+        blocking(book, "await book.run(plan.apply, …)")
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
@@ -19,8 +20,12 @@ from ledger import (
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.takeovers import is_takeover
+from projections.coroutines import yielding
 from projections.ranges import Range
 from projections.resets.epochs import resets_of
+
+if TYPE_CHECKING:
+    from ledger.aio import AsyncLedger, Stream
 
 __all__ = ["Direction", "RecordedReset", "resets"]
 
@@ -90,6 +95,29 @@ class RecordedReset:
     back_by: str
 
 
+@overload
+def resets(
+    book: Ledger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Iterator[RecordedReset]: ...
+
+
+@overload
+def resets(
+    book: AsyncLedger,
+    query: EntryQuery | None = None,
+    *,
+    reason: str = "",
+    direction: Direction | None = None,
+    takeovers: bool = False,
+) -> Stream[RecordedReset]: ...
+
+
+@yielding
 def resets(
     book: Ledger,
     query: EntryQuery | None = None,

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-import ledger
 from ledger import CursorKey, Ledger
 from ledger.law import fields
-from support.commands import Run
+from support.commands import Run, lines, table
 
 STORES = "every"
 
 ORDERS = CursorKey("mailer", "orders")
 MAILER = ("mailer", "orders")
-BILLING = ("billing", "stripe")
-
-
-def lines(run: Run, *arguments: object) -> list[dict[str, Any]]:
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def table(run: Run, *arguments: object) -> str:
-    result = run(*arguments, "--table")
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture
@@ -40,17 +25,6 @@ def kafka(book: Ledger) -> Ledger:
     book.record_error(ORDERS, "HTTP 503")
     book.record_error(ORDERS, "HTTP 503")
     book.reset(ORDERS, to=3, reason="lost")
-    return book
-
-
-@pytest.fixture
-def stripe(book: Ledger) -> Ledger:
-    """A stream of tokens: evt_a, evt_b, evt_c."""
-    book.positions.declare("stripe", "tokens")
-    after = ""
-    for token in ("evt_a", "evt_b", "evt_c"):
-        book.advance(CursorKey(*BILLING), to=ledger.NEXT, delivery_id=token, after=after)
-        after = token
     return book
 
 
@@ -154,6 +128,18 @@ def test_nothing_changes_where_nothing_is_declared(run: Run, book: Ledger) -> No
     after = [run(*command, form).stdout for command, form in _EVERY]
     assert after == before
     assert "at_source" not in "".join(after)
+
+
+def test_each_partition_is_reset_to_its_own_offset(run: Run, book: Ledger) -> None:
+    book.positions.declare("orders", "zero-based")
+    for partition in "01":
+        book.advance(CursorKey("mailer", "orders", partition), to=9)
+    reset = ("reset", *MAILER, "--to", "0=offset:4", "--to", "1=next-offset:7", "--reason", "lost")
+    assert "5 (offset 4)" in table(run, *reset)
+    after = lines(run, *reset, "--execute", "--yes")
+    assert [cursor["last_sequence"] for cursor in after] == [5, 7]
+    refused = run("reset", *MAILER, "--to", "0=lsn:0/4", "--reason", "lost")
+    assert "--to must be offset:43, next-offset:44 or a sequence" in refused.stderr
 
 
 def test_each_of_many_streams_has_its_own_mapping(run: Run, book: Ledger) -> None:
@@ -289,91 +275,3 @@ def test_a_position_needs_a_declaration(run: Run, book: Ledger) -> None:
     assert "cursor-ledger positions declare" in refused.stderr
     refused = run("entries", "--covering", "offset:2")
     assert "that --stream names" in " ".join(refused.stderr.split())
-
-
-# --- tokens ---
-
-
-def test_the_command_numbers_tokens(run: Run) -> None:
-    [first] = lines(run, "advance", *BILLING, "--next", "--delivery-id", "evt_a")
-    confirm = ("advance", *BILLING, "--next", "--delivery-id", "evt_b")
-    [second] = lines(run, *confirm, "--after", "evt_a")
-    assert (first["last_sequence"], second["last_sequence"]) == (1, 2)
-    [again] = lines(run, *confirm, "--after", "evt_a")
-    assert (again["last_sequence"], again["version"]) == (2, 3)
-    refused = run("advance", *BILLING, "--next", "--delivery-id", "evt_c", "--after", "evt_a")
-    assert refused.exit_code == 3
-    assert "is at 2 (evt_b); evt_c was to follow evt_a" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ((), "Add --to, or --next"),
-        (("--to", 3, "--next"), "Add --to, or --next"),
-        (("--to", 3, "--after", "evt_a"), "--after is for tokens"),
-        (("--next",), "--delivery-id is required"),
-        (("--next", "--delivery-id", "b", "--after", "x" * 513), "--after has 513 characters"),
-    ],
-)
-def test_options_of_tokens_that_do_not_fit_are_refused(
-    run: Run, options: tuple[object, ...], said: str
-) -> None:
-    refused = run("advance", *BILLING, *options)
-    assert refused.exit_code == 2
-    assert said in " ".join(refused.stderr.split())
-
-
-@pytest.mark.usefixtures("stripe")
-def test_a_token_is_shown_and_found(run: Run) -> None:
-    assert "stripe 2 (evt_b): delivered once" in table(run, "explain", *BILLING, "token:evt_b")
-    [cursor] = lines(run, "show", *BILLING)
-    assert cursor["at_source"] == {"last_sequence": "token:evt_c"}
-    assert "delivered once" in table(run, "explain", *BILLING, "token: evt_b "), "ids are trimmed"
-    refused = run("explain", *BILLING, "token:evt_z")
-    assert refused.exit_code == 2
-    assert "is a token that billing/stripe never confirmed: 'evt_z'" in refused.stderr
-
-
-@pytest.mark.parametrize("goal", [("--to", "token:evt_a"), ("--to", 1), ("--by", -2)])
-def test_a_reset_of_tokens_names_the_token_to_go_on_after(
-    run: Run, stripe: Ledger, goal: tuple[object, ...]
-) -> None:
-    reset = ("reset", *BILLING, *goal, "--reason", "lost")
-    assert "1 (evt_a)" in table(run, *reset)
-    [cursor] = lines(run, *reset, "--execute", "--yes")
-    assert (cursor["last_sequence"], cursor["last_delivery_id"]) == (1, "evt_a")
-    after = stripe.advance(CursorKey(*BILLING), to=ledger.NEXT, delivery_id="evt_b", after="evt_a")
-    assert after.last_sequence == 2
-
-
-@pytest.mark.usefixtures("stripe")
-def test_a_reset_of_tokens_to_where_none_was_is_refused(run: Run) -> None:
-    reset = ("reset", *BILLING, "--to", 7, "--reason", "on", "--execute", "--yes")
-    refused = run(*reset)
-    assert refused.exit_code == 2
-    assert "no token of billing/stripe was confirmed as 7" in refused.stderr
-    [cursor] = lines(run, *reset, "--delivery-id", "evt_g")
-    assert cursor["last_delivery_id"] == "evt_g"
-    begin = ("reset", *BILLING, "--to", 0, "--reason", "all", "--execute", "--yes")
-    [cursor] = lines(run, *begin)
-    assert (cursor["last_sequence"], cursor["last_delivery_id"]) == (0, "")
-
-
-def test_a_file_of_requests_may_have_tokens(run: Run) -> None:
-    key = {"consumer_id": "billing", "stream_name": "stripe"}
-    asked = [
-        {"op": "confirm", "confirm": {"key": key, "delivery_id": "evt_a"}},
-        {"op": "confirm", "confirm": {"key": key, "delivery_id": "evt_b", "after": "evt_a"}},
-        {"op": "confirm", "confirm": {"key": key, "delivery_id": "evt_d", "after": "evt_c"}},
-    ]
-    result = run("append", "-", "--jsonl", text="\n".join(map(json.dumps, asked)))
-    assert result.exit_code == 3
-    [refusal] = map(json.loads, result.stdout.splitlines())
-    assert (refusal["line"], refusal["error"]) == (3, "StaleTokenError")
-    assert lines(run, "show", *BILLING)[0]["last_sequence"] == 2
-
-
-def test_a_token_with_escapes_is_shown_without_effect(run: Run, stripe: Ledger) -> None:
-    stripe.advance(CursorKey(*BILLING), to=ledger.NEXT, delivery_id="\x1b[31m\u202e", after="evt_c")
-    assert "\x1b" not in table(run, "explain", *BILLING, 4)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from ledger import (
 )
 from ledger.positions import PositionMapping
 from projections import gaps, lag
+from support.commands import COMMAND
 
 confluent_kafka = pytest.importorskip(
     "confluent_kafka", reason="the client of Kafka, confluent-kafka, is not installed"
@@ -73,6 +75,26 @@ def test_the_ledger_knows_offsets_and_the_lag_while_kafka_knows_neither(group: G
     heads = group.book.history(group.book.heads.get(TOPIC, "0").key)
     assert [entry.event.sequence for entry in heads][-1] == 30  # type: ignore[union-attr]
     assert len(list(group.book.history(group.book.heads.get(TOPIC, "0").key))) <= 7
+
+
+def test_a_group_that_was_adopted_begins_at_its_committed_offset(
+    group: Group, target: str, path: Path
+) -> None:
+    """The cursors that `adopt` starts are those that a member reads."""
+    path.with_suffix(".csv").write_text(f'"{GROUP}","{TOPIC}",0,10\n')
+    command = [
+        str(COMMAND),
+        "--db",
+        target,
+        "--actor",
+        "ines",
+        "adopt",
+        str(path.with_suffix(".csv")),
+    ]
+    subprocess.run([*command, "--execute"], check=True, capture_output=True)
+    group.join()
+    group.wait_until_at(RECORDS)
+    assert [offset for _, offset in group.received] == [*range(10, RECORDS)]
 
 
 def test_what_was_declared_of_a_topic_stays(group: Group) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -12,6 +15,7 @@ import ledger
 from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.keys import cursor_id
+from ledger.stores.postgres.listening import Listener
 from support.cursors import JOBS, ORDERS
 from support.places import TOP
 from support.servers import ELSEWHERE, connect
@@ -54,6 +58,25 @@ def test_it_may_append_and_read(as_role: str) -> None:
         assert book.horizon().waiting == ()
         with pytest.raises(StorageError, match="may not do that"):
             book.rebuild()
+
+
+def test_it_may_wait_and_is_told_of_resets(
+    book: Ledger, as_role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger.open(as_role, actor="dispatcher") as own:
+        assert own.wait(ORDERS, 1, 0.05) is None
+        threading.Timer(0.1, lambda: book.advance(ORDERS, to=2)).start()
+        cursor = own.wait(ORDERS, 1, 20)
+        assert cursor is not None
+        assert cursor.last_sequence == 2
+        assert own.wait_for_entries(1, 20) == 2
+        # What the role resets, it tells others.
+        monkeypatch.setattr(Listener, "entries_s", 3_600.0)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(book.wait, ORDERS, 2, 20)
+            time.sleep(0.5)
+            own.reset(ORDERS, to=0, reason="again")
+            assert waiting.result(20) == book.get(ORDERS)
 
 
 PLACED = f"INSERT INTO ledger_events (position, {COLUMNS}) {{how}} VALUES (9999999, {ROW})"

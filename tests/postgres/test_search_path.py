@@ -155,6 +155,9 @@ def live(url: str, path: Path) -> None:
         write(book)
         book.submit(AdvanceCursor(CursorKey("new", "orders"), 9)).result()
         read(book)
+        assert book.moves([(CursorKey("nobody", "orders"), 1)]) == [None]
+        assert book.wait(CursorKey("nobody", "orders"), 0, 0.5) is None
+        assert book.wait_for_entries(book.horizon().last, 0.5) is None
         assert book.verify().ok
         with book._store.snapshot() as log:
             assert log.cuts(2)

@@ -251,3 +251,37 @@ def test_following_ends_at_the_bounds_of_its_query(book: Ledger) -> None:
     stop.set()
     assert list(entries) == []
     assert book.get(CursorKey("webhooks", "orders", "customer-7")).last_sequence == 8
+
+
+@pytest.mark.parametrize("by", ["itself", "another"])
+def test_followers_are_woken_by_what_is_appended(book: Ledger, path: Path, by: str) -> None:
+    """Each would look for itself only after an hour."""
+    stop, found = threading.Event(), list[int]()
+    with closing(sqlite3.connect(path, check_same_thread=False)) as db:
+        view = Projector(book=book, name="view", connection=db, apply=lambda _: None)
+
+        def follow_all() -> None:
+            for entry in follow(book, EntryQuery(stream_name="orders"), poll_s=3_600, stop=stop):
+                found.append(entry.position)
+
+        def keep_up() -> None:
+            for _ in view.follow(poll_s=3_600, stop=stop):
+                pass
+
+        threads = [threading.Thread(target=each) for each in (follow_all, keep_up)]
+        for thread in threads:
+            thread.start()
+        with ledger.open(path) as other:
+            for n in range(1, 6):
+                time.sleep(0.05)
+                (book if by == "itself" else other).advance(ORDERS, to=n)
+                end = time.monotonic() + 20
+                while len(found) < n or view.position < found[-1]:
+                    assert time.monotonic() < end
+                    time.sleep(0.002)
+        stop.set()
+        began = time.monotonic()
+        for thread in threads:
+            thread.join(20)
+        assert time.monotonic() - began < 5
+    assert len(found) == 5

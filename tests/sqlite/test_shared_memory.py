@@ -102,12 +102,17 @@ def test_a_read_sees_what_an_open_transaction_has_done(
         book.get(ORDERS)
 
 
-def test_a_refusal_undoes_the_call_and_nothing_else(db: sqlite3.Connection, book: Ledger) -> None:
+@pytest.mark.parametrize("isolation", ["", None])
+def test_a_refusal_undoes_the_call_and_nothing_else(
+    db: sqlite3.Connection, book: Ledger, isolation: str | None
+) -> None:
+    db.isolation_level = isolation  # type: ignore[assignment]
     book.advance(ORDERS, to=41)
     with pytest.raises(NonMonotonicCursorError):
         book.append([AdvanceCursor(JOBS, 1), AdvanceCursor(ORDERS, 40)])
     assert not db.in_transaction
     assert book.find(JOBS) is None
+    db.execute("BEGIN")
     db.execute("INSERT INTO sent VALUES ('msg-41')")
     with pytest.raises(NonMonotonicCursorError):
         book.using(db).advance(ORDERS, to=40)

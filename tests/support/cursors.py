@@ -26,11 +26,11 @@ def fill(book: Ledger, clock: Clock) -> Ledger:
     return book
 
 
-def chain(book: Ledger, *tokens: str) -> Cursor:
+def chain(book: Ledger, *tokens: str, key: CursorKey = ORDERS) -> Cursor:
     """Confirm tokens in order, from where the cursor stands."""
-    cursor = book.find(ORDERS)
+    cursor = book.find(key)
     for token in tokens:
         after = cursor.last_delivery_id if cursor else None
-        cursor = book.advance(ORDERS, to=NEXT, delivery_id=token, after=after)
+        cursor = book.advance(key, to=NEXT, delivery_id=token, after=after)
     assert cursor is not None
     return cursor

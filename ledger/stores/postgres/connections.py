@@ -25,6 +25,7 @@ from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
+from ledger.stores.postgres.listening import Listener
 from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import catalog, statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
@@ -214,6 +215,10 @@ class Pool:
             finally:
                 _rolled_back(connection)
 
+    def listen(self) -> Listener:
+        """Return what hears that cursors move, over a connection beside those of the pool."""
+        return Listener(self._connected, self._sql, self._address.schema, self._place)
+
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same database instead."""
         return Borrowed(
@@ -388,6 +393,15 @@ class Pool:
         if attempt.lost:
             raise self._unknown(attempt.lost) from error
         raise translated(error, self._place, held_by) from error
+
+    def _connected(self) -> Connection:
+        connection = self._address.connect()
+        try:
+            self._configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _notice_server(self, connection: Connection) -> None:
         server, before = f"{connection.info.host}:{connection.info.port}", self._server

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Snapshot, Transaction
+from ledger.stores import Listening, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.lending import not_to_be_lent
 from ledger.stores.postgres import migrations
@@ -96,6 +96,13 @@ class Borrowed:
         raise InvalidCursorError(
             "verify and checkpoint need a moment of their own; call them on the ledger itself, "
             "not on the one inside your transaction."
+        )
+
+    def listen(self) -> Listening:
+        """Refuse: what others append cannot be seen from within a transaction."""
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait: it would not see what others "
+            "append. Wait on the ledger itself."
         )
 
     def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol

@@ -37,7 +37,7 @@ class PostgresSession:
     ) -> None:
         self.connection = connection
         self.sql = sql
-        self._lent = lent
+        self.is_lent = lent
         self.wanted: Sequence[int] = ()
         """The cursors that were locked last, or that somebody else has."""
         # For what is run by itself; to make one takes 10 µs.
@@ -45,7 +45,7 @@ class PostgresSession:
 
     def rows(self) -> psycopg.Cursor[Row]:
         """Return a cursor for statements of ours, whatever a caller's connection makes of rows."""
-        if self._lent:
+        if self.is_lent:
             return plain_cursor(self.connection)
         return self.connection.cursor(row_factory=tuple_row)
 

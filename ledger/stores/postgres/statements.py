@@ -14,7 +14,7 @@ from ledger.log.columns import Columns
 from ledger.log.rows import TAGS
 from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
-__all__ = ["Statements", "catalog", "literal", "quoted", "ranged", "statements"]
+__all__ = ["RESETS", "Statements", "catalog", "literal", "quoted", "ranged", "statements"]
 
 
 def catalog(operator: str) -> str:
@@ -30,6 +30,9 @@ def catalog(operator: str) -> str:
 
 _EQ, _NE, _LE, _GT = catalog("="), catalog("<>"), catalog("<="), catalog(">")
 _PLUS, _MINUS, _TIMES, _AND = catalog("+"), catalog("-"), catalog("*"), catalog("&")
+
+RESETS = "cursor_ledger_resets"
+"""The channel on which a reset is told of, with the schema of its ledger."""
 
 _TYPES = {int: "bigint", str: "pg_catalog.text", bytes: "pg_catalog.bytea"}
 
@@ -80,6 +83,10 @@ class Statements:
     rows_by_cursor: bytes
     leaves: bytes
     cuts: bytes
+    moved: bytes
+    last_position_drawn: bytes
+    tell_of_reset: bytes
+    listen: bytes
 
 
 @lru_cache(maxsize=64)
@@ -324,6 +331,20 @@ def statements(schema: str) -> Statements:
             )
             FROM pg_catalog.unnest(%s::bigint[]) AS p (position)
         """.encode(),
+        # Of the cursors that are waited for, those beyond the version that was seen.
+        moved=f"""
+            SELECT {keyed_cursor} FROM {unnested([("wanted", "bigint"), ("seen", "bigint")], "w")}
+            JOIN {s}.ledger_cursors AS c ON c.id {_EQ} w.wanted
+            WHERE c.version {_GT} w.seen
+        """.encode(),
+        last_position_drawn=f"""
+            SELECT last_value {_MINUS} (NOT is_called)::integer FROM {s}.ledger_positions
+        """.encode(),
+        # Channels are those of a database, in which there may be several ledgers.
+        tell_of_reset=(
+            f"SELECT pg_catalog.pg_notify('{RESETS}', {literal(schema).replace('%', '%%')})"
+        ).encode(),
+        listen=f"LISTEN {RESETS}".encode(),
     )
 
 

@@ -15,9 +15,10 @@ import psycopg
 
 from ledger.evidence.repair import Repairable
 from ledger.law.cursor import CursorKey
-from ledger.log.columns import KEY, STATE, STORED_CURSOR
+from ledger.law.events import CursorAdvanced, ErrorRecorded
+from ledger.log.columns import CONTENT, KEY, STATE, STORED_CURSOR
 from ledger.log.heads import Head
-from ledger.log.rows import Content, Row
+from ledger.log.rows import TAGS, Content, Row
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.postgres import migrations
@@ -34,6 +35,10 @@ COPY_ROWS_MIN = 32
 
 _ID = STORED_CURSOR.place("id")
 _KEY, _STATE = STORED_CURSOR.places(KEY), STORED_CURSOR.places(STATE)
+
+_TAG = CONTENT.place("tag")
+# To tell of every advance would make all commits of the server wait for one another.
+_FREQUENT = (TAGS[CursorAdvanced], TAGS[ErrorRecorded])
 
 _BOUND = b"""
     SELECT pg_catalog.set_config('lock_timeout', %s, true),
@@ -102,7 +107,8 @@ class Remembered:
         positions: Sequence[int] | None = None,
     ) -> None:
         """Keep what is to be stored."""
-        if positions is not None:
+        # To tell of a reset takes a statement more.
+        if positions is not None or has_reset(drafts):
             raise UnsureError
         self.drafts, self.heads = drafts, list(heads)
 
@@ -246,6 +252,9 @@ class Held:
             self._copy(sql.copy_events, rows)
         else:
             session.execute(sql.insert_events, [*columns(rows), len(rows)])
+        # A caller may want to prepare its transaction, which one that has told cannot be.
+        if not session.is_lent and has_reset(self.drafts):
+            session.execute(sql.tell_of_reset)
 
     def _bounds(self, locks: int) -> str:
         """Return for how long so many locks may be waited for; nothing if the session says it.
@@ -278,6 +287,11 @@ class Held:
             raise psycopg.OperationalError("the server ended the COPY early") from error
         if cursor.rowcount != len(rows):
             raise swallowed("ledger_events", cursor.rowcount, len(rows))
+
+
+def has_reset(drafts: Sequence[Draft]) -> bool:
+    """Say whether something else than an advance or an error is among them."""
+    return any(content[_TAG] not in _FREQUENT for _, content in drafts)
 
 
 def columns(rows: Sequence[Row]) -> list[list[object]]:

@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Snapshot
+from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
@@ -35,6 +35,9 @@ from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
+
+if TYPE_CHECKING:
+    from ledger.stores.sqlite.listening import FileListener
 
 __all__ = ["Pool"]
 
@@ -64,6 +67,7 @@ class Pool:
         # lock: SQLite has locks of its own then, which a child would find locked for good.
         self._open: weakref.WeakSet[SQLiteSession] = weakref.WeakSet()
         self._opening = threading.RLock()
+        self._listeners: weakref.WeakSet[FileListener] = weakref.WeakSet()
         # Events are written in Python, and an interrupt can leave their lock with nobody: so this
         # one is not looked at but during a fork.
         self._forking = False
@@ -152,6 +156,17 @@ class Pool:
             companions.send_home(str(error))
         finally:
             lock.close()
+
+    def listen(self) -> Listening:
+        """Return what hears that cursors move: by others as well, unless it is in memory."""
+        # Imported here, because most programs never wait.
+        from ledger.stores.sqlite.listening import FileListener, MemoryListener
+
+        if self._path == file.MEMORY:
+            return MemoryListener(self.read, shared=False)
+        listener = FileListener(self._session_to_keep, self._check_kept, self._path)
+        self._listeners.add(listener)
+        return listener
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
@@ -324,6 +339,18 @@ class Pool:
         except IndexError:
             return self._connect(self._way)
 
+    def _session_to_keep(self) -> SQLiteSession:
+        """Return a session that reads, for longer than a call."""
+        self._guard.check()
+        self._refuse_closed()
+        if self._forking:
+            self._not_forking.wait()
+        return self._connect(self._way)
+
+    def _check_kept(self) -> None:
+        self._refuse_closed()
+        self._watch.check_now_and_then()
+
     def _give(self, session: SQLiteSession) -> None:
         if session.reads_only and self._way == connecting.READ_WRITE:
             session.close()  # It was opened before the first write.
@@ -374,6 +401,8 @@ class Pool:
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
+        for listener in list(self._listeners):
+            listener.let_go()
         if writer and self._writer is not None:
             self._writer.close()
             self._let_go_of_writer()

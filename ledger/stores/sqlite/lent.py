@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Snapshot
+from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
@@ -81,6 +81,13 @@ class Borrowed:
         finally:
             if begun and connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+    def listen(self) -> Listening:
+        """Refuse: what others append cannot be seen from within a transaction."""
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait: it would not see what others "
+            "append. Wait on the ledger itself."
+        )
 
     def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
         """Refuse: this one is lent already."""

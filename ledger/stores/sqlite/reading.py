@@ -83,22 +83,21 @@ class SQLiteSession:
 
     def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
         """Return the last move of each key, up to a version; in this order."""
-        keys = list(dict.fromkeys(key for key, _ in places))
-        ids = {
-            keys[nth]: cursor_id
-            for nth, cursor_id in self._each(
-                statements.ids_of, [(nth, *_place(key)) for nth, key in enumerate(keys)]
-            )
-        }
+        keys: dict[CursorKey, int] = {}
+        wanted, last, number = [], None, 0
+        for nth, (key, version) in enumerate(places):
+            if key is not last:  # Many places of one cursor follow each other.
+                last, number = key, keys.setdefault(key, len(keys))
+            wanted.append((number, version, nth))
+        asked = [(number, *_place(key)) for key, number in keys.items()]
+        ids: dict[int, int] = dict(self._each(statements.ids_of, asked))
         # In the order of the index, in which they are found sooner.
-        wanted = sorted(
-            (ids[key], version, nth) for nth, (key, version) in enumerate(places) if key in ids
+        rows = sorted(
+            (ids[number], version, nth) for number, version, nth in wanted if number in ids
         )
         found: list[Move | None] = [None] * len(places)
-        for nth, *row in self._each(
-            statements.moves, [(nth, cursor_id, version) for cursor_id, version, nth in wanted]
-        ):
-            found[nth] = move_from(places[nth][0], tuple(row))
+        for row in self._each(statements.moves, rows):
+            found[row[0]] = move_from(places[row[0]][0], row[1:])
         return found
 
     def _each(

@@ -20,6 +20,7 @@ from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import file
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
+from ledger.stores.sqlite.listening import MemoryListener
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
@@ -77,6 +78,10 @@ class Shared:
             self._refuse_closed()
             with self._lent.hold(companions) as log:
                 yield log
+
+    def listen(self) -> MemoryListener:
+        """Return what hears that cursors move; it reads in another thread."""
+        return MemoryListener(self.read, shared=True)
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the transaction of the one connection."""

@@ -20,6 +20,7 @@ __all__ = [
     "INSERT_HEAD",
     "LAST_POSITION",
     "LEAVES",
+    "MOVED",
     "OF_KEY",
     "PLACES_MAX",
     "ROWS_BY_CURSOR",
@@ -95,6 +96,12 @@ ORDER BY {{order}} LIMIT ?
 
 OF_KEY = f"e.cursor_id = (SELECT id FROM ledger_cursors WHERE {_BY_KEY})"
 
+# The cursors that a part of the log is about.
+MOVED = f"""
+SELECT {_plain(columns.KEYED_CURSOR.names)} FROM ledger_cursors
+WHERE id IN (SELECT cursor_id FROM ledger_events WHERE position > ? AND position <= ?)
+"""
+
 PLACES_MAX = 200
 """How many places are asked for in one statement; old versions of SQLite allow 999 values."""
 
@@ -117,7 +124,7 @@ def moves(places: int) -> str:
     Each is found by the index of cursor and version, backwards, over the errors in between.
     """
     return f"""
-        WITH p (nth, id, version) AS (VALUES {_rows(3, places)})
+        WITH p (id, version, nth) AS (VALUES {_rows(3, places)})
         SELECT +p.nth, {_plain(f"e.{name}" for name in columns.MOVE.names)}
         FROM p CROSS JOIN ledger_events AS e ON e.position = (
             SELECT m.position FROM ledger_events AS m INDEXED BY ledger_events_by_cursor
