@@ -12,6 +12,7 @@ import click
 from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.streams import flush_output
 from ledger.cli.tables import Column
@@ -43,7 +44,7 @@ class Refusal:
 
 
 _REFUSALS = [
-    Column("line", lambda refusal: str(refusal.line)),
+    Column("line", lambda refusal: str(refusal.line), kind=Kind.NUMBER),
     Column("error", lambda refusal: refusal.error),
     Column("message", lambda refusal: visible(refusal.message)),
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
+from ledger.cli.layout import Kind
+from ledger.cli.short_times import to_the_second as show_time
 from ledger.cli.tables import Column, colour
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import (
@@ -17,15 +18,9 @@ from ledger.law.events import (
     Event,
 )
 from ledger.law.takeovers import is_takeover
-from ledger.log.text import show_time as rfc3339
 from ledger.log.text import visible
 
 __all__ = ["CURSORS", "ENTRIES", "OWNER", "show_time", "with_metadata"]
-
-
-def show_time(value: datetime | None) -> str:
-    """Return a time to the second, as tables show it; nothing for None."""
-    return "" if value is None else rfc3339(value.replace(microsecond=0))
 
 
 def _what(entry: Entry) -> str:
@@ -83,9 +78,9 @@ def _place(entry: Entry) -> tuple[CursorKey, int, str] | None:
 
 
 OWNER = [
-    Column("consumer", _key("consumer_id")),
-    Column("stream", _key("stream_name")),
-    Column("subject", _key("subject_id")),
+    Column("consumer", _key("consumer_id"), kind=Kind.NAME, of_cursor=True),
+    Column("stream", _key("stream_name"), kind=Kind.NAME, of_cursor=True),
+    Column("subject", _key("subject_id"), kind=Kind.NAME, of_cursor=True),
 ]
 
 CURSORS = [
@@ -93,23 +88,23 @@ CURSORS = [
     Column(
         "sequence",
         _text("last_sequence"),
-        # A token is shown as the delivery.
         lambda cursor: (cursor.key, cursor.last_sequence, ""),
+        kind=Kind.NUMBER,
     ),
-    Column("delivery", _text("last_delivery_id")),
-    Column("delivered", lambda cursor: show_time(cursor.last_delivered_at)),
-    Column("version", _text("version")),
-    Column("epoch", _text("epoch")),
-    Column("updated", lambda cursor: show_time(cursor.updated_at)),
+    Column("delivery", _text("last_delivery_id"), kind=Kind.NAME, spared=1),
+    Column("delivered", lambda cursor: cursor.last_delivered_at, kind=Kind.TIME, spared=1),
+    Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
+    Column("epoch", _text("epoch"), kind=Kind.NUMBER, spared=1),
+    Column("updated", lambda cursor: cursor.updated_at, kind=Kind.TIME),
     Column("last error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
 ENTRIES = [
-    Column("position", _text("position")),
-    Column("recorded", lambda entry: show_time(entry.recorded_at)),
+    Column("position", _text("position"), kind=Kind.NUMBER, spared=2),
+    Column("recorded", lambda entry: entry.recorded_at, kind=Kind.TIME),
     *OWNER,
-    Column("version", _text("version")),
-    Column("event", _what, _place),
+    Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
+    Column("event", _what, _place, kind=Kind.WORDS),
     Column("detail", _detail),
-    Column("actor", _text("actor")),
+    Column("actor", _text("actor"), kind=Kind.NAME, spared=2),
 ]

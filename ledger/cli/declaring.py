@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ledger.cli.columns import show_time
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import known
+from ledger.cli.layout import Kind
 from ledger.cli.options import actor_option
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
@@ -66,8 +66,14 @@ def declare(
 
 
 _DECLARED = [
-    Column("stream", lambda declared: visible(declared.stream_name)),
-    Column("positions", lambda declared: declared.mapping.value),
-    Column("declared", lambda declared: show_time(declared.declared_at)),
-    Column("changes", lambda declared: str(declared.changes) if declared.changes else ""),
+    Column(
+        "stream", lambda declared: visible(declared.stream_name), kind=Kind.NAME, of_cursor=True
+    ),
+    Column("positions", lambda declared: declared.mapping.value, kind=Kind.WORDS),
+    Column("declared", lambda declared: declared.declared_at, kind=Kind.TIME),
+    Column(
+        "changes",
+        lambda declared: str(declared.changes) if declared.changes else "",
+        kind=Kind.NUMBER,
+    ),
 ]

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import known
+from ledger.cli.layout import Kind
 from ledger.cli.options import actor_option, metadata_option, now_option
 from ledger.cli.sources import POSITION, Names, Position, sequence_of
 from ledger.cli.tables import Column
@@ -25,10 +26,11 @@ _HEADS = [
         "head",
         lambda head: str(head.last_sequence),
         lambda head: (head.key, head.last_sequence, head.last_delivery_id),
+        kind=Kind.NUMBER,
     ),
-    Column("version", lambda head: str(head.version)),
-    Column("epoch", lambda head: str(head.epoch)),
-    Column("updated", lambda head: show_time(head.updated_at)),
+    Column("version", lambda head: str(head.version), kind=Kind.NUMBER, spared=1),
+    Column("epoch", lambda head: str(head.epoch), kind=Kind.NUMBER, spared=1),
+    Column("updated", lambda head: head.updated_at, kind=Kind.TIME),
     Column("last error", lambda head: visible(head.last_error)),
 ]
 

@@ -11,6 +11,7 @@ from ledger.cli.columns import CURSORS, ENTRIES
 from ledger.cli.filters import cursor_filters, entry_filters, entry_query
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
@@ -119,7 +120,7 @@ def status(target: Target, form: Form | None) -> None:
 commands = [show_cursor, list_cursors, history, entries, status]
 
 _HORIZON = [
-    Column("settled", lambda horizon: str(horizon.position)),
-    Column("last", lambda horizon: str(horizon.last)),
+    Column("settled", lambda horizon: str(horizon.position), kind=Kind.NUMBER),
+    Column("last", lambda horizon: str(horizon.last), kind=Kind.NUMBER),
     Column("waiting for", lambda horizon: "; ".join(map(waited_for, horizon.waiting))),
 ]

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import click
 
+from ledger.cli.colours import recoloured, without_colour
+from ledger.cli.layout import Kind
 from ledger.cli.parameters import Parameter
 from ledger.cli.tables import Column
 from ledger.errors import InvalidCursorError, invalid
@@ -84,15 +86,18 @@ class Names:
         return named
 
     def _column(self, column: Column) -> Column:
-        at, cell = column.at, column.cell
+        at = column.at
         if at is None:
             return column
 
         def named(value: Any) -> str:
-            place = at(value)
-            return cell(value) if place is None else cell(value) + self.beside(*place)
+            place, text = at(value), column.text(value)
+            if place is None:
+                return text
+            return recoloured(without_colour(text) + self.beside(*place), text)
 
-        return attrs.evolve(column, cell=named)
+        kind = Kind.PLACE if column.kind is Kind.NUMBER else column.kind
+        return attrs.evolve(column, cell=named, kind=kind)
 
     def mapping(self, consumer_id: str, stream_name: str) -> PositionMapping | None:
         """Return what was declared for a stream; None for the declarations themselves."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.cli.columns import show_time
+from ledger.cli.layout import Kind
 from ledger.cli.names import words
 from ledger.cli.tables import Column, colour
 from ledger.exchange.adopting import State, Verdict
@@ -71,6 +71,8 @@ def _key(name: str) -> Column:
     return Column(
         heading,
         lambda verdict: "" if verdict.row.key is None else visible(getattr(verdict.row.key, name)),
+        kind=Kind.NAME,
+        of_cursor=True,
     )
 
 
@@ -81,17 +83,18 @@ def _state(verdict: Verdict) -> str:
 
 
 COLUMNS = [
-    Column("line", lambda verdict: str(verdict.row.line)),
+    Column("line", lambda verdict: str(verdict.row.line), kind=Kind.NUMBER),
     _key("consumer_id"),
     _key("stream_name"),
     _key("subject_id"),
     Column(
         "sequence",
         lambda verdict: "" if verdict.row.sequence is None else str(verdict.row.sequence),
+        kind=Kind.NUMBER,
     ),
-    Column("delivery", lambda verdict: visible(verdict.row.delivery_id)),
-    Column("delivered", lambda verdict: show_time(verdict.row.delivered_at)),
-    Column("from", lambda verdict: visible(verdict.row.origin)),
-    Column("state", _state),
+    Column("delivery", lambda verdict: visible(verdict.row.delivery_id), kind=Kind.NAME, spared=1),
+    Column("delivered", lambda verdict: verdict.row.delivered_at, kind=Kind.TIME, spared=1),
+    Column("from", lambda verdict: visible(verdict.row.origin), spared=1),
+    Column("state", _state, kind=Kind.WORDS),
     Column("detail", lambda verdict: visible(_detail(verdict))),
 ]

@@ -10,10 +10,11 @@ import click
 
 from ledger.cli.checkpoints import checkpoints
 from ledger.cli.exits import EXIT_NOT_VERIFIED
-from ledger.cli.forms import Form, fitting, form_options, print_json
+from ledger.cli.forms import Form, fitting, form_options, print_json, show
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.spreadsheets import print_csv
-from ledger.cli.tables import Column, print_table
+from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.evidence.findings import Fault, Verification
@@ -82,8 +83,8 @@ def verify(
             print_csv(_rows(found), of=[Fault], plain=dict)
             for line in _covered(found, [name for name, _ in kept]):
                 click.echo(line, err=True)
-        case Form.TABLE:
-            print_table(iter(found.faults), _FAULTS, none="")
+        case Form.TABLE | Form.WIDE:
+            show(found.faults, _FAULTS, form, none="")
             if found.ok:
                 click.echo(f"ok: {_size(found)}, root {_root(found)}")
             for line in _covered(found, [name for name, _ in kept]):
@@ -106,8 +107,12 @@ commands = [verify, checkpoint]
 
 _FAULTS = [
     Column("fault", lambda fault: fault.kind),
-    Column("position", lambda fault: "" if fault.position is None else str(fault.position)),
-    Column("cursor", lambda fault: visible(fault.place)),
+    Column(
+        "position",
+        lambda fault: "" if fault.position is None else str(fault.position),
+        kind=Kind.NUMBER,
+    ),
+    Column("cursor", lambda fault: visible(fault.place), kind=Kind.NAME),
     Column("detail", lambda fault: visible(fault.detail)),
 ]
 

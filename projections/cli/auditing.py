@@ -12,6 +12,7 @@ from ledger import EntryQuery
 from ledger.cli.columns import OWNER, show_time, with_metadata
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
@@ -125,25 +126,36 @@ def _result(reset: RecordedReset) -> str:
 
 
 _TAKEOVERS = [
-    Column("recorded", lambda reset: show_time(reset.recorded_at)),
+    Column("recorded", lambda reset: reset.recorded_at, kind=Kind.TIME),
     *OWNER,
-    Column("at", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
-    Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}"),
-    Column("actor", lambda reset: visible(reset.actor)),
+    Column(
+        "at",
+        lambda reset: str(reset.sequence),
+        lambda reset: (reset.key, reset.sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("epoch", lambda reset: f"{reset.epoch - 1} → {reset.epoch}", kind=Kind.WORDS, spared=1),
+    Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME, spared=2),
     Column("reason", lambda reset: visible(reset.reason)),
 ]
 
 _RESETS = [
-    Column("recorded", lambda reset: show_time(reset.recorded_at)),
+    Column("recorded", lambda reset: reset.recorded_at, kind=Kind.TIME),
     *OWNER,
     Column(
         "from",
         lambda reset: str(reset.previous_sequence),
         lambda reset: (reset.key, reset.previous_sequence, ""),
+        kind=Kind.NUMBER,
     ),
-    Column("to", lambda reset: str(reset.sequence), lambda reset: (reset.key, reset.sequence, "")),
-    Column("effect", _effect),
-    Column("result", _result),
-    Column("actor", lambda reset: visible(reset.actor)),
+    Column(
+        "to",
+        lambda reset: str(reset.sequence),
+        lambda reset: (reset.key, reset.sequence, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("effect", _effect, kind=Kind.WORDS, spared=1),
+    Column("result", _result, kind=Kind.WORDS, spared=1),
+    Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME, spared=2),
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),
 ]

@@ -17,8 +17,9 @@ from ledger import (
     EntryQuery,
     Ledger,
 )
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
@@ -158,13 +159,29 @@ def _verdict(jump: _Jump) -> str:
 
 _GAPS = [
     *OWNER,
-    Column("first", lambda jump: str(jump.gap.first), lambda jump: (jump.key, jump.gap.first, "")),
-    Column("last", lambda jump: str(jump.gap.last), lambda jump: (jump.key, jump.gap.last, "")),
-    Column("count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}"),
+    Column(
+        "first",
+        lambda jump: str(jump.gap.first),
+        lambda jump: (jump.key, jump.gap.first, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "last",
+        lambda jump: str(jump.gap.last),
+        lambda jump: (jump.key, jump.gap.last, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}", kind=Kind.NUMBER, spared=2
+    ),
     Column("verdict", _verdict),
-    Column("advance", lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}"),
-    Column("recorded", lambda jump: show_time(jump.entry.recorded_at)),
-    Column("actor", lambda jump: visible(jump.entry.actor)),
+    Column(
+        "advance",
+        lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}",
+        spared=1,
+    ),
+    Column("recorded", lambda jump: jump.entry.recorded_at, kind=Kind.TIME),
+    Column("actor", lambda jump: visible(jump.entry.actor), kind=Kind.NAME, spared=2),
 ]
 
 
@@ -176,12 +193,20 @@ def _reason(repeat: Repeat) -> str:
 _REPEATS = [
     *OWNER,
     Column(
-        "first", lambda repeat: str(repeat.first), lambda repeat: (repeat.key, repeat.first, "")
+        "first",
+        lambda repeat: str(repeat.first),
+        lambda repeat: (repeat.key, repeat.first, ""),
+        kind=Kind.NUMBER,
     ),
-    Column("last", lambda repeat: str(repeat.last), lambda repeat: (repeat.key, repeat.last, "")),
-    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}"),
-    Column("delivered again", lambda repeat: show_time(repeat.first_at)),
-    Column("reset by", lambda repeat: visible(repeat.reset.actor)),
-    Column("reset at", lambda repeat: show_time(repeat.reset.recorded_at)),
+    Column(
+        "last",
+        lambda repeat: str(repeat.last),
+        lambda repeat: (repeat.key, repeat.last, ""),
+        kind=Kind.NUMBER,
+    ),
+    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}", kind=Kind.NUMBER, spared=2),
+    Column("delivered again", lambda repeat: repeat.first_at, kind=Kind.TIME, spared=1),
+    Column("reset by", lambda repeat: visible(repeat.reset.actor), kind=Kind.NAME),
+    Column("reset at", lambda repeat: repeat.reset.recorded_at, kind=Kind.TIME),
     Column("reason", _reason),
 ]

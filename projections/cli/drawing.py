@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from ledger import CursorKey
-from ledger.cli.columns import show_time
 from ledger.cli.exits import EXIT_FAILED
-from ledger.cli.forms import Form, fitting, form_options, show, show_one
+from ledger.cli.forms import Form, fitting, form_flags, show, show_one
 from ledger.cli.keys import cursor_arguments, key
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column, colour
@@ -37,7 +37,7 @@ ROWS = 16
     metavar="FILE",
     help=f"Draw into a file: {', '.join(f'.{form}' for form in FORMATS)}.",
 )
-@form_options
+@form_flags
 @pass_target
 def timeline(
     target: Target,
@@ -66,7 +66,7 @@ def timeline(
             click.echo(f"{life.entries:,} entries drawn into {visible(str(output))}", err=True)
             return
         match fitting(form):
-            case Form.TABLE:
+            case Form.TABLE | Form.WIDE:
                 _show_life(life, marks)
             case Form.CSV:
                 show(life.marks, marks, form)
@@ -84,7 +84,11 @@ def _named(names: Names, key: CursorKey) -> list[Column]:
         ends = dict.fromkeys((mark.low, mark.high))
         return " – ".join(names.beside(key, end).strip(" ()") for end in ends)
 
-    return [*_MARKS, Column("at the source", place)] if names.beside(key, 1) else _MARKS
+    return (
+        [*_MARKS, Column("at the source", place, kind=Kind.WORDS)]
+        if names.beside(key, 1)
+        else _MARKS
+    )
 
 
 def _show_life(life: Timeline, marks: list[Column]) -> None:
@@ -103,7 +107,11 @@ def _show_life(life: Timeline, marks: list[Column]) -> None:
 _COLOURS = {MarkKind.RESET: "yellow", MarkKind.ERRORS: "red"}
 
 _MARKS = [
-    Column("recorded", lambda mark: show_time(mark.at)),
-    Column("event", lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan"))),
+    Column("recorded", lambda mark: mark.at, kind=Kind.TIME),
+    Column(
+        "event",
+        lambda mark: colour(mark.kind.value, _COLOURS.get(mark.kind, "cyan")),
+        kind=Kind.WORDS,
+    ),
     Column("detail", lambda mark: visible(mark.text)),
 ]

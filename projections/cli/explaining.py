@@ -66,7 +66,7 @@ def explain(
         sequence, names = sequence_of(book, key, typed), Names(book)
         explanation = tell(watched(book.history(key), progress), sequence)
         progress.clear()
-        if fitting(form) is not Form.TABLE:
+        if fitting(form) not in {Form.TABLE, Form.WIDE}:
             show_one(explanation, [], form, names=names)
             return
         verdict, *story = told(explanation, _named(explanation, key, names))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ledger import Ledger
-from ledger.cli.columns import show_time, with_metadata
+from ledger.cli.columns import with_metadata
 from ledger.cli.forms import Form, show
+from ledger.cli.layout import Kind
 from ledger.cli.tables import Column
 from ledger.log.text import visible
 from projections.resets.grouped import ResetGroup
@@ -50,14 +51,24 @@ def _count(number: int) -> str:
 
 
 _GROUPS = [
-    Column("recorded", lambda group: show_time(group.recorded_at)),
-    Column("position", lambda group: str(group.position)),
-    Column("consumer", lambda group: visible(group.consumer_id) or "several"),
-    Column("stream", lambda group: visible(group.stream_name) or "several"),
-    Column("cursors", lambda group: f"{group.resets:,}"),
-    Column("delivered again", lambda group: _count(group.delivered_again)),
-    Column("skipped", lambda group: _count(group.passed_over)),
-    Column("result", _outcome),
-    Column("actor", lambda group: visible(group.actor)),
+    Column("recorded", lambda group: group.recorded_at, kind=Kind.TIME),
+    Column("position", lambda group: str(group.position), kind=Kind.NUMBER, spared=2),
+    Column(
+        "consumer",
+        lambda group: visible(group.consumer_id) or "several",
+        kind=Kind.NAME,
+        of_cursor=True,
+    ),
+    Column(
+        "stream",
+        lambda group: visible(group.stream_name) or "several",
+        kind=Kind.NAME,
+        of_cursor=True,
+    ),
+    Column("cursors", lambda group: f"{group.resets:,}", kind=Kind.NUMBER),
+    Column("delivered again", lambda group: _count(group.delivered_again), kind=Kind.NUMBER),
+    Column("skipped", lambda group: _count(group.passed_over), kind=Kind.NUMBER),
+    Column("result", _outcome, kind=Kind.WORDS, spared=1),
+    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME, spared=2),
     Column("reason", _why),
 ]

@@ -12,10 +12,11 @@ import attrs
 import click
 
 from ledger import CursorNotFoundError, CursorQuery
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.exits import EXIT_BEHIND
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
 from ledger.cli.sources import Names
 from ledger.cli.streams import flush_output
@@ -220,10 +221,10 @@ def _state(each: Behind) -> str:
 _COLOURS = {LagState.FAILING: "red", LagState.STALLED: "red", LagState.BEHIND: "yellow"}
 
 _FROM_BEHIND = [
-    Column("behind", lambda each: _number(each.behind)),
-    Column("since", lambda each: show_time(each.since)),
-    Column("age", lambda each: _age(each.age_s)),
-    Column("state", _state),
+    Column("behind", lambda each: _number(each.behind), kind=Kind.NUMBER),
+    Column("since", lambda each: each.since, kind=Kind.TIME),
+    Column("age", lambda each: _age(each.age_s), kind=Kind.NUMBER),
+    Column("state", _state, kind=Kind.WORDS),
 ]
 
 
@@ -238,19 +239,21 @@ _LAGS = [
         "at",
         lambda each: str(each.last_sequence),
         lambda each: (each.key, each.last_sequence, ""),
+        kind=Kind.NUMBER,
     ),
     Column(
         "head",
         lambda each: "" if each.head is None else str(each.head),
         lambda each: None if each.head is None else (each.key, each.head, ""),
+        kind=Kind.NUMBER,
     ),
     *_FROM_BEHIND,
     Column("last error", lambda each: visible(each.last_error)),
 ]
 
 _GROUPS = [
-    Column("consumer", lambda each: visible(each.consumer_id)),
-    Column("stream", lambda each: visible(each.stream_name)),
-    Column("cursors", lambda each: _number(each.cursors)),
+    Column("consumer", lambda each: visible(each.consumer_id), kind=Kind.NAME, of_cursor=True),
+    Column("stream", lambda each: visible(each.stream_name), kind=Kind.NAME, of_cursor=True),
+    Column("cursors", lambda each: _number(each.cursors), kind=Kind.NUMBER),
     *_FROM_BEHIND,
 ]

@@ -12,6 +12,7 @@ from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
@@ -109,9 +110,21 @@ def _place(cursor: Cursor | None) -> tuple[CursorKey, int, str] | None:
 
 _CHANGES = [
     *OWNER,
-    Column("from", lambda change: _standing(change.before), lambda change: _place(change.before)),
-    Column("to", lambda change: _standing(change.after), lambda change: _place(change.after)),
-    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0"),
-    Column("entries", lambda change: f"{change.entries:,}"),
-    Column("resets", lambda change: f"{change.resets:,}" if change.resets else ""),
+    Column(
+        "from",
+        lambda change: _standing(change.before),
+        lambda change: _place(change.before),
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "to",
+        lambda change: _standing(change.after),
+        lambda change: _place(change.after),
+        kind=Kind.NUMBER,
+    ),
+    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0", kind=Kind.NUMBER),
+    Column("entries", lambda change: f"{change.entries:,}", kind=Kind.NUMBER, spared=2),
+    Column(
+        "resets", lambda change: f"{change.resets:,}" if change.resets else "", kind=Kind.NUMBER
+    ),
 ]

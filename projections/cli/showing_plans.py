@@ -11,6 +11,7 @@ import attrs
 import click
 
 from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.layout import Kind
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
@@ -72,7 +73,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
-    if fitting(form) is Form.TABLE:
+    if fitting(form) in {Form.TABLE, Form.WIDE}:
         _show_text(plan, setting.names)
     elif len(plan.resets) == 1:
         show_one(plan.resets[0], [], form, plain=_plain)
@@ -184,12 +185,12 @@ def _count(number: int) -> str:
 
 
 _PLAN = [
-    Column("consumer", lambda row: row.consumer),
-    Column("stream", lambda row: row.stream),
-    Column("subject", lambda row: row.subject),
-    Column("version", lambda row: row.version),
-    Column("from", lambda row: row.start),
-    Column("to", lambda row: row.end),
-    Column("delivered again", lambda row: _count(row.again)),
-    Column("skipped", lambda row: _count(row.over)),
+    Column("consumer", lambda row: row.consumer, kind=Kind.NAME, of_cursor=True),
+    Column("stream", lambda row: row.stream, kind=Kind.NAME, of_cursor=True),
+    Column("subject", lambda row: row.subject, kind=Kind.NAME, of_cursor=True),
+    Column("version", lambda row: row.version, kind=Kind.NUMBER, spared=1),
+    Column("from", lambda row: row.start, kind=Kind.NUMBER),
+    Column("to", lambda row: row.end, kind=Kind.NUMBER),
+    Column("delivered again", lambda row: _count(row.again), kind=Kind.NUMBER),
+    Column("skipped", lambda row: _count(row.over), kind=Kind.NUMBER),
 ]

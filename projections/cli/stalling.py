@@ -9,9 +9,10 @@ from itertools import chain
 import click
 
 from ledger import EntryQuery
-from ledger.cli.columns import OWNER, show_time
+from ledger.cli.columns import OWNER
 from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column, colour
@@ -107,13 +108,12 @@ def _trouble(trouble: Stall | ErrorStreak) -> str:
     return colour(f"failed {trouble.count:,}×{span}", "red")
 
 
-def _since(trouble: Stall | ErrorStreak) -> str:
-    return show_time(trouble.since if isinstance(trouble, Stall) else trouble.first_at)
+def _since(trouble: Stall | ErrorStreak) -> datetime:
+    return trouble.since if isinstance(trouble, Stall) else trouble.first_at
 
 
-def _until(trouble: Stall | ErrorStreak) -> str:
-    end = _end(trouble)
-    return show_time(end) if end else "ongoing"
+def _until(trouble: Stall | ErrorStreak) -> datetime | str:
+    return _end(trouble) or "ongoing"
 
 
 def _about(trouble: Stall | ErrorStreak) -> str:
@@ -132,13 +132,14 @@ def _about(trouble: Stall | ErrorStreak) -> str:
 
 _TROUBLES = [
     *OWNER,
-    Column("problem", _trouble),
+    Column("problem", _trouble, kind=Kind.WORDS),
     Column(
         "sequence",
         lambda trouble: str(trouble.last_sequence),
         lambda trouble: (trouble.key, trouble.last_sequence, ""),
+        kind=Kind.NUMBER,
     ),
-    Column("since", _since),
-    Column("until", _until),
+    Column("since", _since, kind=Kind.TIME),
+    Column("until", _until, kind=Kind.TIME, spared=1),
     Column("detail", _about),
 ]

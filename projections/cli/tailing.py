@@ -69,7 +69,7 @@ def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given
 def _show_line(entry: Entry, names: Names, *, to_read: bool) -> None:
     if to_read:
         columns = [column for column in ENTRIES if column.heading not in _IN_KEY]
-        cells = [column.cell(entry) for column in names.columns(columns)]
+        cells = [column.text(entry) for column in names.columns(columns)]
         position, recorded, _, what, *rest = cells
         who = colour(visible(str(entry.key)), "cyan")
         click.echo("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell))

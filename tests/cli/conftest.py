@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import ledger
+from ledger import CursorKey
 from support.commands import OWNER, Run
 from support.plan_files import EXPORT
+from support.topics import confirmed
 
 
 @pytest.fixture
@@ -33,3 +36,13 @@ def plan(three: Run, path: Path) -> Path:
     file = path.with_name("plan.jsonl")
     assert three(*EXPORT, "--actor", "ines", "--export", file).exit_code == 0
     return file
+
+
+@pytest.fixture
+def topic(run: Run, target: str) -> Run:
+    """Give a ledger where partition p of 12 stands at 100 + p, and of another consumer at 5."""
+    with ledger.open(target, actor="tester") as book:
+        confirmed(book)
+        confirmed(book, consumer="search", start=5, step=0)
+        book.advance(CursorKey("mailer", "invoices"), to=7)
+    return run

@@ -246,3 +246,27 @@ def test_stalls_say_how_far_the_stream_goes(behind: Run, target: str) -> None:
     assert json.dumps(found[0]["front_consumer"]) == f'"{HEAD}"'
     asked = records(behind("stalls", "--consumer", HEAD))
     assert [each["count"] for each in asked] == [2]
+
+
+def test_what_is_asked_of_all_cursors_leaves_heads_alone(behind: Run) -> None:
+    planned = records(behind("reset", "--all", "--to", 0, "--reason", "x"))
+    assert HEAD not in {each["key"]["consumer_id"] for each in planned}
+    done = behind("reset", "--stream", "orders", "--to", 1, "--reason", "x", "--execute", "--yes")
+    assert done.exit_code == 0
+    assert [each["epoch"] for each in records(behind("heads"))] == [0, 0]
+    for command in (["gaps"], ["repeats"], ["as-of", "1s"], ["diff", 1]):
+        result = behind(*command)
+        assert result.exit_code == 0
+        assert HEAD not in result.stdout
+    assert HEAD in behind("entries").stdout
+
+
+def test_siblings_are_compared_if_that_is_asked(run: Run, target: str, clock: Clock) -> None:
+    with ledger.open(target, actor="tester", clock=clock) as book:
+        book.advance(CursorKey("mailer", "orders", "slow"), to=5)
+        for to in (6, 7):
+            book.advance(CursorKey("mailer", "orders", "quick"), to=to)
+            clock.tick(15 * 60)
+    assert records(run("stalls")) == []
+    [stall] = records(run("stalls", "--siblings"))
+    assert (stall["key"]["subject_id"], stall["front"]) == ("slow", 7)

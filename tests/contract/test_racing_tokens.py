@@ -160,6 +160,42 @@ def test_coroutines_consume_tokens(target: str) -> None:
     _consuming_in_coroutines(target)
 
 
+def test_the_loop_of_a_consumer_fetches_after_its_token(book: Ledger) -> None:
+    """With a failure that is tried again, and a reset while it runs."""
+    stop, sent, tried = threading.Event(), [], set()
+    with book.consumer(ORDERS, in_flight=2) as consumer:
+
+        def fetch(_: int) -> list[tuple[int, str]]:
+            first = consumer.reached + 1
+            return list(enumerate(following(consumer.token)[:2], first))
+
+        def deliver(event: tuple[int, str], _: object) -> None:
+            if event[1] == "evt_77" and event not in tried:
+                tried.add(event)
+                raise ConnectionError("503")
+            sent.append(event)
+            if event[1] == SOURCE[-1]:
+                if sent.count(event) == 1:
+                    book.reset(ORDERS, to=3, delivery_id="evt_77", reason="lost")
+                else:
+                    stop.set()
+
+        consumer.run(
+            fetch,
+            deliver,
+            retry=ledger.Retry(wait_s=0.01),
+            stop=stop,
+            poll_s=0.01,
+            sequence=lambda event: event[0],
+            delivery_id=lambda event: event[1],
+        )
+    assert set(sent) == set(enumerate(SOURCE, 1))
+    assert sent.count((4, "evt_12")) >= 2
+    assert sent.count((5, "evt_55")) == 2, "once more after the reset"
+    cursor = book.get(ORDERS)
+    assert (cursor.last_sequence, cursor.last_delivery_id, cursor.epoch) == (5, "evt_55", 1)
+
+
 def test_a_takeover_keeps_the_token(book: Ledger) -> None:
     chain(book, "evt_9a", "evt_3f")
     with book.consumer(ORDERS, take_over="deploy 1.4.2") as consumer:

@@ -36,7 +36,9 @@ def repository(folder: Path, commits: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("commits", [1, 40])
+@pytest.mark.parametrize(
+    "commits", [pytest.param(1, marks=pytest.mark.slow("the same demo, with nothing to fail")), 40]
+)
 def test_the_demo_delivers_a_repository_and_leaves_its_ledger(
     tmp_path: Path, path: Path, commits: int
 ) -> None:

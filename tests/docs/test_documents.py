@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +26,14 @@ from support.servers import own_database
 DOCUMENTS = [TOP / "README.md", *sorted(TOP.glob("docs/**/*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+# What a terminal has when nobody made it wider.
+COLUMNS = 80
+
 # What differs from run to run, each with something of the same width.
 VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z"), "<moment>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<a moment of time>"),
+    (re.compile(r"(?<= )(\d\d(-\d\d)?) \d\d:\d\d(?= |$)", re.MULTILINE), "<moment>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
     (re.compile(r"  \d{1,2}[sm] +"), "  <age>  "),
 ]
@@ -73,6 +78,7 @@ def on_a_terminal(script: str, folder: Path, more: dict[str, str]) -> str:
     for name in ("CURSOR_LEDGER_DB", "CURSOR_LEDGER_ACTOR"):
         environment.pop(name, None)
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, COLUMNS))
     with subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,

@@ -8,8 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import ledger
 from ledger import CursorKey, CursorNotFoundError, EntryQuery, InvalidCursorError, Ledger
@@ -24,26 +22,9 @@ from projections import (
 from support.clock import Clock
 from support.depth import thorough
 from support.plan_files import sealed
+from support.topics import ABSENT, PARTITIONS, places
 
 STORES = "every"
-
-PARTITIONS = [CursorKey("mailer", "orders", str(partition)) for partition in range(12)]
-NONE = CursorKey("mailer", "orders", "12")
-
-
-@pytest.fixture
-def topic(book: Ledger, clock: Clock) -> Ledger:
-    """Give a ledger where partition p stands at 100 + p, and where all but the last stood at 50."""
-    for key in PARTITIONS[:-1]:
-        book.advance(key, to=50, delivery_id="early")
-    clock.tick(60)
-    for partition, key in enumerate(PARTITIONS):
-        book.advance(key, to=100 + partition, delivery_id="late")
-    return book
-
-
-def places(book: Ledger) -> list[int]:
-    return [cursor.last_sequence for cursor in book.cursors()]
 
 
 def by_subject(cursors: list[ledger.Cursor]) -> dict[str, int]:
@@ -65,7 +46,7 @@ def test_each_cursor_goes_to_its_own_place(topic: Ledger) -> None:
 
 def test_one_number_for_all_still_makes_what_is_not_there(topic: Ledger) -> None:
     for policy in (None, Missing.ZERO, "zero"):
-        plan = ResetPlan.make(topic, [PARTITIONS[0], NONE], to=7, reason="x", missing=policy)  # type: ignore[arg-type]
+        plan = ResetPlan.make(topic, [PARTITIONS[0], ABSENT], to=7, reason="x", missing=policy)  # type: ignore[arg-type]
         assert [(r.version, r.sequence) for r in plan.resets] == [(2, 7), (0, 7)]
 
 
@@ -88,14 +69,14 @@ def test_targets_name_the_cursors(topic: Ledger) -> None:
 
 
 def test_a_target_for_what_is_not_there_is_refused_made_or_left_out(topic: Ledger) -> None:
-    targets = {PARTITIONS[0]: 7, NONE: 8}
+    targets = {PARTITIONS[0]: 7, ABSENT: 8}
     for policy in (None, Missing.REFUSE):
         with pytest.raises(CursorNotFoundError, match="mailer/orders/12 has no cursor"):
             ResetPlan.make(topic, to=targets, reason="x", missing=policy)
     less = ResetPlan.make(topic, to=targets, reason="x", missing=Missing.SKIP)
     assert [reset.key for reset in less.resets] == [PARTITIONS[0]]
     [left] = less.left_out
-    assert (left.key, "has no cursor" in left.why) == (NONE, True)
+    assert (left.key, "has no cursor" in left.why) == (ABSENT, True)
     made = ResetPlan.make(topic, to=targets, reason="x", missing=Missing.ZERO)
     assert [(r.version, r.previous_sequence, r.sequence) for r in made.resets] == [
         (2, 100, 7),
@@ -103,7 +84,7 @@ def test_a_target_for_what_is_not_there_is_refused_made_or_left_out(topic: Ledge
     ]
     assert made.left_out == ()
     made.apply(topic)
-    assert topic.get(NONE).last_sequence == 8
+    assert topic.get(ABSENT).last_sequence == 8
 
 
 def test_a_cursor_that_was_not_there_then_goes_to_0_or_is_left_out(
@@ -115,7 +96,9 @@ def test_a_cursor_that_was_not_there_then_goes_to_0_or_is_left_out(
     less = ResetPlan.make(topic, PARTITIONS, as_of=then, reason="x", missing=Missing.SKIP)
     assert [left.key for left in less.left_out] == [PARTITIONS[11]]
     assert [reset.delivery_id for reset in less.resets] == ["early"] * 11
-    zero = ResetPlan.make(topic, [*PARTITIONS, NONE], as_of=then, reason="x", missing=Missing.ZERO)
+    zero = ResetPlan.make(
+        topic, [*PARTITIONS, ABSENT], as_of=then, reason="x", missing=Missing.ZERO
+    )
     assert [(r.sequence, r.delivery_id) for r in zero.resets] == [(50, "early")] * 11 + [
         (0, "")
     ] * 2
@@ -124,15 +107,15 @@ def test_a_cursor_that_was_not_there_then_goes_to_0_or_is_left_out(
 def test_nobody_knows_where_a_cursor_stood_before_it_was_started(
     topic: Ledger, clock: Clock
 ) -> None:
-    topic.start(NONE, at=1_000, source="kafka group mailer", reason="moved here")
+    topic.start(ABSENT, at=1_000, source="kafka group mailer", reason="moved here")
     then = clock.now - timedelta(seconds=30)
     for policy in (Missing.ZERO, Missing.REFUSE, None):
         with pytest.raises(ImpossiblePlanError, match="started at 1000 from kafka group mailer"):
-            ResetPlan.make(topic, [PARTITIONS[0], NONE], as_of=then, reason="x", missing=policy)
+            ResetPlan.make(topic, [PARTITIONS[0], ABSENT], as_of=then, reason="x", missing=policy)
     skip = ResetPlan.make(
-        topic, [PARTITIONS[0], NONE], as_of=then, reason="x", missing=Missing.SKIP
+        topic, [PARTITIONS[0], ABSENT], as_of=then, reason="x", missing=Missing.SKIP
     )
-    assert [left.key for left in skip.left_out] == [NONE]
+    assert [left.key for left in skip.left_out] == [ABSENT]
 
 
 def test_cursors_go_to_where_their_stream_was(topic: Ledger, clock: Clock) -> None:
@@ -186,7 +169,7 @@ def test_what_is_impossible_is_not_missing(topic: Ledger) -> None:
 
 
 def test_a_plan_keeps_in_its_file_what_it_leaves_out(topic: Ledger, tmp_path: Path) -> None:
-    targets = {PARTITIONS[0]: 7, NONE: 8}
+    targets = {PARTITIONS[0]: 7, ABSENT: 8}
     plan = ResetPlan.make(topic, to=targets, reason="x", missing=Missing.SKIP)
     plan.save(tmp_path / "plan.jsonl")
     header = json.loads((tmp_path / "plan.jsonl").read_text().splitlines()[0])
@@ -217,7 +200,7 @@ def test_what_a_file_leaves_out_is_not_coerced(topic: Ledger, left_out: object) 
 
 
 def test_the_format_of_a_plan_is_the_one_that_its_header_needs(topic: Ledger) -> None:
-    plan = ResetPlan.make(topic, to={PARTITIONS[0]: 7, NONE: 1}, reason="x", missing=Missing.SKIP)
+    plan = ResetPlan.make(topic, to={PARTITIONS[0]: 7, ABSENT: 1}, reason="x", missing=Missing.SKIP)
     first, *rest = plan.lines()
     with pytest.raises(InvalidCursorError, match="changed"):
         ResetPlan.of_lines([first.replace("plan/2", "plan/1"), *rest])
@@ -227,7 +210,7 @@ def test_who_is_left_out_is_a_value() -> None:
     with pytest.raises(InvalidCursorError):
         LeftOut(key="mailer/orders", why="x")  # type: ignore[arg-type]
     with pytest.raises(InvalidCursorError):
-        LeftOut(key=NONE, why=7)  # type: ignore[arg-type]
+        LeftOut(key=ABSENT, why=7)  # type: ignore[arg-type]
 
 
 # --- all of it or nothing ---
@@ -287,164 +270,3 @@ def test_of_two_groups_at_once_one_is_made_and_one_is_refused(target: str) -> No
             assert sorted(ends) == ["made", "refused"]
             assert len({cursor.version for cursor in one.cursors()}) == 1
         assert sum(group.resets == 12 for group in reset_groups(one)) == turn + 1
-
-
-@settings(max_examples=thorough(60, 15))
-@given(
-    starts=st.lists(st.integers(1, 60), min_size=2, max_size=6),
-    targets=st.lists(st.integers(0, 60), min_size=6, max_size=6),
-    more=st.lists(st.integers(0, 20), min_size=6, max_size=6),
-)
-def test_a_group_is_undone_from_wherever_its_consumers_got_to(
-    starts: list[int], targets: list[int], more: list[int]
-) -> None:
-    with ledger.open(":memory:", actor="ines") as book:
-        keys = PARTITIONS[: len(starts)]
-        for key, start in zip(keys, starts, strict=True):
-            book.advance(key, to=start, delivery_id="d")
-        ResetPlan.make(book, to=dict(zip(keys, targets, strict=False)), reason="x").apply(book)
-        back: dict[CursorKey, bool] = {}
-        for key, start, step in zip(keys, starts, more, strict=False):
-            at = book.get(key).last_sequence
-            if step:
-                book.advance(key, to=at + step)
-            back[key] = at < start <= at + step
-        plan = ResetPlan.undo(book, group=len(keys) + 1, missing=Missing.SKIP)
-        assert {left.key for left in plan.left_out} == {key for key in keys if back[key]}
-        plan.apply(book)
-        for key, start in zip(keys, starts, strict=True):
-            if not back[key]:
-                cursor = book.get(key)
-                assert (cursor.last_sequence, cursor.last_delivery_id) == (start, "d")
-
-
-# --- undone as one ---
-
-
-def test_a_group_is_undone_as_one_by_the_position_of_any_of_it(topic: Ledger) -> None:
-    first = 24
-    before = places(topic)
-    ResetPlan.make(topic, to=dict.fromkeys(PARTITIONS, 1), reason="mistake").apply(topic)
-    assert set(places(topic)) == {1}
-    middle = [reset.position for reset in resets(topic)][5]
-    plan = ResetPlan.undo(topic, group=middle, reason="wrong topic")
-    plan.apply(topic, actor="omar")
-    assert places(topic) == before
-    assert {cursor.last_delivery_id for cursor in topic.cursors()} == {"late"}
-    undone, undo = reset_groups(topic)
-    assert (undone.position, undone.resets, undone.undone) == (first, 12, 12)
-    assert (undo.resets, undo.undone, undo.actor) == (12, 0, "omar")
-    assert undo.reason == (
-        f"wrong topic (undoes the group of resets at position {first} by tester)"
-    )
-    made = list(resets(topic))
-    assert [reset.metadata["undoes"] for reset in made[12:]] == [
-        str(reset.position) for reset in made[:12]
-    ]
-
-
-def test_a_group_in_which_a_cursor_was_reset_since_is_refused(topic: Ledger) -> None:
-    ResetPlan.make(topic, PARTITIONS[:3], to=1, reason="x").apply(topic)
-    topic.reset(PARTITIONS[1], to=9, reason="for another cause", actor="omar")
-    with pytest.raises(
-        ImpossiblePlanError, match=r"orders/1 was reset again at position 27 by omar"
-    ):
-        ResetPlan.undo(topic, group=24)
-    rest = ResetPlan.undo(topic, group=24, missing=Missing.SKIP)
-    assert [reset.key for reset in rest.resets] == [PARTITIONS[0], PARTITIONS[2]]
-    assert [left.key for left in rest.left_out] == [PARTITIONS[1]]
-
-
-def test_a_takeover_is_no_reset_to_be_undone(topic: Ledger) -> None:
-    ResetPlan.make(topic, PARTITIONS[:3], to=1, reason="mistake").apply(topic)
-    topic.consumer(PARTITIONS[1], take_over="deploy 1.4.2")
-    takeover = next(topic.entries(EntryQuery(newest_first=True)))
-    assert [group.resets for group in reset_groups(topic)] == [3]
-    plan = ResetPlan.undo(topic, group=24)
-    assert [reset.sequence for reset in plan.resets] == [100, 101, 102]
-    with pytest.raises(ImpossiblePlanError, match="no reset was made at position"):
-        ResetPlan.undo(topic, group=takeover.position)
-
-
-def test_what_names_no_group_is_refused(topic: Ledger) -> None:
-    for position in (1, 24, 2**62):
-        with pytest.raises(ImpossiblePlanError, match=f"no reset was made at position {position}"):
-            ResetPlan.undo(topic, group=position)
-    for odd in (0, -1, "1", True, 1.0, 2**63):
-        with pytest.raises(InvalidCursorError, match="group must be"):
-            ResetPlan.undo(topic, group=odd)  # type: ignore[arg-type]
-    with pytest.raises(InvalidCursorError, match="not by both"):
-        ResetPlan.undo(topic, PARTITIONS, group=1)
-
-
-def test_what_was_reset_alone_is_a_group_of_one(topic: Ledger) -> None:
-    topic.reset(PARTITIONS[0], to=1, reason="a")
-    topic.reset(PARTITIONS[1], to=2, reason="b")
-    assert [(g.position, g.resets, g.reason) for g in reset_groups(topic)] == [
-        (24, 1, "a"),
-        (25, 1, "b"),
-    ]
-    [reset] = ResetPlan.undo(topic, group=24).resets
-    assert (reset.key, reset.sequence) == (PARTITIONS[0], 100)
-
-
-# --- groups in the log ---
-
-
-def test_groups_are_counted_and_summed(topic: Ledger, clock: Clock) -> None:
-    targets = {PARTITIONS[0]: 90, PARTITIONS[1]: 111, PARTITIONS[2]: 102, PARTITIONS[3]: 100}
-    ResetPlan.make(topic, to=targets, reason="a", metadata={"ticket": "7"}).apply(topic)
-    topic.advance(PARTITIONS[3], to=103)
-    ResetPlan.make(topic, [*PARTITIONS[4:6], CursorKey("a", "b")], to=0, reason="b").apply(
-        topic, actor="omar"
-    )
-    one, other = reset_groups(topic)
-    assert (one.position, one.last_position, one.recorded_at) == (24, 27, clock.now)
-    assert (one.delivered_again, one.passed_over) == (10 + 3, 10)
-    assert (one.rewound, one.back, one.resets) == (2, 1, 4)
-    assert (one.consumer_id, one.stream_name, one.actor) == ("mailer", "orders", "tester")
-    assert one.metadata["ticket"] == "7"
-    assert (other.consumer_id, other.stream_name, other.reason) == ("", "", "b")
-    assert (other.resets, other.actor) == (3, "omar")
-    newest = reset_groups(topic, EntryQuery(newest_first=True))
-    assert [group.position for group in newest] == [other.position, one.position]
-    only = reset_groups(topic, EntryQuery(limit=1))
-    assert [group.position for group in only] == [24]
-    assert [g.position for g in reset_groups(topic, EntryQuery(actor="omar"))] == [other.position]
-
-
-def test_whether_a_group_was_undone_does_not_depend_on_the_filter(topic: Ledger) -> None:
-    ResetPlan.make(topic, PARTITIONS, to=1, reason="x").apply(topic)
-    ResetPlan.undo(topic, group=24).apply(topic, actor="omar")
-    for query in (EntryQuery(actor="tester"), EntryQuery(position_until=35)):
-        [group] = reset_groups(topic, query)
-        assert (group.resets, group.undone) == (12, 12)
-
-
-def test_a_batch_that_others_name_is_not_joined_to_it(topic: Ledger) -> None:
-    ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x").apply(topic, actor="ines")
-    batch = next(resets(topic)).metadata["batch"]
-    topic.reset(PARTITIONS[5], to=1, reason="x", actor="mallory", metadata={"batch": batch})
-    assert [group.resets for group in reset_groups(topic)] == [2, 1]
-    undo = ResetPlan.undo(topic, group=24)
-    assert [reset.key for reset in undo.resets] == PARTITIONS[:2]
-
-
-def test_a_plan_of_the_first_format_is_read_and_written_as_it_was() -> None:
-    """These lines were written by the version that had one place for all."""
-    reset = (
-        '{"key":{"consumer_id":"mailer","stream_name":"orders","subject_id":"%s"},"version":2,'
-        '"previous_sequence":44,"sequence":41,"reason":"lost €","delivery_id":"m-41",'
-        '"delivered_at":null,"occurred_at":null,"metadata":{"batch":"b","ticket":"OPS-7"},'
-        '"head":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",'
-        '"delivered_again":{"first":42,"last":44},"passed_over":null}'
-    )
-    header = (
-        '{"format":"cursor-ledger-plan/1","digest":'
-        '"44eb97c03605b5f28f20cdfee3953d7d003e7ff59ac2fbec6a067df2d7bc118d","ledger":null,'
-        '"planned_by":"ines","planned_at":"2026-05-05T16:00:00Z","resets":2}'
-    )
-    lines = [header, reset % 0, reset % 1]
-    plan = ResetPlan.of_lines(lines)
-    assert [planned.key.subject_id for planned in plan.resets] == ["0", "1"]
-    assert list(plan.lines()) == lines

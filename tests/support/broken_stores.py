@@ -101,6 +101,17 @@ class RemembersHeads(Broken):
         return Within(transaction)
 
 
+class ForgetsOneEntry(Broken):
+    """A cursor with one entry is taken for one that is not there yet."""
+
+    class Within(BrokenTransaction):
+        def head(self, key: CursorKey) -> Head | None:
+            head = self.transaction.head(key)
+            return head if head and head.cursor.version > 1 else None
+
+    within = Within
+
+
 class RemembersWhatWasRolledBack(Broken):
     def __init__(self, file: str) -> None:
         super().__init__(file)
@@ -314,6 +325,7 @@ BROKEN: dict[type[Broken], str] = {
     IgnoresPositions: "same positions",
     RemembersHeads: "what another store appended|two stores",
     RemembersHeadsByThread: "threads",
+    ForgetsOneEntry: "only the first entry",
     RemembersWhatWasRolledBack: "has changed nothing",
     RestoresNothing: "stored anew",
     CommitsHalf: "has changed nothing",

@@ -89,9 +89,8 @@ class SQLiteSession:
             if key is not last:  # Many places of one cursor follow each other.
                 last, number = key, keys.setdefault(key, len(keys))
             wanted.append((number, version, nth))
-        ids: dict[int, int] = dict(
-            self._each(statements.ids_of, [(nth, *_place(key)) for key, nth in keys.items()])
-        )
+        asked = [(number, *_place(key)) for key, number in keys.items()]
+        ids: dict[int, int] = dict(self._each(statements.ids_of, asked))
         # In the order of the index, in which they are found sooner.
         rows = sorted(
             (ids[number], version, nth) for number, version, nth in wanted if number in ids

@@ -1,0 +1,38 @@
+"""Texts that have a colour on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+__all__ = ["colour", "recoloured", "without_colour"]
+
+
+class _Coloured(str):
+    """A text with what makes a terminal show it in a colour."""
+
+    __slots__ = ("name", "plain")
+
+    name: str
+    plain: str
+
+
+def colour(text: str, name: str) -> str:
+    """Return `text` in a colour on a terminal, unless NO_COLOR is set."""
+    if not text or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    coloured = _Coloured(click.style(text, fg=name))
+    coloured.plain, coloured.name = text, name
+    return coloured
+
+
+def without_colour(text: str) -> str:
+    """Return what of `text` is to be read."""
+    return text.plain if isinstance(text, _Coloured) else text
+
+
+def recoloured(plain: str, like: str) -> str:
+    """Return `plain` in the colour of `like`, if that has one."""
+    return colour(plain, like.name) if isinstance(like, _Coloured) else plain

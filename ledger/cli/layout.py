@@ -1,0 +1,152 @@
+"""How columns share the width of a terminal, and how a text is shortened to its share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+
+import attrs
+
+__all__ = [
+    "GAP",
+    "READABLE",
+    "TIGHT",
+    "Bounds",
+    "Kind",
+    "Part",
+    "fit",
+    "padded",
+    "shared",
+    "shortened",
+    "together",
+    "width_of",
+]
+
+GAP = 2
+"""So many blanks stand between two columns."""
+
+ELLIPSIS = "…"
+
+
+class Kind(Enum):
+    """What a column has in it, which says how it stands and how it is shortened."""
+
+    TEXT = "text"
+    """It is cut at its end."""
+    NAME = "name"
+    """It is shortened in the middle, because names differ at both ends."""
+    CURSOR = "cursor"
+    """Names in one word: shortened like a name, but not as far."""
+    WORDS = "words"
+    """A few words of the command's own: cut at its end, but only where nothing else helps."""
+    NUMBER = "number"
+    """It stands right, and is never shortened."""
+    PLACE = "place"
+    """A number, and what its source calls it, of which the end may be cut."""
+    TIME = "time"
+    """It is never shortened here; the table words it shorter."""
+
+
+Bounds = Mapping[Kind, int]
+"""The least width of each kind that is shortened at all."""
+
+
+@attrs.frozen
+class Part:
+    """A column as a layout sees it: its kind, and the widths of its heading and widest cell."""
+
+    kind: Kind
+    heading: int
+    widest: int
+
+    @property
+    def natural(self) -> int:
+        """The width at which nothing of it is shortened."""
+        return max(self.heading, self.widest)
+
+    def least(self, bounds: Bounds) -> int:
+        """The width down to which it is shortened; `bounds` has the kinds that are."""
+        return min(self.natural, bounds.get(self.kind, self.natural))
+
+
+READABLE = {Kind.CURSOR: 24, Kind.NAME: 14, Kind.PLACE: 36, Kind.TEXT: 24}
+"""Down to these widths names and texts still say what is meant."""
+TIGHT = {Kind.CURSOR: 18, Kind.NAME: 9, Kind.PLACE: 28, Kind.TEXT: 12, Kind.WORDS: 16}
+"""Down to these they can be told apart."""
+_LEAST = {Kind.CURSOR: 4, Kind.NAME: 4, Kind.PLACE: 20, Kind.TEXT: 4, Kind.WORDS: 4}
+
+
+def fit(parts: Iterable[Part], width: int, bounds: Bounds) -> bool:
+    """Say whether a row fits `width` with nothing shortened below `bounds`."""
+    return together(part.least(bounds) for part in parts) <= width
+
+
+def shared(parts: Sequence[Part], width: int) -> list[int]:
+    """Return the width of each column, so that a row fits `width` if it can."""
+    bounds = next((each for each in (READABLE, TIGHT) if fit(parts, width, each)), _LEAST)
+    widths = [part.least(bounds) for part in parts]
+    room = width - together(widths)
+    for kinds in ({Kind.PLACE, Kind.WORDS}, {Kind.CURSOR, Kind.NAME, Kind.TEXT}):
+        while short := [
+            place
+            for place, part in enumerate(parts)
+            if part.kind in kinds and widths[place] < part.natural
+        ]:
+            if room < len(short):
+                break
+            # As far as until the next of them is whole, or as there is room for all of them.
+            missing = min(parts[place].natural - widths[place] for place in short)
+            step = min(room // len(short), missing)
+            for place in short:
+                widths[place] += step
+            room -= step * len(short)
+    return widths
+
+
+def together(widths: Iterable[int]) -> int:
+    """Return how wide columns of these widths are in one row."""
+    every = list(widths)
+    return sum(every) + GAP * (len(every) - 1)
+
+
+# --- text in columns of a terminal, of which a wide character takes two ---
+
+
+def width_of(text: str) -> int:
+    """Return how many columns `text` takes."""
+    if text.isascii():
+        return len(text)
+    # Imported here: it takes 8 ms, and most commands print no table.
+    from wcwidth import wcswidth
+
+    return max(wcswidth(text), 0)
+
+
+def shortened(text: str, width: int, kind: Kind) -> str:
+    """Return `text`, or what of it fits `width`, with an ellipsis where something is missing."""
+    if width_of(text) <= width:
+        return text
+    room = width - 1
+    if kind not in {Kind.CURSOR, Kind.NAME}:
+        return _start(text, room).rstrip() + ELLIPSIS
+    end = _start(text[::-1], room // 2)[::-1]
+    return _start(text, room - width_of(end)) + ELLIPSIS + end
+
+
+def _start(text: str, width: int) -> str:
+    if text.isascii():
+        return text[:width]
+    from wcwidth import wcwidth
+
+    taken = 0
+    for place, character in enumerate(text):
+        taken += max(wcwidth(character), 0)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+def padded(text: str, width: int, kind: Kind) -> str:
+    """Return `text` with blanks to `width`: before a number, else behind it."""
+    blanks = " " * (width - width_of(text))
+    return blanks + text if kind in {Kind.NUMBER, Kind.PLACE} else text + blanks

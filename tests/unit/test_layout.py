@@ -1,0 +1,120 @@
+"""A table fits its terminal, and what is shortened can still be told apart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import wcswidth
+
+from ledger.cli.layout import Kind, Part, padded, shared, shortened, together, width_of
+from ledger.cli.narrowing import Column, Layout
+from ledger.cli.short_times import ShortTimes, to_the_second
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+SHORTENED = [Kind.CURSOR, Kind.TEXT, Kind.NAME, Kind.WORDS]
+
+parts = st.builds(Part, st.sampled_from(SHORTENED), st.integers(1, 12), st.integers(0, 300))
+# No zero-width joiners: terminals disagree about what they join.
+texts = st.text(st.characters(exclude_categories=["C", "Mn", "Me"]), max_size=80)
+
+
+@given(st.lists(parts, min_size=1, max_size=10), st.integers(60, 250))
+def test_columns_share_a_width_and_none_gets_more_than_it_needs(
+    columns: list[Part], width: int
+) -> None:
+    widths = shared(columns, width)
+    naturals = [part.natural for part in columns]
+    assert together(widths) <= width
+    assert all(share <= natural for share, natural in zip(widths, naturals, strict=True))
+    assert all(share >= min(natural, 4) for share, natural in zip(widths, naturals, strict=True))
+    if together(naturals) <= width:
+        assert widths == naturals
+    else:
+        # What is left over is less than a column for each that is shortened.
+        assert width - together(widths) < len(columns)
+
+
+@given(texts, st.integers(4, 40), st.sampled_from(SHORTENED))
+def test_a_text_that_is_shortened_takes_no_more_than_its_column(
+    text: str, width: int, kind: Kind
+) -> None:
+    shown = shortened(text, width, kind)
+    assert wcswidth(shown) <= width
+    assert wcswidth(padded(shown, width, kind)) == width
+    if wcswidth(text) <= width:
+        assert shown == text
+    else:
+        start, _, end = shown.rpartition("…")
+        assert text.startswith(start.rstrip())
+        assert text.endswith(end)
+
+
+def test_names_keep_both_ends_and_texts_their_beginning() -> None:
+    assert shortened("warehouse-sync-us-east-1", 14, Kind.NAME) == "warehou…east-1"
+    assert shortened("connection refused by peer", 14, Kind.TEXT) == "connection re…"
+    assert shortened("connection refused", 12, Kind.TEXT) == "connection…"
+    assert width_of("注文") == 4
+    assert padded("41", 5, Kind.NUMBER) == "   41"
+
+
+@pytest.mark.parametrize(
+    ("ages", "shown"),
+    [
+        ([0], "29 12:00"),
+        ([28], "01 12:00"),
+        ([0, 29], "11-29 12:00"),
+        ([0, 400], "2026-11-29 12:00"),
+        # What lies in the future is odd, so its month is told.
+        ([-1], "11-30 12:00"),
+    ],
+)
+def test_times_are_as_short_as_they_are_clear(ages: list[int], shown: str) -> None:
+    times = [NOW - timedelta(days=age) for age in ages]
+    assert ShortTimes.fit_for(times, NOW)(times[0]) == shown
+
+
+def test_a_time_of_a_later_page_is_as_long_as_it_must_be() -> None:
+    short = ShortTimes.fit_for([NOW], NOW)
+    assert short(NOW - timedelta(days=40)) == "10-20 12:00"
+    assert short(None) == to_the_second(None) == ""
+
+
+ROWS = [
+    {"consumer": "mailer", "stream": "orders", "n": 5, "at": NOW, "why": "x" * 100},
+    {"consumer": "search", "stream": "orders", "n": 900, "at": NOW, "why": ""},
+]
+COLUMNS = [
+    Column("consumer", lambda row: row["consumer"], kind=Kind.NAME, of_cursor=True),
+    Column("stream", lambda row: row["stream"], kind=Kind.NAME, of_cursor=True),
+    Column("n", lambda row: str(row["n"]), kind=Kind.NUMBER, spared=2),
+    Column("at", lambda row: row["at"], kind=Kind.TIME),
+    Column("again", lambda row: row["at"], kind=Kind.TIME, spared=1),
+    Column("why", lambda row: row["why"]),
+    Column("never", lambda _: ""),
+]
+
+
+def headings(width: int) -> list[str]:
+    layout = Layout.within(width, ROWS, COLUMNS, whole=True, now=NOW)
+    assert together(layout.widths) <= width
+    return layout.headings
+
+
+def test_what_can_be_spared_goes_first_and_the_cursor_becomes_one_column() -> None:
+    assert headings(200) == ["consumer", "stream", "n", "at", "again", "why"]
+    # Short times make room for all of them.
+    assert headings(74) == ["consumer", "stream", "n", "at UTC", "again", "why"]
+    assert headings(62) == ["consumer", "stream", "n", "at UTC", "why"]
+    assert headings(55) == ["cursor", "n", "at UTC", "why"]
+    assert headings(40) == ["cursor", "at UTC", "why"]
+
+
+def test_rows_of_one_cursor_name_it_once() -> None:
+    rows = [{**row, "consumer": "mailer"} for row in ROWS]
+    layout = Layout.within(54, rows, COLUMNS, whole=True, now=NOW)
+    assert (layout.cursor, layout.headings[0]) == ("mailer/orders", "n")
+    # Who knows what comes on the next page?
+    assert not Layout.within(54, rows, COLUMNS, whole=False, now=NOW).cursor
