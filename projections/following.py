@@ -26,10 +26,10 @@ __all__ = ["POLL_S", "afollow", "follow", "pause_between_polls", "rests"]
 POLL_S = 0.25
 
 STOP_S = 0.05
-"""So often one that waits for entries looks whether it was stopped."""
+"""The seconds after which one that waits for entries looks whether it was stopped."""
 
 APART_S = 0.025
-"""So much time is between two looks at the log at least."""
+"""The least number of seconds between two looks at the log."""
 
 
 def follow(

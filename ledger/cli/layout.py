@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 GAP = 2
-"""So many blanks stand between two columns."""
+"""The number of blanks between two columns."""
 
 ELLIPSIS = "…"
 

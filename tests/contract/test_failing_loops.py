@@ -14,7 +14,7 @@ import ledger
 import ledger.aio
 from ledger import Delivery, Ledger, Retry, StorageError
 from ledger.aio import AsyncConsumer, AsyncLedger
-from ledger.consuming import running
+from ledger.consuming import running, running_coroutines
 from support.cursors import ORDERS
 from support.loops import PROMPT, RUNS, Event, Runner, Source, advances
 
@@ -105,6 +105,9 @@ def test_a_reset_is_followed_once_the_cursor_can_be_read_again(
 def test_an_idle_loop_waits_until_the_cursor_can_be_read_again(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It is told of resets, and looks once a second besides.
+    for module in (running, running_coroutines):
+        monkeypatch.setattr(module, "LOOK_ALSO_S", 0.02)
     source, failing = Source(range(1, 4)), Failing(0.3, "find")
     runner.start(source.after, source.send, retry=PATIENT)
     runner.until(runner.at(3))

@@ -52,7 +52,7 @@ def test_it_is_a_reset_to_where_the_cursor_stands(book: Ledger, clock: Clock) ->
     assert (entry.event.reason, entry.actor) == (DEPLOY, "tester")
     assert entry.metadata == {MARK: "0"}
     assert is_takeover(entry)
-    # What was confirmed can be confirmed again, by the same delivery.
+    # What was confirmed can be confirmed again.
     assert book.advance(ORDERS, to=44, delivery_id="msg-44", epoch=1).version == 3
     assert book.verify().ok
 
@@ -113,7 +113,6 @@ def test_threads_that_deliver_are_fenced_and_their_next_bodies_do_not_run(book: 
     running.__enter__()
     new = book.consumer(ORDERS, take_over=DEPLOY)
     assert new.position == 1
-    # It is sent already; that it was cannot be confirmed.
     with pytest.raises(StaleEpochError):
         running.__exit__(None, None, None)
     with pytest.raises(StaleEpochError), begun:
@@ -225,7 +224,6 @@ def test_a_reset_behind_a_takeover_does_not_hide_it(book: Ledger) -> None:
         book.reset(ORDERS, to=n, reason="again", actor="ines")
     with pytest.raises(TakenOverError):
         zombie.refresh()
-    # Whoever comes after it is no zombie, and goes on after resets as ever.
     new = book.consumer(ORDERS)
     book.reset(ORDERS, to=1, reason="again", actor="ines")
     assert new.refresh() == book.get(ORDERS)

@@ -122,7 +122,7 @@ events = st.one_of(
         source=texts,
         delivery_id=texts,
         delivered_at=st.none() | times,
-        reason=texts,
+        reason=texts.filter(bool),
         occurred_at=times,
     ),
 )
