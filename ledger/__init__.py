@@ -1,7 +1,7 @@
 """An event-sourced ledger of delivery cursors. `open` is the way in."""
 
 from ledger.consuming.consumer import Consumer
-from ledger.consuming.deliveries import Delivery
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.heads import Heads
 from ledger.consuming.retrying import GiveUp, Retry
 from ledger.consuming.window import WindowFullError

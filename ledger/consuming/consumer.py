@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from ledger.consuming.deliveries import Deliveries, Delivery, checked_in_flight
+from ledger.consuming.deliveries import Deliveries, checked_in_flight
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.errors import LedgerError, StorageError

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ledger.consuming.deliveries import Delivery
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError

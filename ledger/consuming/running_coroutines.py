@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from ledger.consuming.deliveries import Delivery
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
 from ledger.consuming.running import LOOK_ALSO_S, LOOK_S
 from ledger.consuming.window import WindowFullError

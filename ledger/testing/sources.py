@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-from ledger.consuming.deliveries import Delivery
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import Retry, delivery_id_of, sequence_of
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey

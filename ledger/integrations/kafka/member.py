@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ledger.consuming.deliveries import Delivery, checked_in_flight
+from ledger.consuming.deliveries import checked_in_flight
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import Retry
 from ledger.errors import InvalidCursorError, invalid
 from ledger.integrations.kafka.heads import EVERY_S, Heads

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ledger.consuming.deliveries import Delivery
+from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import Retry
 from ledger.errors import InvalidCursorError
 from ledger.integrations.kafka.records import sequence_of
