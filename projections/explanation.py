@@ -285,8 +285,16 @@ def told(story: Explanation, named: Callable[[int], str] = str) -> Iterator[str]
         yield _step(step, named)
     if story.pending:
         yield _outlook(story, named)
+        if story.verdict is Verdict.NOT_YET:
+            yield _COMES_AGAIN
         if story.errors is not None:
             yield _errors(story.errors, named)
+
+
+# What is confirmed is in the log; what was sent above the mark of a consumer that crashed is not.
+_COMES_AGAIN = (
+    "It may have arrived if it was in flight when a consumer ended; it is delivered again."
+)
 
 
 def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
@@ -300,7 +308,7 @@ def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
         Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
         Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
         Verdict.BEFORE: f"before the ledger's time: the cursor was started at {at}",
-        Verdict.NOT_YET: "not delivered yet: the cursor has not reached it",
+        Verdict.NOT_YET: "not confirmed yet: the cursor has not reached it",
     }[story.verdict]
     if not story.pending or story.verdict is Verdict.NOT_YET:
         return f"{named(story.sequence)}: {what}."

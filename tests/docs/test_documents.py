@@ -33,9 +33,9 @@ COLUMNS = 80
 VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z"), "<moment>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<a moment of time>"),
-    (re.compile(r"(?<!\S)(\d\d(-\d\d)?) \d\d:\d\d(?= |$)", re.MULTILINE), "<moment>"),
+    (re.compile(r"(?<![\w-])(\d\d-)?\d\d \d\d:\d\d(?= |$)", re.MULTILINE), "<moment>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
-    (re.compile(r"  \d{1,2}[sm] +"), "  <age>  "),
+    (re.compile(r"  +\d{1,2}[sm] +"), "  <age>  "),
 ]
 
 

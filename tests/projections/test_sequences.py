@@ -23,6 +23,8 @@ from support.histories import SEQUENCES, histories, written
 
 # --- one sequence ---
 
+IN_FLIGHT = "It may have arrived if it was in flight when a consumer ended; it is delivered again."
+
 
 def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
     """Give the verdict and the deliveries by walking every entry in every way it may matter."""
@@ -115,8 +117,9 @@ def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> Non
         "44: delivered once. It is pending again, because the cursor was reset."
     )
     assert verdicts[46] == [
-        "46: not delivered yet: the cursor has not reached it.",
+        "46: not confirmed yet: the cursor has not reached it.",
         "The cursor is at 43, 3 before it, since 2026-05-05T16:06:00Z.",
+        IN_FLIGHT,
     ]
     book.record_error(ORDERS, "HTTP 503")
     assert str(projections.explain(book.history(ORDERS), 46)).splitlines()[-1] == (
@@ -125,9 +128,27 @@ def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> Non
     fresh = projections.explain([], 3)
     assert (fresh.key, fresh.verdict) == (None, "not_yet")
     assert str(fresh).splitlines() == [
-        "3: not delivered yet: the cursor has not reached it.",
+        "3: not confirmed yet: the cursor has not reached it.",
         "The cursor has confirmed nothing yet.",
+        IN_FLIGHT,
     ]
+
+
+def test_what_was_in_flight_at_a_crash_is_said_to_come_again(book: Ledger) -> None:
+    crashed = book.consumer(ORDERS, in_flight=3)
+    deliveries = [crashed.delivering(sequence) for sequence in (1, 2, 3)]
+    for delivered in (deliveries[0], deliveries[2]):
+        with delivered:
+            pass
+    # 2 is in the way, so 3 is delivered, but not confirmed; here the process ends.
+    told = projections.explain(book.history(ORDERS), 3)
+    assert (told.verdict, told.pending) == ("not_yet", True)
+    assert list(told.sentences())[-1] == IN_FLIGHT
+    with book.consumer(ORDERS, in_flight=3) as again:
+        for sequence in (2, 3):
+            with again.delivering(sequence):
+                pass
+    assert projections.explain(book.history(ORDERS), 3).deliveries == 1
 
 
 def test_a_long_story_keeps_its_beginning_and_its_end(book: Ledger) -> None:
