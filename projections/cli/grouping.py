@@ -12,13 +12,13 @@ from ledger.cli.tables import Column
 from ledger.log.text import visible
 from projections.resets.grouped import ResetGroup
 from projections.resets.groups import group_at
-from projections.resets.marks import BATCH, PLAN, PLANNED_AT
+from projections.resets.marks import BATCH, PLAN, PLANNED_AT, PLANNED_BY
 from projections.resets.views import RecordedReset
 
 __all__ = ["of_group", "show_groups"]
 
 # The position names the group, and JSON has all of it.
-_LEFT_OUT = {BATCH, PLAN, PLANNED_AT}
+_LEFT_OUT = {BATCH, PLAN, PLANNED_AT, PLANNED_BY}
 
 
 def of_group(
@@ -38,7 +38,7 @@ def show_groups(groups: Iterable[ResetGroup], form: Form | None) -> None:
 def _outcome(group: ResetGroup) -> str:
     if group.undone:
         return "undone" if group.undone == group.resets else f"{group.undone:,} undone"
-    return f"{group.back:,} of {group.rewound:,} caught up" if group.rewound else ""
+    return f"{group.back:,} of {group.rewound:,}" if group.rewound else ""
 
 
 def _why(group: ResetGroup) -> str:
@@ -52,7 +52,8 @@ def _count(number: int) -> str:
 
 _GROUPS = [
     Column("recorded", lambda group: group.recorded_at, kind=Kind.TIME),
-    Column("position", lambda group: str(group.position), kind=Kind.NUMBER, spared=2),
+    # What an undo names the group by is never left out.
+    Column("position", lambda group: str(group.position), kind=Kind.NUMBER),
     Column(
         "consumer",
         lambda group: visible(group.consumer_id) or "several",
@@ -66,9 +67,9 @@ _GROUPS = [
         of_cursor=True,
     ),
     Column("cursors", lambda group: f"{group.resets:,}", kind=Kind.NUMBER),
-    Column("delivered again", lambda group: _count(group.delivered_again), kind=Kind.NUMBER),
+    Column("again", lambda group: _count(group.delivered_again), kind=Kind.NUMBER),
     Column("skipped", lambda group: _count(group.passed_over), kind=Kind.NUMBER),
-    Column("result", _outcome, kind=Kind.WORDS, spared=1),
-    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME, spared=2),
+    Column("caught up", _outcome, kind=Kind.WORDS, spared=2),
+    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME, spared=1),
     Column("reason", _why),
 ]

@@ -97,7 +97,7 @@ def test_a_group_is_one_line_and_its_undo_is_one_command(topic: Run, path: Path)
     assert records(topic("resets", "--group", 1)) == []
     table = topic("resets", "--groups", "--table").stdout.splitlines()
     assert f" {position} " in table[2]
-    assert "0 of 12 caught up" in table[2]
+    assert " 0 of 12 " in table[2]
     assert "[ticket=7]" in table[2]
     undo = topic("reset", "--undo", "--group", position, "--export", path.with_name("undo.jsonl"))
     assert planned(undo) == BEFORE
