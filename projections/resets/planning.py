@@ -34,7 +34,7 @@ def planned(
 ) -> Planned:
     """Return what `plan` makes of each cursor as it is now, and what is left out.
 
-    Several resets share a `batch`.
+    Several resets share a `cursor-ledger/batch`.
     """
     resets: list[PlannedReset] = []
     left_out: list[LeftOut] = []
@@ -51,7 +51,7 @@ def planned(
     if len(resets) > 1:
         batch = uuid.uuid4().hex
         resets = [
-            attrs.evolve(reset, metadata={BATCH: batch, **reset.metadata}) for reset in resets
+            attrs.evolve(reset, metadata={**reset.metadata, BATCH: batch}) for reset in resets
         ]
     return tuple(resets), tuple(left_out)
 
