@@ -51,12 +51,11 @@ def crossings(
     An error touches none.
     """
     match event:
+        case CursorAdvanced(previous_sequence=start, sequence=end) if start == end:
+            return ((end, end, How.CONFIRMED_AGAIN),)
         case CursorAdvanced(previous_sequence=start, sequence=end):
-            if end == start:
-                return ((end, end, How.CONFIRMED_AGAIN),)
-            if end == start + 1:
-                return ((end, end, How.LANDED),)
-            return (start + 1, end - 1, How.JUMPED), (end, end, How.LANDED)
+            landed = (end, end, How.LANDED)
+            return (landed,) if end == start + 1 else ((start + 1, end - 1, How.JUMPED), landed)
         case CursorReset(previous_sequence=start, sequence=end) if start < end:
             return ((start + 1, end, How.SKIPPED_BY_RESET),)
         case CursorReset(previous_sequence=start, sequence=end) if end < start:

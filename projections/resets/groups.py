@@ -1,4 +1,4 @@
-"""Resets that were made together: by one plan, in one transaction, under one `cursor-ledger/batch`."""
+"""Resets that were made together: by one plan, in one transaction."""
 
 from __future__ import annotations
 

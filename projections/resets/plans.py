@@ -106,6 +106,10 @@ class ResetPlan:
         If it is None, a cursor that does not exist would be made by a number for all, and anything
         else is refused.
 
+        On a stream of tokens, each cursor numbers them for itself. There a place is named with the
+        token that the cursor confirmed as that sequence, and refused if it confirmed none and
+        `delivery_id` is empty; `like` looks for the other's token, and `stream_as_of` is refused.
+
         Raises InvalidCursorError, ResetReasonRequiredError, CursorNotFoundError,
         ImpossiblePlanError.
 

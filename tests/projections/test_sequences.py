@@ -123,7 +123,7 @@ def test_what_was_delivered_and_jumped_over_since_says_both(book: Ledger) -> Non
     assert str(story).startswith("42: delivered once. The last time, the cursor jumped over it.\n")
     book.reset(ORDERS, to=41, reason="again")
     assert str(explain(book.history(ORDERS), 42)).startswith(
-        "42: delivered once. The last time, the cursor jumped over it. It is pending again, because "
+        "42: delivered once. The last time, the cursor jumped over it. It is pending again, "
     )
 
 
