@@ -71,8 +71,8 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
     on later, after a reset back, or confirmed where a reset led, is not a gap any more; what a
-    reset skipped has its reason, and is not a gap either, nor is what lies before the place where the
-    cursor was started: it is before the ledger's time. What was delivered once, and jumped over
+    reset skipped has its reason, and is not a gap either, nor is what lies before the place where
+    the cursor was started: it is before the ledger's time. What was delivered once, and jumped over
     after a reset that asked for it again, is a gap. `dense` says that each sequence of the stream
     exists. A gap takes 24 bytes of memory until the end of the history is reached, because any
     entry may still fill it.

@@ -65,8 +65,8 @@ def check_given(metadata: Mapping[str, str] | None) -> None:
 
     Raises InvalidCursorError.
     """
-    for name in metadata or {}:
-        if isinstance(name, str) and is_reserved(name.strip()):
+    for name in fields.metadata({} if metadata is None else metadata):
+        if is_reserved(name.strip()):
             raise invalid(
                 "metadata",
                 "is a name that the ledger keeps for itself; choose another name.",

@@ -44,7 +44,7 @@ class TokenPlaces:
         return attrs.evolve(place, delivery_id=token_at(self._book, key, place.sequence))
 
     def refuse_head_of(self, key: CursorKey) -> None:
-        """Refuse to reset `key` to a number of the head of its stream. Raises InvalidCursorError."""
+        """Refuse a number of the head of the stream of `key`. Raises InvalidCursorError."""
         if self.are_of(key):
             raise InvalidCursorError(
                 f"the stream of {key} has tokens, which each cursor numbers for itself: a number "

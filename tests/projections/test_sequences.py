@@ -16,6 +16,7 @@ from ledger import (
     Entry,
     EntryQuery,
     Ledger,
+    Outcome,
 )
 from projections import How, explain, gaps
 from support.clock import Clock
@@ -129,7 +130,7 @@ def test_what_was_delivered_and_jumped_over_since_says_both(book: Ledger) -> Non
 
 def test_what_is_skipped_where_a_reset_led_was_skipped_by_the_consumer(book: Ledger) -> None:
     book.reset(ORDERS, to=42, reason="begin here")
-    book.advance(ORDERS, to=42, outcome="skipped")
+    book.advance(ORDERS, to=42, outcome=Outcome.SKIPPED)
     assert str(explain(book.history(ORDERS), 42)).startswith(
         "42: NOT DELIVERED: the consumer skipped it."
     )
