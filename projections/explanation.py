@@ -132,7 +132,7 @@ class Explanation:
 
     @property
     def _last_passing(self) -> How | None:
-        """What was done to it last, but for going back behind it."""
+        """What was done to it last, except going back behind it."""
         ways = (step.how for step in reversed(self.steps))
         return next((how for how in ways if how is not How.REWOUND), None)
 

@@ -180,6 +180,14 @@ def test_what_a_user_calls_a_batch_is_no_group(topic: Ledger, clock: Clock, batc
     assert [reset.key for reset in ResetPlan.undo(topic, group=29).resets] == PARTITIONS[4:6]
 
 
+@pytest.mark.parametrize("batch", ["7", "0" * 32])
+def test_what_the_first_version_cannot_have_written_is_no_group(topic: Ledger, batch: str) -> None:
+    for key in PARTITIONS[:2]:
+        topic.reset(key, to=10, reason="x", metadata={"batch": batch})
+    assert [group.resets for group in reset_groups(topic)] == [1, 1]
+    assert [reset.key for reset in ResetPlan.undo(topic, group=24).resets] == PARTITIONS[:1]
+
+
 def test_what_the_first_version_made_together_is_a_group(topic: Ledger, clock: Clock) -> None:
     for batch in ("2f1e5c0a9b3d4e7f8a6b1c2d3e4f5a6b", "2f1e5c0a9b3d4e7f8a6b1c2d3e4f5a6c"):
         topic.append(
