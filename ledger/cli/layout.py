@@ -129,21 +129,39 @@ def shortened(text: str, width: int, kind: Kind) -> str:
     room = width - 1
     if kind not in {Kind.CURSOR, Kind.NAME}:
         return _start(text, room).rstrip() + ELLIPSIS
-    end = _start(text[::-1], room // 2)[::-1]
+    end = _end(text, room // 2)
     return _start(text, room - width_of(end)) + ELLIPSIS + end
 
 
 def _start(text: str, width: int) -> str:
+    """Return as much of the beginning of `text` as `width` has room for."""
     if text.isascii():
         return text[:width]
+    place = _places(text, width)
+    # Some characters take less or more room behind others than alone.
+    while width_of(text[:place]) > width:
+        place -= 1
+    return text[:place]
+
+
+def _end(text: str, width: int) -> str:
+    """Return as much of the end of `text` as `width` has room for."""
+    place = len(text) - (width if text.isascii() else _places(text[::-1], width))
+    while width_of(text[place:]) > width:
+        place += 1
+    return text[place:]
+
+
+def _places(text: Iterable[str], width: int) -> int:
+    """Return how many characters fit `width` if each takes what it takes alone."""
     from wcwidth import wcwidth
 
-    taken = 0
-    for place, character in enumerate(text):
+    place = taken = 0
+    for place, character in enumerate(text, 1):
         taken += max(wcwidth(character), 0)
         if taken > width:
-            return text[:place]
-    return text
+            return place - 1
+    return place
 
 
 def padded(text: str, width: int, kind: Kind) -> str:

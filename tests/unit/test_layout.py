@@ -12,13 +12,16 @@ from wcwidth import wcswidth
 from ledger.cli.layout import Kind, Part, padded, shared, shortened, together, width_of
 from ledger.cli.narrowing import Column, Layout
 from ledger.cli.short_times import ShortTimes, to_the_second
+from ledger.log.text import visible
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SHORTENED = [Kind.CURSOR, Kind.TEXT, Kind.NAME, Kind.WORDS]
 
 parts = st.builds(Part, st.sampled_from(SHORTENED), st.integers(1, 12), st.integers(0, 300))
-# No zero-width joiners: terminals disagree about what they join.
-texts = st.text(st.characters(exclude_categories=["C", "Mn", "Me"]), max_size=80)
+# What a name can have in it once it was made visible.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80).map(visible)
+# What widens or modifies the character before it.
+odd = st.text(st.sampled_from("a❤1注\ufe0f\u20e3\u0301👩🏽"), max_size=80).map(visible)
 
 
 @given(st.lists(parts, min_size=1, max_size=10), st.integers(60, 250))
@@ -37,7 +40,7 @@ def test_columns_share_a_width_and_none_gets_more_than_it_needs(
         assert width - together(widths) < len(columns)
 
 
-@given(texts, st.integers(4, 40), st.sampled_from(SHORTENED))
+@given(texts | odd, st.integers(4, 40), st.sampled_from(SHORTENED))
 def test_a_text_that_is_shortened_takes_no_more_than_its_column(
     text: str, width: int, kind: Kind
 ) -> None:
@@ -118,3 +121,18 @@ def test_rows_of_one_cursor_name_it_once() -> None:
     assert (layout.cursor, layout.headings[0]) == ("mailer/orders", "n")
     # Who knows what comes on the next page?
     assert not Layout.within(54, rows, COLUMNS, whole=False, now=NOW).cursor
+
+
+def test_what_a_source_calls_a_sequence_gives_way_to_the_names() -> None:
+    number = Column("at", lambda _: "720011196", kind=Kind.NUMBER)
+    named = Column("at", lambda _: "720011196 (offset 720011195)", kind=Kind.PLACE, bare=number)
+    columns = [*COLUMNS[:2], named, named, Column("state", lambda _: "failing 12×")]
+    rows = [{**row, "consumer": "warehouse-sync-us-east-1"} for row in ROWS]
+
+    def shown(width: int) -> str:
+        layout = Layout.within(width, rows, columns, whole=False, now=NOW)
+        assert together(layout.widths) <= width
+        return layout.columns[-2].text(rows[0])
+
+    assert shown(110) == "720011196 (offset 720011195)"
+    assert shown(70) == "720011196"
