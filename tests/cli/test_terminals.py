@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
-import struct
 import subprocess
 import termios
 from collections.abc import Mapping
@@ -113,7 +111,7 @@ def on_terminal(
 ) -> tuple[int, str]:
     """Return how a command ends on a terminal of 100 columns, and all that it shows there."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    termios.tcsetwinsize(theirs, (24, 100))
     shown = b""
     with subprocess.Popen(
         [COMMAND, *command],
