@@ -151,11 +151,11 @@ def _narrower(
         columns = list(_joined(columns))
         yield measure(), READABLE
     yield measure(), TIGHT
-    if any(column.bare for column in columns):
-        columns = [column.bare or column for column in columns]
-        yield measure(), TIGHT
     for spared in [column for column in reversed(columns) if column.spared == 2]:
         columns.remove(spared)
+        yield measure(), TIGHT
+    if any(column.bare for column in columns):
+        columns = [column.bare or column for column in columns]
         yield measure(), TIGHT
 
 
