@@ -22,6 +22,7 @@ from ledger import (
 from ledger.law import fields
 from ledger.log.text import show_time
 from projections.coroutines import answering
+from projections.crossings import How, crossings
 from projections.histories import one_cursor
 from projections.streaks import ErrorStreak
 
@@ -57,32 +58,6 @@ class Verdict(StrEnum):
     """It is before the ledger's time: the cursor was started at it, or beyond it."""
     NOT_YET = "not_yet"
     """The cursor has never passed it."""
-
-
-class How(StrEnum):
-    """What an entry did to a sequence.
-
-    >>> import ledger
-    >>> from projections import explain
-    >>> key = ledger.CursorKey("webhooks", "orders")
-    >>> with ledger.open(":memory:") as book:
-    ...     cursors = [book.advance(key, to=to, delivery_id="msg-41") for to in (41, 41)]
-    ...     [step.how for step in explain(book.history(key), 41).steps]
-    [<How.LANDED: 'landed'>, <How.CONFIRMED_AGAIN: 'confirmed_again'>]
-    """
-
-    LANDED = "landed"
-    """An advance came to it from below."""
-    CONFIRMED_AGAIN = "confirmed_again"
-    """An advance confirmed it where the cursor already stood."""
-    JUMPED = "jumped"
-    """An advance passed it and landed further on."""
-    SKIPPED_BY_RESET = "skipped_by_reset"
-    """A reset moved the cursor forward, to it or beyond it."""
-    REWOUND = "rewound"
-    """A reset moved the cursor back, to before it."""
-    STARTED = "started"
-    """The cursor was started at it, or beyond it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +121,20 @@ class Explanation:
     errors: ErrorStreak | None
     steps: tuple[Step, ...]
     omitted: int
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether `gaps` lists it: the last time that the cursor passed it, it was jumped over.
+
+        It may have been delivered before that, and a reset may have asked for it again.
+        """
+        return self._last_passing is How.JUMPED
+
+    @property
+    def _last_passing(self) -> How | None:
+        """What was done to it last, except going back behind it."""
+        ways = (step.how for step in reversed(self.steps))
+        return next((how for how in ways if how is not How.REWOUND), None)
 
     def sentences(self) -> Iterator[str]:
         """Yield the story, a sentence at a time, the verdict first."""
@@ -240,16 +229,8 @@ class _Story:
         )
 
     def _how(self, event: CursorAdvanced | CursorReset | CursorStarted) -> How | None:
-        if isinstance(event, CursorStarted):
-            return How.STARTED if self.sequence <= event.sequence else None
-        start, end, sequence = event.previous_sequence, event.sequence, self.sequence
-        if isinstance(event, CursorReset):
-            if start < sequence <= end:
-                return How.SKIPPED_BY_RESET
-            return How.REWOUND if end < sequence <= start else None
-        if end == sequence:
-            return How.LANDED if start < end else How.CONFIRMED_AGAIN
-        return How.JUMPED if start < sequence < end else None
+        touched = crossings(event)
+        return next((how for first, last, how in touched if first <= self.sequence <= last), None)
 
     def _verdict(self) -> Verdict:
         if self.deliveries:
@@ -299,7 +280,7 @@ _COMES_AGAIN = (
 
 def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
     times = "once" if story.deliveries == 1 else f"{story.deliveries:,} times"
-    by_reset = all(step.how is not How.LANDED for step in story.steps)
+    by_reset = all(step.how not in _CONFIRMED for step in story.steps)
     by = "a reset" if by_reset else "the consumer"
     at = "" if (start := _start(story)) is None else named(start)
     what = {
@@ -310,10 +291,21 @@ def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
         Verdict.BEFORE: f"before the ledger's time: the cursor was started at {at}",
         Verdict.NOT_YET: "not confirmed yet: the cursor has not reached it",
     }[story.verdict]
+    said = f"{named(story.sequence)}: {what}.{_lately(story)}"
     if not story.pending or story.verdict is Verdict.NOT_YET:
-        return f"{named(story.sequence)}: {what}."
+        return said
     again = "" if story.verdict is Verdict.BEFORE else " again"
-    return f"{named(story.sequence)}: {what}. It is pending{again}, because the cursor was reset."
+    return f"{said} It is pending{again}, because the cursor was reset."
+
+
+_CONFIRMED = (How.LANDED, How.CONFIRMED_AGAIN)
+
+
+def _lately(story: Explanation) -> str:
+    """Return what became of it later than the verdict says, as `gaps` has it."""
+    if story.is_gap and story.verdict is not Verdict.PASSED:
+        return " The last time, the cursor jumped over it."
+    return ""
 
 
 def _start(story: Explanation) -> int | None:

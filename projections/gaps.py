@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, overload
 
 import attrs
 
-from ledger import CursorAdvanced, CursorKey, CursorReset, CursorStarted, Entry
+from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
+from projections.crossings import How, crossings
 from projections.histories import one_cursor
 from projections.ranges import RangeMap, span
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap", "gaps"]
 
+# What was confirmed, or has the reason of a reset, is missing no more.
+_SETTLED = (How.LANDED, How.CONFIRMED_AGAIN, How.SKIPPED_BY_RESET)
+
 
 @attrs.frozen(kw_only=True)
 class Gap:
@@ -24,7 +29,7 @@ class Gap:
 
     `position` is that of the advance. `certain` says that the stream is dense, so that they must
     have been there; else they are candidates. `initial` says that the cursor began with this
-    advance: what lies before it was perhaps never meant for it.
+    advance, perhaps after errors and takeovers: what lies before it was perhaps never meant for it.
 
     `key` is that of the cursor.
 
@@ -65,10 +70,12 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     """Yield what the cursor of `history` jumped over and has not landed on since, in order.
 
     An advance of more than one sequence lands on the last and jumps over the others. What is landed
-    on later, after a reset back, is not a gap any more; what a reset skipped has its reason, and is
-    not a gap either, nor is what lies before the place where the cursor was started: it is before
-    the ledger's time. `dense` says that each sequence of the stream exists. A gap takes 24 bytes of
-    memory until the end of the history is reached, because any entry may still fill it.
+    on later, after a reset back, or confirmed where a reset led, is not a gap any more; what a
+    reset skipped has its reason, and is not a gap either, nor is what lies before the place where
+    the cursor was started: it is before the ledger's time. What was delivered once, and jumped over
+    after a reset that asked for it again, is a gap. `dense` says that each sequence of the stream
+    exists. A gap takes 24 bytes of memory until the end of the history is reached, because any
+    entry may still fill it.
 
     `history` is the entries of one cursor, in order.
 
@@ -86,22 +93,20 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     jumped = RangeMap()
     key: CursorKey | None = None
     beginning = 0
-    started = False
+    is_new = True
     for entry in one_cursor(history):
         key, event = entry.key, entry.event
-        match event:
-            case CursorAdvanced(previous_sequence=start, sequence=end) if start < end:
-                jumped.put(start + 1, end, None)
-                if end - start > 1:
-                    jumped.put(start + 1, end - 1, entry.position)
-                if start == 0 and entry.epoch == 0 and not started:
-                    beginning = entry.position
-            case CursorReset(previous_sequence=start, sequence=end) if start < end:
-                jumped.put(start + 1, end, None)
-            case CursorStarted():
-                started = True
-            case _:
-                pass
+        if isinstance(event, CursorAdvanced):
+            if is_new and event.previous_sequence == 0:
+                beginning = entry.position
+            is_new = False
+        elif not (isinstance(event, ErrorRecorded) or is_takeover(entry)):
+            is_new = False
+        for first, last, how in crossings(event):
+            if how is How.JUMPED:
+                jumped.put(first, last, entry.position)
+            elif how in _SETTLED:
+                jumped.put(first, last, None)
     if key is None:
         return
     for first, last, position in jumped:

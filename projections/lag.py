@@ -43,7 +43,7 @@ class LagState(StrEnum):
     FAILING = "failing"
     """Its last entries are errors."""
     NO_HEAD = "no-head"
-    """Nobody has recorded how far its stream goes."""
+    """Nobody has recorded how far its stream goes, or its sequences are numbers of tokens."""
     AHEAD = "ahead"
     """It has confirmed more than the head says there is: the head is recorded too late, or not."""
     STALLED = "stalled"
@@ -130,8 +130,9 @@ def lag(
 
     A cursor is compared with the head of the very same stream and subject. With `stream_heads`, one
     whose subject has no head is compared with the head of its whole stream, which is right where
-    every consumer passes every sequence of the stream. `heads` are heads by stream and subject that
-    stand in for those of the ledger; they have no history.
+    every consumer passes every sequence of the stream. On a stream that was declared as one
+    of tokens, a cursor is compared with no head, because each numbers them for itself. `heads` are
+    heads by stream and subject that stand in for those of the ledger; they have no history.
 
     A cursor is stalled if it has stood still for `stalled_after`, a span from 0, while it was
     behind; a takeover does not move it. `now` is the time to which ages go; None is the ledger's

@@ -11,8 +11,9 @@ import attrs
 
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.errors import invalid
-from ledger.law.reserved import HEAD, is_reserved
+from ledger.law.reserved import HEAD, POSITIONS, is_reserved
 from ledger.law.takeovers import is_takeover
+from ledger.positions import PositionMapping
 from projections.coroutines import yielding
 from projections.standing import Behind, HeadBeside, Standing
 
@@ -90,7 +91,8 @@ def stalls(
     it counts once something has been behind it for `after`, up to the last entry. With `siblings`,
     a cursor that nothing can be compared with in its own subject is compared with those of the same
     consumer in other subjects, which is right where a stream has one order for all its subjects,
-    and every consumer passes all of it.
+    and every consumer passes all of it. Where `entries` say that a stream is one of
+    tokens, its cursors are compared with nothing from then on: each numbers them for itself.
 
     Raises InvalidCursorError.
 
@@ -106,7 +108,10 @@ def stalls(
     ...         print(stall.key, stall.last_sequence, stall.front)
     mailer/orders 1 3
     """
-    return _stalls(entries, checked_pause(after, "after"), siblings=siblings)
+    pause = checked_pause(after, "after")
+    of_tokens: set[str] = set()
+    found = _stalls(_noting(entries, of_tokens), pause, siblings=siblings)
+    return (stall for stall in found if stall.key.stream_name not in of_tokens)
 
 
 def checked_pause(pause: object, name: str) -> timedelta:
@@ -117,6 +122,15 @@ def checked_pause(pause: object, name: str) -> timedelta:
     if not isinstance(pause, timedelta) or pause < timedelta(0):
         raise invalid(name, f"must be a timedelta from 0, not {pause!r:.80}.")
     return pause
+
+
+def _noting(entries: Iterable[Entry], of_tokens: set[str]) -> Iterator[Entry]:
+    """Yield `entries`; keep in `of_tokens` which streams are declared as ones of tokens by then."""
+    for entry in entries:
+        if entry.key.consumer_id == POSITIONS and not isinstance(entry.event, ErrorRecorded):
+            is_one = entry.event.delivery_id == PositionMapping.TOKENS
+            (of_tokens.add if is_one else of_tokens.discard)(entry.key.stream_name)
+        yield entry
 
 
 def _stalls(entries: Iterable[Entry], after: timedelta, *, siblings: bool) -> Iterator[Stall]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import attrs
 
 from ledger import Cursor, CursorQuery, Ledger
+from ledger.positions import PositionMapping
 
 __all__ = ["StreamHead", "StreamHeads"]
 
@@ -20,7 +21,10 @@ class StreamHead:
 
 
 class StreamHeads:
-    """Heads in the order of the cursors that are compared with them, each read once."""
+    """Heads in the order of the cursors that are compared with them, each read once.
+
+    Streams of tokens have none: each cursor numbers them for itself, and no head is of its numbers.
+    """
 
     def __init__(
         self,
@@ -36,12 +40,19 @@ class StreamHeads:
         subject = "" if stream_heads else query.subject_id
         self._coming = book.heads.all(query.stream_name, subject)
         self._next = next(self._coming, None)
+        self._of_tokens = frozenset(
+            each.stream_name
+            for each in book.positions.list()
+            if each.mapping is PositionMapping.TOKENS
+        )
         self._place = ("", "")
         self._last: StreamHead | None = None
         self._of_stream: tuple[str, StreamHead | None] = ("", None)
 
     def of(self, cursor: Cursor) -> StreamHead | None:
         """Return the head that `cursor` is compared with; cursors come in order."""
+        if cursor.key.stream_name in self._of_tokens:
+            return None
         place = (cursor.key.stream_name, cursor.key.subject_id)
         if place != self._place:
             self._place = place

@@ -15,17 +15,15 @@ from ledger.cli.colours import recoloured, without_colour
 from ledger.cli.layout import Kind
 from ledger.cli.parameters import Parameter
 from ledger.cli.tables import Column
-from ledger.errors import InvalidCursorError, invalid
-from ledger.law import fields
+from ledger.errors import InvalidCursorError
 from ledger.law.cursor import CursorKey
-from ledger.law.events import ErrorRecorded
-from ledger.law.queries import EntryQuery
 from ledger.law.reserved import POSITIONS
 from ledger.log.text import visible
+from ledger.positions.confirmed import sequence_of_token
 from ledger.positions.mapping import PositionMapping, is_word
 from ledger.service import Ledger
 
-__all__ = ["AT_SOURCE", "POSITION", "Names", "Position", "sequence_of", "token_at"]
+__all__ = ["AT_SOURCE", "POSITION", "Names", "Position", "sequence_of"]
 
 AT_SOURCE = "at_source"
 """The field of JSON objects with what the source calls each of their sequences."""
@@ -175,32 +173,5 @@ def sequence_of(book: Ledger, key: CursorKey, typed: int | Position) -> int:
         )
     prefix, _, token = typed.word.partition(":")
     if mapping is PositionMapping.TOKENS and prefix == "token":
-        return _sequence_of_token(book, key, token.strip())
+        return sequence_of_token(book, key, token.strip())
     return mapping.sequence_of(typed.word)
-
-
-def token_at(book: Ledger, key: CursorKey, sequence: int) -> str:
-    """Return the token that was last confirmed as `sequence`, from 1, at the cursor of `key`.
-
-    Raises InvalidCursorError if none was.
-    """
-    for entry in book.entries(EntryQuery(key=key, newest_first=True)):
-        event = entry.event
-        if isinstance(event, ErrorRecorded) or event.sequence != sequence:
-            continue
-        if event.delivery_id:
-            return event.delivery_id
-    raise InvalidCursorError(
-        f"no token of {key} was confirmed as {sequence}, so that a consumer could not go on after "
-        "it. Name one that was, as in --to token:evt_9a; or add --delivery-id TOKEN."
-    )
-
-
-def _sequence_of_token(book: Ledger, key: CursorKey, token: str) -> int:
-    # The newest one: after a reset, the source may have named them in another order.
-    for entry in book.entries(EntryQuery(key=key, newest_first=True)):
-        event = entry.event
-        if not isinstance(event, ErrorRecorded) and event.delivery_id == token:
-            return event.sequence
-    said = fields.shown(token)
-    raise invalid("position", f"is a token that {key} never confirmed: {said}.", value=said)

@@ -1,33 +1,34 @@
-"""Which token a reset goes to, in a stream whose positions are tokens."""
+"""Which token a reset goes to, where it was typed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
-from ledger import Ledger
-from ledger.cli.sources import Names, token_at
-from ledger.positions import PositionMapping
-from projections.resets.plans import PlannedReset, ResetPlan
+from ledger import CursorKey
+from ledger.cli.sources import Position
+from projections.resets.plans import ResetPlan
 
-__all__ = ["with_tokens"]
+__all__ = ["with_typed_tokens"]
+
+_TOKEN = "token:"  # noqa: S105
 
 
-def with_tokens(book: Ledger, plan: ResetPlan, names: Names) -> ResetPlan:
-    """Return `plan` with the token of each place in a stream of tokens, if it names none.
+def with_typed_tokens(plan: ResetPlan, typed: Mapping[CursorKey, int | Position]) -> ResetPlan:
+    """Return `plan` with each token that was typed, not another one of the same sequence.
 
-    A consumer goes on after the cursor's token, so a reset without one would send it to the
-    beginning.
-
-    Raises InvalidCursorError if no token was confirmed there.
+    After a reset, a source may have named other tokens, or the same ones in another order.
     """
-
-    def named(planned: PlannedReset) -> PlannedReset:
-        key = planned.key
-        if planned.delivery_id or not planned.sequence:
-            return planned
-        if names.mapping(key.consumer_id, key.stream_name) is not PositionMapping.TOKENS:
-            return planned
-        return attrs.evolve(planned, delivery_id=token_at(book, key, planned.sequence))
-
-    resets = tuple(map(named, plan.resets))
-    return plan if resets == plan.resets else attrs.evolve(plan, resets=resets)
+    tokens = {
+        key: position.word.removeprefix(_TOKEN).strip()
+        for key, position in typed.items()
+        if isinstance(position, Position) and position.word.startswith(_TOKEN)
+    }
+    if not tokens:
+        return plan
+    resets = (
+        attrs.evolve(reset, delivery_id=tokens.get(reset.key, reset.delivery_id))
+        for reset in plan.resets
+    )
+    return attrs.evolve(plan, resets=tuple(resets))

@@ -15,6 +15,7 @@ from ledger import CursorKey, CursorNotFoundError, Ledger
 from ledger.cli.names import NewCursorError
 from ledger.cli.sources import Position, sequence_of
 from projections.cli.choosing import Choice
+from projections.cli.destinations import with_typed_tokens
 from projections.cli.reset_values import Goal, Then, read_targets
 from projections.resets.missing import Missing
 from projections.resets.plans import ImpossiblePlanError, ResetPlan
@@ -161,8 +162,9 @@ class Asked:
             )
         keys = () if self._of_each else tuple(self._keys(book))
         try:
-            to = self._goal(book, keys)
-            return ResetPlan.make(
+            typed = self._typed(keys)
+            to = self._goal(book, typed)
+            plan = ResetPlan.make(
                 book,
                 () if isinstance(to, dict) else keys,
                 reason=self.reason or "",
@@ -178,24 +180,29 @@ class Asked:
                 metadata=self.metadata,
                 planned_by=planner,
             )
+            return plan if self.delivery_id or typed is None else with_typed_tokens(plan, typed)
         except CursorNotFoundError as error:
             is_one = self.chosen.named and not self._of_each
             if error.key is None or is_one or error.key == self.to_cursor:
                 raise
             raise MissingCursorError(error.key) from None
 
-    def _goal(self, book: Ledger, keys: Iterable[CursorKey]) -> int | dict[CursorKey, int] | None:
-        """Return the sequence for all cursors, or for each of them."""
-        typed: Mapping[CursorKey, int | Position]
+    def _typed(self, keys: Iterable[CursorKey]) -> Mapping[CursorKey, int | Position] | None:
+        """Return what was typed for each cursor; None if it was a number for all, or nothing."""
         if self._of_each:
-            typed = self._targets()
-        elif not self.to:
+            return self._targets()
+        if not self.to or isinstance(place := self.to[0].place, int):
             return None
-        elif isinstance(place := self.to[0].place, int):
-            return place
-        else:
-            # The word for a position may be another sequence on each stream.
-            typed = dict.fromkeys(keys, place)
+        # The word for a position may be another sequence on each stream.
+        return dict.fromkeys(keys, place)
+
+    def _goal(
+        self, book: Ledger, typed: Mapping[CursorKey, int | Position] | None
+    ) -> int | dict[CursorKey, int] | None:
+        """Return the sequence for all cursors, or for each of them."""
+        if typed is None:
+            place = self.to[0].place if self.to else None
+            return place if isinstance(place, int) else None
         return {key: sequence_of(book, key, place) for key, place in typed.items()}
 
     def _targets(self) -> dict[CursorKey, int | Position]:

@@ -27,7 +27,6 @@ from ledger.cli.target import Target, default_actor, pass_target
 from ledger.log.text import visible
 from projections import files
 from projections.cli.choosing import Choice, choice
-from projections.cli.destinations import with_tokens
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
 from projections.cli.reset_values import GOAL, KEY, PAST
@@ -162,7 +161,7 @@ def reset(
     with target.open(actor=actor, make=execute and new, writes=execute) as book:
         names = Names(book)
         plan = (
-            with_tokens(book, asked.plan(book, planner), names)
+            asked.plan(book, planner)
             if from_file is None
             else ResetPlan.load(from_file).adding(metadata)
         )

@@ -21,6 +21,7 @@ from ledger.cli.times import DURATION
 from ledger.cli.waiting import say_what_is_not_settled
 from ledger.law.reserved import HEAD, is_reserved
 from ledger.log.text import visible
+from ledger.positions import PositionMapping
 from projections.cli.choosing import cleared, watched
 from projections.cli.spans import shown_span
 from projections.stalls import STALLED_AFTER, Stall
@@ -77,6 +78,7 @@ def stalls(
     query = EntryQuery(stream_name=stream, subject_id=subject)
     progress = Progress()
     with target.open() as book:
+        names = Names(book)
         found: Iterator[Stall | ErrorStreak] = chain(
             find_stalls(watched(book.entries(query), progress), after=after, siblings=siblings),
             error_streaks(watched(book.entries(query), progress), least=least),
@@ -86,15 +88,24 @@ def stalls(
             for trouble in found
             if (consumer == trouble.key.consumer_id if consumer else _is_shown(trouble))
             and not (ongoing and _end(trouble))
+            and _can_be_compared(trouble, names)
         )
         troubles = cleared(chosen, progress)
-        show(troubles, _TROUBLES, form, of=[Stall, ErrorStreak], names=Names(book))
+        show(troubles, _TROUBLES, form, of=[Stall, ErrorStreak], names=names)
         say_what_is_not_settled(book)
 
 
 def _is_shown(trouble: Stall | ErrorStreak) -> bool:
     """Say whether it is shown unless its consumer is named: the ledger's own are not."""
     return not is_reserved(trouble.key.consumer_id)
+
+
+def _can_be_compared(trouble: Stall | ErrorStreak, names: Names) -> bool:
+    """Say whether it compares no numbers of tokens: with `--subject`, no entry says so."""
+    if isinstance(trouble, ErrorStreak):
+        return True
+    key = trouble.key
+    return names.mapping(key.consumer_id, key.stream_name) is not PositionMapping.TOKENS
 
 
 def _end(trouble: Stall | ErrorStreak) -> datetime | None:

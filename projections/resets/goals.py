@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import TypeAlias
-
-import attrs
 
 from ledger import (
     Cursor,
@@ -27,11 +24,11 @@ from ledger.log.text import show_time
 from projections.cursors import Moment, as_of, as_of_version
 from projections.resets.epochs import resets_of
 from projections.resets.groups import Group
+from projections.resets.places import Goal, Place
+from projections.resets.token_places import TokenPlaces
 
 __all__ = [
-    "Goal",
     "ImpossiblePlanError",
-    "Place",
     "before_last_reset",
     "current",
     "goal",
@@ -55,24 +52,6 @@ class ImpossiblePlanError(LedgerError):
     """
 
 
-@attrs.frozen
-class Place:
-    """Where a cursor is to stand, and under which delivery."""
-
-    sequence: int
-    delivery_id: str = ""
-    delivered_at: datetime | None = None
-
-    @classmethod
-    def of(cls, cursor: Cursor) -> Place:
-        """Return where `cursor` stands."""
-        return cls(cursor.last_sequence, cursor.last_delivery_id, cursor.last_delivered_at)
-
-
-Goal: TypeAlias = Callable[[CursorKey, Cursor | None], "Place | LedgerError"]
-"""Says where a cursor is to go, or returns why it has nowhere to go."""
-
-
 def goal(
     book: Ledger,
     *,
@@ -82,7 +61,10 @@ def goal(
     stream_moment: Moment | None,
     like: CursorKey | None,
 ) -> Goal:
-    """Return the function that says where a cursor is to go."""
+    """Return the function that says where a cursor is to go.
+
+    Where tokens are numbered, it may raise InvalidCursorError, whatever is said of what is missing.
+    """
     if [to, by, moment, stream_moment, like].count(None) != 4:
         raise InvalidCursorError(
             "say where to by exactly one of to, by, as_of, stream_as_of and like."
@@ -96,9 +78,8 @@ def goal(
     if isinstance(to, Mapping):
         return _each_to_its_own(to)
     if like is not None:
-        there = Place(book.get(like).last_sequence)
-    else:
-        there = Place(fields.sequence(to, "to", least=0))
+        return TokenPlaces(book).like(book.get(like))
+    there = Place(fields.sequence(to, "to", least=0))
     return lambda _, __: there
 
 
@@ -133,7 +114,10 @@ def _where_its_stream_was(book: Ledger, moment: Moment) -> Goal:
     def head_of(head: CursorKey) -> Cursor | None:
         return as_of(book, head, moment)
 
+    tokens = TokenPlaces(book)
+
     def where_its_stream_was(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
+        tokens.refuse_head_of(key)
         head = head_of(CursorKey(HEAD, key.stream_name, key.subject_id))
         if head is None:
             return ImpossiblePlanError(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 import attrs
 
-from ledger import CursorReset, EntryQuery, Ledger
+from ledger import CursorKey, CursorReset, EntryQuery, Ledger
 from projections.ranges import Range
-from projections.resets.marks import BATCH, UNDOES
+from projections.resets.marks import UNDOES, Batch, batch_of
 from projections.resets.views import Direction, RecordedReset, resets
 
 __all__ = ["ResetGroup", "reset_groups"]
@@ -65,8 +66,8 @@ def reset_groups(
 ) -> Iterator[ResetGroup]:
     """Yield the groups of the resets that `query` chooses, by their first position.
 
-    Resets are a group if one plan made them: they have the same `batch` in their metadata, and the
-    same actor. A reset that was made alone is a group of one. `reason` and `direction` choose
+    Resets are a group if one plan made them: they have the same `cursor-ledger/batch` in their
+    metadata, and the same actor. Any other reset is a group of one. `reason` and `direction` choose
     resets, as `projections.resets` does; `limit` counts groups.
 
     `book` is the ledger. A group is held in memory for each line, because on PostgreSQL other
@@ -88,8 +89,8 @@ def reset_groups(
     return islice(_groups(found, partial(_undone, book, query)), query.limit or None)
 
 
-def _undone(book: Ledger, query: EntryQuery) -> frozenset[str]:
-    """Return the positions that resets of these cursors undo, whoever made them, and when."""
+def _undone(book: Ledger, query: EntryQuery) -> Undone:
+    """Return what resets of these cursors undo, whoever made them, and when."""
     undoing = EntryQuery(
         key=query.key,
         consumer_id=query.consumer_id,
@@ -97,18 +98,22 @@ def _undone(book: Ledger, query: EntryQuery) -> frozenset[str]:
         subject_id=query.subject_id,
         kinds=(CursorReset,),
     )
-    return frozenset(entry.metadata.get(UNDOES, "") for entry in book.entries(undoing))
+    return frozenset((entry.key, entry.metadata.get(UNDOES, "")) for entry in book.entries(undoing))
+
+
+Undone: TypeAlias = frozenset[tuple[CursorKey, str]]
+"""Cursors, each with the position of a reset of it that was undone."""
 
 
 def _groups(
-    found: Iterator[RecordedReset], read_undone: Callable[[], frozenset[str]]
+    found: Iterator[RecordedReset], read_undone: Callable[[], Undone]
 ) -> Iterator[ResetGroup]:
     undone = read_undone()
-    groups: dict[tuple[str, str] | int, ResetGroup] = {}
+    groups: dict[Batch | int, ResetGroup] = {}
     for reset in found:
-        batch = reset.metadata.get(BATCH)
-        name = (batch, reset.actor) if batch else reset.position
-        group = _alone(reset, undone=str(reset.position) in undone)
+        batch = batch_of(reset.metadata, reset.actor, reset.recorded_at)
+        name = reset.position if batch is None else batch
+        group = _alone(reset, undone=(reset.key, str(reset.position)) in undone)
         groups[name] = _joined(groups[name], group) if name in groups else group
     yield from groups.values()
 

@@ -1,4 +1,4 @@
-"""Resets that were made together: by one plan, in one transaction, under one `batch`."""
+"""Resets that were made together: by one plan, in one transaction."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from ledger import CursorKey, CursorReset, EntryQuery, Ledger, LedgerBusyError
+from ledger import CursorKey, CursorReset, Entry, EntryQuery, Ledger, LedgerBusyError
 from ledger.law import fields
 from ledger.law.takeovers import is_takeover
-from projections.resets.marks import BATCH
+from projections.resets.marks import Batch, batch_of
 
 __all__ = ["Group", "group_at"]
 
@@ -45,15 +45,18 @@ def group_at(book: Ledger, position: int) -> Group | None:
     if entry is None or is_takeover(entry):
         return None
     together = [entry]
-    if batch := entry.metadata.get(BATCH, ""):
-        # A batch is made by one actor.
+    if batch := _batch(entry):
         made = EntryQuery(kinds=(CursorReset,), actor=entry.actor)
-        together = [other for other in book.entries(made) if other.metadata.get(BATCH) == batch]
+        together = [other for other in book.entries(made) if _batch(other) == batch]
     return Group(
         position=together[0].position,
         actor=entry.actor,
         positions={each.key: each.position for each in together},
     )
+
+
+def _batch(entry: Entry) -> Batch | None:
+    return batch_of(entry.metadata, entry.actor, entry.recorded_at)
 
 
 def _settle(book: Ledger) -> None:

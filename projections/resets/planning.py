@@ -11,11 +11,12 @@ import attrs
 
 from ledger import Cursor, CursorKey, CursorNotFoundError, InvalidCursorError, Ledger, LedgerError
 from projections.resets import goals, identity
-from projections.resets.goals import Goal, Place
 from projections.resets.groups import Group
 from projections.resets.marks import BATCH, UNDOES
 from projections.resets.missing import LeftOut, Missing
+from projections.resets.places import Goal, Place
 from projections.resets.planned import PlannedReset
+from projections.resets.token_places import TokenPlaces
 
 __all__ = ["Planned", "Planner", "planned", "to_place", "undoing"]
 
@@ -34,7 +35,7 @@ def planned(
 ) -> Planned:
     """Return what `plan` makes of each cursor as it is now, and what is left out.
 
-    Several resets share a `batch`.
+    Several resets share a `cursor-ledger/batch`.
     """
     resets: list[PlannedReset] = []
     left_out: list[LeftOut] = []
@@ -51,7 +52,7 @@ def planned(
     if len(resets) > 1:
         batch = uuid.uuid4().hex
         resets = [
-            attrs.evolve(reset, metadata={BATCH: batch, **reset.metadata}) for reset in resets
+            attrs.evolve(reset, metadata={**reset.metadata, BATCH: batch}) for reset in resets
         ]
     return tuple(resets), tuple(left_out)
 
@@ -67,7 +68,11 @@ def to_place(
     now: datetime | None,
     metadata: Mapping[str, str] | None,
 ) -> Planner:
-    """Return the planner that resets each cursor to where `goal` says."""
+    """Return the planner that resets each cursor to where `goal` says.
+
+    Where tokens are numbered, a place is named with its token, and one without is refused.
+    """
+    tokens = TokenPlaces(book)
 
     def place_of(key: CursorKey, current: Cursor | None) -> Place | LedgerError:
         # Unless it is said what to do about it, a cursor that is not there is made.
@@ -85,6 +90,8 @@ def to_place(
         place = place_of(key, current)
         if isinstance(place, LedgerError):
             return place
+        if not delivery_id:
+            place = tokens.with_token(key, place)
         return PlannedReset(
             key=key,
             version=current.version if current else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -36,9 +37,9 @@ __all__ = ["ImpossiblePlanError", "PlannedReset", "ResetPlan"]
 class ResetPlan:
     """Resets of several cursors, to be made together or not at all.
 
-    Where there are several, their entries share a `batch` in their metadata. `planned_by` and
-    `planned_at` say who made the plan and when, `ledger` what its ledger is known by. `digest` is
-    that of the file that it was read from, if it was.
+    Where there are several, their entries share a `cursor-ledger/batch` in their metadata.
+    `planned_by` and `planned_at` say who made the plan and when, `ledger` what its ledger is known
+    by. `digest` is that of the file that it was read from, if it was.
 
     `resets` are the ones that are planned, and `left_out` the cursors that were meant, and are not
     reset, each with the reason.
@@ -105,6 +106,10 @@ class ResetPlan:
         If it is None, a cursor that does not exist would be made by a number for all, and anything
         else is refused.
 
+        On a stream of tokens, each cursor numbers them for itself. There a place is named with the
+        token that the cursor confirmed as that sequence, and refused if it confirmed none and
+        `delivery_id` is empty; `like` looks for the other's token, and `stream_as_of` is refused.
+
         Raises InvalidCursorError, ResetReasonRequiredError, CursorNotFoundError,
         ImpossiblePlanError.
 
@@ -119,6 +124,7 @@ class ResetPlan:
         """
         blocking(book, "await book.run(ResetPlan.make, keys, …)")
         policy = checked_missing(missing)
+        marks.check_given(metadata)
         if isinstance(to, Mapping):
             if tuple(keys):
                 raise InvalidCursorError("to has the keys in it already; leave out keys.")
@@ -175,6 +181,7 @@ class ResetPlan:
         """
         blocking(book, "await book.run(ResetPlan.undo, keys, …)")
         policy = checked_missing(missing)
+        marks.check_given(metadata)
         together = None
         if group is not None:
             if tuple(keys):
@@ -305,6 +312,9 @@ class ResetPlan:
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)
+        if not if_unchanged and any(marks.BATCH in reset.metadata for reset in self.resets):
+            # It may be made more than once, and each time is a group of its own.
+            own[marks.BATCH] = uuid.uuid4().hex
         return book.append(
             attrs.evolve(
                 reset.request,

@@ -50,7 +50,7 @@ def test_several_cursors_are_reset_as_one(full: Run) -> None:
     done = full("reset", "--stream", "orders", "--by", "-1", "--reason", "x", "--execute", "--yes")
     assert [cursor["last_sequence"] for cursor in records(done)] == [6, 43]
     first, second = records(full("resets"))
-    assert first["metadata"]["batch"] == second["metadata"]["batch"]
+    assert first["metadata"]["cursor-ledger/batch"] == second["metadata"]["cursor-ledger/batch"]
     full("reset", "--all", "--undo", "--execute", "--yes")
     assert [c["last_sequence"] for c in records(full("list"))] == [7, 44]
 

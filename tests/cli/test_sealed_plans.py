@@ -91,7 +91,7 @@ def test_each_entry_names_the_plan_its_planner_and_who_applied_it(three: Run, pl
     for entry in entries:
         assert entry["actor"] == "omar"
         assert sorted(entry["metadata"]) == [
-            *("approved", "batch", "plan", "planned_at", "planned_by", "ticket"),
+            *("approved", "cursor-ledger/batch", "plan", "planned_at", "planned_by", "ticket"),
         ]
         assert entry["metadata"]["plan"] == digest
         assert entry["metadata"]["planned_by"] == "ines"
@@ -111,7 +111,7 @@ def test_the_command_of_a_plan_has_what_was_given_beside_it(three: Run, plan: Pa
     assert records(shown)[0]["metadata"]["approved"] == "by eve"
 
 
-@pytest.mark.parametrize("name", ["ticket", "batch", "plan", "planned_by", "planned_at"])
+@pytest.mark.parametrize("name", ["ticket", "plan", "planned_by", "planned_at"])
 def test_metadata_beside_a_plan_replaces_nothing_in_it(three: Run, plan: Path, name: str) -> None:
     for extra in ([], ["--execute"]):
         refused = three("reset", "--from-file", plan, "--meta", f"{name}=x", *extra)

@@ -8,6 +8,7 @@ import pytest
 
 import ledger
 from ledger import CursorKey, Ledger
+from support.clock import Clock
 from support.commands import Run, lines, table
 from support.cursors import chain
 
@@ -34,6 +35,56 @@ def test_a_token_is_found_at_each_cursor_where_it_was_numbered(run: Run, book: L
         (2, "b=="),
         (1, "b=="),
     ]
+
+
+def test_the_token_that_was_typed_is_the_one_to_go_on_after(run: Run, book: Ledger) -> None:
+    key = CursorKey(*BILLING)
+    book.positions.declare("stripe", "tokens")
+    chain(book, "evt_a", "evt_b", key=key)
+    book.reset(key, to=0, reason="the source begins again")
+    chain(book, "evt_b", key=key)
+    for to, token in (("token:evt_a", "evt_a"), ("token: evt_b", "evt_b"), ("1", "evt_b")):
+        [planned] = lines(run, "reset", *BILLING, "--to", to, "--reason", "lost")
+        assert (planned["sequence"], planned["delivery_id"]) == (1, token)
+
+
+def test_the_place_of_another_cursor_is_where_its_token_is(run: Run, book: Ledger) -> None:
+    late, early = CursorKey("A", "stripe"), CursorKey("B", "stripe")
+    book.positions.declare("stripe", "tokens")
+    chain(book, *(f"evt_{n}" for n in range(3, 10)), key=late)
+    chain(book, *(f"evt_{n}" for n in range(1, 6)), key=early)
+    reset = ("reset", "A", "stripe", "--reason", "as B", "--execute", "--yes")
+    [cursor] = lines(run, *reset, "--to-cursor", "B/stripe")
+    assert (cursor["last_sequence"], cursor["last_delivery_id"]) == (3, "evt_5")
+    same = run("reset", "B", "stripe", "--to-cursor", "A/stripe", "--reason", "as A")
+    assert same.exit_code == 0, "evt_5 is the last one of both"
+    chain(book, "evt_x", key=early)
+    refused = run(*reset, "--to-cursor", "B/stripe")
+    assert refused.exit_code == 2
+    assert "B/stripe is at 6 (evt_x), and A/stripe numbers tokens for itself" in refused.stderr
+    book.heads.record("stripe", "", 9)
+    refused = run(*reset, "--to-stream-time", "0m")
+    assert refused.exit_code == 2
+    assert "a number of its head is none of theirs" in refused.stderr
+
+
+def test_numbers_of_tokens_are_compared_with_nothing(run: Run, target: str, clock: Clock) -> None:
+    with ledger.open(target, actor="tester", clock=clock) as book:
+        book.positions.declare("stripe", "tokens")
+        for stream in ("stripe", "orders"):
+            book.heads.record(stream, "eu", 9)
+            chain(book, "evt_9", key=CursorKey("late", stream, "eu"))
+            for n in range(9):
+                clock.tick(600)
+                chain(book, f"evt_{n}", key=CursorKey("early", stream, "eu"))
+    for more in ((), ("--subject", "eu"), ("--siblings",)):
+        assert {each["key"]["stream_name"] for each in lines(run, "stalls", *more)} == {"orders"}
+    found = {
+        (each["key"]["stream_name"], each["key"]["consumer_id"]): (each["head"], each["state"])
+        for each in map(json.loads, run("lag", "--jsonl").stdout.splitlines())
+    }
+    assert found["stripe", "late"] == found["stripe", "early"] == (None, "no-head")
+    assert found["orders", "early"] == (9, "ok")
 
 
 def test_the_command_numbers_tokens(run: Run) -> None:

@@ -40,7 +40,7 @@ def test_each_cursor_goes_to_its_own_place(topic: Ledger) -> None:
     assert [reset.key for reset in plan.resets] == PARTITIONS
     assert by_subject(plan.apply(topic)) == {key.subject_id: to for key, to in targets.items()}
     found = list(resets(topic))
-    assert len({reset.metadata["batch"] for reset in found}) == 1
+    assert len({reset.metadata["cursor-ledger/batch"] for reset in found}) == 1
     assert {reset.direction.value for reset in found} == {"back", "nowhere", "forward"}
 
 

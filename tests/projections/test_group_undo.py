@@ -156,11 +156,76 @@ def test_whether_a_group_was_undone_does_not_depend_on_the_filter(topic: Ledger)
 
 def test_a_batch_that_others_name_is_not_joined_to_it(topic: Ledger) -> None:
     ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x").apply(topic, actor="ines")
-    batch = next(resets(topic)).metadata["batch"]
-    topic.reset(PARTITIONS[5], to=1, reason="x", actor="mallory", metadata={"batch": batch})
+    batch = next(resets(topic)).metadata["cursor-ledger/batch"]
+    copied = {"cursor-ledger/batch": batch}
+    topic.reset(PARTITIONS[5], to=1, reason="x", actor="mallory", metadata=copied)
     assert [group.resets for group in reset_groups(topic)] == [2, 1]
     undo = ResetPlan.undo(topic, group=24)
     assert [reset.key for reset in undo.resets] == PARTITIONS[:2]
+
+
+@pytest.mark.parametrize("batch", ["7", "0" * 32, "2f1e5c0a9b3d4e7f8a6b1c2d3e4f5a6b"])
+def test_what_a_user_calls_a_batch_is_no_group(topic: Ledger, clock: Clock, batch: str) -> None:
+    job = {"batch": batch}
+    for key in PARTITIONS[:2]:
+        ResetPlan.make(topic, [key], to=10, reason="x", metadata=job).apply(topic)
+        clock.tick(1)
+    assert [(group.position, group.resets) for group in reset_groups(topic)] == [(24, 1), (25, 1)]
+    assert [reset.key for reset in ResetPlan.undo(topic, group=24).resets] == PARTITIONS[:1]
+    # Nor does it tear a group apart, or join two.
+    for keys in (PARTITIONS[2:4], PARTITIONS[4:6]):
+        ResetPlan.make(topic, keys, to=10, reason="x", metadata=job).apply(topic)
+        clock.tick(1)
+    assert [group.resets for group in reset_groups(topic)] == [1, 1, 2, 2]
+    assert [reset.key for reset in ResetPlan.undo(topic, group=29).resets] == PARTITIONS[4:6]
+
+
+@pytest.mark.parametrize("batch", ["7", "0" * 32])
+def test_what_the_first_version_cannot_have_written_is_no_group(topic: Ledger, batch: str) -> None:
+    for key in PARTITIONS[:2]:
+        topic.reset(key, to=10, reason="x", metadata={"batch": batch})
+    assert [group.resets for group in reset_groups(topic)] == [1, 1]
+    assert [reset.key for reset in ResetPlan.undo(topic, group=24).resets] == PARTITIONS[:1]
+
+
+def test_what_the_first_version_made_together_is_a_group(topic: Ledger, clock: Clock) -> None:
+    for batch in ("2f1e5c0a9b3d4e7f8a6b1c2d3e4f5a6b", "2f1e5c0a9b3d4e7f8a6b1c2d3e4f5a6c"):
+        topic.append(
+            ledger.ResetCursor(key, 10, "x", metadata={"batch": batch}) for key in PARTITIONS[:3]
+        )
+        clock.tick(1)
+    assert [(group.position, group.resets) for group in reset_groups(topic)] == [(24, 3), (27, 3)]
+    assert [reset.key for reset in ResetPlan.undo(topic, group=28).resets] == PARTITIONS[:3]
+
+
+@pytest.mark.parametrize(
+    "name", ["cursor-ledger/batch", " cursor-ledger/takeover", "cursor-ledger/"]
+)
+def test_metadata_of_a_plan_has_no_name_of_the_ledgers_own(topic: Ledger, name: str) -> None:
+    told = {name: "7"}
+    plan = ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x")
+    for asked in (
+        lambda: ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x", metadata=told),
+        lambda: ResetPlan.undo(topic, PARTITIONS[:2], metadata=told),
+        lambda: plan.adding(told),
+        lambda: plan.apply(topic, metadata=told),
+    ):
+        with pytest.raises(InvalidCursorError, match="a name that the ledger keeps for itself"):
+            asked()
+    assert not list(resets(topic))
+
+
+def test_a_plan_that_is_made_twice_makes_two_groups(topic: Ledger) -> None:
+    plan = ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x")
+    for _ in range(2):
+        plan.apply(topic, if_unchanged=False)
+    assert [(group.position, group.resets) for group in reset_groups(topic)] == [(24, 2), (26, 2)]
+
+
+def test_only_a_reset_of_the_same_cursor_undoes_one(topic: Ledger) -> None:
+    ResetPlan.make(topic, PARTITIONS[:2], to=1, reason="x").apply(topic)
+    topic.reset(PARTITIONS[5], to=1, reason="y", metadata={"undoes": "24"})
+    assert [group.undone for group in reset_groups(topic)] == [0, 0]
 
 
 def test_a_plan_of_the_first_format_is_read_and_written_as_it_was() -> None:

@@ -51,12 +51,12 @@ def test_a_plan_is_looked_at_kept_read_and_applied(full: Ledger, tmp_path: Path)
     assert [cursor.last_sequence for cursor in cursors] == [41, 4]
     first, second = resets(full)
     assert (first.actor, first.reason, first.metadata["ticket"]) == ("ines", "lost", "7")
-    assert first.metadata["batch"] == second.metadata["batch"]
+    assert first.metadata["cursor-ledger/batch"] == second.metadata["cursor-ledger/batch"]
     with pytest.raises(ledger.VersionConflictError):
         plan.apply(full)
     with pytest.raises(ledger.VersionConflictError):
         plan.check(full)
-    assert jobs.metadata["batch"]
+    assert jobs.metadata["cursor-ledger/batch"]
 
 
 def test_a_plan_made_of_one_that_was_read_is_no_longer_the_one_in_the_file(full: Ledger) -> None:

@@ -39,6 +39,8 @@ def test_gaps_are_what_the_last_word_jumped_over(asked: Any) -> None:
             event = entry.event
             if isinstance(event, ErrorRecorded | CursorStarted):
                 continue
+            if event.sequence == event.previous_sequence and isinstance(event, CursorAdvanced):
+                word[event.sequence] = 0
             for n in range(event.previous_sequence + 1, event.sequence + 1):
                 jumped = isinstance(event, CursorAdvanced) and n != event.sequence
                 word[n] = entry.position if jumped else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import projections
 from ledger import (
@@ -15,7 +16,9 @@ from ledger import (
     Entry,
     EntryQuery,
     Ledger,
+    Outcome,
 )
+from projections import How, explain, gaps
 from support.clock import Clock
 from support.cursors import ORDERS
 from support.depth import thorough
@@ -74,6 +77,63 @@ def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
             ]
             assert told.since == (last_move[-1] if last_move else None)
             assert str(told).startswith(f"{sequence}: ")
+
+
+@settings(max_examples=thorough(300, 60))
+@given(asked=histories(), takeovers=st.sets(st.integers(0, 40)))
+def test_gaps_and_explain_never_contradict_each_other(asked: Any, takeovers: set[int]) -> None:
+    with written([]) as book:
+        for turn, (request, _) in enumerate(asked):
+            if turn in takeovers:
+                book.consumer(ORDERS, take_over="deploy")
+            book.append_each([request])
+        entries = list(book.history(ORDERS))
+        listed = {
+            n: gap for gap in gaps(entries, dense=True) for n in range(gap.first, gap.last + 1)
+        }
+        for sequence in SEQUENCES:
+            told = explain(entries, sequence)
+            words = str(told).split("\n")[0]
+            assert told.is_gap is (sequence in listed)
+            assert ("jumped over it" in words) is (told.verdict == "passed" or told.is_gap)
+            if sequence in listed:
+                jumps = [s.entry.position for s in told.steps if s.how is How.JUMPED]
+                assert jumps[-1] == listed[sequence].position
+                # Of what it tells as confirmed, it tells as well that it was jumped over since.
+                since = [s.how for s in told.steps if s.entry.position >= jumps[-1]]
+                assert set(since) <= {How.JUMPED, How.REWOUND}
+
+
+def test_what_is_confirmed_where_a_reset_led_is_no_gap(book: Ledger) -> None:
+    for to in (41, 44):
+        book.advance(ORDERS, to=to)
+    book.reset(ORDERS, to=42, reason="after 42")
+    assert [(gap.first, gap.last) for gap in gaps(book.history(ORDERS))] == [(1, 40), (42, 43)]
+    book.advance(ORDERS, to=42)
+    assert [(gap.first, gap.last) for gap in gaps(book.history(ORDERS))] == [(1, 40), (43, 43)]
+    story = explain(book.history(ORDERS), 42)
+    assert (story.verdict, story.deliveries, story.is_gap) == ("delivered", 1, False)
+
+
+def test_what_was_delivered_and_jumped_over_since_says_both(book: Ledger) -> None:
+    book.advance(ORDERS, to=42)
+    book.reset(ORDERS, to=41, reason="receiver lost 42")
+    book.advance(ORDERS, to=44)
+    story = explain(book.history(ORDERS), 42)
+    assert story.is_gap
+    assert str(story).startswith("42: delivered once. The last time, the cursor jumped over it.\n")
+    book.reset(ORDERS, to=41, reason="again")
+    assert str(explain(book.history(ORDERS), 42)).startswith(
+        "42: delivered once. The last time, the cursor jumped over it. It is pending again, "
+    )
+
+
+def test_what_is_skipped_where_a_reset_led_was_skipped_by_the_consumer(book: Ledger) -> None:
+    book.reset(ORDERS, to=42, reason="begin here")
+    book.advance(ORDERS, to=42, outcome=Outcome.SKIPPED)
+    assert str(explain(book.history(ORDERS), 42)).startswith(
+        "42: NOT DELIVERED: the consumer skipped it."
+    )
 
 
 # --- the words ---

@@ -107,3 +107,23 @@ def test_a_cursor_that_is_stalled_stays_so_when_it_is_taken_over(
     new = attrs.evolve(ORDERS, consumer_id="new")
     book.consumer(new, take_over="deploy 1")
     assert {lag.key: lag.state for lag in projections.lag(book)}[new] is LagState.BEHIND
+
+
+def test_the_first_advance_is_the_beginning_after_a_takeover_as_well(book: Ledger) -> None:
+    book.record_error(ORDERS, "HTTP 503")
+    for deploy in ("one", "two"):
+        book.consumer(ORDERS, take_over=deploy)
+    book.advance(ORDERS, to=1_000)
+    book.consumer(ORDERS, take_over="three")
+    book.advance(ORDERS, to=1_005)
+    found = [(gap.first, gap.initial) for gap in projections.gaps(book.history(ORDERS), dense=True)]
+    assert found == [(1, True), (1_001, False)]
+
+
+def test_what_comes_after_a_reset_or_a_start_to_0_is_no_beginning(book: Ledger) -> None:
+    book.reset(ORDERS, to=0, reason="from the first event on", actor="ines")
+    book.start(JOBS, at=0, reason="from the first event on", actor="ines")
+    for key in (ORDERS, JOBS):
+        book.consumer(key, take_over=DEPLOY)
+        book.advance(key, to=9)
+        assert [gap.initial for gap in projections.gaps(book.history(key))] == [False]
