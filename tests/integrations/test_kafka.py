@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -152,7 +153,8 @@ def test_a_member_that_is_killed_is_followed_by_another_from_where_the_ledger_is
     cluster.make_topic(TOPIC, 3)
     produce(cluster, range(200), 3)
     command = [sys.executable, kafka_members.__file__, target, cluster.servers]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as killed:
         assert killed.stdout is not None
         said = [killed.stdout.readline() for _ in range(60)]
         killed.send_signal(signal.SIGKILL)

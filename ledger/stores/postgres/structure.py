@@ -97,17 +97,27 @@ _NAMES = [
 _FUNCTIONS = ["ledger_gate", "ledger_may_append", "ledger_refuse", "ledger_swallowed"]
 
 # Each index is asked for as many rows as the table has. Which of them the server reads is settled
-# by what it is kept from reading, and by a condition that only this index is for.
+# by what it is kept from reading, and by a condition and an order that only this index is for.
 _BY_TABLE = ["enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"]
-_BY_INDEX = ["enable_seqscan", "enable_bitmapscan"]
+_BY_INDEX = ["enable_seqscan", "enable_bitmapscan", "enable_sort"]
 _LONG = "octet_length(stream_name) + octet_length(subject_id) + octet_length(consumer_id)"
 _INDEXES = (
-    ("ledger_events_pkey", "ledger_events", "cursor_id >= -9223372036854775808"),
-    ("ledger_events_by_position", "ledger_events", "position >= -9223372036854775808"),
-    ("ledger_events_resets", "ledger_events", "tag_id = 2"),
-    ("ledger_cursors_pkey", "ledger_cursors", "id >= -9223372036854775808"),
-    ("ledger_cursors_by_key", "ledger_cursors", f"{_LONG} <= 2400 AND stream_name >= ''"),
-    ("ledger_cursors_long_keys", "ledger_cursors", f"{_LONG} > 2400"),
+    (
+        "ledger_events_pkey",
+        "ledger_events",
+        "cursor_id >= -9223372036854775808",
+        "cursor_id, version",
+    ),
+    ("ledger_events_by_position", "ledger_events", "position >= -9223372036854775808", "position"),
+    ("ledger_events_resets", "ledger_events", "tag_id = 2", "position"),
+    ("ledger_cursors_pkey", "ledger_cursors", "id >= -9223372036854775808", "id"),
+    (
+        "ledger_cursors_by_key",
+        "ledger_cursors",
+        f"{_LONG} <= 2400 AND stream_name >= ''",
+        "stream_name, subject_id, consumer_id",
+    ),
+    ("ledger_cursors_long_keys", "ledger_cursors", f"{_LONG} > 2400", "id"),
 )
 
 
@@ -206,18 +216,20 @@ def _twins(select: Select) -> Iterator[Fault]:
 def _gaps_in_indexes(connection: psycopg.Connection[Any], select: Select) -> Iterator[Fault]:
     """Compare the rows that each index leads to with those that the table has."""
 
-    def count(off: list[str], table: str, condition: str) -> int:
+    def count(off: list[str], table: str, condition: str, order: str = "") -> int:
         for name in {*_BY_TABLE, *_BY_INDEX}:
             value = "off" if name in off else "on"
             connection.execute(b"SELECT set_config(%s, %s, true)", (name, value))
-        [(number,)] = select(f"SELECT count(*) FROM {table} WHERE {condition}")
+        # In the order of the index, so that no other index of the table serves as well.
+        rows = f"SELECT 1 FROM {table} WHERE {condition}{order and f' ORDER BY {order}'} OFFSET 0"
+        [(number,)] = select(f"SELECT count(*) FROM ({rows}) AS found")
         return int(number)
 
     # What is set in a transaction that is rolled back was never set.
     with connection.transaction(force_rollback=True):
-        for index, table, condition in _INDEXES:
+        for index, table, condition, order in _INDEXES:
             there = count(_BY_TABLE, table, condition)
-            led_to = count(_BY_INDEX, table, condition)
+            led_to = count(_BY_INDEX, table, condition, order)
             if there != led_to:
                 detail = f"it leads to {led_to:,} rows, but {table} has {there:,}"
                 yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)
