@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, overload
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 import attrs
 
 from ledger import Cursor, CursorKey, CursorQuery, CursorReset, EntryQuery, Ledger, Move
+from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.reserved import HEAD
 from ledger.law.takeovers import is_takeover
@@ -132,8 +133,9 @@ def lag(
     every consumer passes every sequence of the stream. `heads` are heads by stream and subject that
     stand in for those of the ledger; they have no history.
 
-    A cursor is stalled if it has stood still for `stalled_after` while it was behind. `now` is the
-    time to which ages go; None is the ledger's own.
+    A cursor is stalled if it has stood still for `stalled_after`, a span from 0, while it was
+    behind; a takeover does not move it. `now` is the time to which ages go; None is the ledger's
+    own.
 
     However long the history is, a few entries of each cursor and head are read.
 
@@ -153,29 +155,56 @@ def lag(
     moment = book.now() if now is None else fields.moment(now, "now")
     pause = checked_pause(stalled_after, "stalled_after")
     finder = StreamHeads(book, chosen, _given(heads), stream_heads=stream_heads)
-    return _lags(book, cursors, finder, moment, pause)
+    return _lags(book, cursors, finder, moment, _before(moment, pause))
 
 
-def _given(heads: Mapping[tuple[str, str], int] | None) -> dict[tuple[str, str], int]:
+def _given(heads: object) -> dict[tuple[str, str], int]:
     """Return heads that a caller has, by the trimmed names of stream and subject."""
-    given = {}
-    for (stream, subject), sequence in (heads or {}).items():
-        key = CursorKey(HEAD, stream, subject)
-        given[key.stream_name, key.subject_id] = fields.sequence(sequence, "heads", least=0)
+    if heads is None:
+        return {}
+    if not isinstance(heads, Mapping):
+        said = fields.kind(heads)
+        raise invalid(
+            "heads", f"must be a map of (stream, subject) to int, not {said}.", value=said
+        )
+    given: dict[tuple[str, str], int] = {}
+    for place, sequence in heads.items():
+        # A text of two characters would be taken apart, too.
+        if not isinstance(place, tuple) or len(place) != 2:
+            said = fields.shown(place)
+            raise invalid(
+                "heads",
+                f'must have pairs (stream, subject) for keys, not {said}; the subject "" is the '
+                "whole stream.",
+                value=said,
+            )
+        key = CursorKey(HEAD, *place)
+        trimmed = (key.stream_name, key.subject_id)
+        if trimmed in given:
+            raise invalid("heads", f"have {trimmed!r:.80} twice.", value=f"{trimmed!r:.80}")
+        given[trimmed] = fields.sequence(sequence, "heads", least=0)
     return given
 
 
+def _before(now: datetime, pause: timedelta) -> datetime:
+    """Return the time `pause` before `now`; the first there is, if that would be before it."""
+    try:
+        return now - pause
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
 def _lags(
-    book: Ledger, cursors: Iterator[Cursor], heads: StreamHeads, now: datetime, pause: timedelta
+    book: Ledger, cursors: Iterator[Cursor], heads: StreamHeads, now: datetime, moved_by: datetime
 ) -> Iterator[Lag]:
     size = BATCH_FIRST
     while batch := list(islice(cursors, size)):
         size = min(size * 4, BATCH_MAX)
         standings = [_Standing(cursor, heads.of(cursor)) for cursor in batch]
         _find_since(book, standings)
-        _find_moves(book, standings, now - pause)
+        _find_moves(book, standings, moved_by)
         for standing in standings:
-            yield standing.lag(now, pause)
+            yield standing.lag(now, moved_by)
 
 
 # --- cursors, and what has to be looked up for them ---
@@ -199,7 +228,7 @@ class _Standing:
         """By how much it is behind; 0 if it is not."""
         return max(self.head.sequence - self.cursor.last_sequence, 0) if self.head else 0
 
-    def lag(self, now: datetime, pause: timedelta) -> Lag:
+    def lag(self, now: datetime, moved_by: datetime) -> Lag:
         """Return what was found."""
         cursor, since = self.cursor, self.since
         return Lag(
@@ -209,7 +238,7 @@ class _Standing:
             behind=self.behind if self.head else None,
             since=since,
             age_s=None if since is None else max((now - since) // timedelta(seconds=1), 0),
-            state=self._state(now - pause),
+            state=self._state(moved_by),
             errors=self.errors,
             last_error=cursor.last_error,
         )

@@ -20,8 +20,8 @@ class _Coloured(str):
 
 
 def colour(text: str, name: str) -> str:
-    """Return `text` in a colour on a terminal, unless NO_COLOR is set."""
-    if not text or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+    """Return `text` in the colour `name` on a terminal, unless NO_COLOR is set; "" is no colour."""
+    if not (text and name) or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     coloured = _Coloured(click.style(text, fg=name))
     coloured.plain, coloured.name = text, name

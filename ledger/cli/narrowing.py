@@ -34,6 +34,8 @@ class Column:
     kind: Kind = attrs.field(default=Kind.TEXT, kw_only=True)
     spared: int = attrs.field(default=0, kw_only=True)
     of_cursor: bool = attrs.field(default=False, kw_only=True)
+    bare: Column | None = attrs.field(default=None, kw_only=True)
+    """The same column without what is beside its sequences, if there is something."""
 
     def text(self, value: object, times: Times = to_the_second) -> str:
         """Return the text of the cell for `value`, with its time as `times` words it."""
@@ -151,6 +153,9 @@ def _narrower(
     yield measure(), TIGHT
     for spared in [column for column in reversed(columns) if column.spared == 2]:
         columns.remove(spared)
+        yield measure(), TIGHT
+    if any(column.bare for column in columns):
+        columns = [column.bare or column for column in columns]
         yield measure(), TIGHT
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ledger.cli.times import MOMENT
+from ledger.cli.times import EXACT_MOMENT
 
 __all__ = [
     "actor_option",
@@ -29,9 +29,9 @@ delivery_id_option = click.option(
     "--delivery-id", default="", help="The id of the delivery at this sequence."
 )
 delivered_at_option = click.option(
-    "--delivered-at", type=MOMENT, help="When that delivery was made."
+    "--delivered-at", type=EXACT_MOMENT, help="When that delivery was made."
 )
-now_option = click.option("--now", type=MOMENT, help="When this happened, if not now.")
+now_option = click.option("--now", type=EXACT_MOMENT, help="When this happened, if not now.")
 limit_option = click.option(
     "-n", "--limit", type=int, default=0, help="At most this many; 0 means all."
 )

@@ -97,7 +97,7 @@ class Names:
             return recoloured(without_colour(text) + self.beside(*place), text)
 
         kind = Kind.PLACE if column.kind is Kind.NUMBER else column.kind
-        return attrs.evolve(column, cell=named, kind=kind)
+        return attrs.evolve(column, cell=named, kind=kind, bare=column)
 
     def mapping(self, consumer_id: str, stream_name: str) -> PositionMapping | None:
         """Return what was declared for a stream; None for the declarations themselves."""

@@ -1,8 +1,9 @@
-"""Times on the command line: RFC 3339, or a span with its unit. A bare number is refused."""
+"""Times on the command line, and spans with their units. A bare number is refused."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,11 @@ import click
 
 from ledger import errors
 from ledger.cli.parameters import Parameter
-from ledger.log.text import parse_time
+from ledger.cli.typed_times import moment_of, span_of
+from ledger.log.text import parse_time, show_time
 from ledger.opening import utc_now
 
-__all__ = ["DURATION", "MOMENT", "MOMENT_OR_POSITION"]
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+__all__ = ["DURATION", "EXACT_MOMENT", "MOMENT", "MOMENT_OR_POSITION"]
 
 
 class Duration(Parameter[timedelta]):
@@ -33,7 +33,7 @@ class Duration(Parameter[timedelta]):
         if isinstance(value, timedelta):
             return value
         try:
-            span = _span(value)
+            span = span_of(value)
         except OverflowError:
             self.fail(f"{value} is too long.", param, ctx)
         if span is None:
@@ -48,8 +48,8 @@ class Duration(Parameter[timedelta]):
 DURATION = Duration()
 
 
-class Moment(Parameter[datetime]):
-    """A time in RFC 3339, or how long ago with its unit; a bare number says neither."""
+class ExactMoment(Parameter[datetime]):
+    """A time in RFC 3339, or how long ago: for what is written to the log."""
 
     name = "time"
 
@@ -63,19 +63,58 @@ class Moment(Parameter[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            if (ago := _span(value)) is not None:
+            if (ago := span_of(value)) is not None:
                 return utc_now() - ago
         except OverflowError:
             self.fail(f"{value} is too long ago.", param, ctx)
         try:
             return parse_time(value, "it")
         except errors.InvalidCursorError:
-            self.fail(
-                f"{value!r} is not a time. Write one like 2026-05-05T16:00:01Z, or how long ago, "
-                "with its unit: 90m, 36h, 7d.",
-                param,
-                ctx,
-            )
+            self.fail(f"{value!r} is not a time. {self.advice}", param, ctx)
+
+    advice = (
+        "Write one with its zone, like 2026-05-05T16:00:01Z, or how long ago, with its unit: "
+        "90m, 36h, 7d."
+    )
+
+
+EXACT_MOMENT = ExactMoment()
+
+
+class Moment(ExactMoment):
+    """A time as people write it, or how long ago; a bare number says neither.
+
+    What was understood of a time that is not exact is said, because another one may be meant.
+    """
+
+    advice = (
+        "Write one like 2026-05-05T16:00:01Z, 22:04 or yesterday 22:04, in UTC, or how long ago, "
+        "with its unit: 90m, 36h, 7d."
+    )
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Return the moment, and say which it is."""
+        moment, exact = self.understood(value, param, ctx)
+        if not exact and ctx is not None and not ctx.resilient_parsing:
+            option = f"{param.opts[0]} " if isinstance(param, click.Option) else ""
+            click.echo(f"{option}{value} is {show_time(moment)}", err=True)
+        return moment
+
+    def understood(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[datetime, bool]:
+        """Return the moment, and whether it was written exactly."""
+        if isinstance(value, str):
+            with suppress(errors.InvalidCursorError):
+                return parse_time(value, "it"), True
+            if (moment := moment_of(value, utc_now())) is not None:
+                return moment, False
+        return super().convert(value, param, ctx), True
 
 
 MOMENT = Moment()
@@ -99,8 +138,3 @@ class MomentOrPosition(Parameter[datetime | int]):
 
 
 MOMENT_OR_POSITION = MomentOrPosition()
-
-
-def _span(value: str) -> timedelta | None:
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", value, re.ASCII)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

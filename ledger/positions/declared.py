@@ -13,6 +13,7 @@ from typing import Protocol
 
 import attrs
 
+from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.queries import CursorQuery
 from ledger.law.refusals import VersionConflictError
@@ -219,6 +220,8 @@ def _asked(
     before: Cursor | None, key: CursorKey, mapping: PositionMapping, reason: str, actor: str
 ) -> Request | None:
     """Return what declares `mapping`, or None if it is declared already."""
+    reason = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX)
+    actor = fields.text(actor, "actor")
     declared = _mapping(before)
     if declared is mapping:
         return None
@@ -232,7 +235,7 @@ def _asked(
             expected_version=before.version if before else 0,
             actor=actor,
         )
-    if not reason.strip():
+    if not reason:
         refusal = ResetReasonRequiredError(
             f"{key.stream_name} is declared as {declared}. To declare it as {mapping} changes what "
             "all of its sequences mean, so it needs a reason, which is kept for ever."

@@ -59,7 +59,8 @@ class PositionMapping(StrEnum):
             said = fields.shown(text)
             raise invalid(
                 "mapping",
-                f"must be one of {', '.join(names)}, not {said}.",
+                "must be plain, zero-based (as Kafka's offsets are), lsn (PostgreSQL's) or tokens "
+                f"(what has no order), not {said}.",
                 value=said,
                 allowed=names,
             )

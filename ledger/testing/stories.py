@@ -119,6 +119,10 @@ def tell(book: Ledger, text: str, *, key: CursorKey = KEY, clock: Clock | None =
     if not isinstance(given, Ledger):
         said = fields.kind(given)
         raise invalid("book", f"must be a Ledger, not {said}.", value=said)
+    mover: object = clock
+    if not isinstance(mover, Clock | None):
+        said = fields.kind(mover)
+        raise invalid("clock", f"must be a Clock, not {said}.", value=said)
     steps = _steps(text, CursorKey.check(key))
     before = book.find(key)
     if clock is None and any(isinstance(step, Wait) for _, step in steps):

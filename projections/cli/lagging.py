@@ -222,7 +222,7 @@ _COLOURS = {LagState.FAILING: "red", LagState.STALLED: "red", LagState.BEHIND: "
 
 _FROM_BEHIND = [
     Column("behind", lambda each: _number(each.behind), kind=Kind.NUMBER),
-    Column("since", lambda each: each.since, kind=Kind.TIME),
+    Column("since", lambda each: each.since, kind=Kind.TIME, spared=1),
     Column("age", lambda each: _age(each.age_s), kind=Kind.NUMBER),
     Column("state", _state, kind=Kind.WORDS),
 ]
@@ -248,7 +248,7 @@ _LAGS = [
         kind=Kind.NUMBER,
     ),
     *_FROM_BEHIND,
-    Column("last error", lambda each: visible(each.last_error)),
+    Column("last error", lambda each: visible(each.last_error), spared=1),
 ]
 
 _GROUPS = [

@@ -120,7 +120,8 @@ class Past(Parameter[Then]):
         """Return the moment."""
         if isinstance(value, Then):
             return value
-        return Then(MOMENT.convert(value, param, ctx), value)
+        moment, _ = MOMENT.understood(value, param, ctx)
+        return Then(moment, value)
 
 
 GOAL = GoalType()

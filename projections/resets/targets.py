@@ -9,8 +9,6 @@ record to read. A sequence counts from 1, and is that of the last record. They a
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -19,6 +17,7 @@ from ledger import CursorKey, InvalidCursorError
 from ledger.law import fields
 from ledger.log.text import loads
 from ledger.positions.mapping import is_word
+from projections.csv_rows import csv_rows
 
 __all__ = ["read"]
 
@@ -86,24 +85,15 @@ def _json_lines(text: str) -> Iterator[_Line]:
 
 
 def _csv_lines(text: str) -> Iterator[_Line]:
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     heading: Sequence[str] = ()
-    try:
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
+    for number, cells in csv_rows(text, _refused):
+        if not heading:
+            is_kafka = _is_kafka(cells)
+            heading = _KAFKA[-len(cells) :] if is_kafka else _heading(cells)
+            if not is_kafka:
                 continue
-            if not heading:
-                is_kafka = _is_kafka(cells)
-                heading = _KAFKA[-len(cells) :] if is_kafka else _heading(cells)
-                if not is_kafka:
-                    continue
-            if len(cells) != len(heading):
-                raise _refused(rows.line_num, f"it has {len(cells)} cells, not {len(heading)}.")
-            line = _by_column(rows.line_num, heading, cells)
-            yield rows.line_num, {**line, "to": _place(rows.line_num, line["to"])}
-    except csv.Error as error:
-        raise _refused(rows.line_num, f"{error}. {_FORM}") from None
+        line = _by_column(number, heading, cells)
+        yield number, {**line, "to": _place(number, line["to"])}
 
 
 def _is_kafka(cells: Sequence[str]) -> bool:

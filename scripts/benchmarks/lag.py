@@ -1,4 +1,4 @@
-"""Measure `projections.lag` over many cursors in a long ledger; runs by itself, and takes minutes.
+"""Measure `projections.lag` over many cursors in a long ledger; `scripts/bench lag` takes minutes.
 
 Two ledgers of as many entries are made: one where 100 consumers read each of 100 streams, which
 have long histories, and one where a consumer reads 100 subjects of each, which have short ones.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from ledger import AdvanceCursor, CursorKey, Ledger, RecordError, Request
 from ledger.law.reserved import HEAD
 from projections import lag
 
-__all__ = ["SMOKE", "Shape", "measured", "shapes", "written"]
+__all__ = ["SMOKE", "Shape", "main", "measured", "shapes", "written"]
 
 BATCH = 10_000
 GOAL_S = 0.5
@@ -119,8 +118,8 @@ def schema(url: str, name: str) -> Iterator[str]:
     drop()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/benchmarks/lag.py", description=__doc__)
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench lag", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="only see whether everything runs")
     parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
     parser.add_argument(
@@ -130,7 +129,7 @@ def main() -> int:
         metavar="URL",
         help="measure on PostgreSQL instead, on a server of its own if none is named",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print(
         f"{'ledger':30} {'cursors':>8} {'entries':>10} {'wall s':>8} {'CPU s':>8}   goal {GOAL_S} s"
     )
@@ -154,7 +153,3 @@ def main() -> int:
                 f"{shape.name:30} {rows:8,} {shape.entries:10,} {wall:8.3f} {user:8.3f}", flush=True
             )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

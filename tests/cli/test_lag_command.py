@@ -175,6 +175,12 @@ def test_a_bound_shows_what_is_beyond_it_and_tells_by_the_exit(
     assert (result.exit_code, len(result.stdout.splitlines())) == (code, lines), result.output
 
 
+def test_a_cursor_may_never_be_stalled(behind: Run) -> None:
+    assert ("mailer", "0", "stalled") in states(behind)
+    for long in ("999999d", "999999999d"):
+        assert ("mailer", "0", "behind") in states(behind, "--stalled-after", long)
+
+
 def test_what_a_bound_cannot_judge_is_said(behind: Run) -> None:
     assert "they have no head: 1 of 5" in behind("lag", "--max-behind", 99).stderr
     assert "none was judged" in behind("lag", "--max-behind", 99, "--subject", "2").stderr
@@ -217,6 +223,19 @@ def test_heads_come_out_of_a_file(behind: Run, tmp_path: Path, text: str) -> Non
         (b"{", "line 1: not JSON"),
         (b"\xff", "is not UTF-8"),
         (b"stream,sequence\norders," + b"9" * 60, "line 2: sequence must be"),
+        (b"stream,sequence\norders,1,044\n", "line 2: it has 3 cells, not 2"),
+        (b"stream,subject,sequence\norders,9\n", "line 2: it has 2 cells, not 3"),
+        (b"stream,sequence\norders," + b"0" * 38 + b"100\n", "line 2: sequence must be"),
+        (b"stream,sequence\norders,+9\n", "line 2: sequence must be"),
+        (b"stream,sequence\n" + b"x" * 140_000 + b",4\n", "line 2: it is not CSV: field larger"),
+        (b'stream,sequence\n"orders,4\n', "line 2: it is not CSV"),
+        (b'stream,sequence\n"orders"x,4\n', "line 2: it is not CSV"),
+        (b"stream,stream,sequence\na,b,4\n", "line 1: it names a column twice"),
+        (b'{"stream": "orders", "sequence": "9"}', "line 1: sequence must be an integer"),
+        (b'{"stream": "a", "stream": "b", "sequence": 9}', "line 1: "),
+        (b'{"stream": "\xe2\x80\xa8", "sequence": []}', "line 1: "),
+        (b"", "has no heads in it"),
+        (b"stream,sequence\n\n", "has no heads in it"),
     ],
 )
 def test_a_file_that_is_none_of_heads_is_refused(

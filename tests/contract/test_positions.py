@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,25 @@ def test_what_cannot_be_declared_is_refused(book: Ledger, stream: str, mapping: 
     with pytest.raises(InvalidCursorError):
         book.positions.declare(stream, mapping)
     assert list(book.positions.list()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"reason": 5}, "reason must be text, not a int"),
+        ({"reason": None}, "reason must be text, not nothing"),
+        ({"reason": "x" * 4_097}, "reason has 4,097 characters"),
+        ({"actor": 5}, "actor must be text, not a int"),
+    ],
+)
+@pytest.mark.parametrize("mapping", ["plain", "lsn"])
+def test_a_reason_and_an_actor_are_text(
+    book: Ledger, mapping: str, given: dict[str, Any], said: str
+) -> None:
+    first = book.positions.declare("orders", "plain")
+    with pytest.raises(InvalidCursorError, match=said):
+        book.positions.declare("orders", mapping, **given)
+    assert list(book.positions.list()) == [first]
 
 
 def test_two_who_declare_the_same_at_once_agree_and_others_are_refused(target: str) -> None:

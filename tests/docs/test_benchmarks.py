@@ -130,3 +130,11 @@ def test_the_benchmark_of_lag_finds_every_cursor() -> None:
             assert book.horizon().last == shape.entries
             wall, used, rows = lag.measured(lambda book=book: len(list(book.cursors())), 1)  # type: ignore[misc]
         assert (rows, wall >= 0, used >= 0) == (shape.cursors, True, True)
+
+
+def test_the_benchmark_of_lag_is_run_by_its_name() -> None:
+    command = [sys.executable, str(TOP / "scripts/benchmarks"), "lag", "--smoke", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    for shape in lag.shapes(smoke=True):
+        assert shape.name in done.stdout

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,13 +118,55 @@ def test_each_state_is_told(book: Ledger, clock: Clock) -> None:
     assert behind == 0
 
 
-def test_a_takeover_is_a_new_start_for_who_stood_still(book: Ledger, clock: Clock) -> None:
+def test_a_reset_is_a_new_start_for_who_stood_still(book: Ledger, clock: Clock) -> None:
     book.append([AdvanceCursor(MAILER, 5)])
     book.heads.record("orders", "", 11)
     clock.tick(20 * 60)
     assert [each.state for each in lag(book)] == [LagState.STALLED]
-    book.reset(MAILER, to=5, reason="deploy 1.4.2")
+    book.reset(MAILER, to=5, reason="the receiver is there again")
     assert [each.state for each in lag(book)] == [LagState.BEHIND]
+
+
+def test_a_takeover_does_not_hide_that_a_cursor_stands_still(book: Ledger, clock: Clock) -> None:
+    book.append([AdvanceCursor(MAILER, 5)])
+    book.heads.record("orders", "", 11)
+    for deploy in range(3):
+        clock.tick(10 * 60)
+        book.consumer(MAILER, take_over=f"deploy {deploy}")
+        expected = LagState.STALLED if deploy else LagState.BEHIND
+        assert [each.state for each in lag(book)] == [expected]
+    book.advance(MAILER, to=6)
+    assert [each.state for each in lag(book)] == [LagState.BEHIND]
+
+
+@pytest.mark.parametrize(
+    ("heads", "said"),
+    [
+        (5, "must be a map of (stream, subject) to int, not a int"),
+        ([], "must be a map"),
+        ({"orders": 5}, "must have pairs (stream, subject) for keys, not 'orders'"),
+        ({"ab": 5}, "not 'ab'"),
+        ({("orders",): 5}, "not ('orders',)"),
+        ({3: 5}, "not 3"),
+        ({("orders", None): 5}, "must be text, not nothing"),
+        ({("orders", ""): "5"}, "must be an integer, not a str"),
+        ({("orders", ""): -1}, "must be from 0"),
+        ({("orders", ""): 5, (" orders", ""): 6}, "have ('orders', '') twice"),
+    ],
+)
+def test_heads_that_are_none_are_refused(book: Ledger, heads: Any, said: str) -> None:
+    with pytest.raises(InvalidCursorError, match=re.escape(said)):
+        lag(book, heads=heads)
+
+
+def test_a_span_before_all_time_is_never_over(book: Ledger, clock: Clock) -> None:
+    book.append([AdvanceCursor(MAILER, 5)])
+    book.heads.record("orders", "", 11)
+    clock.tick(20 * 60)
+    for after in (timedelta(days=999_999), timedelta.max):
+        assert [each.state for each in lag(book, stalled_after=after)] == [LagState.BEHIND]
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    assert [(each.state, each.age_s) for each in lag(book, now=first)] == [(LagState.BEHIND, 0)]
 
 
 def test_a_head_that_was_reset_counts_from_when_it_came_past_last(

@@ -121,3 +121,18 @@ def test_rows_of_one_cursor_name_it_once() -> None:
     assert (layout.cursor, layout.headings[0]) == ("mailer/orders", "n")
     # Who knows what comes on the next page?
     assert not Layout.within(54, rows, COLUMNS, whole=False, now=NOW).cursor
+
+
+def test_what_a_source_calls_a_sequence_gives_way_to_the_names() -> None:
+    number = Column("at", lambda _: "720011196", kind=Kind.NUMBER)
+    named = Column("at", lambda _: "720011196 (offset 720011195)", kind=Kind.PLACE, bare=number)
+    columns = [*COLUMNS[:2], named, named, Column("state", lambda _: "failing 12×")]
+    rows = [{**row, "consumer": "warehouse-sync-us-east-1"} for row in ROWS]
+
+    def shown(width: int) -> str:
+        layout = Layout.within(width, rows, columns, whole=False, now=NOW)
+        assert together(layout.widths) <= width
+        return layout.columns[-2].text(rows[0])
+
+    assert shown(110) == "720011196 (offset 720011195)"
+    assert shown(70) == "720011196"

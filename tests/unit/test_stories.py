@@ -133,6 +133,8 @@ def test_a_reset_by_nobody_is_by_the_actor_of_the_ledger(book: Ledger) -> None:
 def test_a_story_is_told_to_a_ledger_and_waits_by_a_clock(book: Ledger) -> None:
     with pytest.raises(InvalidCursorError, match="book must be a Ledger, not a"):
         tell(ledger.aio.AsyncLedger(book), "advance 5")  # type: ignore[arg-type]
+    with pytest.raises(InvalidCursorError, match="clock must be a Clock, not a float"):
+        tell(book, "advance 5; wait 5m", clock=1.5)  # type: ignore[arg-type]
     with pytest.raises(StoryError, match="has no clock to move"):
         tell(book, "advance 5; wait 5m")
     assert list(book.entries()) == []
