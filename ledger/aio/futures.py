@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TypeVar
 
 from ledger.errors import StorageError
+from ledger.writing.futures import bearable
 from ledger.writing.group_commit import Writer
 from ledger.writing.waits import refuse_circle
 
@@ -47,7 +48,16 @@ def answer(future: Future[R], work: Callable[[], R]) -> None:
         try:
             future.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
-            future.set_exception(error)
+            future.set_exception(_bearable(error))
+
+
+def _bearable(error: BaseException) -> BaseException:
+    """Return `error`, or what a future can bear in its place; that of a coroutine is cancelled."""
+    if isinstance(error, asyncio.CancelledError):
+        stands = RuntimeError("the work in a thread was cancelled, but not what awaits it.")
+        stands.__cause__ = error
+        return stands
+    return bearable(error)
 
 
 def in_own_thread(work: Callable[[], R]) -> Future[R]:

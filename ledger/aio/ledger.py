@@ -26,6 +26,7 @@ from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.readers import Readers
 from ledger.aio.streams import Stream, run_in_thread
 from ledger.aio.waiting import news_of
+from ledger.consuming.cancellations import is_failure
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.consuming.heads_coroutines import AsyncHeads
@@ -404,7 +405,9 @@ class AsyncLedger:
                 rules.ordinal(cursor, advance)
             try:
                 yield cursor
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if not is_failure(error):
+                    raise
                 try:
                     await self.record_error(
                         key, described(error), actor=actor, epoch=epoch, metadata=metadata

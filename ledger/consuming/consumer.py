@@ -238,7 +238,9 @@ class Consumer:
         Returns when `stop` is set and what is in flight has ended.
 
         Raises the error of an event that failed as often as it is tried, or of the database;
-        TakenOverError if another consumer took the cursor over; and what `fetch` raises.
+        TakenOverError if another consumer took the cursor over; InvalidCursorError for metadata
+        that cannot be kept, without a further try, because it was delivered; and what `fetch`
+        raises.
         """
         # Imported here, because threads to deliver in take 5 ms to import.
         from ledger.consuming.running import Loop

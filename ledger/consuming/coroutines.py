@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
+from ledger.consuming.cancellations import is_failure
 from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
@@ -214,7 +215,8 @@ class AsyncConsumer:
 
         `fetch(position)` returns an iterable, an asynchronous one, or an awaitable of an iterable;
         `deliver(event, delivery)` is awaited, up to `in_flight` at once, each in a task of its own.
-        If this is cancelled, those are cancelled first.
+        If this is cancelled, those are cancelled first. A CancelledError of what they await is a
+        failure like any other; where it ends the loop, this raises a RuntimeError from it.
         """
         # Imported here, because only a loop needs it.
         from ledger.consuming.running_coroutines import Loop
@@ -329,7 +331,7 @@ class AsyncConsumer:
             await self.flush()
             return
         try:
-            said = self._deliveries.fail(delivery, error)
+            said = self._deliveries.fail(delivery, error, counts=is_failure(error))
         finally:
             self._wake()
         if said is not None:

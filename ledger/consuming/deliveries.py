@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping
 
 from ledger.consuming.delivery import Delivery
-from ledger.consuming.failures import described
+from ledger.consuming.failures import described, note_left_out, with_sequence
 from ledger.consuming.window import Window, WindowFullError
 from ledger.errors import InvalidCursorError, LedgerError, UnknownOutcomeError
 from ledger.law import fields, rules
@@ -222,30 +222,35 @@ class Deliveries:
         with self.lock:
             try:
                 advance = delivery.confirmation()
-            except InvalidCursorError:
+            except BaseException:
                 self._window.fail(begun)
                 raise
             if not self._window.holds(begun):
                 raise self._forgotten(advance)
             self._window.confirm(begun, advance)
 
-    def fail(self, delivery: Delivery, error: BaseException) -> RecordError | None:
+    def fail(
+        self, delivery: Delivery, error: BaseException, *, counts: bool = False
+    ) -> RecordError | None:
         """Note that `delivery` failed, and return what is to be recorded of it.
 
         That is None if the cursor was read anew since it began, after StaleEpochError, and for an
-        interrupt, which says nothing of the event.
+        interrupt, which says nothing of the event, unless it `counts`. Metadata that cannot be kept
+        are left out, and `error` has a note that says so.
         """
         begun = delivery._begun
         with self.lock:
             self._window.fail(begun)
-            if not self._window.holds(begun) or not isinstance(error, Exception):
+            if not self._window.holds(begun) or not (counts or isinstance(error, Exception)):
                 return None
             if isinstance(error, StaleEpochError):
                 return None
-            metadata = dict(delivery.metadata)
-            if len(metadata) < fields.METADATA_PAIRS_MAX:
-                metadata.setdefault("sequence", str(delivery.sequence))
-            return RecordError(self.key, described(error), epoch=self.epoch, metadata=metadata)
+            epoch = self.epoch
+        # Outside the lock: what strangers have put there may do anything when it is looked at.
+        metadata, refusal = with_sequence(delivery.metadata, delivery.sequence)
+        if refusal is not None:
+            note_left_out(error, refusal)
+        return RecordError(self.key, described(error), epoch=epoch, metadata=metadata)
 
     def give_up(self, sequence: int, reason: str) -> None:
         """Confirm a failed delivery as skipped, and say why.

@@ -30,6 +30,9 @@ class Delivery:
     """One delivery that was begun. Enter it, once, where the event is delivered.
 
     `outcome` and `metadata` may be changed until it ends: they are appended with the confirmation.
+    If the body raises, its error is recorded with the metadata that can be kept; if it does not,
+    metadata that cannot be kept raise InvalidCursorError at its end, and it is not confirmed. An
+    outcome that is none raises InvalidCursorError where it is set.
     `tries` counts how often the event was begun by this consumer since it last read its cursor.
 
     >>> import ledger

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from ledger.consuming.cancellations import as_error, is_failure
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
 from ledger.consuming.running import LOOK_ALSO_S, LOOK_S
@@ -58,14 +59,19 @@ class Loop(Generic[E]):
         self._stale = consumer.has_begun
 
     async def run(self) -> None:
-        """Run until `stop` is set, or an event is given up by stopping."""
+        """Run until `stop` is set, or an event is given up by stopping.
+
+        Raises CancelledError only if this task is cancelled, and RuntimeError for any other one.
+        """
         try:
             while self._goes_on():
                 if self._stale:
                     await self._start_over()
                 else:
                     await self._round()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if is_failure(error):
+                raise as_error(error) from error
             self._cancel()
             raise
         finally:
@@ -73,7 +79,7 @@ class Loop(Generic[E]):
         if self._failure is not None:
             with suppress(LedgerError):
                 await self._consumer.flush()
-            raise self._failure
+            raise as_error(self._failure)
         with suppress(StaleEpochError):
             await self._consumer.flush()
 
@@ -286,14 +292,14 @@ class Loop(Generic[E]):
                 # It was delivered; the next delivery appends its confirmation.
                 self._plan.done(delivery.sequence)
                 self._note_storage(error)
-        except Exception as error:
-            if error is not raised:
+        except (Exception, asyncio.CancelledError) as error:
+            if error is not raised or not is_failure(error):
                 raise
             await self._note(delivery, error)
         else:
             self._plan.done(delivery.sequence)
 
-    async def _note(self, delivery: Delivery, error: Exception) -> None:
+    async def _note(self, delivery: Delivery, error: BaseException) -> None:
         """Have an event that failed delivered again, or give it up."""
         end = self._plan.failed(delivery.sequence, delivery.tries, self._now())
         if end is GiveUp.STOP:
@@ -301,7 +307,7 @@ class Loop(Generic[E]):
         elif end is GiveUp.SKIP:
             await self._skip(delivery, error)
 
-    async def _skip(self, delivery: Delivery, error: Exception) -> None:
+    async def _skip(self, delivery: Delivery, error: BaseException) -> None:
         reason = given_up(delivery.tries, error)
         try:
             await self._consumer.give_up(delivery.sequence, reason=reason)

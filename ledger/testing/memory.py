@@ -24,7 +24,8 @@ def in_memory(
 
     The application's rows and the ledger's are in one database, so `using(connection)` puts them
     into one transaction, as in a file. The tables are made. `actor`, `clock` and `require_epoch`
-    are those of `ledger.open`. Closing the ledger leaves the connection open.
+    are those of `ledger.open`. Closing the ledger leaves the connection open. What `connection`
+    makes of rows and of text does not matter; its factories are as they were after each call.
 
     There is one connection, so some things are not as in a file. A read sees what an open
     transaction has done so far; nothing is durable; and where the ledger would wait on a

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerBusyError, LedgerError, StorageError
+from ledger.law import fields
 from ledger.stores.bell import Bell
 from ledger.waking.polling import listening_to
 from ledger.waking.waiters import News, Waiter, Waiters
@@ -189,7 +190,7 @@ class Waker:
         except LedgerError as error:
             self.waiters.fail(error)
         except BaseException as error:
-            self.waiters.fail(StorageError(f"Waiting has failed: {error!r}."))
+            self.waiters.fail(StorageError(f"Waiting has failed: {fields.shown(error)}."))
             raise
 
 
@@ -197,5 +198,9 @@ def good(news: News) -> Cursor | int:
     """Return the news if they are good, and raise them if they are not."""
     if isinstance(news, LedgerError):
         # An error of its own for each waiter: where it is raised, it is given a traceback.
-        raise copy.copy(news) from news
+        try:
+            own = copy.copy(news)
+        except Exception:  # noqa: BLE001 - that of a store of somebody else may refuse to be copied
+            own = news
+        raise own from news
     return news

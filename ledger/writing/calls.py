@@ -106,7 +106,7 @@ class Call(Generic[R]):
         """Tell the caller what `conclude` makes of the answers to its groups."""
         try:
             result = self.conclude(answers)
-        except Exception as error:  # noqa: BLE001 - raised where the answer is asked for
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
             self.promise.set_exception(error)
         else:
             self.promise.set_result(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.writing.waits import refuse_circle, waiting_for
@@ -13,13 +13,30 @@ from ledger.writing.waits import refuse_circle, waiting_for
 if TYPE_CHECKING:
     from ledger.writing.waits import Answering
 
-__all__ = ["Submitted"]
+__all__ = ["Submitted", "bearable"]
 
 # Of all futures, because one of its own is what makes a Future heavy. Nothing slow is done under
 # it. A signal handler may find it taken by its own thread.
 _lock = threading.RLock()
 
 T = TypeVar("T")
+
+
+def bearable(error: BaseException) -> BaseException:
+    """Return `error`, or what a future can bear in its place.
+
+    A StopIteration that leaves a coroutine would end whoever awaits it, so asyncio does not set it
+    on a future, and nobody is answered. A RuntimeError stands for it, as in a coroutine
+    (https://peps.python.org/pep-0479/). It also stands for the CancelledError of another future,
+    because nobody has cancelled this one.
+    """
+    if not isinstance(error, StopIteration | CancelledError):
+        return error
+    name = type(error).__name__
+    stands = RuntimeError(f"{name} was raised where a future is answered, which cannot bear it.")
+    stands.__cause__ = error
+    return stands
+
 
 _PENDING, _RUNNING, _DONE = range(3)
 
@@ -76,6 +93,10 @@ class Submitted(Future[Any]):
                 return
             self._become_whole()
         super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Say why the call failed."""
+        super().set_exception(None if exception is None else bearable(exception))
 
     def done(self) -> bool:
         """Return whether the call is answered or cancelled."""

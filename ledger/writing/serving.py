@@ -230,7 +230,7 @@ class Server:
                 if isinstance(its, list):
                     call.answer(its)
                 else:
-                    call.promise.set_exception(_own(its or LedgerBusyError(_HELD)))
+                    call.promise.set_exception(LedgerBusyError(_HELD) if its is None else _own(its))
             except BaseException:  # noqa: BLE001 - a callback of theirs; the others want answers
                 _report()
 
@@ -259,7 +259,10 @@ def _own(error: BaseException) -> BaseException:
     """Return an error of its own for each caller: where it is raised, it is given a traceback."""
     if not isinstance(error, StorageError):
         return error
-    own = copy.copy(error)
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - that of a store of somebody else may refuse to be copied
+        return error
     own.__cause__ = error.__cause__
     if hasattr(error, "__notes__"):
         own.__notes__ = list(error.__notes__)

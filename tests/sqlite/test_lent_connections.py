@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 import ledger
-from ledger import AdvanceCursor, InvalidCursorError, Ledger, LedgerBusyError, StorageError
+from ledger import (
+    AdvanceCursor,
+    InvalidCursorError,
+    Ledger,
+    LedgerBusyError,
+    NonMonotonicCursorError,
+    StorageError,
+)
 from support.cursors import JOBS, ORDERS
 
 MODES: list[dict[str, Any]] = [
@@ -185,6 +192,34 @@ def test_a_connection_is_used_whatever_its_rows_look_like_and_left_as_it_was(
         assert not connection.in_transaction
 
 
+def backwards(text: bytes) -> str:
+    return text.decode()[::-1]
+
+
+@pytest.mark.parametrize("factory", [bytes, backwards])
+def test_a_connection_is_used_whatever_it_makes_of_text_and_left_as_it_was(
+    book: Ledger, connect: Connect, factory: Any
+) -> None:
+    connection = connect()
+    connection.text_factory = factory
+    for to in (2, 3):
+        with connection:
+            lent = book.using(connection)
+            assert lent.advance(ORDERS, to=to, metadata={"a": "b"}).last_sequence == to
+            assert lent.get(ORDERS).key == ORDERS
+            with pytest.raises(NonMonotonicCursorError):
+                lent.append([AdvanceCursor(JOBS, 1), AdvanceCursor(ORDERS, 1)])
+            assert connection.text_factory is factory
+            for entry in lent.entries():
+                assert entry.key == ORDERS
+                assert connection.text_factory is factory
+            assert lent.verify().ok
+            assert connection.text_factory is factory
+        assert connection.execute("SELECT 'ab'").fetchone() == (factory(b"ab"),)
+    assert book.verify().ok
+    assert book.using(connection).checkpoint() == book.checkpoint()
+
+
 def test_a_connection_is_used_whatever_it_converts(
     book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,8 +246,6 @@ def test_a_connection_is_used_whatever_it_converts(
 
 
 def test_what_cannot_be_lent_is_refused(book: Ledger, connect: Connect, tmp_path: Path) -> None:
-    blunt = connect()
-    blunt.text_factory = bytes
     elsewhere = sqlite3.connect(tmp_path / "other.db")
     nowhere = sqlite3.connect(":memory:")
     gone = connect()
@@ -220,7 +253,6 @@ def test_what_cannot_be_lent_is_refused(book: Ledger, connect: Connect, tmp_path
     refused: list[tuple[object, type[Exception], str]] = [
         (None, InvalidCursorError, "sqlite3.Connection"),
         ("cursors.db", InvalidCursorError, "sqlite3.Connection"),
-        (blunt, InvalidCursorError, "text_factory"),
         (elsewhere, InvalidCursorError, "same file"),
         (nowhere, InvalidCursorError, "a database in memory"),
         (gone, StorageError, "closed"),

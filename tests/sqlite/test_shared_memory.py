@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -146,6 +147,65 @@ def test_the_connection_may_make_of_rows_what_it_likes(
     db.commit()
     assert book.get(ORDERS).last_sequence == 42
     assert book.rebuild().cursors == 1
+
+
+def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def refusing(*_: object) -> Any:
+    raise ZeroDivisionError
+
+
+ROWS: list[Any] = [None, sqlite3.Row, as_dict, refusing]
+TEXTS: list[Any] = [str, bytes, lambda text: text.decode()[::-1], refusing]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("texts", TEXTS)
+def test_a_connection_is_used_whatever_it_makes_of_rows_and_text_and_left_as_it_was(
+    db: sqlite3.Connection, rows: Any, texts: Any
+) -> None:
+    db.row_factory, db.text_factory = rows, texts
+
+    def are_as_they_were() -> bool:
+        return (db.row_factory, db.text_factory) == (rows, texts)
+
+    for to in (10, 20):  # The tables are made, and found made.
+        with in_memory(db, actor="tester") as book:
+            assert are_as_they_were()
+            assert book.advance(ORDERS, to=to, metadata={"a": "b"}).last_sequence == to
+            assert book.heads.record("orders", "", to).last_sequence == to
+            assert book.submit(AdvanceCursor(JOBS, to)).result().key == JOBS
+            with pytest.raises(NonMonotonicCursorError):
+                book.advance(ORDERS, to=to - 1)
+            assert are_as_they_were()
+            with db:
+                assert book.using(db).record_error(ORDERS, "refused").last_error == "refused"
+            assert {entry.key for entry in book.history(ORDERS)} == {ORDERS}
+            assert book.get(ORDERS).last_sequence == to
+            assert book.rebuild().cursors == 3
+            assert book.verify().ok
+            assert are_as_they_were()
+            assert book.reset(ORDERS, to=1, reason="again").last_sequence == 1
+            assert are_as_they_were()
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_a_connection_that_is_refused_is_left_as_it_was(
+    db: sqlite3.Connection, path: Path, texts: Any
+) -> None:
+    db.row_factory, db.text_factory = as_dict, texts
+    db.execute("CREATE TABLE ledger_cursors (id INTEGER)")
+    with pytest.raises(StorageError):
+        in_memory(db)
+    with closing(sqlite3.connect(path)) as other:
+        other.row_factory, other.text_factory = as_dict, texts
+        with pytest.raises(InvalidCursorError, match=r"is to the file .*cursors\.db"):
+            in_memory(other)
+        for connection in (db, other):
+            assert connection.row_factory is as_dict
+            assert connection.text_factory is texts
 
 
 def test_an_engine_of_sqlalchemy_has_one_connection_to_memory() -> None:

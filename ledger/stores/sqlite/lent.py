@@ -15,6 +15,7 @@ from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.file import MEMORY
+from ledger.stores.sqlite.plainly import plain_text
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
@@ -36,11 +37,6 @@ class Borrowed:
     def __init__(
         self, connection: sqlite3.Connection, path: str, watch: Watch, *, known: bool = False
     ) -> None:
-        if connection.text_factory is not str:
-            raise InvalidCursorError(
-                "the connection has a text_factory of its own, through which the ledger cannot "
-                "read; lend one without."
-            )
         self._path = path
         self._watch = watch
         # Whether it is known to be to the ledger's own database, which has no file to tell.
@@ -55,7 +51,10 @@ class Borrowed:
     def read(self, work: Callable[[SQLiteSession], T]) -> T:
         """Run `work`, which sees what the caller's transaction has done so far."""
         try:
-            return work(self._session)
+            if self._session.connection.text_factory is str:
+                return work(self._session)
+            with plain_text(self._session.connection):
+                return work(self._session)
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
@@ -74,7 +73,7 @@ class Borrowed:
         try:
             if begun:
                 connection.execute("BEGIN")
-            with whole_log(self._session) as log:
+            with plain_text(connection), whole_log(self._session) as log:
                 yield log
         except sqlite3.Error as error:
             raise translated(error, self._path) from error

@@ -21,6 +21,7 @@ from ledger.stores.sqlite import file
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.listening import MemoryListener
+from ledger.stores.sqlite.plainly import plain_rows, plain_text
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
@@ -33,7 +34,7 @@ PLACE = "the database in memory"
 
 
 class Shared:
-    """The connection, which stays its owner's: it is never closed, and no row factory is used."""
+    """The connection, which stays its owner's: never closed; its factories are not used."""
 
     identity = ""
     immutable = False
@@ -42,7 +43,8 @@ class Shared:
         self._connection = _checked(connection)
         self._closed = False
         self._one_at_a_time = threading.RLock()
-        file.bring_up_to_date(self._connection, file.MEMORY, Deadline.after(0))
+        with plain_rows(self._connection):
+            file.bring_up_to_date(self._connection, file.MEMORY, Deadline.after(0))
         self._lent = self._lend()
         self._transaction = SQLiteTransaction(SQLiteSession(self._connection))
 
@@ -62,7 +64,8 @@ class Shared:
             )
         try:
             self._refuse_closed()
-            return self._write(work)
+            with plain_text(self._connection):
+                return self._write(work)
         except sqlite3.Error as error:
             raise translated(error, PLACE) from error
         finally:
@@ -132,9 +135,9 @@ def _checked(connection: object) -> sqlite3.Connection:
     if not isinstance(connection, sqlite3.Connection):
         raise not_to_be_lent(connection, "sqlite3.Connection", PLACE)
     try:
-        cursor = connection.cursor()
-        cursor.row_factory = None
-        main = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}.get("main", "")
+        with plain_rows(connection):
+            rows = connection.execute("PRAGMA database_list").fetchall()
+        main = {name: file for _, name, file in rows}.get("main", "")
     except sqlite3.Error as error:
         raise translated(error, PLACE) from error
     if main:
