@@ -20,7 +20,7 @@ class _Coloured(str):
 
 
 def colour(text: str, name: str) -> str:
-    """Return `text` in the colour `name` on a terminal, unless NO_COLOR is set; "" is no colour."""
+    """Return `text` in the colour `name`, if that is one, on a terminal without NO_COLOR."""
     if not (text and name) or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     coloured = _Coloured(click.style(text, fg=name))

@@ -50,12 +50,12 @@ def moment_of(text: str, now: datetime) -> datetime | None:
     clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
     for date in _dates(parts, now.astimezone(zone)):
         try:
-            moment = datetime(*date, *clock, tzinfo=zone)  # type: ignore[arg-type, misc]
-        except ValueError:
-            continue  # There is no 30th of February.
+            moment = datetime(*date, *clock, tzinfo=zone).astimezone(UTC)  # type: ignore[arg-type, misc]
+        except (ValueError, OverflowError):
+            continue  # There is no 30th of February, and nothing after the year 9999.
         # A year that was written is meant, whatever comes of it.
         if parts.get("year") or moment <= now:
-            return moment.astimezone(UTC)
+            return moment
     return None
 
 

@@ -65,7 +65,7 @@ class TokenPlaces:
                 return Place(number)
             if key.stream_name != other.key.stream_name or is_reserved(other.key.consumer_id):
                 raise InvalidCursorError(
-                    f"{other.key} is at {number}, which is no number of {key}: where tokens are "
+                    f"{other.key} is at {number}, which means nothing for {key}: where tokens are "
                     f"numbered, each cursor does so for itself. {_INSTEAD}"
                 )
             if not token:

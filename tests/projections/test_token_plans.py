@@ -46,9 +46,9 @@ def test_a_number_of_another_cursor_is_refused(stripe: Ledger, missing: Missing 
     stripe.heads.record("stripe", "", 4)
     for key, like, said in (
         (EARLY, LATE, r"late/stripe is at 7 \(evt_9\), and early/stripe numbers tokens for itself"),
-        (EARLY, ORDERS, "is at 2, which is no number of early/stripe"),
-        (ORDERS, EARLY, f"early/stripe is at 5, which is no number of {ORDERS}"),
-        (LATE, CursorKey(HEAD, "stripe"), "is at 4, which is no number of late/stripe"),
+        (EARLY, ORDERS, "is at 2, which means nothing for early/stripe"),
+        (ORDERS, EARLY, f"early/stripe is at 5, which means nothing for {ORDERS}"),
+        (LATE, CursorKey(HEAD, "stripe"), "is at 4, which means nothing for late/stripe"),
     ):
         with pytest.raises(InvalidCursorError, match=said):
             place(stripe, key, like=like, missing=missing)

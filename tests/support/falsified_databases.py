@@ -46,7 +46,8 @@ def rebuilt(index: str, definition: str, gap: str) -> Deed:
             if gone:
                 connection.execute(f"DROP INDEX {index}".encode())
             connection.execute(f"CREATE INDEX {index}{'' if gone else '_'} {definition} {gone}")
-        # Each index and its parts take over what the catalog says of the whole ones.
+        # Each index and its parts take over what the catalog says of the whole ones. Without the
+        # last column the server would not use them while older snapshots are held, by other tests.
         connection.execute(
             f"""
             WITH parts AS (
@@ -57,7 +58,7 @@ def rebuilt(index: str, definition: str, gap: str) -> Deed:
                     AND w.indexrelid IN (SELECT relid FROM pg_partition_tree('{index}_'::regclass)
                         UNION SELECT '{index}_'::regclass)
             )
-            UPDATE pg_index AS i SET indpred = w.indpred FROM parts
+            UPDATE pg_index AS i SET indpred = w.indpred, indcheckxmin = false FROM parts
             JOIN pg_index AS w ON w.indexrelid = parts.whole WHERE i.indexrelid = parts.lame
             """.encode()
         )
