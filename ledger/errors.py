@@ -11,11 +11,14 @@
     ├── StaleTokenError
     ├── EpochRequiredError
     ├── VersionConflictError
+    ├── PolicyUnmetError
     ├── CursorNotFoundError (also a LookupError)
     ├── DeliveringError
     ├── WindowFullError
     ├── BrokenChainError
     ├── DivergedError
+    ├── ArchivedError
+    ├── UnprovenError
     └── StorageError
         ├── LedgerBusyError
         ├── SchemaVersionError
@@ -38,6 +41,7 @@ import sys
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "ArchivedError",
     "BrokenChainError",
     "DivergedError",
     "InvalidCursorError",
@@ -46,6 +50,7 @@ __all__ = [
     "SchemaVersionError",
     "StorageError",
     "UnknownOutcomeError",
+    "UnprovenError",
     "invalid",
     "no_ledger",
 ]
@@ -142,6 +147,79 @@ class DivergedError(LedgerError):
     ...     except ledger.DivergedError:
     ...         print("the archive is no copy of this ledger")
     the archive is no copy of this ledger
+    """
+
+    __module__ = "ledger"
+
+
+class ArchivedError(LedgerError):
+    """Entries that are asked for were archived, and are no longer in the ledger.
+
+    `position` is that of the last of them. `file` is the archive that has them, with its `sha256`
+    in hexadecimal, `actor` who removed them, and `reason` why. They are empty where the ledger does
+    not say that. `key` is the cursor that was asked for; None where it was no single one.
+
+    Digests stay: `first` is the position and the digest of the first entry that the ledger had, and
+    `last` the version and the digest of the last one of `key` that was removed; None where the
+    ledger does not say that.
+
+    >>> import ledger
+    >>> error = ledger.ArchivedError(position=812, file="2025.jsonl", actor="ines", reason="a year")
+    >>> print(error)  # doctest: +ELLIPSIS
+    entries up to position 812 were archived in 2025.jsonl and removed, by ines: a year. Ask for...
+    """
+
+    __module__ = "ledger"
+
+    position: int | None = None
+    file: str = ""
+    sha256: str = ""
+    actor: str = ""
+    reason: str = ""
+    key: object = None
+    first: tuple[int, bytes] | None = None
+    last: tuple[int, bytes] | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        position: int | None = None,
+        file: str = "",
+        sha256: str = "",
+        actor: str = "",
+        reason: str = "",
+        key: object = None,
+        first: tuple[int, bytes] | None = None,
+        last: tuple[int, bytes] | None = None,
+    ) -> None:
+        if position is None:
+            super().__init__(message)
+            return
+        whose = "entries" if key is None else f"entries of {key}"
+        digest = f" (SHA-256 {sha256})" if sha256 else ""
+        where = f" in {file}{digest}" if file else ""
+        by = f", by {actor}: {reason.rstrip('.')}" if actor else ""
+        message = (
+            f"{whose} up to position {position} were archived{where} and removed{by}. Ask for "
+            f"what is left, from position {position + 1} on, or make a ledger of the archive "
+            f"and ask that: cursor-ledger --db archive.db import {file or 'FILE'} --vkey VKEY."
+        )
+        super().__init__(message)
+        self.position, self.file, self.sha256 = position, file, sha256
+        self.actor, self.reason, self.key = actor, reason, key
+        self.first, self.last = first, last
+
+
+class UnprovenError(LedgerError):
+    """A note or a proof that is damaged, that nobody who is trusted has signed, or that is false.
+
+    >>> import ledger
+    >>> try:
+    ...     ledger.open_note("the ledger is sound, believe me", [])
+    ... except ledger.UnprovenError as error:
+    ...     print(error)
+    it is not a signed note: it has no empty line before its signatures.
     """
 
     __module__ = "ledger"
@@ -264,6 +342,7 @@ if not TYPE_CHECKING:
             "DeliveringError",
             "EpochRequiredError",
             "NonMonotonicCursorError",
+            "PolicyUnmetError",
             "ResetReasonRequiredError",
             "StaleEpochError",
             "StaleTokenError",

@@ -112,6 +112,12 @@ FAILED_OVER = Notice(
     "%(place)s: connected to %(server)s; the connection before was to %(before)s",
     ("place", "server", "before"),
 )
+MIGRATION_PUT_OFF = Notice(
+    "migration_put_off",
+    Level.WARNING,
+    "%(place)s: %(migration)s is put off until its owner opens the ledger again: %(cause)s",
+    ("place", "migration", "cause"),
+)
 CALLS_PUT_OFF = Notice(
     "calls_put_off",
     Level.DEBUG,
@@ -154,6 +160,7 @@ NOTICES = (
     CONNECTION_LOST,
     CONNECTED,
     FAILED_OVER,
+    MIGRATION_PUT_OFF,
     CALLS_PUT_OFF,
     WAL_CHECKPOINTED,
     WAL_HELD_UP,

@@ -12,11 +12,15 @@ from ledger import (
     Cursor,
     CursorKey,
     CursorQuery,
+    CursorReset,
     CursorStarted,
     EntryQuery,
+    ErrorRecorded,
     InvalidCursorError,
     Ledger,
 )
+from ledger.law.events import Event
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 from projections.cursors import Moment, bounds_until, cursors_as_of, folded_within
 
@@ -30,9 +34,9 @@ __all__ = ["Change", "diff"]
 class Change:
     """What happened to one cursor between two moments: the states that it had at each.
 
-    `before` is None if it had no entry yet. `entries` and `resets` count what was appended in
-    between; `moved` is by how much it stands further, or further back: than before, or than where
-    it was started.
+    `before` is None if it had no entry yet. `entries` counts what was appended in between, and
+    `resets`, `takeovers` and `errors` those of it; a takeover is not counted as a reset. `moved` is
+    by how much it stands further, or further back: than before, or than where it was started.
 
     `key` is that of the cursor, and `after` its state at the later moment.
 
@@ -53,6 +57,8 @@ class Change:
     moved: int
     entries: int
     resets: int
+    takeovers: int
+    errors: int
 
 
 @overload
@@ -112,13 +118,32 @@ def _is_as_old(book: Ledger, after: Cursor, until: dict[str, Any]) -> bool:
 
 def _change(book: Ledger, before: Cursor | None, after: Cursor) -> Change:
     since = before.last_sequence if before else _start(book, after.key)
+    epochs = after.epoch - (before.epoch if before else 0)
+    takeovers = _takeovers(book, before, after) if epochs else 0
     return Change(
         key=after.key,
         before=before,
         after=after,
         moved=after.last_sequence - since,
         entries=after.version - (before.version if before else 0),
-        resets=after.epoch - (before.epoch if before else 0),
+        resets=epochs - takeovers,
+        takeovers=takeovers,
+        errors=sum(1 for _ in book.entries(_between(before, after, ErrorRecorded))),
+    )
+
+
+def _takeovers(book: Ledger, before: Cursor | None, after: Cursor) -> int:
+    """Return how many of the epochs in between were begun by consumers that took over."""
+    return sum(is_takeover(entry) for entry in book.entries(_between(before, after, CursorReset)))
+
+
+def _between(before: Cursor | None, after: Cursor, kind: type[Event]) -> EntryQuery:
+    """Return the query of the entries of a kind that lie between two states of a cursor."""
+    return EntryQuery(
+        key=after.key,
+        kinds=[kind],
+        version_from=(before.version if before else 0) + 1,
+        version_until=after.version,
     )
 
 

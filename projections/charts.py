@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ledger import InvalidCursorError, LedgerError
+from ledger import InvalidCursorError, LedgerError, files
 from ledger.log.text import show_time, visible
-from projections import files
 from projections.timeline import MarkKind, Point, Timeline
 
 __all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
@@ -17,6 +17,8 @@ __all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
 FORMATS = ("html", "svg", "png")
 LABELS_MAX = 20
 WIDTH, HEIGHT = 1_000, 460
+TWO_TIMES, THREE_TIMES = 30, 48
+"""The columns that an axis on a terminal has for so many times of 16 characters below it."""
 
 _COLOURS = {
     "sequence": "#1f5fbf",
@@ -127,15 +129,32 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
         ]
         if places:
             plot.scatter(*map(list, zip(*places, strict=True)), marker=letter)
-    middle = start + (points[-1].at - start) / 2
-    plot.xticks(
-        [0.0, times[-1] / 2, times[-1]],
-        [moment.strftime("%Y-%m-%d %H:%M") for moment in (start, middle, points[-1].at)],
-    )
-    lowest, highest = (f({point.sequence for point in points}) for f in (min, max))
-    plot.yticks([float(lowest), float(highest)], [str(lowest), str(highest)])
-    lines = plot.uncolorize(plot.build()).splitlines()
-    return "\n".join(line.rstrip() for line in lines)
+    sequences = {point.sequence for point in points}
+    levels = sorted({min(sequences), max(sequences)})
+    plot.yticks([float(level) for level in levels], [str(level) for level in levels])
+    first, last = len(str(levels[-1])) + 1, width - 2
+    labels = _labels(start, points[-1].at, first, last)
+    # plotext moves labels, or leaves them out, in the order of a set: what is drawn would depend
+    # on PYTHONHASHSEED. It draws the ticks, and the labels are written here.
+    span = last - first
+    plot.xticks([times[-1] * (column - first) / span for column in labels], [""] * len(labels))
+    *lines, _ = plot.uncolorize(plot.build()).splitlines()
+    below = ""
+    for column, label in labels.items():
+        left = min(max(column - len(label) // 2, 0), width - len(label))
+        below = below.ljust(left) + label
+    return "\n".join(line.rstrip() for line in (*lines, below))
+
+
+def _labels(start: datetime, end: datetime, first: int, last: int) -> dict[int, str]:
+    """Return what to write under which columns, from `first` to `last`, as far as there is room."""
+    middle = (first + last) // 2
+    columns = {first: start, middle: start + (end - start) / 2, last: end}
+    if start == end or last - first < TWO_TIMES:
+        columns = {first: start}
+    elif last - first < THREE_TIMES:
+        columns = {first: start, last: end}
+    return {column: moment.strftime("%Y-%m-%d %H:%M") for column, moment in columns.items()}
 
 
 _LETTERS = {
@@ -268,5 +287,5 @@ def _library(name: str) -> Any:  # noqa: ANN401 - a module that may not be there
     except ImportError:
         raise ChartLibraryMissingError(
             f"{name} is not installed, which draws timelines. Install it with: "
-            "pip install 'cursor-ledger[timeline]'"
+            "pip install '.[timeline]' in a clone of cursor-ledger"
         ) from None

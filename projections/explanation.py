@@ -25,6 +25,7 @@ from projections.coroutines import answering
 from projections.crossings import How, crossings
 from projections.histories import one_cursor
 from projections.streaks import ErrorStreak
+from projections.undoing import Jumped
 
 if TYPE_CHECKING:
     from ledger.aio import Stream
@@ -126,15 +127,13 @@ class Explanation:
     def is_gap(self) -> bool:
         """Whether `gaps` lists it: the last time that the cursor passed it, it was jumped over.
 
-        It may have been delivered before that, and a reset may have asked for it again.
+        It may have been delivered before that, and a reset may have asked for it again. An undo,
+        and the reset that it undoes, do not count.
         """
-        return self._last_passing is How.JUMPED
-
-    @property
-    def _last_passing(self) -> How | None:
-        """What was done to it last, except going back behind it."""
-        ways = (step.how for step in reversed(self.steps))
-        return next((how for how in ways if how is not How.REWOUND), None)
+        gaps = Jumped()
+        for step in self.steps:
+            gaps.note(step.entry, self.sequence, self.sequence, step.how)
+        return bool(gaps.found.within(self.sequence, self.sequence))
 
     def sentences(self) -> Iterator[str]:
         """Yield the story, a sentence at a time, the verdict first."""
@@ -255,8 +254,13 @@ class _Story:
 # --- in plain words ---
 
 
-def told(story: Explanation, named: Callable[[int], str] = str) -> Iterator[str]:
-    """Yield the story, a sentence at a time, the verdict first; `named` shows a sequence."""
+def told(
+    story: Explanation, named: Callable[[int], str] = str, *, is_beyond: bool = False
+) -> Iterator[str]:
+    """Yield the story, a sentence at a time, the verdict first; `named` shows a sequence.
+
+    `is_beyond` says that the stream does not go up to the sequence, as far as is known.
+    """
     yield _verdict(story, named)
     for nth, step in enumerate(story.steps):
         if story.omitted and nth == STEPS_MAX // 2:
@@ -266,7 +270,7 @@ def told(story: Explanation, named: Callable[[int], str] = str) -> Iterator[str]
         yield _step(step, named)
     if story.pending:
         yield _outlook(story, named)
-        if story.verdict is Verdict.NOT_YET:
+        if story.verdict is Verdict.NOT_YET and not is_beyond:
             yield _COMES_AGAIN
         if story.errors is not None:
             yield _errors(story.errors, named)
@@ -352,10 +356,14 @@ def _errors(streak: ErrorStreak, named: Callable[[int], str]) -> str:
     place = f"{_time(streak.first_at)}, position {streak.first_position}"
     if streak.count == 1:
         return f"{place}: failed: {streak.last_message}"
-    return (
+    span = (
         f"{place}: failed {streak.count:,} times at {named(streak.last_sequence)}, until "
-        f"{_time(streak.last_at)}, first: {streak.first_message}; last: {streak.last_message}"
+        f"{_time(streak.last_at)}"
     )
+    if streak.first_message == streak.last_message:
+        # Those between are not known; what is said twice is read twice.
+        return f"{span}, first and last: {streak.first_message}"
+    return f"{span}, first: {streak.first_message}; last: {streak.last_message}"
 
 
 def _place(entry: Entry) -> str:

@@ -12,7 +12,7 @@ import attrs
 from ledger import Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
-from ledger.service import told_of_entries
+from ledger.service.waiting import told_of_entries
 from projections.coroutines import blocking
 from projections.cursors import last_position
 

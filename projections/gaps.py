@@ -10,17 +10,15 @@ import attrs
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded
 from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
-from projections.crossings import How, crossings
+from projections.crossings import crossings
 from projections.histories import one_cursor
-from projections.ranges import RangeMap, span
+from projections.ranges import span
+from projections.undoing import Jumped
 
 if TYPE_CHECKING:
     from ledger.aio import Stream
 
 __all__ = ["Gap", "gaps"]
-
-# What was confirmed, or has the reason of a reset, is missing no more.
-_SETTLED = (How.LANDED, How.CONFIRMED_AGAIN, How.SKIPPED_BY_RESET)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +71,10 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     on later, after a reset back, or confirmed where a reset led, is not a gap any more; what a
     reset skipped has its reason, and is not a gap either, nor is what lies before the place where
     the cursor was started: it is before the ledger's time. What was delivered once, and jumped over
-    after a reset that asked for it again, is a gap. `dense` says that each sequence of the stream
-    exists. A gap takes 24 bytes of memory until the end of the history is reached, because any
-    entry may still fill it.
+    after a reset that asked for it again, is a gap. An undo restores what stood before the
+    reset that it undoes, gaps included. `dense` says that each sequence of the stream exists. A gap
+    takes 24 bytes of memory until the end of the history is reached, because any entry may still
+    fill it; so does a range that resets touched.
 
     `history` is the entries of one cursor, in order.
 
@@ -90,7 +89,7 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
     ...         print(gap)
     webhooks/orders: 3 to 4 jumped over by the advance at position 3
     """
-    jumped = RangeMap()
+    jumped = Jumped()
     key: CursorKey | None = None
     beginning = 0
     is_new = True
@@ -103,13 +102,10 @@ def gaps(history: Iterable[Entry], *, dense: bool = False) -> Iterator[Gap]:
         elif not (isinstance(event, ErrorRecorded) or is_takeover(entry)):
             is_new = False
         for first, last, how in crossings(event):
-            if how is How.JUMPED:
-                jumped.put(first, last, entry.position)
-            elif how in _SETTLED:
-                jumped.put(first, last, None)
+            jumped.note(entry, first, last, how)
     if key is None:
         return
-    for first, last, position in jumped:
+    for first, last, position in jumped.found:
         yield Gap(
             key=key,
             first=first,

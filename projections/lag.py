@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, overload
 
 import attrs
 
-from ledger import Cursor, CursorKey, CursorQuery, CursorReset, EntryQuery, Ledger, Move
+from ledger import Cursor, CursorKey, CursorQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.reserved import HEAD
-from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
-from projections.passing import Search, look_up
+from projections.ends import End, find_ends, find_since
 from projections.stalls import STALLED_AFTER, checked_pause
-from projections.stream_heads import StreamHead, StreamHeads
+from projections.stream_heads import StreamHeads
 
 if TYPE_CHECKING:
     from ledger.aio import AsyncLedger, Stream
 
-__all__ = ["Lag", "LagState", "lag"]
+__all__ = ["Lag", "LagState", "before", "lag", "lag_of", "looked_up"]
 
 BATCH_FIRST, BATCH_MAX = 64, 4_096
 """How many cursors are looked up together; few at first, for callers who want just a few."""
@@ -41,7 +40,7 @@ class LagState(StrEnum):
     """
 
     FAILING = "failing"
-    """Its last entries are errors."""
+    """Its last entries are errors; a takeover after them has not mended what failed."""
     NO_HEAD = "no-head"
     """Nobody has recorded how far its stream goes, or its sequences are numbers of tokens."""
     AHEAD = "ahead"
@@ -59,15 +58,17 @@ class Lag:
     """How far the cursor of `key` is behind the head of its stream and subject.
 
     It stands at `last_sequence`, and the stream goes up to `head`; `behind` is the difference, 0 if
-    it is ahead: in events where sequences have no holes. `since` is when the head came past the
-    cursor, by the ledger's time of the head's own entries: since then there has been something
-    behind this cursor. `age_s` is how long that is ago, in whole seconds, from 0.
+    it is ahead, by `ahead`: in events where sequences have no holes. `since` is when the head came
+    past the cursor, by the ledger's time of the head's own entries: since then there has been
+    something behind this cursor, which it may have confirmed before a reset back. `age_s` is how
+    long that is ago, in whole seconds, from 0.
 
-    `state` is how it does. `errors` counts the errors at its end, and `last_error` is the last one;
-    empty if its last entry is none.
+    `state` is how it does. `errors` counts the errors since it last moved, and `last_error` is the
+    last one, empty if there are none. A takeover does not move a cursor, so it hides no error; up
+    to 256 takeovers in a row are looked behind.
 
-    `head` and `behind` are None where no head was recorded, `since` and `age_s` also where nothing
-    is behind, or the head was given and has no history.
+    `head`, `behind` and `ahead` are None where no head was recorded, `since` and `age_s` also where
+    nothing is behind, or the head was given and has no history.
 
     >>> import ledger
     >>> from projections import lag
@@ -88,6 +89,7 @@ class Lag:
     state: LagState
     errors: int
     last_error: str
+    ahead: int | None = None
 
 
 @overload
@@ -156,7 +158,8 @@ def lag(
     moment = book.now() if now is None else fields.moment(now, "now")
     pause = checked_pause(stalled_after, "stalled_after")
     finder = StreamHeads(book, chosen, _given(heads), stream_heads=stream_heads)
-    return _lags(book, cursors, finder, moment, _before(moment, pause))
+    moved_by = before(moment, pause)
+    return (lag_of(end, moment, moved_by) for end in looked_up(book, cursors, finder, moved_by))
 
 
 def _given(heads: object) -> dict[tuple[str, str], int]:
@@ -187,7 +190,7 @@ def _given(heads: object) -> dict[tuple[str, str], int]:
     return given
 
 
-def _before(now: datetime, pause: timedelta) -> datetime:
+def before(now: datetime, pause: timedelta) -> datetime:
     """Return the time `pause` before `now`; the first there is, if that would be before it."""
     try:
         return now - pause
@@ -195,158 +198,50 @@ def _before(now: datetime, pause: timedelta) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _lags(
-    book: Ledger, cursors: Iterator[Cursor], heads: StreamHeads, now: datetime, moved_by: datetime
-) -> Iterator[Lag]:
+def looked_up(
+    book: Ledger,
+    cursors: Iterator[Cursor],
+    heads: StreamHeads,
+    moved_by: datetime,
+    *,
+    every: bool = False,
+) -> Iterator[End]:
+    """Yield how the history of each of `cursors` ends, lazily, by batches."""
     size = BATCH_FIRST
     while batch := list(islice(cursors, size)):
         size = min(size * 4, BATCH_MAX)
-        standings = [_Standing(cursor, heads.of(cursor)) for cursor in batch]
-        _find_since(book, standings)
-        _find_moves(book, standings, moved_by)
-        for standing in standings:
-            yield standing.lag(now, moved_by)
+        ends = [End(cursor, heads.of(cursor)) for cursor in batch]
+        find_since(book, ends)
+        find_ends(book, ends, moved_by, every=every)
+        yield from ends
 
 
-# --- cursors, and what has to be looked up for them ---
-
-
-@attrs.define(eq=False)
-class _Standing:
-    """A cursor, its head, and what was found about them."""
-
-    cursor: Cursor
-    head: StreamHead | None
-    since: datetime | None = None
-    errors: int = 0
-    moved_at: datetime | None = None
-    """When it came to where it stands; None where that was not looked up, or it never moved."""
-    is_still: bool = False
-    """Whether it was looked up since when it stands there."""
-
-    @property
-    def behind(self) -> int:
-        """By how much it is behind; 0 if it is not."""
-        return max(self.head.sequence - self.cursor.last_sequence, 0) if self.head else 0
-
-    def lag(self, now: datetime, moved_by: datetime) -> Lag:
-        """Return what was found."""
-        cursor, since = self.cursor, self.since
-        return Lag(
-            key=cursor.key,
-            last_sequence=cursor.last_sequence,
-            head=self.head.sequence if self.head else None,
-            behind=self.behind if self.head else None,
-            since=since,
-            age_s=None if since is None else max((now - since) // timedelta(seconds=1), 0),
-            state=self._state(moved_by),
-            errors=self.errors,
-            last_error=cursor.last_error,
-        )
-
-    def _state(self, moved_by: datetime) -> LagState:
-        if self.errors:
-            return LagState.FAILING
-        if self.head is None:
-            return LagState.NO_HEAD
-        if self.head.sequence < self.cursor.last_sequence:
-            return LagState.AHEAD
-        if not self.behind:
-            return LagState.OK
-        if self.is_still and (self.moved_at is None or self.moved_at <= moved_by):
-            return LagState.STALLED
-        return LagState.BEHIND
-
-
-def _find_since(book: Ledger, standings: Sequence[_Standing]) -> None:
-    """Find when each head came past the cursors that are behind it."""
-    resets: dict[CursorKey, list[tuple[int, int]]] = {}
-    searches: dict[tuple[CursorKey, int], Search] = {}
-    wanting = []
-    for standing in standings:
-        head = standing.head.cursor if standing.head else None
-        if head is None or not standing.behind:
-            continue
-        place = (head.key, standing.cursor.last_sequence)
-        wanting.append((standing, place))
-        if place not in searches:
-            if head.epoch and head.key not in resets:
-                resets[head.key] = _resets(book, head)
-            searches[place] = _passing(head, place[1], resets.get(head.key, ()))
-    look_up(book, list(searches.values()))
-    for standing, place in wanting:
-        move = searches[place].found
-        standing.since = move.recorded_at if move else None
-
-
-def _resets(book: Ledger, head: Cursor) -> list[tuple[int, int]]:
-    """Return the versions at which a head was reset, and where to; the last one first."""
-    query = EntryQuery(key=head.key, kinds=[CursorReset], version_until=head.version)
-    entries = [(entry.version, entry.event) for entry in book.entries(query)]
-    found = [(at, event.sequence) for at, event in entries if isinstance(event, CursorReset)]
-    return found[::-1]
-
-
-def _passing(head: Cursor, sequence: int, resets: Sequence[tuple[int, int]]) -> Search:
-    """Return the search for when `head` came past `sequence`, never to go back behind it."""
-    low, low_sequence = 0, 0
-    for version, reset_to in resets:
-        if reset_to <= sequence:
-            low, low_sequence = version, reset_to
-            break
-    return Search(
-        head.key,
-        low,
-        head.version,
-        lambda move: move.sequence > sequence,
-        sought=sequence + 1,
-        low_sequence=low_sequence,
-        high_sequence=head.last_sequence,
+def lag_of(end: End, now: datetime, moved_by: datetime) -> Lag:
+    """Return what was found about a cursor, as its lag."""
+    cursor, head, since = end.cursor, end.head, end.since
+    return Lag(
+        key=cursor.key,
+        last_sequence=cursor.last_sequence,
+        head=head.sequence if head else None,
+        behind=end.behind if head else None,
+        since=since,
+        age_s=None if since is None else max((now - since) // timedelta(seconds=1), 0),
+        state=_state(end, moved_by),
+        errors=end.errors,
+        last_error=end.last_error,
+        ahead=max(cursor.last_sequence - head.sequence, 0) if head else None,
     )
 
 
-def _find_moves(book: Ledger, standings: Sequence[_Standing], moved_by: datetime) -> None:
-    """Count errors, and find since when cursors stand still that were behind by then."""
-    doubtful = [
-        standing
-        for standing in standings
-        if standing.cursor.last_error or (standing.since and standing.since <= moved_by)
-    ]
-    cursors = [standing.cursor for standing in doubtful]
-    moves = book.moves((cursor.key, cursor.version) for cursor in cursors)
-    searches: list[tuple[_Standing, Search]] = []
-    for standing, move in zip(doubtful, moves, strict=True):
-        cursor = standing.cursor
-        if cursor.last_error:
-            standing.errors = cursor.version - (move.version if move else 0)
-            continue
-        standing.is_still = True
-        standing.moved_at = move.recorded_at if move else None
-        if move and move.recorded_at > moved_by and move.previous_sequence == move.sequence:
-            # It confirmed again what it had confirmed before, or was reset to where it stood.
-            searches.append((standing, _arriving(cursor, move)))
-    while searches:
-        look_up(book, [search for _, search in searches])
-        earlier = []
-        for standing, search in searches:
-            move = search.found
-            standing.moved_at = move.recorded_at if move else None
-            if move and _is_taken_over(book, standing.cursor.key, move):
-                # It stayed where it was, with another consumer.
-                before = attrs.evolve(move, version=move.version - 1, epoch=move.epoch - 1)
-                earlier.append((standing, _arriving(standing.cursor, before)))
-        searches = earlier
-
-
-def _is_taken_over(book: Ledger, key: CursorKey, move: Move) -> bool:
-    """Say whether `move` is a takeover of a cursor that was there before."""
-    if not move.epoch or move.version == 1 or move.previous_sequence != move.sequence:
-        return False
-    at = EntryQuery(key=key, version_from=move.version, version_until=move.version)
-    return any(map(is_takeover, book.entries(at)))
-
-
-def _arriving(cursor: Cursor, last: Move) -> Search:
-    """Return the search for when `cursor` came to where it stands."""
-    place = (last.epoch, last.sequence)
-    return Search(cursor.key, 0, last.version, lambda move: (move.epoch, move.sequence) >= place)
+def _state(end: End, moved_by: datetime) -> LagState:
+    if end.errors:
+        return LagState.FAILING
+    if end.head is None:
+        return LagState.NO_HEAD
+    if end.head.sequence < end.cursor.last_sequence:
+        return LagState.AHEAD
+    if not end.behind:
+        return LagState.OK
+    if end.was_behind(moved_by) and (end.moved_at is None or end.moved_at <= moved_by):
+        return LagState.STALLED
+    return LagState.BEHIND

@@ -14,7 +14,7 @@ from ledger.law import fields
 from projections.coroutines import blocking
 from projections.cursors import last_position
 from projections.following import POLL_S, pause_between_polls, rests
-from projections.transactions import one_transaction
+from projections.transactions import of_driver, one_transaction, refuse_broken
 
 if TYPE_CHECKING:
     from projections.transactions import Connection
@@ -32,8 +32,9 @@ class Projector:
     """Keeps a view caught up with the log: your tables, made from its entries.
 
     `apply` is called with entries by position, and writes what they mean into your tables over
-    `connection`, which is to the ledger's own database (a `sqlite3.Connection`, or a
-    `psycopg.Connection` at READ COMMITTED), in the transaction that is open. Each batch
+    `connection`, which is to the ledger's own database (a `sqlite3.Connection`, a
+    `psycopg.Connection` at READ COMMITTED, or one of `django.db.connections`, so that `apply` may
+    use models), in the transaction that is open. Each batch
     and the projector's checkpoint are committed together, so that whenever the process is killed,
     the view has every entry up to its checkpoint, once. The checkpoint is a cursor of the ledger
     itself: `key` names it, and `cursor-ledger show NAME cursor-ledger/log` shows it. Entries of
@@ -78,7 +79,7 @@ class Projector:
             raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")
         if not 1 <= fields.sequence(self.batch_entries, "batch_entries", least=1) <= 100_000:
             raise invalid("batch_entries", f"must be from 1 to 100000, not {self.batch_entries}.")
-        self.book.using(self.connection)
+        self.book.using(of_driver(self.connection))
 
     @property
     def key(self) -> CursorKey:
@@ -127,8 +128,8 @@ class Projector:
 
     def _apply_batch(self) -> tuple[int, bool]:
         """Apply a batch in one transaction; return how many entries, and whether there are more."""
-        book = self.book.using(self.connection)
         with one_transaction(self.connection, self.name):
+            book = self.book.using(of_driver(self.connection))
             start = _position(book, self.key)
             applied = 0
             position = start
@@ -142,6 +143,7 @@ class Projector:
                 if applied == self.batch_entries:
                     break
             if applied:
+                refuse_broken(self.connection)
                 book.advance(self.key, to=position, actor=self.name)
             return applied, applied == self.batch_entries
 

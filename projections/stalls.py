@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 import attrs
@@ -20,7 +21,7 @@ from projections.standing import Behind, HeadBeside, Standing
 if TYPE_CHECKING:
     from ledger.aio import Stream
 
-__all__ = ["STALLED_AFTER", "Stall", "checked_pause", "stalls"]
+__all__ = ["STALLED_AFTER", "Stall", "checked_pause", "longest_first", "stalls"]
 
 STALLED_AFTER = timedelta(minutes=15)
 
@@ -85,7 +86,7 @@ def stalls(
     It counts once they have gone on beyond it for `after`, from the first time to the last; a
     cursor with nothing to do is idle, not stalled. `entries` are those of all cursors of the
     streams in question, by position. A stall comes when it has ended; those that have not come
-    last. Memory grows with the number of cursors.
+    last, the longest first. Memory grows with the number of cursors.
 
     Where the head of the stream and subject is among the cursors, a cursor is compared with that:
     it counts once something has been behind it for `after`, up to the last entry. With `siblings`,
@@ -144,20 +145,32 @@ def _stalls(entries: Iterable[Entry], after: timedelta, *, siblings: bool) -> It
     def of_siblings(found: Iterable[Stall]) -> Iterator[Stall]:
         return (stall for stall in found if stream(stall.key).is_alone)
 
+    # This is done for each entry of a log, so a stall is returned, not yielded through generators.
     last = None
     for entry in entries:
-        key = entry.key
-        last = max(last or entry.recorded_at, entry.recorded_at)
-        if key.consumer_id == HEAD:
-            stream(key).head.move(entry)
-        elif not is_reserved(key.consumer_id):
-            yield from stream(key).note(entry)
+        key, recorded_at = entry.key, entry.recorded_at
+        if last is None or recorded_at > last:
+            last = recorded_at
+        if not is_reserved(key.consumer_id):
+            if (stall := streams[key.stream_name, key.subject_id].note(entry)) is not None:
+                yield stall
             if siblings:
-                yield from of_siblings(families[key.consumer_id, key.stream_name].note(entry))
-    for each in streams.values():
-        yield from each.end(last)
-    for family in families.values():
-        yield from of_siblings(family.end(last))
+                stall = families[key.consumer_id, key.stream_name].note(entry)
+                if stall is not None:
+                    yield from of_siblings([stall])
+        elif key.consumer_id == HEAD:
+            stream(key).head.move(entry)
+    yield from longest_first(
+        chain(
+            chain.from_iterable(each.end(last) for each in streams.values()),
+            chain.from_iterable(of_siblings(family.end(last)) for family in families.values()),
+        )
+    )
+
+
+def longest_first(ongoing: Iterable[Stall]) -> list[Stall]:
+    """Return stalls that have not ended in the order in which they began."""
+    return sorted(ongoing, key=lambda stall: (stall.since, attrs.astuple(stall.key)))
 
 
 def _consumer(key: CursorKey) -> str:
@@ -184,68 +197,75 @@ class _Stream:
         """Whether there is one cursor, which can be compared with nothing."""
         return len(self._cursors) == 1 and self.head.sequence is None
 
-    def note(self, entry: Entry) -> Iterator[Stall]:
-        """Note what happened to a cursor; yield the stall that this ends, if it ends one."""
+    def note(self, entry: Entry) -> Stall | None:
+        """Note what happened to a cursor; return the stall that this ends, if it ends one."""
         event = entry.event
-        if isinstance(event, ErrorRecorded):
+        if isinstance(event, CursorAdvanced):
+            if event.sequence != event.previous_sequence:
+                return self._move(entry, event.sequence, confirmed=True)
+        elif isinstance(event, ErrorRecorded):
             self._fail(entry, event.message)
-        elif is_takeover(entry):
-            return  # It stays where it is, with another consumer.
-        elif not isinstance(event, CursorAdvanced):
-            yield from self._move(entry, event.sequence, confirmed=False)
-        elif event.sequence != event.previous_sequence:
-            yield from self._move(entry, event.sequence, confirmed=True)
+        # A takeover leaves it where it is, with another consumer.
+        elif not (is_takeover(entry) and self._name(entry.key) in self._cursors):
+            return self._move(entry, event.sequence, confirmed=False)
+        return None
 
     def end(self, last: datetime | None) -> Iterator[Stall]:
         """Yield the stalls that have not ended by the `last` time of the log."""
         for standing in self._cursors.values():
-            yield from self._stall(standing, until=None, last=last)
+            if (stall := self._stall(standing, until=None, last=last)) is not None:
+                yield stall
 
     def _fail(self, entry: Entry, message: str) -> None:
         """Count an error; a cursor may begin with one."""
-        standing = self._cursors.get(self._name(entry.key))
+        name = self._name(entry.key)
+        standing = self._cursors.get(name)
         if standing is None:
-            standing = self._stand(Standing(entry.key, 0, entry.recorded_at))
+            standing = Standing(entry.key, 0, entry.recorded_at)
+            self._stand(name, standing)
         standing.errors += 1
         standing.last_error = message
 
-    def _move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Iterator[Stall]:
-        before = self._cursors.get(self._name(entry.key))
+    def _move(self, entry: Entry, sequence: int, *, confirmed: bool) -> Stall | None:
+        key, moved_at = entry.key, entry.recorded_at
+        name = self._name(key)
+        before = self._cursors.get(name)
+        stall, confirmed_at = None, moved_at if confirmed else None
         if before is not None:
-            yield from self._stall(before, until=entry.recorded_at, last=entry.recorded_at)
-        confirmed_at = before.confirmed_at if before is not None else None
-        if confirmed:
-            confirmed_at = entry.recorded_at
-        self._stand(Standing(entry.key, sequence, entry.recorded_at, confirmed_at))
+            stall = self._stall(before, until=moved_at, last=moved_at)
+            confirmed_at = confirmed_at or before.confirmed_at
+        self._stand(name, Standing(key, sequence, moved_at, confirmed_at))
         if confirmed:
             for other in self._abreast.passed(sequence):
-                other.waiting_since = entry.recorded_at
+                other.waiting_since = max(moved_at, other.moved_at)
+        return stall
 
-    def _stand(self, standing: Standing) -> Standing:
-        name = self._name(standing.key)
+    def _stand(self, name: str, standing: Standing) -> None:
         self._cursors[name] = standing
         self._abreast.put(standing)
         self.head.stand(name, standing)
-        return standing
 
     def _stall(
         self, standing: Standing, *, until: datetime | None, last: datetime | None
-    ) -> Iterator[Stall]:
+    ) -> Stall | None:
+        if standing.waiting_since is None and standing.behind_since is None:
+            return None  # Nothing is beyond it; mostly that is so.
         found = self._behind_the_head(standing, last) or self._behind_others(standing, until)
-        if found is not None:
-            since, front, front_consumer, front_at = found
-            yield Stall(
-                key=standing.key,
-                last_sequence=standing.sequence,
-                moved_at=standing.moved_at,
-                since=since,
-                until=until,
-                front=front,
-                front_consumer=front_consumer,
-                front_at=front_at,
-                errors=standing.errors,
-                last_error=standing.last_error,
-            )
+        if found is None:
+            return None
+        since, front, front_consumer, front_at = found
+        return Stall(
+            key=standing.key,
+            last_sequence=standing.sequence,
+            moved_at=standing.moved_at,
+            since=since,
+            until=until,
+            front=front,
+            front_consumer=front_consumer,
+            front_at=front_at,
+            errors=standing.errors,
+            last_error=standing.last_error,
+        )
 
     def _behind_the_head(self, standing: Standing, last: datetime | None) -> _Front | None:
         since, head = standing.behind_since, self.head

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
-
-import attrs
 
 from ledger import CursorKey, Entry, ErrorRecorded
 
 __all__ = ["Behind", "HeadBeside", "Standing"]
 
 
-@attrs.define(eq=False)
 class Standing:
     """Where a cursor stands, since when, and what happened while it stood there."""
 
-    key: CursorKey
-    sequence: int
-    moved_at: datetime
-    confirmed_at: datetime | None = None
-    waiting_since: datetime | None = None
-    """Since when others are beyond it."""
-    behind_since: datetime | None = None
-    """Since when the head is."""
-    errors: int = 0
-    last_error: str = ""
+    # One is made for each move of a log: to make it takes 0.3 µs, and 0.5 as a class of attrs.
+    __slots__ = (
+        "behind_since",
+        "confirmed_at",
+        "errors",
+        "key",
+        "last_error",
+        "moved_at",
+        "sequence",
+        "waiting_since",
+    )
+
+    def __init__(
+        self,
+        key: CursorKey,
+        sequence: int,
+        moved_at: datetime,
+        confirmed_at: datetime | None = None,
+    ) -> None:
+        self.key = key
+        self.sequence = sequence
+        self.moved_at = moved_at
+        self.confirmed_at = confirmed_at
+        self.waiting_since: datetime | None = None
+        """Since when others are beyond it."""
+        self.behind_since: datetime | None = None
+        """Since when the head is."""
+        self.errors = 0
+        self.last_error = ""
 
 
 class Behind:
@@ -41,10 +56,12 @@ class Behind:
         """Add one."""
         heappush(self._heap, (standing.sequence, next(self._order), standing))
 
-    def passed(self, sequence: int) -> Iterator[Standing]:
+    def passed(self, sequence: int) -> list[Standing]:
         """Take those that stand before `sequence`."""
-        while self._heap and self._heap[0][0] < sequence:
-            yield heappop(self._heap)[2]
+        heap, found = self._heap, []
+        while heap and heap[0][0] < sequence:
+            found.append(heappop(heap)[2])
+        return found
 
 
 class HeadBeside:
@@ -59,7 +76,9 @@ class HeadBeside:
     def stand(self, name: str, standing: Standing) -> None:
         """Note where a cursor stands."""
         self._standings[name] = standing
-        if self.sequence is not None and standing.sequence < self.sequence:
+        if self.sequence is None:
+            return  # There may never be a head, and a place that was left is of no use.
+        if standing.sequence < self.sequence:
             standing.behind_since = standing.moved_at
         else:
             self._behind.put(standing)
@@ -68,11 +87,15 @@ class HeadBeside:
         """Note that the head moved, or was reset."""
         if isinstance(entry.event, ErrorRecorded):
             return
+        if self.sequence is None:
+            for standing in self._standings.values():
+                self._behind.put(standing)
         before, self.sequence = self.sequence or 0, entry.event.sequence
         if self.sequence != before or self.moved_at is None:
             self.moved_at = entry.recorded_at
         for standing in self._behind.passed(self.sequence):
-            standing.behind_since = entry.recorded_at
+            # Clocks differ: by its own, it may have come there later.
+            standing.behind_since = max(entry.recorded_at, standing.moved_at)
         if self.sequence < before:
             for standing in self._standings.values():
                 if standing.behind_since is not None and standing.sequence >= self.sequence:

@@ -10,12 +10,13 @@ import attrs
 
 from ledger import CursorKey, Entry, ErrorRecorded
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 
 if TYPE_CHECKING:
     from ledger.aio import Stream
 
-__all__ = ["ErrorStreak", "error_streaks"]
+__all__ = ["ErrorStreak", "Streaks", "error_streaks"]
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +24,8 @@ class ErrorStreak:
     """Errors of one cursor, one after another, while it stood at `last_sequence`.
 
     Times are the ledger's, positions those of the first and the last error. `ended_at` is when an
-    advance or a reset came after them; None if none has. `actor` recorded the last one.
+    advance or a reset came after them; None if none has. A takeover ends no streak, because it has
+    mended nothing. `actor` recorded the last one.
 
     `key` is that of the cursor. `count` is how many errors there are, `first_message` and
     `last_message` say what the first and the last were, `first_at` and `last_at` when,
@@ -112,20 +114,41 @@ def error_streaks(entries: Iterable[Entry], *, least: int = 2) -> Iterator[Error
     [3]
     """
     least = fields.sequence(least, "least", least=1)
-    return _streaks(entries, least)
+    return _streaks(entries, Streaks(least))
 
 
-def _streaks(entries: Iterable[Entry], least: int) -> Iterator[ErrorStreak]:
-    standing: dict[CursorKey, ErrorStreak] = {}
-    places: dict[CursorKey, int] = {}
-    for entry in entries:
-        event = entry.event
+class Streaks:
+    """The streaks of at least `least` errors, told of one entry after another."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._standing: dict[CursorKey, ErrorStreak] = {}
+        self._places: dict[CursorKey, int] = {}
+
+    def note(self, entry: Entry) -> ErrorStreak | None:
+        """Note what happened; return the streak that this ends, if it ends one."""
+        key, event = entry.key, entry.event
         if isinstance(event, ErrorRecorded):
-            place = places.get(entry.key, 0)
-            standing[entry.key] = ErrorStreak.after(standing.get(entry.key), entry, event, place)
-            continue
-        places[entry.key] = event.sequence
-        streak = standing.pop(entry.key, None)
-        if streak is not None and streak.count >= least:
-            yield attrs.evolve(streak, ended_at=entry.recorded_at)
-    yield from (streak for streak in standing.values() if streak.count >= least)
+            place = self._places.get(key, 0)
+            self._standing[key] = ErrorStreak.after(self._standing.get(key), entry, event, place)
+            return None
+        streak = self._standing.get(key) if self._standing else None
+        if streak is not None:
+            if is_takeover(entry):
+                return None  # It stays where it is, with another consumer, and was not mended.
+            del self._standing[key]
+        self._places[key] = event.sequence
+        if streak is None or streak.count < self._least:
+            return None
+        return attrs.evolve(streak, ended_at=entry.recorded_at)
+
+    def ongoing(self) -> Iterator[ErrorStreak]:
+        """Yield the streaks that have not ended, in the order in which they began."""
+        return (streak for streak in self._standing.values() if streak.count >= self._least)
+
+
+def _streaks(entries: Iterable[Entry], streaks: Streaks) -> Iterator[ErrorStreak]:
+    for entry in entries:
+        if (ended := streaks.note(entry)) is not None:
+            yield ended
+    yield from streaks.ongoing()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import attrs
 
 from ledger import Cursor, CursorQuery, Ledger
+from ledger.law.reserved import is_reserved
 from ledger.positions import PositionMapping
 
 __all__ = ["StreamHead", "StreamHeads"]
@@ -24,6 +25,7 @@ class StreamHeads:
     """Heads in the order of the cursors that are compared with them, each read once.
 
     Streams of tokens have none: each cursor numbers them for itself, and no head is of its numbers.
+    Nor have the ledger's own cursors, such as the heads themselves.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class StreamHeads:
 
     def of(self, cursor: Cursor) -> StreamHead | None:
         """Return the head that `cursor` is compared with; cursors come in order."""
-        if cursor.key.stream_name in self._of_tokens:
+        if cursor.key.stream_name in self._of_tokens or is_reserved(cursor.key.consumer_id):
             return None
         place = (cursor.key.stream_name, cursor.key.subject_id)
         if place != self._place:

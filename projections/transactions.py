@@ -8,18 +8,60 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ledger import LedgerBusyError, StorageError
 from ledger.law import fields
 
 if TYPE_CHECKING:
     import psycopg
+    from typing_extensions import TypeIs
 
-    Connection: TypeAlias = sqlite3.Connection | psycopg.Connection[Any]
+    Drivers: TypeAlias = sqlite3.Connection | psycopg.Connection[Any]
+    Connection: TypeAlias = Drivers | "DjangoConnection"
 
-__all__ = ["one_transaction"]
+__all__ = ["of_driver", "one_transaction", "refuse_broken"]
+
+
+class DjangoConnection(Protocol):
+    """One of `django.db.connections`, or `django.db.connection`."""
+
+    alias: str
+    vendor: str
+    needs_rollback: bool
+    connection: Any
+
+    def ensure_connection(self) -> None:
+        """Connect, if it is not."""
+
+    def cursor(self) -> Any:  # noqa: ANN401 - Django has no types
+        """Return a cursor of Django's."""
+
+
+def _is_django(connection: object) -> TypeIs[DjangoConnection]:
+    return hasattr(connection, "in_atomic_block") and hasattr(connection, "alias")
+
+
+def of_driver(connection: Connection) -> Drivers:
+    """Return the driver's own connection, which is inside that of Django."""
+    if not _is_django(connection):
+        return connection
+    connection.ensure_connection()
+    driver: Drivers = connection.connection
+    return driver
+
+
+def refuse_broken(connection: Connection) -> None:
+    """Refuse to go on where Django will roll back, whatever is done from here on.
+
+    Raises StorageError.
+    """
+    if _is_django(connection) and connection.needs_rollback:
+        raise StorageError(
+            "what `apply` has written failed, and Django rolls back the whole batch. Put what may "
+            "fail into a block of its own: with transaction.atomic(): …"
+        )
 
 
 def one_transaction(connection: Connection, name: str) -> AbstractContextManager[None]:
@@ -28,9 +70,12 @@ def one_transaction(connection: Connection, name: str) -> AbstractContextManager
     It is committed when the body is done, and rolled back when the body raises. Entering it raises
     StorageError if the connection is in a transaction already, LedgerBusyError.
     """
+    if _is_django(connection):
+        return _in_django(connection, name)
     if isinstance(connection, sqlite3.Connection):
         return _in_file(connection)
-    return _on_server(connection, name)
+    on_server: Any = connection
+    return _on_server(on_server, name)
 
 
 _IN_USE = (
@@ -69,6 +114,36 @@ def _execute(connection: sqlite3.Connection, statement: str) -> None:
         raise _failed(error) from error
 
 
+_ONE = (
+    "SELECT pg_catalog.pg_advisory_xact_lock("
+    "pg_catalog.hashtext('cursor-ledger projector'), pg_catalog.hashtext(%s))"
+)
+# Takes the writer's lock, as BEGIN IMMEDIATE does.
+_ONE_IN_FILE = "UPDATE main.ledger_cursors SET id = id WHERE 0"
+
+
+@contextmanager
+def _in_django(connection: DjangoConnection, name: str) -> Iterator[None]:
+    # Only Django's own blocks know of each other: in a transaction of ours, each `save` would begin
+    # another one. A durable block is none inside another, except in Django's TestCase.
+    from django.db import DatabaseError, transaction
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(transaction.atomic(using=connection.alias, durable=True))
+        except RuntimeError as error:
+            raise StorageError(_IN_USE) from error
+        with connection.cursor() as cursor:
+            try:
+                if connection.vendor == "sqlite":
+                    cursor.execute(_ONE_IN_FILE)
+                else:
+                    cursor.execute(_ONE, [name])
+            except DatabaseError as error:
+                raise _busy(error) from error
+        yield
+
+
 @contextmanager
 def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]:
     import psycopg
@@ -80,11 +155,7 @@ def _on_server(connection: psycopg.Connection[Any], name: str) -> Iterator[None]
         with connection.transaction():
             # The checkpoint that is read in here must still be the last when it is moved on. The
             # cursor is a plain one, whatever kind the caller's connection makes.
-            psycopg.Cursor(connection).execute(
-                "SELECT pg_catalog.pg_advisory_xact_lock("
-                "pg_catalog.hashtext('cursor-ledger projector'), pg_catalog.hashtext(%s))",
-                (name,),
-            )
+            psycopg.Cursor(connection).execute(_ONE, (name,))
             yield
     except (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure) as error:
         raise _busy(error) from error

@@ -20,7 +20,7 @@ from support.clock import Clock
 from support.commands import Run
 from support.depth import DEPTH
 from support.servers import ELSEWHERE, kinds, shared_by_processes
-from support.targets import drop_targets, new_target
+from support.targets import close_connections, drop_targets, new_target
 
 # A shell that runs the tests in the background has them ignore this, and so would their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,6 +31,9 @@ ROOMS = {"contract": "every", "postgres": "postgres"}
 SLOW_TIMEOUT_S = 1_200
 
 servers = pytest.StashKey[AbstractContextManager[None]]()
+
+begun: set[str] = set()
+"""The modules of which a test has been run in this process."""
 
 
 # --- how deep a run goes, and what its processes share ---
@@ -53,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[servers] = shared_by_processes()
         config.stash[servers].__enter__()
-    for name, examples in (("all", 100), ("quick", 25)):
+    for name, examples in (("all", 100), ("quick", 10)):
         settings.register_profile(name, deadline=None, print_blob=True, max_examples=examples)
     settings.load_profile(os.environ[DEPTH])
 
@@ -61,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if ELSEWHERE:
         drop_targets()
+    close_connections()
     if shared := config.stash.get(servers, None):
         shared.__exit__(None, None, None)
 
@@ -83,6 +87,16 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the run: modules, thousands of tests."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Do so for each module: what it leaves open is told of here, and its imports stay."""
+    module = nodeid.partition("::")[0]
+    if module not in begun:
+        begun.add(module)
+        gc.collect()
+        gc.freeze()
 
 
 def is_postgres(param: object) -> bool:

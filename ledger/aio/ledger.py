@@ -5,59 +5,52 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
-import attrs
-
-from ledger import service
+# What is named as `ledger.positions` is imported when it is first used.
+import ledger
+from ledger.aio.appending import Submitting
+from ledger.aio.delivering import delivering
 from ledger.aio.futures import in_own_thread, settled
+from ledger.aio.lent import AsyncLent
+from ledger.aio.policies import AsyncPolicies
 from ledger.aio.readers import Readers
 from ledger.aio.streams import Stream, run_in_thread
 from ledger.aio.waiting import news_of
-from ledger.consuming.cancellations import is_failure
 from ledger.consuming.coroutines import AsyncConsumer
-from ledger.consuming.failures import described, note_unrecorded
 from ledger.consuming.heads_coroutines import AsyncHeads
-from ledger.errors import LedgerError, StorageError
-from ledger.law import rules
+from ledger.errors import StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.pairs import EMPTY
-from ledger.law.requests import (
-    RecordError,
-    Request,
-    ResetCursor,
-    StartCursor,
-    advance_to,
-    checked,
-)
-from ledger.law.tokens import ConfirmToken, Next
-from ledger.service import Ledger
+from ledger.law.requests import Request
+from ledger.law.tokens import Next
+from ledger.service import Ledger, deliverers_of, lent_async
+from ledger.service.waiting import LOOKED_S, found, settled_at, stop_waiting, waker_of
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
 from ledger.waking.waker import Waker
-from ledger.writing import answers
-from ledger.writing.commit import Answer, Group
+from ledger.writing.committer import Appender
 from ledger.writing.waits import in_callback
 
 if TYPE_CHECKING:
-    from ledger.positions import AsyncPositions
+    from concurrent.futures import Future
+
+    import ledger.positions
+    from ledger.stores.lending import AsyncLendable
 
 __all__ = ["AsyncLedger", "close_at_once"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def _in_thread(
@@ -66,6 +59,18 @@ def _in_thread(
     @wraps(method)
     async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self._readers.run(method, self._ledger, *args, **kwargs)
+
+    return coroutine
+
+
+def _appending(
+    method: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        # The method checks what it is given, and returns what its Appender returns: a future here.
+        answer = method(self._submitting, *args, **kwargs)
+        return await settled(cast("Future[R]", answer))
 
     return coroutine
 
@@ -80,6 +85,14 @@ def _iterating(
         return self.stream(method, *args, **kwargs)
 
     return iterate
+
+
+def _told_as(method: Callable[..., object]) -> Callable[[F], F]:
+    def told(own: F) -> F:
+        own.__doc__ = method.__doc__
+        return own
+
+    return told
 
 
 class AsyncLedger:
@@ -109,6 +122,7 @@ class AsyncLedger:
         self._closed = False
         self._ledger = ledger
         self._readers = Readers(self._check)
+        self._submitting = ledger.through(self._futures)
 
     @property
     def immutable(self) -> bool:
@@ -131,21 +145,26 @@ class AsyncLedger:
     history = _iterating(Ledger.history)
     entries = _iterating(Ledger.entries)
     moves = _in_thread(Ledger.moves)
+    session_users = _in_thread(Ledger.session_users)
     now = _in_thread(Ledger.now)
     horizon = _in_thread(Ledger.horizon)
     identity = _in_thread(Ledger.identity)
+    identify = _in_thread(Ledger.identify)
 
     @property
-    def positions(self) -> AsyncPositions:
+    def positions(self) -> ledger.positions.AsyncPositions:
         """The mapping of each stream between its positions and sequences, kept in this ledger."""
-        from ledger.positions import AsyncPositions
-
-        return AsyncPositions(self)
+        return ledger.positions.AsyncPositions(self)
 
     @property
     def heads(self) -> AsyncHeads:
         """The heads of the streams: the highest sequence that exists on each, for `lag`."""
         return AsyncHeads(self)
+
+    @property
+    def policies(self) -> AsyncPolicies:
+        """What each reset must carry: the policies that are kept in this ledger."""
+        return AsyncPolicies(self)
 
     def stream(
         self,
@@ -194,156 +213,17 @@ class AsyncLedger:
 
     # --- writing ---
 
-    async def start(
-        self,
-        key: CursorKey,
-        *,
-        at: int,
-        reason: str,
-        source: str = "",
-        delivery_id: str = "",
-        delivered_at: datetime | None = None,
-        now: datetime | None = None,
-        actor: str = "",
-        metadata: Mapping[str, str] | None = None,
-    ) -> Cursor:
-        """Make the cursor of `key`, at sequence `at`, from 0, and say why it starts there.
-
-        What lies before is before the ledger's time. Parameters are those of StartCursor. Raises
-        InvalidCursorError, CursorExistsError if it has any entry, ActorRequiredError if neither the
-        call nor the ledger names one.
-        """
-        return await self.submit(
-            StartCursor(
-                key,
-                at,
-                reason,
-                source=source,
-                last_delivery_id=delivery_id,
-                last_delivered_at=delivered_at,
-                now=now,
-                actor=actor,
-                metadata=EMPTY if metadata is None else metadata,
-            )
-        )
-
-    async def advance(
-        self,
-        key: CursorKey,
-        *,
-        to: int | Next,
-        delivery_id: str = "",
-        after: str | None = None,
-        delivered_at: datetime | None = None,
-        outcome: Outcome = Outcome.DELIVERED,
-        now: datetime | None = None,
-        actor: str = "",
-        epoch: int | None = None,
-        expected_version: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Cursor:
-        """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
-
-        With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
-
-        Parameters are those of AdvanceCursor, or of ConfirmToken. Raises InvalidCursorError,
-        NonMonotonicCursorError, StaleTokenError, StaleEpochError, VersionConflictError,
-        EpochRequiredError.
-        """
-        return await self.submit(
-            advance_to(
-                key,
-                to,
-                after=after,
-                delivery_id=delivery_id,
-                last_delivered_at=delivered_at,
-                outcome=outcome,
-                now=now,
-                actor=actor,
-                epoch=epoch,
-                expected_version=expected_version,
-                metadata=EMPTY if metadata is None else metadata,
-            )
-        )
-
-    async def reset(
-        self,
-        key: CursorKey,
-        *,
-        to: int,
-        reason: str,
-        delivery_id: str = "",
-        delivered_at: datetime | None = None,
-        now: datetime | None = None,
-        actor: str = "",
-        expected_version: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Cursor:
-        """Move the cursor to sequence `to`, from 0, in either direction, and say why.
-
-        Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
-        ActorRequiredError if neither the call nor the ledger names one, VersionConflictError.
-        """
-        return await self.submit(
-            ResetCursor(
-                key,
-                to,
-                reason,
-                last_delivery_id=delivery_id,
-                last_delivered_at=delivered_at,
-                now=now,
-                actor=actor,
-                expected_version=expected_version,
-                metadata=EMPTY if metadata is None else metadata,
-            )
-        )
-
-    async def record_error(
-        self,
-        key: CursorKey,
-        message: str,
-        *,
-        now: datetime | None = None,
-        actor: str = "",
-        epoch: int | None = None,
-        expected_version: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Cursor:
-        """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
-
-        Parameters are those of RecordError. Raises InvalidCursorError, StaleEpochError,
-        VersionConflictError.
-        """
-        return await self.submit(
-            RecordError(
-                key,
-                message,
-                now=now,
-                actor=actor,
-                epoch=epoch,
-                expected_version=expected_version,
-                metadata=EMPTY if metadata is None else metadata,
-            )
-        )
-
-    async def append(self, requests: Iterable[Request]) -> list[Cursor]:
-        """Append all of `requests`, in order, in one transaction, or none; return the cursors.
-
-        Raises the refusal of the first request that is refused.
-        """
-        return await self._append([checked(requests)], answers.whole)
-
-    async def append_each(self, requests: Iterable[Request]) -> list[Cursor | LedgerError]:
-        """Append `requests`, in order, in one transaction, each on its own.
-
-        Where the law refuses one, its refusal is returned in place of the cursor; the others are
-        appended.
-        """
-        return await self._append([(request,) for request in checked(requests)], answers.each)
+    start = _appending(Ledger.start)
+    advance = _appending(Ledger.advance)
+    reset = _appending(Ledger.reset)
+    record_error = _appending(Ledger.record_error)
+    append = _appending(Ledger.append)
+    append_each = _appending(Ledger.append_each)
 
     async def submit(self, request: Request) -> Cursor:
         """Append `request`, and return the cursor."""
-        return await self._append([checked((request,))], answers.one)
+        [cursor] = await self.append((request,))
+        return cursor
 
     def consumer(
         self, key: CursorKey, *, in_flight: int = 1, take_over: str | None = None
@@ -358,8 +238,8 @@ class AsyncLedger:
         """
         return AsyncConsumer(self, key, in_flight=in_flight, take_over=take_over)
 
-    @asynccontextmanager
-    async def delivering(
+    @_told_as(Ledger.delivering)
+    def delivering(  # noqa: D102 - told as that of Ledger; so are those below
         self,
         key: CursorKey,
         *,
@@ -370,88 +250,77 @@ class AsyncLedger:
         actor: str = "",
         epoch: int | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Cursor | None]:
-        """Deliver in the body; on success advance to `to`, on an exception record and re-raise it.
-
-        Yields the cursor as it stood, or None if there was none. Its epoch goes with the advance:
-        if the cursor is reset meanwhile, StaleEpochError is raised, and the reset stands. If an
-        error cannot be recorded, the body's exception is raised with a note that says so.
-
-        It cannot know which events you fetched before it was called: if the cursor was reset since
-        then, it would jump over what was to be delivered again. Pass the `epoch` that you read
-        before you fetched: it goes with the advance and the error, and StaleEpochError is raised
-        before the body runs. `consumer` does that by itself, and delivers many at once; this is for
-        one at a time, and a second one of the same key raises DeliveringError.
-
-        With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
-
-        Raises what `advance` raises.
-        """
-        # Made first, so that a wrong argument is refused before anything is delivered.
-        advance = advance_to(
+    ) -> AbstractAsyncContextManager[Cursor | None]:
+        return delivering(
+            self,
+            deliverers_of(self._ledger),
             key,
-            to,
-            after=after,
+            to=to,
             delivery_id=delivery_id,
+            after=after,
             outcome=outcome,
             actor=actor,
             epoch=epoch,
-            metadata=EMPTY if metadata is None else metadata,
+            metadata=metadata,
         )
-        with service.deliverers_of(self._ledger).only(advance.key):
-            cursor = await self.find(advance.key)
-            rules.check_epoch(cursor, advance)
-            if isinstance(advance, ConfirmToken):
-                rules.ordinal(cursor, advance)
-            try:
-                yield cursor
-            except (Exception, asyncio.CancelledError) as error:
-                if not is_failure(error):
-                    raise
-                try:
-                    await self.record_error(
-                        key, described(error), actor=actor, epoch=epoch, metadata=metadata
-                    )
-                except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
-                    note_unrecorded(error, unrecorded)
-                raise
-            await self.submit(attrs.evolve(advance, epoch=cursor.epoch if cursor else 0))
+
+    def using(self, connection: AsyncLendable) -> AsyncLent:
+        """Return this ledger inside the transaction of the caller's `connection` to its database.
+
+        What is appended through it is part of the caller's transaction: the caller commits it or
+        rolls it back with the rest. `connection` is a SQLAlchemy `AsyncSession` or
+        `AsyncConnection`, or a connection of the driver: a `psycopg.AsyncConnection`, whose
+        statements are awaited, in no thread; or one of aiosqlite, in whose thread each call is one
+        turn. It is looked at by the first call that is awaited. If no transaction is open, one is
+        begun as the driver does it; a connection in autocommit mode is refused.
+
+        Raises InvalidCursorError, StorageError; the same by what is awaited.
+
+        >>> import asyncio, ledger.aio, pathlib, tempfile
+        >>> from sqlalchemy import text
+        >>> from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> async def main(path: pathlib.Path) -> int:
+        ...     engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        ...     async with ledger.aio.open(path) as book, AsyncSession(engine) as session:
+        ...         made = await session.execute(text("CREATE TABLE sent (id TEXT)"))
+        ...         row = await session.execute(text("INSERT INTO sent VALUES ('msg-41')"))
+        ...         cursor = await book.using(session).advance(key, to=41)
+        ...         await session.commit()
+        ...     await engine.dispose()
+        ...     return cursor.last_sequence
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(pathlib.Path(folder, "cursors.db")))
+        41
+        """
+        self._check()
+        return AsyncLent(self._ledger, lent_async(self._ledger, connection))
 
     # --- waiting ---
 
-    async def wait(
+    @_told_as(Ledger.wait)
+    async def wait(  # noqa: D102
         self, key: CursorKey, after_version: int, timeout: float | None = None
     ) -> Cursor | None:
-        """Wait until the cursor of `key` has a version above `after_version`, and return it.
-
-        Returns at once if it has; None after `timeout` seconds, or never without one. A version
-        counts entries, so this wakes at any advance, reset or error, of whatever process; 0 waits
-        for the first. It wakes at once where this process appends, else within some 30 ms; resets
-        on PostgreSQL are told of at once. Of several entries in the meantime only the last state
-        is seen: `history` has them all.
-
-        One thread wakes all who wait for a ledger, so that many may.
-
-        Raises InvalidCursorError, also inside a caller's transaction; StorageError if the ledger is
-        closed meanwhile, or in a callback of `submit`, which what it waits for would wait for.
-        """
         self._check()
         waiter, until = waiting.for_version(key, after_version), waiting.until(timeout)
-        news = await news_of(service.waker_of(self._ledger), waiter, until)
+        news = await news_of(waker_of(self._ledger), waiter, until)
+        if news is None and timeout is not None and timeout < LOOKED_S:
+            # The thread that wakes may not have looked yet.
+            cursor = await self._readers.run(found, self._ledger, key, 0.0)
+            news = cursor if cursor is not None and waiter.is_due(cursor) else None
         return news if isinstance(news, Cursor) else None
 
-    async def wait_for_entries(self, after: int, timeout: float | None = None) -> int | None:
-        """Wait until the log is settled beyond position `after`; return how far it is.
-
-        Returns None after `timeout` seconds, or never without one. Entries up to the position that
-        is returned can be read, and nothing can be appended before them any more: see `horizon`.
-
-        Raises what `wait` raises.
-        """
+    @_told_as(Ledger.wait_for_entries)
+    async def wait_for_entries(  # noqa: D102
+        self, after: int, timeout: float | None = None
+    ) -> int | None:
         self._check()
         waiter, until = waiting.for_entries(after), waiting.until(timeout)
-        waker = service.waker_of(self._ledger)
-        while (settled := (await self.horizon()).position) <= waiter.position:
+        waker = waker_of(self._ledger)
+        while (
+            settled := await self._readers.run(settled_at, self._ledger, waiting.left_s(until))
+        ) <= waiter.position:
             began = time.monotonic()
             if await news_of(waker, waiter, until) is None:
                 return None
@@ -462,6 +331,12 @@ class AsyncLedger:
 
     verify = _in_thread(Ledger.verify)
     checkpoint = _in_thread(Ledger.checkpoint)
+    sign = _in_thread(Ledger.sign)
+    prove = _in_thread(Ledger.prove)
+    prove_growth = _in_thread(Ledger.prove_growth)
+    evidence = _iterating(Ledger.evidence)
+    archive = _in_thread(Ledger.archive)
+    tiles = _iterating(Ledger.tiles)
     rebuild = _in_thread(Ledger.rebuild)
     copy_to = _in_thread(Ledger.copy_to)
 
@@ -500,10 +375,9 @@ class AsyncLedger:
         """Close the ledger."""
         await self.close()
 
-    async def _append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        self._check()
-        # No waiting for room: that would stop the event loop.
-        return await settled(service.submitted(self._ledger, groups, conclude, room=False))
+    def _futures(self, appender: Appender) -> Appender:
+        # Its `append` returns a future of what a method says that it returns; see `_appending`.
+        return cast(Appender, Submitting(appender, self._check))
 
     def _check(self) -> None:
         self._guard.check()
@@ -512,7 +386,7 @@ class AsyncLedger:
 
     def _finish(self) -> None:
         # Those who wait would not end by themselves. What is read needs the ledger to be open.
-        service.stop_waiting(self._ledger)
+        stop_waiting(self._ledger)
         self._readers.close()
         self._ledger.close()
 

@@ -61,8 +61,10 @@ def _opening(opened: Callable[P, Ledger]) -> Callable[P, _Opening]:
 open = _opening(opening.open)  # noqa: A001 - ledger.aio.open(…) is how it reads
 """Open a ledger, as `ledger.open` does: `async with ledger.aio.open(…) as book`, or await it.
 
-`target`, `actor`, `clock`, `durability`, `busy_timeout_s` and `require_epoch` are those of
-`ledger.open`, and so is what it raises.
+`target`, `actor`, `clock`, `durability`, `busy_timeout_s`, `require_epoch` and `schema` are those
+of `ledger.open`, and so is what it raises. An `AsyncEngine` to PostgreSQL or an
+`AsyncConnectionPool` is refused, because the ledger commits in a thread: open it by the URL or by
+an `Engine` beside yours, and lend it your sessions.
 
 >>> import asyncio, ledger.aio
 >>> async def main() -> int:

@@ -47,7 +47,7 @@ class Readers:
         return future
 
     def has_this_thread(self) -> bool:
-        """Say whether this thread is one of them, and reading."""
+        """Return whether this thread is one of them, and reading."""
         return get_ident() in self._reading
 
     def close(self) -> None:

@@ -107,7 +107,7 @@ class Stream(AsyncIterator[T], Generic[T]):
 
     async def _read(self) -> AsyncGenerator[T, None]:
         stop = Stop()
-        pages = _Pages(self._work, service.stoppable(self._ledger, stop))
+        pages = _Pages(self._work, partial(service.stoppable, self._ledger, stop))
         try:
             while not pages.ended:
                 page, failure = await settled(self._readers.start(pages.next), stop.set)
@@ -133,8 +133,9 @@ class Stream(AsyncIterator[T], Generic[T]):
 class _Pages(Generic[T]):
     """The rows of one iteration, page by page, in one thread at a time."""
 
-    def __init__(self, work: Callable[[Ledger], Iterable[T]], book: Ledger) -> None:
-        self._begin = partial(work, book)
+    def __init__(self, work: Callable[[Ledger], Iterable[T]], book: Callable[[], Ledger]) -> None:
+        # In the thread, because a lazy ledger may be opened there.
+        self._begin: Callable[[], Iterable[T]] = lambda: work(book())
         self._rows: Iterator[T] | None = None
         self.ended = False
 
@@ -169,4 +170,4 @@ async def run_in_thread(readers: Readers, ledger: Ledger, work: Callable[[Ledger
     What it appends is waited for.
     """
     stop = Stop()
-    return await settled(readers.start(partial(work, service.stoppable(ledger, stop))), stop.set)
+    return await settled(readers.start(lambda: work(service.stoppable(ledger, stop))), stop.set)

@@ -17,6 +17,7 @@ from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
 from ledger.cli.options import actor_option, metadata_option
 from ledger.cli.progress import Progress
+from ledger.cli.sentences import say
 from ledger.cli.streams import flush_output
 from ledger.cli.target import Target, pass_target
 from ledger.cli.verdicts import COLUMNS, FIELDS, plain
@@ -130,7 +131,7 @@ def adopt(
         )
         digest = adoption.digest
         if expect_digest is not None and expect_digest.lower() != digest:
-            click.echo(
+            say(
                 f"cursor-ledger: the source has changed since it was looked at: its digest is "
                 f"{digest}, and not what was expected. Nothing was started. Look at it again "
                 "without --execute.",
@@ -146,7 +147,7 @@ def adopt(
                 book_there = target.open_if_there()
                 if book_there is None:
                     place = visible(targets.shown(target.path))
-                    click.echo(f"{place} holds no ledger yet; --execute makes one.", err=True)
+                    say(f"{place} holds no ledger yet; --execute makes one.", err=True)
                 else:
                     stack.enter_context(book_there)
                 _show(adoption.plan(book_there), tally, form)
@@ -185,11 +186,11 @@ class _Tally:
         """Say it at the end, and how to go on."""
         said = self.said() or "the source has no cursors"
         if executed:
-            click.echo(said, err=True)
+            say(said, err=True)
             return
-        click.echo(f"{said}. Nothing was changed.", err=True)
+        say(f"{said}. Nothing was changed.", err=True)
         if self.counts[State.NEW]:
-            click.echo(
+            say(
                 f"To start exactly these, run it again with\n  --execute --expect-digest {digest}",
                 err=True,
             )
@@ -255,7 +256,7 @@ def _execute(adoption: Adoption, book: Ledger, tally: _Tally, form: Form | None)
     except BaseException:
         tally.progress.clear()
         tally.watch.told = True
-        click.echo(
+        say(
             f"stopped: {tally.counts[State.STARTED]:,} started, and perhaps some more that are not "
             "listed. Run the same command again: it starts those that are missing.",
             err=True,

@@ -11,9 +11,11 @@ import click
 
 from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.hosts import command_name
 from ledger.cli.interrupts import Watch
 from ledger.cli.layout import Kind
 from ledger.cli.progress import Progress
+from ledger.cli.sentences import say
 from ledger.cli.streams import flush_output
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
@@ -86,7 +88,7 @@ class _Tally:
             return f"{known}continue with --from-line {self.line + 1}"
         return (
             f"{known}lines {self.line + 1} to {self._asked} may have been appended, too. Compare "
-            f"with: cursor-ledger entries --newest-first -n {self._asked - self.line}"
+            f"with: {command_name()} entries --newest-first -n {self._asked - self.line}"
         )
 
 
@@ -112,8 +114,8 @@ def append(
      "stream_name": "orders"}, "last_sequence": 44, "delivery_id": "msg-44"}}
     {"op": "reset", "reset": {"key": …, "last_sequence": 41, "reason": "…"}}
     {"op": "error", "error": {"key": …, "last_error": "…"}}
-    {"op": "confirm", "confirm": {"key": …, "delivery_id": "evt_3f", "after": "evt_9a"}}
-    {"op": "start", "start": {"key": …, "last_sequence": 41, "source": "…", "reason": "…"}}
+    {"op": "confirm", "confirm": {"key": …, "delivery_id": "b7", "after": "a9"}}
+    {"op": "start", "start": {"key": …, "last_sequence": 41, "reason": "…"}}
 
     A refused line is listed, the other lines are appended, and the exit code is 3.
     """
@@ -133,7 +135,7 @@ def append(
             progress.clear()
             if not atomic:
                 said = tally.account(listed=not isinstance(error, OSError))
-                click.echo(f"stopped: {said}", err=True)
+                say(f"stopped: {said}", err=True)
                 # Not before: a second Ctrl-C may come while it is said.
                 tally.watch.told = True
             raise

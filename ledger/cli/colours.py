@@ -20,12 +20,27 @@ class _Coloured(str):
 
 
 def colour(text: str, name: str) -> str:
-    """Return `text` in the colour `name`, if that is one, on a terminal without NO_COLOR."""
+    """Return `text` in the colour `name`, if that is one, on a terminal without NO_COLOR.
+
+    On a light background, a name of a light colour stands for one that can be read there.
+    """
     if not (text and name) or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
+    if os.environ.get("TERM") == "dumb":
+        return text
+    if _is_light():
+        name = _ON_LIGHT.get(name, name)
     coloured = _Coloured(click.style(text, fg=name))
     coloured.plain, coloured.name = text, name
     return coloured
+
+
+_ON_LIGHT = {"yellow": "magenta", "cyan": "blue"}
+
+
+def _is_light() -> bool:
+    """Say whether the terminal tells that its background is light: `COLORFGBG=0;15`."""
+    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}
 
 
 def without_colour(text: str) -> str:

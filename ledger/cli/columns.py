@@ -17,10 +17,11 @@ from ledger.law.events import (
     ErrorRecorded,
     Event,
 )
+from ledger.law.reserved import SIGNATURE, is_signature
 from ledger.law.takeovers import is_takeover
 from ledger.log.text import visible
 
-__all__ = ["CURSORS", "ENTRIES", "OWNER", "show_time", "with_metadata"]
+__all__ = ["CURSORS", "ENTRIES", "OWNER", "ends", "show_time", "with_metadata"]
 
 
 def _what(entry: Entry) -> str:
@@ -58,8 +59,14 @@ def _said(event: Event) -> str:
 
 
 def with_metadata(text: str, metadata: Mapping[str, str]) -> str:
-    """Return `text`, and after it the metadata in brackets, made visible."""
-    pairs = " ".join(f"{name}={value}" for name, value in metadata.items())
+    """Return `text`, and after it the metadata in brackets, made visible.
+
+    A signature is for programs, and long: only that there is one is said.
+    """
+    pairs = " ".join(
+        [f"{name}={value}" for name, value in metadata.items() if not is_signature(name)]
+        + [f"{SIGNATURE}=…"] * (SIGNATURE in metadata)
+    )
     return visible(f"{text} [{pairs}]".lstrip() if pairs else text)
 
 
@@ -83,6 +90,27 @@ OWNER = [
     Column("subject", _key("subject_id"), kind=Kind.NAME, of_cursor=True),
 ]
 
+
+def ends(of: Callable[[Any], Any]) -> list[Column]:
+    """Return the columns of where a range of sequences begins and ends.
+
+    `of` finds it in a row: what has a key, its first sequence and its last one.
+    """
+
+    def column(end: str) -> Column:
+        def sequence(row: object) -> int:
+            return int(getattr(of(row), end))
+
+        return Column(
+            end,
+            lambda row: str(sequence(row)),
+            lambda row: (of(row).key, sequence(row), ""),
+            kind=Kind.NUMBER,
+        )
+
+    return [column("first"), column("last")]
+
+
 CURSORS = [
     *OWNER,
     Column(
@@ -90,12 +118,21 @@ CURSORS = [
         _text("last_sequence"),
         lambda cursor: (cursor.key, cursor.last_sequence, ""),
         kind=Kind.NUMBER,
+        field="last_sequence",
     ),
-    Column("delivery", _text("last_delivery_id"), kind=Kind.NAME, spared=1),
-    Column("delivered", lambda cursor: cursor.last_delivered_at, kind=Kind.TIME, spared=1),
+    Column(
+        "delivery", _text("last_delivery_id"), kind=Kind.NAME, spared=1, field="last_delivery_id"
+    ),
+    Column(
+        "delivered",
+        lambda cursor: cursor.last_delivered_at,
+        kind=Kind.TIME,
+        spared=1,
+        field="last_delivered_at",
+    ),
     Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
     Column("epoch", _text("epoch"), kind=Kind.NUMBER, spared=1),
-    Column("updated", lambda cursor: cursor.updated_at, kind=Kind.TIME),
+    Column("updated", lambda cursor: cursor.updated_at, kind=Kind.TIME, field="updated_at"),
     Column("last error", lambda cursor: colour(visible(cursor.last_error), "red")),
 ]
 
@@ -104,7 +141,7 @@ ENTRIES = [
     Column("recorded", lambda entry: entry.recorded_at, kind=Kind.TIME),
     *OWNER,
     Column("version", _text("version"), kind=Kind.NUMBER, spared=1),
-    Column("event", _what, _place, kind=Kind.WORDS),
+    Column("event", _what, _place, kind=Kind.WORDS, field="tag"),
     Column("detail", _detail),
     Column("actor", _text("actor"), kind=Kind.NAME, spared=2),
 ]

@@ -12,21 +12,28 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
-from ledger import opening, targets
-from ledger.law.queries import CursorQuery
+from ledger import errors, opening, targets
+from ledger.law import paths
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.service import Ledger
 
-__all__ = ["is_harmless", "names", "prepare"]
+__all__ = ["actors", "cursors", "is_harmless", "names", "prepare"]
 
 # A person has pressed a key and waits.
 DEADLINE_S = 1.5
 NAMES_MAX = 1_000
+# How many entries are looked at for actors: in a log of millions, all would take too long.
+LOOKED_AT_MAX = 10_000
+
+WORD = "word"
+"""The names of a cursor as one word."""
 
 # Letters and digits of all scripts, and these other characters. A comma is not one of them, because
 # it ends the value in what click's script for fish reads.
@@ -47,13 +54,44 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
 
     The ledger is not made, changed or waited for.
     """
+    return _within_the_deadline(path, lambda: _names(path, part, query), incomplete)
+
+
+def cursors(path: str, incomplete: str) -> list[str]:
+    """Return the cursors whose names in one word begin with `incomplete`, in the same way."""
+    consumer = paths.split(incomplete)[0]
+    query = CursorQuery(consumer_id=consumer, reserved=True)
+    return _within_the_deadline(path, lambda: _names(path, WORD, query), incomplete)
+
+
+def actors(path: str, incomplete: str) -> list[str]:
+    """Return those who acted in the last entries, in the same way."""
+
+    def acted() -> Generator[str, None, None]:
+        if targets.is_postgres(path):
+            with closing(_books(path)) as books:
+                for book in books:
+                    last = EntryQuery(newest_first=True, limit=LOOKED_AT_MAX)
+                    yield from (entry.actor for entry in book.entries(last))
+        else:
+            yield from _selected(path, _ACTORS, (LOOKED_AT_MAX,))
+
+    return _within_the_deadline(path, acted, incomplete)
+
+
+def _within_the_deadline(
+    path: str, known: Callable[[], Generator[str]], incomplete: str
+) -> list[str]:
+    # Before the server is given a time to answer in, because the import may take longer than that.
+    if targets.is_postgres(path):
+        with suppress(errors.StorageError):  # Without a driver, no name is known.
+            opening.postgres()
     found: set[str] = set()
 
     def look() -> None:
         until = time.monotonic() + DEADLINE_S * 0.7
-        known = _on_a_server if targets.is_postgres(path) else _in_a_file
         try:
-            with closing(known(path, part, query)) as there:
+            with closing(known()) as there:
                 for name in there:
                     if name.startswith(incomplete) and is_harmless(name):
                         found.add(name)
@@ -86,15 +124,34 @@ class _Bash(BashComplete):
         return f"{item.type},{value}"
 
 
-def _on_a_server(path: str, part: str, query: CursorQuery) -> Generator[str, None, None]:
+def _names(path: str, part: str, query: CursorQuery) -> Generator[str, None, None]:
+    if targets.is_postgres(path):
+        with closing(_books(path)) as books:
+            for book in books:
+                for cursor in book.cursors(query):
+                    yield str(cursor.key) if part == WORD else getattr(cursor.key, part)
+    elif part == WORD:
+        chosen = (query.consumer_id, query.stream_name)
+        yield from _selected(path, _KEYS, chosen, each=paths.joined)
+    else:
+        yield from _selected(path, _NAMES[part], (query.consumer_id, query.stream_name))
+
+
+def _books(path: str) -> Generator[Ledger, None, None]:
+    """Yield the ledger on a server, if there is one."""
     there, _ = opening.postgres().look(path)
     if there:
         with opening.open(path, busy_timeout_s=DEADLINE_S) as book:
-            for cursor in book.cursors(query):
-                yield getattr(cursor.key, part)
+            yield book
 
 
-def _in_a_file(path: str, part: str, query: CursorQuery) -> Generator[str, None, None]:
+def _selected(
+    path: str,
+    sql: str,
+    parameters: tuple[object, ...],
+    each: Callable[[tuple[str, ...]], str] = lambda row: str(row[0]),
+) -> Generator[str, None, None]:
+    """Yield what `sql` selects from a file."""
     place = Path(path).absolute()
     if not place.is_file():
         return
@@ -103,13 +160,17 @@ def _in_a_file(path: str, part: str, query: CursorQuery) -> Generator[str, None,
     uri = place.as_uri() + "?mode=ro" + ("" if shared else "&immutable=1")
     with closing(sqlite3.connect(uri, uri=True, timeout=0.2)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
-        rows = connection.execute(_NAMES[part], (query.consumer_id, query.stream_name))
-        for (name,) in rows:
-            yield str(name)
+        for row in connection.execute(sql, parameters):
+            yield each(row)
 
 
-_CHOSEN = "FROM main.ledger_cursors WHERE ?1 IN ('', consumer_id) AND ?2 IN ('', stream_name)"
+_CHOSEN = "FROM main.ledger_cursors WHERE ? IN ('', consumer_id) AND ? IN ('', stream_name)"
 _NAMES = {
     part: f"SELECT DISTINCT {part} {_CHOSEN}"
     for part in ("consumer_id", "stream_name", "subject_id")
 }
+_KEYS = f"SELECT DISTINCT consumer_id, stream_name, subject_id {_CHOSEN}"
+_ACTORS = """
+SELECT DISTINCT actor FROM
+(SELECT actor FROM main.ledger_events ORDER BY position DESC LIMIT ?)
+"""

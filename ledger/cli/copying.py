@@ -6,8 +6,9 @@ import attrs
 import click
 
 from ledger.cli.progress import Progress
+from ledger.cli.sentences import say
 from ledger.cli.target import Target, pass_target
-from ledger.log.json import unstructure
+from ledger.log.plain import unstructure
 from ledger.log.text import dumps
 
 __all__ = ["copy"]
@@ -16,14 +17,18 @@ __all__ = ["copy"]
 @click.command()
 @click.argument("source", metavar="SOURCE")
 @click.argument("into", metavar="TARGET")
+@click.option("--move", is_flag=True, help="TARGET takes the id of SOURCE, to go on in its place.")
 @pass_target
-def copy(target: Target, source: str, into: str) -> None:
+def copy(target: Target, source: str, into: str, *, move: bool) -> None:
     """Copy the ledger SOURCE to TARGET, which is made if it does not exist.
 
     Each is the path of a file or a postgresql:// URL. The entries keep their positions, times and
     digests; at the end both ledgers are compared, and the checkpoint that they share is printed.
     After an interrupt, the same command continues the copy. A TARGET that holds anything else than
     the beginning of SOURCE is refused, and is not changed.
+
+    A copy is another ledger, with an id of its own. With --move it has that of SOURCE: stop the
+    writers of SOURCE before, and put it away afterwards.
     """
     progress = Progress()
     with (
@@ -32,17 +37,17 @@ def copy(target: Target, source: str, into: str) -> None:
     ):
         try:
             copied = from_book.copy_to(
-                to_book, progress=lambda done: progress.say(f"{done:,} entries copied")
+                to_book, move=move, progress=lambda done: progress.say(f"{done:,} entries copied")
             )
         except KeyboardInterrupt:
             progress.clear()
-            click.echo("stopped; run the same command again to continue the copy", err=True)
+            say("stopped; run the same command again to continue the copy", err=True)
             raise
         finally:
             progress.clear()
     click.echo(dumps(unstructure(copied.checkpoint)))
     noun = "entry" if copied.entries == 1 else "entries"
-    click.echo(
+    say(
         f"{copied.entries:,} {noun} copied; both ledgers now have {copied.checkpoint.entries:,}, "
         "with the same digests",
         err=True,

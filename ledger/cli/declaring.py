@@ -7,7 +7,7 @@ import click
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.keys import known
 from ledger.cli.layout import Kind
-from ledger.cli.options import actor_option
+from ledger.cli.options import actor_option, own_limit_option, sort_option
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.log.text import visible
@@ -33,6 +33,8 @@ def positions() -> None:
 
 
 @positions.command("list")
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
 def list_positions(target: Target, form: Form | None) -> None:
@@ -69,8 +71,8 @@ _DECLARED = [
     Column(
         "stream", lambda declared: visible(declared.stream_name), kind=Kind.NAME, of_cursor=True
     ),
-    Column("positions", lambda declared: declared.mapping.value, kind=Kind.WORDS),
-    Column("declared", lambda declared: declared.declared_at, kind=Kind.TIME),
+    Column("positions", lambda declared: declared.mapping.value, kind=Kind.WORDS, field="mapping"),
+    Column("declared", lambda declared: declared.declared_at, kind=Kind.TIME, field="declared_at"),
     Column(
         "changes",
         lambda declared: str(declared.changes) if declared.changes else "",

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
+import attrs
 import click
 
-from ledger.cli.keys import known
+from ledger.cli.keys import known, known_actors
+from ledger.cli.options import since_option, until_option
 from ledger.cli.sources import POSITION, Position, sequence_of
-from ledger.cli.times import MOMENT
 from ledger.law.cursor import CursorKey
-from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, ErrorRecorded
+from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, Entry, ErrorRecorded
 from ledger.law.queries import EntryQuery
+from ledger.law.reserved import is_reserved
 from ledger.service import Ledger
 
-__all__ = ["cursor_filters", "entry_filters", "entry_query"]
+__all__ = [
+    "chosen_entries",
+    "cursor_filters",
+    "entry_filters",
+    "entry_query",
+    "no_reserved_option",
+]
 
 KINDS = {
     "advance": CursorAdvanced,
@@ -32,35 +41,38 @@ def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callabl
     return command
 
 
-def cursor_filters(command: Callable[..., Any], *, repeatable: bool = False) -> Callable[..., Any]:
+_PARTS = {"consumer": "consumer_id", "stream": "stream_name", "subject": "subject_id"}
+
+
+def cursor_filters(
+    command: Callable[..., Any], *, repeatable: bool | Collection[str] = False
+) -> Callable[..., Any]:
     """Add `--consumer`, `--stream` and `--subject`; each may be given once, or as often as wanted.
 
-    A command is given texts, or tuples of texts if they are `repeatable`.
+    A command is given texts, or tuples of texts if they are `repeatable`: all, or those named.
     """
-    more = " Repeatable." if repeatable else ""
+    often = (_PARTS if repeatable else ()) if isinstance(repeatable, bool) else repeatable
     return _added(
         command,
         *(
             click.option(
                 f"--{name}",
-                default=() if repeatable else "",
-                multiple=repeatable,
+                default=() if name in often else "",
+                multiple=name in often,
                 shell_complete=known(part),
-                help=f"Only this {name}.{more}",
+                help=f"Only this {name}.{' Repeatable.' if name in often else ''}",
             )
-            for name, part in (
-                ("consumer", "consumer_id"),
-                ("stream", "stream_name"),
-                ("subject", "subject_id"),
-            )
+            for name, part in _PARTS.items()
         ),
     )
 
 
-def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+def entry_filters(
+    command: Callable[..., Any], *, repeatable: Collection[str] = ()
+) -> Callable[..., Any]:
     """Add the options that choose entries; `entry_query` makes a query of them."""
     return _added(
-        cursor_filters(command),
+        cursor_filters(command, repeatable=repeatable),
         click.option(
             "--kind",
             "kinds",
@@ -69,14 +81,15 @@ def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Only this kind. Repeatable.",
         ),
         click.option(
-            "--by", "actor", default="", metavar="ACTOR", help="Only entries of this actor."
+            "--by",
+            "actor",
+            default="",
+            metavar="ACTOR",
+            shell_complete=known_actors,
+            help="Only entries of this actor.",
         ),
-        click.option(
-            "--since",
-            type=MOMENT,
-            help="Recorded at this time or later: a time, or a time ago (90m, 7d).",
-        ),
-        click.option("--until", type=MOMENT, help="Recorded at this time or earlier."),
+        since_option,
+        until_option,
         click.option("--from-position", type=int, help="Only from this position of the log on."),
         click.option(
             "--to-position", type=int, help="Only up to this position of the log, included."
@@ -88,6 +101,25 @@ def entry_filters(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Only entries that passed this sequence, or this position of a --stream.",
         ),
     )
+
+
+def no_reserved_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--no-reserved`, for `chosen_entries`."""
+    return click.option(
+        "--no-reserved",
+        is_flag=True,
+        help="Leave out entries of the ledger's own, such as how far streams went.",
+    )(command)
+
+
+def chosen_entries(book: Ledger, query: EntryQuery, *, reserved: bool) -> Iterator[Entry]:
+    """Yield the entries of a query; if not `reserved`, none of the ledger's own, nor count them."""
+    if reserved:
+        yield from book.entries(query)
+        return
+    every = book.entries(attrs.evolve(query, limit=0))
+    others = (entry for entry in every if not is_reserved(entry.key.consumer_id))
+    yield from islice(others, query.limit if query.limit > 0 else None)
 
 
 def entry_query(

@@ -10,21 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import attrs
 import click
 
+from ledger.cli.hosts import command_name
 from ledger.errors import LedgerError, UnknownOutcomeError
-from ledger.service import Ledger
-from ledger.stores import Transaction
-from ledger.writing.commit import Answer, Group
-from ledger.writing.committer import Appender
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from ledger.service import Ledger
 
 __all__ = ["Watch"]
 
@@ -33,23 +29,26 @@ R = TypeVar("R")
 _META = "ledger.cli.watch"
 
 
-@attrs.define
 class Watch:
     """What a command has appended, and whether it was asked to stop meanwhile."""
 
-    writes: bool = False
-    """Whether it may append at all."""
-    commits: int = 0
-    """How many of its appends are known to be committed."""
-    unknown: bool = False
-    """Whether an append began, and its outcome is not known."""
-    asked: bool = False
-    """Whether a Ctrl-C waits for the append to end."""
-    told: bool = False
-    """Whether the command has already said what it appended."""
-    tally: Callable[[], str] | None = None
-    """How a command that appends many words what it has appended."""
-    _busy: bool = False
+    # No class of attrs, because to make one of these takes 0.8 ms, and every command would.
+    def __init__(self) -> None:
+        self.writes = False
+        """Whether it may append at all."""
+        self.commits = 0
+        """How many of its appends are known to be committed."""
+        self.unknown = False
+        """Whether an append began, and its outcome is not known."""
+        self.asked = False
+        """Whether a Ctrl-C waits for the append to end."""
+        self.nothing_found = False
+        """Whether what the command was to show is empty."""
+        self.told = False
+        """Whether the command has already said what it appended."""
+        self.tally: Callable[[], str] | None = None
+        """How a command that appends many words what it has appended."""
+        self._busy = False
 
     @classmethod
     def current(cls) -> Watch:
@@ -65,7 +64,10 @@ class Watch:
 
     def over(self, book: Ledger) -> Ledger:
         """Return the same ledger, with its appends watched."""
-        return book.through(lambda appender: _Watched(appender, self))
+        # Imported here, because most commands only read.
+        from ledger.cli.watched import Watched
+
+        return book.through(lambda appender: Watched(appender, self))
 
     def settled(self) -> None:
         """Note that everything appended so far is accounted for; stop here after a Ctrl-C."""
@@ -81,7 +83,7 @@ class Watch:
         if self.unknown:
             return (
                 "it is not known whether it was appended. To see what was: "
-                "cursor-ledger entries --newest-first -n 10"
+                f"{command_name()} entries --newest-first -n 10"
             )
         return "the request was appended" if self.commits else "nothing was appended"
 
@@ -121,26 +123,3 @@ class Watch:
         self.commits += 1
         self.unknown = False
         return result
-
-
-@attrs.frozen
-class _Watched:
-    """An Appender that reports to a watch."""
-
-    appender: Appender
-    watch: Watch
-
-    def append(self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R]) -> R:
-        return self.watch.watched(lambda: self.appender.append(groups, conclude))
-
-    def submit(
-        self, groups: Sequence[Group], conclude: Callable[[list[Answer]], R], *, room: bool = True
-    ) -> Future[R]:
-        return self.watch.watched(lambda: self.appender.submit(groups, conclude, room=room))
-
-    def run(self, work: Callable[[Transaction], R]) -> R:
-        # Not watched: commands that copy or repair end at once, and are simply run again.
-        return self.appender.run(work)
-
-    def close(self) -> None:
-        self.appender.close()

@@ -8,6 +8,7 @@ from enum import Enum
 import attrs
 
 __all__ = [
+    "ELLIPSIS",
     "GAP",
     "READABLE",
     "TIGHT",
@@ -36,7 +37,7 @@ class Kind(Enum):
     NAME = "name"
     """It is shortened in the middle, because names differ at both ends."""
     CURSOR = "cursor"
-    """Names in one word: shortened like a name, but not as far."""
+    """Names in one word: each of them is shortened like a name."""
     WORDS = "words"
     """A few words of the command's own: cut at its end, but only where nothing else helps."""
     NUMBER = "number"
@@ -45,6 +46,8 @@ class Kind(Enum):
     """A number, and what its source calls it, of which the end may be cut."""
     TIME = "time"
     """It is never shortened here; the table words it shorter."""
+    AGE = "age"
+    """A time that a table on a terminal words as how long ago it was; any other, as a time."""
 
 
 Bounds = Mapping[Kind, int]
@@ -127,10 +130,35 @@ def shortened(text: str, width: int, kind: Kind) -> str:
     if width_of(text) <= width:
         return text
     room = width - 1
+    if kind is Kind.CURSOR and (parts := _each_shortened(text.split("/"), width)):
+        return "/".join(parts)
     if kind not in {Kind.CURSOR, Kind.NAME}:
         return _start(text, room).rstrip() + ELLIPSIS
     end = _end(text, room // 2)
     return _start(text, room - width_of(end)) + ELLIPSIS + end
+
+
+NAME_LEAST = 5
+"""The width down to which a name beside others can be told apart: two letters on each side."""
+
+
+def _each_shortened(names: Sequence[str], width: int) -> list[str]:
+    """Return names that fit `width` with the slashes between them; none if they cannot be read.
+
+    All of them stay, because one consumer is on many streams, and one stream has many consumers.
+    """
+    room = width - (len(names) - 1)
+    given = [0] * len(names)
+    # What a short name leaves is for the longer ones.
+    shortest_first = sorted(range(len(names)), key=lambda place: width_of(names[place]))
+    for left, place in zip(range(len(names), 0, -1), shortest_first, strict=True):
+        given[place] = min(width_of(names[place]), room // left)
+        room -= given[place]
+    if any(
+        share < min(NAME_LEAST, width_of(name)) for name, share in zip(names, given, strict=True)
+    ):
+        return []
+    return [shortened(name, share, Kind.NAME) for name, share in zip(names, given, strict=True)]
 
 
 def _start(text: str, width: int) -> str:

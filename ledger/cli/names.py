@@ -9,19 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from difflib import SequenceMatcher
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger import errors
+from ledger.law import paths
 from ledger.law.cursor import CursorKey
 from ledger.law.queries import CursorQuery
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible
-from ledger.service import Ledger
+
+if TYPE_CHECKING:
+    from ledger.service import Ledger
 
 __all__ = ["NewCursorError", "new_option", "refuse_rearranged", "suggestion", "words"]
 
 NEAR = 0.7  # At difflib's own 0.6, mailer/invoices would be near mailer/orders/eu.
+BEGINS = 0.9
+"""How near a name is of which only the beginning was typed, such as billing of billing-eu."""
 SHOWN_MAX = 3
 # A ledger may have millions of cursors with long names, so the search is bounded: in cursors for
 # each part that may be right, in characters of a name, and in time.
@@ -82,7 +88,12 @@ def _rearranged(book: Ledger, key: CursorKey) -> Iterator[CursorKey]:
         # A name with a space in it that was not quoted.
         first, second, third = parts
         orders += [(f"{first} {second}", third), (first, f"{second} {third}")]
+    if any("/" in part for part in parts):
+        # The name in one word, and others typed behind it; or two names in one word.
+        orders.append(tuple(paths.split("/".join(parts))))
     for order in orders[1:]:
+        if not 2 <= len(order) <= 3:
+            continue
         try:
             other = CursorKey(*order)
         except errors.InvalidCursorError:
@@ -105,9 +116,21 @@ def _near(book: Ledger, key: CursorKey) -> list[CursorKey]:
             if time.monotonic() > until:
                 break
             alike = max(map(_ratio, matchers, _compared(cursor.key)))
+            if _begins(key, cursor.key):
+                alike = max(alike, BEGINS)
             if alike >= NEAR:
                 near[cursor.key] = alike
     return heapq.nlargest(SHOWN_MAX, near, key=near.__getitem__)
+
+
+def _begins(typed: CursorKey, key: CursorKey) -> bool:
+    """Say whether each word that was typed is how the name begins: people leave off the rest."""
+    pairs = zip(_parts(typed), _parts(key), strict=True)
+    return all(name.casefold().startswith(word.casefold()) for word, name in pairs)
+
+
+def _parts(key: CursorKey) -> tuple[str, str, str]:
+    return key.consumer_id, key.stream_name, key.subject_id
 
 
 def _compared(key: CursorKey) -> tuple[str, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
 
-from ledger.cli.times import EXACT_MOMENT
+from ledger.cli.keys import known_actors
+from ledger.cli.shapes import limit_option, own_limit_option, sort_option
+from ledger.cli.times import EXACT_MOMENT, MOMENT
 
 __all__ = [
     "actor_option",
@@ -16,11 +19,17 @@ __all__ = [
     "limit_option",
     "metadata_option",
     "now_option",
+    "own_limit_option",
+    "since_option",
+    "sort_option",
+    "until_option",
     "version_option",
 ]
 
 actor_option = click.option(
-    "--actor", help="The actor of this, if not that of cursor-ledger --actor."
+    "--actor",
+    shell_complete=known_actors,
+    help="The actor of this, if not that of cursor-ledger --actor.",
 )
 version_option = click.option(
     "--expect-version", type=int, help="Refuse unless the cursor is at this version."
@@ -32,8 +41,29 @@ delivered_at_option = click.option(
     "--delivered-at", type=EXACT_MOMENT, help="When that delivery was made."
 )
 now_option = click.option("--now", type=EXACT_MOMENT, help="When this happened, if not now.")
-limit_option = click.option(
-    "-n", "--limit", type=int, default=0, help="At most this many; 0 means all."
+
+
+def _in_order(
+    context: click.Context, parameter: click.Parameter, moment: datetime | None
+) -> datetime | None:
+    """Refuse a span that ends before it begins: nothing is in it, which looks like an answer."""
+    given = {**context.params, parameter.name: moment}
+    since, until = given.get("since"), given.get("until")
+    if since is not None and until is not None and since > until:
+        raise click.UsageError(
+            "--since is later than --until, so nothing is between them. The earlier one is --since."
+        )
+    return moment
+
+
+since_option = click.option(
+    "--since",
+    type=MOMENT,
+    callback=_in_order,
+    help="Recorded at this time or later: a time, or a time ago (90m, 7d).",
+)
+until_option = click.option(
+    "--until", type=MOMENT, callback=_in_order, help="Recorded at this time or earlier."
 )
 
 

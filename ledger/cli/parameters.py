@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "beginning"]
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     Parameter = click.ParamType
 else:
 
@@ -18,3 +21,11 @@ else:
         def __class_getitem__(cls, _: object) -> type[Parameter]:
             """Return the same class: at run time there is nothing to choose."""
             return cls
+
+
+def beginning(words: Sequence[str], incomplete: str) -> list[CompletionItem]:
+    """Return the words that begin so, for a shell that completes a value."""
+    # Only a shell asks for it.
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
 import click
+
+from ledger.cli.paging import is_paging
 
 __all__ = ["Progress"]
 
@@ -20,13 +23,18 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._watched = sys.stderr.isatty()
+        self._watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._next = time.monotonic() + PROGRESS_AFTER_S
         self._shown = False
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody sees the line, so that it is worth counting for it."""
+        return self._watched
+
     def say(self, text: str) -> None:
         """Show `text`, if the work has taken a while, and not too often."""
-        if self._watched and time.monotonic() >= self._next:
+        if self._watched and not is_paging() and time.monotonic() >= self._next:
             click.echo(f"\r\033[K{text}", nl=False, err=True)
             self._next = time.monotonic() + PROGRESS_EVERY_S
             self._shown = True

@@ -2,106 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import attrs
 import click
 
-from ledger.cli.columns import CURSORS, ENTRIES
-from ledger.cli.filters import cursor_filters, entry_filters, entry_query
-from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.columns import ENTRIES
+from ledger.cli.filters import chosen_entries, entry_filters, entry_query, no_reserved_option
+from ledger.cli.forms import Form, fitting, form_options, show, show_one
 from ledger.cli.keys import cursor_arguments, key
 from ledger.cli.layout import Kind
-from ledger.cli.options import limit_option
+from ledger.cli.options import limit_option, since_option, sort_option, until_option
+from ledger.cli.sentences import say
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled, waited_for
-from ledger.law.cursor import Cursor
 from ledger.law.events import Entry
-from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.law.queries import EntryQuery
+from ledger.law.reserved import is_reserved
 
-__all__ = ["commands"]
-
-
-@click.command("show")
-@cursor_arguments
-@form_options
-@pass_target
-def show_cursor(
-    target: Target, consumer: str, stream: str, subject: str, form: Form | None
-) -> None:
-    """Show one cursor."""
-    with target.open() as book:
-        show_one(book.get(key(consumer, stream, subject)), CURSORS, form, names=Names(book))
-
-
-@click.command("list")
-@cursor_filters
-@click.option(
-    "--reserved", is_flag=True, help="Also cursors of the ledger's own, such as heads of streams."
-)
-@limit_option
-@form_options
-@pass_target
-def list_cursors(
-    target: Target,
-    consumer: str,
-    stream: str,
-    subject: str,
-    reserved: bool,
-    limit: int,
-    form: Form | None,
-) -> None:
-    """List the cursors, by stream, subject and consumer."""
-    query = CursorQuery(
-        consumer_id=consumer,
-        stream_name=stream,
-        subject_id=subject,
-        limit=limit,
-        reserved=reserved,
-    )
-    with target.open() as book:
-        show(book.cursors(query), CURSORS, form, of=[Cursor], names=Names(book))
+__all__ = ["entries", "history", "status"]
 
 
 @click.command()
 @cursor_arguments
+@since_option
+@until_option
 @click.option("--newest-first", is_flag=True, help="Show the newest entry first.")
+@sort_option
 @limit_option
 @form_options
 @pass_target
 def history(
     target: Target,
     consumer: str,
-    stream: str,
+    stream: str | None,
     subject: str,
+    since: datetime | None,
+    until: datetime | None,
     newest_first: bool,
     limit: int,
     form: Form | None,
 ) -> None:
-    """Show all entries of one cursor."""
+    """Show the entries of one cursor: all, or those of a span of time.
+
+    With --limit, they are the oldest; with --newest-first as well, the newest.
+    """
     cursor = key(consumer, stream, subject)
     with target.open() as book:
-        book.get(cursor)
-        query = EntryQuery(key=cursor, newest_first=newest_first, limit=limit)
+        entries = book.get(cursor).version
+        query = EntryQuery(
+            key=cursor,
+            recorded_from=since,
+            recorded_until=until,
+            newest_first=newest_first,
+            limit=limit,
+        )
         show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
+    is_whole = since is None and until is None
+    if is_whole and not newest_first and 0 < limit < entries and fitting(form) in TABLES:
+        say(
+            f"These are the oldest of {entries:,} entries; --newest-first shows the newest.",
+            err=True,
+        )
 
 
 @click.command()
 @entry_filters
+@no_reserved_option
 @click.option("--newest-first", is_flag=True, help="Show the newest entry first.")
+@sort_option
 @limit_option
 @form_options
 @pass_target
 def entries(
-    target: Target, /, newest_first: bool, limit: int, form: Form | None, **given: Any
+    target: Target,
+    /,
+    no_reserved: bool,
+    newest_first: bool,
+    limit: int,
+    form: Form | None,
+    **given: Any,
 ) -> None:
-    """Show the entries of the log by position: all, or those that match every option."""
+    """Show the entries of the log by position: all, or those that match every option.
+
+    Among them are those of the ledger's own, such as how far streams went.
+    """
+    own = 0
+
+    def counted(found: Iterable[Entry]) -> Iterator[Entry]:
+        nonlocal own
+        for entry in found:
+            own += is_reserved(entry.key.consumer_id)
+            yield entry
+
     with target.open() as book:
         query = attrs.evolve(entry_query(book, **given), newest_first=newest_first, limit=limit)
-        show(book.entries(query), ENTRIES, form, of=[Entry], names=Names(book))
+        found = chosen_entries(book, query, reserved=not no_reserved)
+        show(counted(found), ENTRIES, form, of=[Entry], names=Names(book))
         say_what_is_not_settled(book)
+    # A reader who names the consumer has asked for them.
+    if own and not query.consumer_id and fitting(form) in TABLES:
+        are = "is" if own == 1 else "are"
+        say(f"{own:,} of these {are} the ledger's own: --no-reserved leaves them out", err=True)
 
 
 @click.command()
@@ -117,10 +123,12 @@ def status(target: Target, form: Form | None) -> None:
         show_one(book.horizon(), _HORIZON, form)
 
 
-commands = [show_cursor, list_cursors, history, entries, status]
+TABLES = (Form.TABLE, Form.WIDE)
 
 _HORIZON = [
-    Column("settled", lambda horizon: str(horizon.position), kind=Kind.NUMBER),
+    Column("settled", lambda horizon: str(horizon.position), kind=Kind.NUMBER, field="position"),
     Column("last", lambda horizon: str(horizon.last), kind=Kind.NUMBER),
-    Column("waiting for", lambda horizon: "; ".join(map(waited_for, horizon.waiting))),
+    Column(
+        "waiting for", lambda horizon: "; ".join(map(waited_for, horizon.waiting)), field="waiting"
+    ),
 ]

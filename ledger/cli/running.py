@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.exceptions import Abort, Exit
 
 from ledger import errors, targets
-from ledger.cli import names, streams
+from ledger.cli import streams
 from ledger.cli.exits import (
     EXIT_BUG,
     EXIT_BUSY,
@@ -24,11 +24,16 @@ from ledger.cli.exits import (
     EXIT_UNTOLD,
     EXIT_USAGE,
 )
+from ledger.cli.hosts import command_name
 from ledger.cli.interrupts import Watch
+from ledger.cli.listing import Loaded, Section
+from ledger.cli.sentences import fitted, say
 from ledger.cli.target import Target, innermost
-from ledger.cli.wording import as_typed
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["Commands"]
 
@@ -40,6 +45,7 @@ _EXITS = (
     (errors.LedgerBusyError, EXIT_BUSY),
     (errors.StorageError, EXIT_FAILED),
     (errors.BrokenChainError, EXIT_NOT_VERIFIED),
+    (errors.UnprovenError, EXIT_NOT_VERIFIED),
     (CursorNotFoundError, EXIT_NO_CURSOR),
     (errors.InvalidCursorError, EXIT_USAGE),
     (errors.LedgerError, EXIT_REFUSED),
@@ -48,6 +54,46 @@ _EXITS = (
 
 class Commands(click.Group):
     """A group whose commands fail with the message of the error, and the exit code of its kind."""
+
+    commands: Loaded
+    questions: Mapping[str, str]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes, and last, where the eye is, which command answers what."""
+        super().format_epilog(ctx, formatter)
+        rows = [(asked, f"{command_name()} {words}") for asked, words in self.questions.items()]
+        if rows:
+            with formatter.section("Questions"):
+                formatter.write_dl(rows)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, by section."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command is for, without importing it."""
+        del ctx
+        listed = self.commands.listed.values()
+        wide = max(map(len, self.commands))
+        for section in Section:
+            rows = [
+                (each.name.ljust(wide), each.says) for each in listed if each.section is section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing it, or an option."""
+        # Only a shell asks for it.
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(each.name, help=each.says)
+            for each in self.commands.listed.values()
+            if each.name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, or complete a word for a shell."""
@@ -102,14 +148,20 @@ class Commands(click.Group):
                 super().invoke(ctx)
             except Exit as end:
                 code = end.exit_code
+            if watch.nothing_found:
+                _say_near(ctx)
             streams.flush_output()
             return code
         except KeyboardInterrupt:
             return _interrupted(watch)
         except errors.LedgerError as error:
+            # Only a refusal needs them.
+            from ledger.cli import names, near
+            from ledger.cli.wording import as_typed
+
             said = as_typed(error, innermost(ctx))
             if isinstance(error, CursorNotFoundError) and isinstance(ctx.obj, Target):
-                said += names.suggestion(ctx.obj.open, error.key)
+                said += names.suggestion(ctx.obj.open, error.key) or near.because_of_filters(ctx)
             _say(said)
             return next(code for kind, code in _EXITS if isinstance(error, kind))
         except click.ClickException as error:
@@ -120,6 +172,16 @@ class Commands(click.Group):
             return _not_written(error, watch)
         except Exception as error:  # noqa: BLE001 - a bug of ours, whatever it is
             return _mistaken(error, watch)
+
+
+def _say_near(context: click.Context) -> None:
+    """Say which filters match no cursor, and what they may have meant."""
+    # Only a result that is empty needs it.
+    from ledger.cli import near
+
+    streams.flush_output()
+    for sentence in near.filters_near(context):
+        say(sentence, err=True)
 
 
 def _interrupted(watch: Watch) -> int:
@@ -146,14 +208,15 @@ def _not_written(error: OSError, watch: Watch) -> int:
 
 def _mistaken(error: Exception, watch: Watch) -> int:
     """Say that the program has a bug, and how to report it; return the exit code."""
-    # Imported here, because it takes longer than the whole of click.
-    from importlib.metadata import version
+    import traceback
+
+    from ledger import __version__
 
     if os.environ.get(_TRACEBACK):
         traceback.print_exception(error)
     account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
     _say(
-        f"this is a bug in cursor-ledger (version {version('cursor-ledger')}): "
+        f"this is a bug in cursor-ledger (version {__version__}): "
         f"{type(error).__name__}: {targets.shown(str(error))[:500]}.{account} Please report it, "
         f"with the command and what {_TRACEBACK}=1 in front of it prints."
     )
@@ -161,7 +224,7 @@ def _mistaken(error: Exception, watch: Watch) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(f"cursor-ledger: {visible(text)}", err=True)
+    say(f"cursor-ledger: {visible(text)}", err=True, hanging=2)
 
 
 def _check_text(typed: list[str]) -> None:
@@ -176,10 +239,24 @@ def _check_text(typed: list[str]) -> None:
 
 
 def _showable(error: click.ClickException) -> click.ClickException:
-    """Return a refusal of click's, which repeats what was typed, without a password in it."""
+    """Return a refusal of click's as it can be shown: it repeats what was typed, in long lines."""
     said = error.format_message()
-    if targets.shown(said) == said:
+    if isinstance(error, click.NoSuchOption) or said.startswith("No such command "):
+        # Only a refusal needs it.
+        from ledger.cli import mistyped
+
+        if isinstance(error, click.UsageError) and (better := mistyped.meant(error)):
+            text = fitted(targets.shown(better), before="Error: ")
+            return click.UsageError(text, ctx=error.ctx)
+    if isinstance(error, click.BadParameter):
+        from ledger.cli import near
+
+        if meant := near.choice_near(error):
+            text = fitted(targets.shown(said + meant), before="Error: ")
+            return click.UsageError(text, ctx=error.ctx)
+    text = fitted(targets.shown(said), before="Error: ")
+    if text == said:
         return error
     if isinstance(error, click.UsageError):
-        return click.UsageError(targets.shown(said), ctx=error.ctx)
-    return click.ClickException(targets.shown(said))
+        return click.UsageError(text, ctx=error.ctx)
+    return click.ClickException(text)

@@ -6,22 +6,23 @@ A stream has a mapping if one was declared. Where none was, all is shown and typ
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
 import click
 
-from ledger.cli.colours import recoloured, without_colour
-from ledger.cli.layout import Kind
-from ledger.cli.parameters import Parameter
-from ledger.cli.tables import Column
+from ledger.cli.hosts import command_name
+from ledger.cli.parameters import Parameter, beginning
 from ledger.errors import InvalidCursorError
 from ledger.law.cursor import CursorKey
 from ledger.law.reserved import POSITIONS
 from ledger.log.text import visible
-from ledger.positions.confirmed import sequence_of_token
-from ledger.positions.mapping import PositionMapping, is_word
-from ledger.service import Ledger
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ledger.cli.tables import Column
+    from ledger.positions.mapping import PositionMapping
+    from ledger.service import Ledger
 
 __all__ = ["AT_SOURCE", "POSITION", "Names", "Position", "sequence_of"]
 
@@ -38,22 +39,26 @@ _SEQUENCES = {
     "first": "",
     "last": "",
     "head": "",
+    "low": "",
+    "high": "",
+    "to": "",
+    "front": "",
 }
 
 
 # --- shown ---
 
 
-@attrs.define
 class Names:
     """What sources call the sequences that a command shows.
 
     Each stream is looked up once. After a few, all that were declared are read, with one query.
     """
 
-    _book: Ledger
-    _known: dict[str, PositionMapping | None] = attrs.field(init=False, factory=dict)
-    _declared: dict[str, PositionMapping] | None = attrs.field(init=False, default=None)
+    def __init__(self, book: Ledger) -> None:
+        self._book = book
+        self._known: dict[str, PositionMapping | None] = {}
+        self._declared: dict[str, PositionMapping] | None = None
 
     def beside(self, key: CursorKey, sequence: int, token: str = "") -> str:
         """Return what is shown behind a sequence, in brackets; empty if there is nothing to add."""
@@ -78,8 +83,7 @@ class Names:
             mapping = self.mapping(key["consumer_id"], key["stream_name"]) if key else None
             if mapping is None:
                 return record
-            words = _words(mapping, {**record, **(record.get("event") or {})})
-            return {**record, AT_SOURCE: words} if words else record
+            return _named(mapping, record)
 
         return named
 
@@ -87,6 +91,11 @@ class Names:
         at = column.at
         if at is None:
             return column
+        # Imported here, because only a table has columns.
+        import attrs
+
+        from ledger.cli.colours import recoloured, without_colour
+        from ledger.cli.layout import Kind
 
         def named(value: Any) -> str:
             place, text = at(value), column.text(value)
@@ -105,11 +114,40 @@ class Names:
             return self._declared.get(stream_name)
         if stream_name in self._known:
             return self._known[stream_name]
-        positions = self._book.positions
         if len(self._known) < LOOKED_UP_MAX:
-            return self._known.setdefault(stream_name, positions.of(stream_name))
-        self._declared = {each.stream_name: each.mapping for each in positions.list()}
+            return self._known.setdefault(stream_name, self._declared_for(stream_name))
+        self._declared = {each.stream_name: each.mapping for each in self._book.positions.list()}
         return self._declared.get(stream_name)
+
+    def _declared_for(self, stream_name: str) -> PositionMapping | None:
+        # Most streams have no mapping, and without one nothing that reads it is imported.
+        if self._book.find(CursorKey.kept(POSITIONS, stream_name, "")) is None:
+            return None
+        return self._book.positions.of(stream_name)
+
+
+def _named(mapping: PositionMapping, record: dict[str, Any]) -> dict[str, Any]:
+    """Return `record` with the words for its sequences, and so each record in it."""
+    within = {
+        name: value if name in _AS_IT_IS else _each(mapping, value)
+        for name, value in record.items()
+    }
+    words = _words(mapping, {**record, **(record.get("event") or {})})
+    return {**within, AT_SOURCE: words} if words else within
+
+
+def _each(mapping: PositionMapping, value: object) -> Any:
+    match value:
+        case dict():
+            return _named(mapping, value)
+        case list():
+            return [_each(mapping, one) for one in value]
+        case _:
+            return value
+
+
+# An event is named with its entry; the names of metadata are the user's own.
+_AS_IT_IS = {"key", "event", "metadata"}
 
 
 def _words(mapping: PositionMapping, record: dict[str, Any]) -> dict[str, str]:
@@ -124,11 +162,13 @@ def _words(mapping: PositionMapping, record: dict[str, Any]) -> dict[str, str]:
 # --- typed ---
 
 
-@attrs.frozen
-class Position:
+class Position(NamedTuple):
     """A position in the words of its source, as it was typed."""
 
     word: str
+
+
+POSITIONS_TYPED = ("offset:", "next-offset:", "lsn:", "token:")
 
 
 class PositionType(Parameter[int | Position]):
@@ -142,6 +182,8 @@ class PositionType(Parameter[int | Position]):
         """Return the sequence, or the position."""
         if isinstance(value, int | Position):
             return value
+        from ledger.positions.mapping import is_word
+
         if is_word(value):
             return Position(value)
         try:
@@ -153,6 +195,13 @@ class PositionType(Parameter[int | Position]):
                 param,
                 ctx,
             )
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the word for what a position is."""
+        del ctx, param
+        return beginning(POSITIONS_TYPED, incomplete)
 
 
 POSITION = PositionType()
@@ -169,9 +218,14 @@ def sequence_of(book: Ledger, key: CursorKey, typed: int | Position) -> int:
     if mapping is None:
         raise InvalidCursorError(
             f"{typed.word!r:.80} is a position of a source, and none was declared for "
-            f"{key.stream_name}. Declare it first: cursor-ledger positions declare STREAM MAPPING."
+            f"{key.stream_name}. Declare it first: {command_name()} positions declare STREAM "
+            "MAPPING."
         )
+    from ledger.positions.mapping import PositionMapping
+
     prefix, _, token = typed.word.partition(":")
     if mapping is PositionMapping.TOKENS and prefix == "token":
+        from ledger.positions.confirmed import sequence_of_token
+
         return sequence_of_token(book, key, token.strip())
     return mapping.sequence_of(typed.word)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ledger.cli.encodings import fall_back, taken
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
@@ -42,13 +44,12 @@ def ready() -> Iterator[None]:
     if before is sys.__stderr__:
         sys.stderr = io.TextIOWrapper(
             io.BufferedWriter(_Lenient()),
-            encoding=sys.stderr.encoding,
+            encoding=taken(sys.stderr.encoding),
             errors="backslashreplace",
             line_buffering=True,
         )
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # An arrow that the terminal's encoding lacks is escaped, and does not end the program.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # An arrow that the terminal's encoding lacks does not end the program.
+    fall_back()
     try:
         yield
     finally:

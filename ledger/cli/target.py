@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
+import os
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 import ledger
 from ledger import errors, targets
+from ledger.cli.hosts import DbOption
 from ledger.cli.interrupts import Watch
-from ledger.opening import postgres
-from ledger.service import Ledger
-from ledger.stores import sqlite
+from ledger.cli.sentences import say
 
-__all__ = ["DEFAULT_DB", "Target", "default_actor", "innermost", "pass_target", "path_of"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ledger.service import Ledger
+    from ledger.targets.hosts import Host
+
+__all__ = ["DEFAULT_DB", "Target", "default_actor", "files", "innermost", "pass_target", "path_of"]
 
 DEFAULT_DB = "cursor-ledger.db"
 # The key of a command's own --db, for completing a word, when there is no target yet.
@@ -40,6 +43,8 @@ class Target:
     busy_timeout_s: float
     # The parameter that it was typed for.
     name: str = "--db"
+    # The program that this is a command of, and which has said where it is.
+    host: Host | None = None
 
     def open(self, *, actor: str | None = None, make: bool = False, writes: bool = False) -> Ledger:
         """Open it, and make one where there is none if the command may `make` it.
@@ -56,8 +61,8 @@ class Target:
                 f"{self.name} must be a file or a postgresql:// URL; what is appended in memory "
                 "would be gone with the command."
             )
-        watch = Watch.current()
         writes = writes or make
+        watch = Watch.current()
         watch.writes = watch.writes or writes
         try:
             # Before it is looked for, and named in a message.
@@ -66,7 +71,8 @@ class Target:
                 self._look_for_a_ledger()
             book = ledger.open(
                 self.path,
-                actor=acts or default_actor(),
+                # A command that only reads needs no name, and to find one takes time.
+                actor=acts or (default_actor() if writes else ""),
                 busy_timeout_s=self.busy_timeout_s,
             )
         except errors.InvalidCursorError as error:
@@ -74,7 +80,7 @@ class Target:
                 raise
             raise errors.InvalidCursorError(f"{self.name} {error.problem}") from None
         if book.immutable:
-            click.echo(
+            say(
                 f"{self.path} is opened without locks, as a file that does not change, because "
                 "this user may not write to it or its folder.",
                 err=True,
@@ -95,11 +101,13 @@ class Target:
 
     def _look_for_a_ledger(self) -> None:
         if targets.is_postgres(self.path):
+            from ledger.opening import postgres
+
             there, place = postgres().look(self.path)
             if not there:
                 raise self._holds_none(place)
         else:
-            if not Path(self.path).exists():
+            if not os.path.exists(self.path):  # noqa: PTH110 - pathlib takes 5 ms to import
                 raise MissingError(f"{targets.shown(self.path)} does not exist. {self._advice()}")
             if _has_no_ledger(self.path):
                 raise self._holds_none(targets.shown(self.path))
@@ -110,11 +118,15 @@ class Target:
     def _advice(self) -> str:
         if self.name != "--db":
             return f"{self.name} must be a ledger."
+        if self.host is not None:
+            return self.host.advice
         return "Name a ledger with --db, or CURSOR_LEDGER_DB; the first advance makes one."
 
 
 def _has_no_ledger(path: str) -> bool:
     """Say whether this is a database without our tables; if it is none, opening it says why."""
+    from ledger.stores import sqlite
+
     try:
         return not sqlite.look(path)
     except errors.StorageError:
@@ -137,6 +149,17 @@ def path_of(context: click.Context) -> str:
     return context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
 
 
+def files(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete the name of a file."""
+    # Only a shell asks for it.
+    from click.shell_completion import CompletionItem
+
+    del context, parameter
+    return [CompletionItem(incomplete, type="file")]
+
+
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
     """Pass a command its target: that of cursor-ledger, or that of its own `--db`."""
 
@@ -149,8 +172,10 @@ def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:
 
     option = click.option(
         "--db",
+        cls=DbOption,
         metavar="TARGET",
         expose_value=False,
+        shell_complete=files,
         callback=_other_target,
         help="The ledger, if not that of cursor-ledger --db.",
     )
@@ -165,8 +190,10 @@ def innermost(context: click.Context) -> click.Context:
 
 def default_actor() -> str:
     """Return `user@host`."""
+    import getpass
+
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"

@@ -5,17 +5,26 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ledger import errors
-from ledger.cli.parameters import Parameter
+from ledger.cli.parameters import Parameter, beginning
+from ledger.cli.sentences import say
 from ledger.cli.typed_times import moment_of, span_of
+from ledger.cli.zones import current_zone
 from ledger.log.text import parse_time, show_time
 from ledger.opening import utc_now
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 __all__ = ["DURATION", "EXACT_MOMENT", "MOMENT", "MOMENT_OR_POSITION"]
+
+
+TIMES = ("now", "today", "yesterday", "15m", "1h", "24h", "7d")
+"""What a shell offers for a time. A time of the day, or a date, is typed."""
 
 
 class Duration(Parameter[timedelta]):
@@ -43,6 +52,13 @@ class Duration(Parameter[timedelta]):
                 ctx,
             )
         return span
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete some durations."""
+        del ctx, param
+        return beginning(("15m", "1h", "24h", "7d"), incomplete)
 
 
 DURATION = Duration()
@@ -102,7 +118,7 @@ class Moment(ExactMoment):
         moment, exact = self.understood(value, param, ctx)
         if not exact and ctx is not None and not ctx.resilient_parsing:
             option = f"{param.opts[0]} " if isinstance(param, click.Option) else ""
-            click.echo(f"{option}{value} is {show_time(moment)}", err=True)
+            say(f"{option}{value} is {show_time(moment)}", err=True)
         return moment
 
     def understood(
@@ -112,9 +128,16 @@ class Moment(ExactMoment):
         if isinstance(value, str):
             with suppress(errors.InvalidCursorError):
                 return parse_time(value, "it"), True
-            if (moment := moment_of(value, utc_now())) is not None:
+            if (moment := moment_of(value, utc_now(), current_zone())) is not None:
                 return moment, False
         return super().convert(value, param, ctx), True
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the words for a time."""
+        del ctx, param
+        return beginning(TIMES, incomplete)
 
 
 MOMENT = Moment()
@@ -135,6 +158,13 @@ class MomentOrPosition(Parameter[datetime | int]):
         if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"\d{1,19}", value)):
             return int(value)
         return MOMENT.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the words for a time."""
+        del ctx, param
+        return beginning(TIMES, incomplete)
 
 
 MOMENT_OR_POSITION = MomentOrPosition()

@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
+from ledger.cli.zones import Zone
+
 __all__ = ["moment_of", "span_of"]
 
+_UTC = Zone("UTC", UTC)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _SPAN = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}){unit} ?)?" for unit in _UNITS), re.ASCII)
 
@@ -31,11 +34,11 @@ def span_of(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[unit]: int(n) for unit, n in found.groupdict().items() if n})
 
 
-def moment_of(text: str, now: datetime) -> datetime | None:
+def moment_of(text: str, now: datetime, among: Zone = _UTC) -> datetime | None:
     """Return the moment that `text` means at `now`; None if it means none.
 
     Where parts of the date are missing, it is the last such moment that is not in the future. Where
-    no zone is written, it is UTC, as in tables.
+    no zone is written, it is the one that it is `among`, as in tables.
     """
     now, text = now.astimezone(UTC), text.strip()
     if text == "now":
@@ -44,13 +47,13 @@ def moment_of(text: str, now: datetime) -> datetime | None:
     if found is None:
         return None
     parts = found.groupdict()
-    zone = _zone(parts.get("zone"))
+    zone = _zone(parts.get("zone"), among)
     if zone is None:
         return None
     clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
-    for date in _dates(parts, now.astimezone(zone)):
+    for date in _dates(parts, zone.of(now)):
         try:
-            moment = datetime(*date, *clock, tzinfo=zone).astimezone(UTC)  # type: ignore[arg-type, misc]
+            moment = zone.at(*date, *clock)
         except (ValueError, OverflowError):
             continue  # There is no 30th of February, and nothing after the year 9999.
         # A year that was written is meant, whatever comes of it.
@@ -59,14 +62,16 @@ def moment_of(text: str, now: datetime) -> datetime | None:
     return None
 
 
-def _zone(written: str | None) -> timezone | None:
-    if written is None or written.strip() in {"Z", "UTC"}:
-        return UTC
+def _zone(written: str | None, among: Zone) -> Zone | None:
+    if written is None:
+        return among
+    if written.strip() in {"Z", "UTC"}:
+        return _UTC
     sign, hours, minutes = written.strip()[0], written.strip()[1:3], written.strip()[4:]
     if int(hours) > 23 or int(minutes) > 59:
         return None
     offset = timedelta(hours=int(hours), minutes=int(minutes))
-    return timezone(-offset if sign == "-" else offset)
+    return Zone(written.strip(), timezone(-offset if sign == "-" else offset))
 
 
 def _dates(parts: dict[str, str | None], now: datetime) -> Iterator[tuple[int, int, int]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.cli.hosts import command_name
 from ledger.cli.layout import Kind
 from ledger.cli.names import words
 from ledger.cli.tables import Column, colour
 from ledger.exchange.adopting import State, Verdict
-from ledger.log.json import unstructure
+from ledger.log.plain import unstructure
 from ledger.log.text import visible
 
 __all__ = ["COLUMNS", "FIELDS", "plain"]
@@ -57,7 +58,7 @@ def _detail(verdict: Verdict) -> str:
         case State.DIFFERS if current is not None:
             at = f" ({current.last_delivery_id})" if current.last_delivery_id else ""
             return (
-                f"is at {current.last_sequence}{at}. To move it: cursor-ledger reset "
+                f"is at {current.last_sequence}{at}. To move it: {command_name()} reset "
                 f"{words(current.key)} --to {row.sequence} --reason …"
             )
         case State.NOTHING:
@@ -92,9 +93,21 @@ COLUMNS = [
         lambda verdict: "" if verdict.row.sequence is None else str(verdict.row.sequence),
         kind=Kind.NUMBER,
     ),
-    Column("delivery", lambda verdict: visible(verdict.row.delivery_id), kind=Kind.NAME, spared=1),
-    Column("delivered", lambda verdict: verdict.row.delivered_at, kind=Kind.TIME, spared=1),
-    Column("from", lambda verdict: visible(verdict.row.origin), spared=1),
+    Column(
+        "delivery",
+        lambda verdict: visible(verdict.row.delivery_id),
+        kind=Kind.NAME,
+        spared=1,
+        field="delivery_id",
+    ),
+    Column(
+        "delivered",
+        lambda verdict: verdict.row.delivered_at,
+        kind=Kind.TIME,
+        spared=1,
+        field="delivered_at",
+    ),
+    Column("from", lambda verdict: visible(verdict.row.origin), spared=1, field="source"),
     Column("state", _state, kind=Kind.WORDS),
     Column("detail", lambda verdict: visible(_detail(verdict))),
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from ledger.cli.columns import show_time
+from ledger.cli.sentences import say
 from ledger.log.text import visible
 from ledger.service import Ledger
-from ledger.stores import Waiting
+from ledger.stores.horizon import Waiting
 
 __all__ = ["say_what_is_not_settled", "waited_for"]
 
@@ -25,7 +24,7 @@ def say_what_is_not_settled(book: Ledger) -> None:
     horizon = book.horizon()
     if horizon.waiting and horizon.position < horizon.last:
         names = "; ".join(map(waited_for, horizon.waiting))
-        click.echo(
+        say(
             f"the log is settled up to position {horizon.position:,} of {horizon.last:,}; later "
             f"entries are shown after the end of {names}",
             err=True,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 from click.core import ParameterSource
 
+from ledger.cli.hosts import command_name
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, SchemaVersionError
 from ledger.law.refusals import ActorRequiredError
 from ledger.law.requests import ResetCursor, StartCursor
@@ -47,6 +48,7 @@ _FIELDS = {
     "version": ("expect_version",),
     "limit": ("limit", "lines"),
     "least": ("least",),
+    "errors": ("errors",),
     "recorded_from": ("since",),
     "recorded_until": ("until",),
     "position_from": ("from_position",),
@@ -64,7 +66,7 @@ def as_typed(error: LedgerError, context: click.Context) -> str:
             word = _word(field, error.value, context)
             return f"{subject.replace(field, word)} {problem}"
         case BrokenChainError(place=str(place), fault=str(fault)):
-            return f"{place}: {fault}. Run cursor-ledger verify to see every fault."
+            return f"{place}: {fault}. Run {command_name()} verify to see every fault."
         case SchemaVersionError(place=str(place)):
             return f"{place} has no ledger in it. The first advance makes one."
         case ActorRequiredError(request=ResetCursor(key=key)):

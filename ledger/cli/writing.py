@@ -23,7 +23,7 @@ from ledger.cli.target import Target, pass_target
 from ledger.law.cursor import Outcome
 from ledger.law.tokens import NEXT
 
-__all__ = ["commands"]
+__all__ = ["advance", "error", "start"]
 
 _to = click.option(
     "--to",
@@ -74,7 +74,7 @@ def advance(
     target: Target,
     /,
     consumer: str,
-    stream: str,
+    stream: str | None,
     subject: str,
     to: int | Position | None,
     numbered: bool,
@@ -125,7 +125,7 @@ def error(
     target: Target,
     /,
     consumer: str,
-    stream: str,
+    stream: str | None,
     subject: str,
     message: str,
     actor: str | None,
@@ -168,7 +168,7 @@ def start(
     target: Target,
     /,
     consumer: str,
-    stream: str,
+    stream: str | None,
     subject: str,
     at: int | Position,
     actor: str | None,
@@ -187,6 +187,3 @@ def start(
             refuse_rearranged(book, cursor)
         after = book.start(cursor, at=sequence_of(book, cursor, at), **given)
         show_one(after, CURSORS, form, names=Names(book))
-
-
-commands = [start, advance, error]

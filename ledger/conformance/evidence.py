@@ -9,6 +9,8 @@ import attrs
 from ledger.conformance.logs import Log, Logs, Rule, committed, expect
 from ledger.conformance.reading import KEYS, ORDERS
 from ledger.evidence.repair import Rebuild, rebuild
+from ledger.evidence.source import Partible
+from ledger.evidence.spans import check_heads, check_span
 from ledger.evidence.verification import verify
 from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor, StartCursor
 from ledger.log import columns
@@ -39,6 +41,21 @@ def what_a_check_reads(logs: Logs) -> None:
     expect(places, sorted(places), "the ids and versions of the rows")
     read = sorted((entry_from(tuple(row)) for _, *row in rows), key=lambda entry: entry.position)
     expect(read, entries, "the rows")
+
+
+def a_part(logs: Logs) -> None:
+    log = _lived(logs)
+    positions = [0, *(entry.position for entry in log.entries())]
+    with log.store.snapshot() as whole:
+        if not isinstance(whole, Partible):
+            return  # It is checked as a whole then.
+        for first, after in enumerate(positions):
+            for last, until in enumerate(positions[first:], first):
+                found, _ = check_span(whole, after, until)
+                expect(found, last - first, f"the number of entries from {after} to {until}")
+        for parts in (1, 8):
+            checked = [check_heads(whole, whole.share(part, parts)) for part in range(parts)]
+            expect(sum(checked), len(log.expected.heads), f"the cursors in {parts} parts")
 
 
 def a_moment(logs: Logs) -> None:
@@ -125,6 +142,7 @@ def _lived(logs: Logs) -> Log:
 
 RULES: tuple[Rule, ...] = (
     Rule("a check reads every entry and every stored cursor, in order", what_a_check_reads),
+    Rule("a part of a log, if it can be read alone, is what the whole has there", a_part),
     Rule("a stored cursor can be falsified, found out, and stored anew", stored_anew),
     Rule("a copy has the same entries at the same positions", same_positions),
     Rule("a snapshot stands still while another store appends", a_moment, needs_two=True),

@@ -12,7 +12,8 @@ import attrs
 from ledger.errors import LedgerError
 from ledger.evidence.verification import verify
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry
+from ledger.law.events import CursorReset, Entry
+from ledger.law.policies import policy_of
 from ledger.law.queries import EntryQuery
 from ledger.law.requests import Request
 from ledger.log.heads import Head
@@ -116,6 +117,14 @@ class Reference:
     def head(self, key: CursorKey) -> Head | None:
         """Return where the chain of `key` ends, or None if it has no entry."""
         return self.heads.get(key)
+
+    def policies(self) -> list[Entry]:
+        """Return the last reset of each policy."""
+        last = {}
+        for entry in self.entries:
+            if policy_of(entry.key) is not None and isinstance(entry.event, CursorReset):
+                last[entry.key] = entry
+        return list(last.values())
 
     def confirm(self) -> None:
         """Do nothing: nobody else changes a head."""

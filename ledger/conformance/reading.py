@@ -180,7 +180,8 @@ def entries_chosen(logs: Logs) -> None:
         log.append(*(AdvanceCursor(key, nth) for key in keys), at=nth)
         log.append(RecordError(keys[nth % 3], "HTTP 503", actor="other"), at=nth)
     log.append(*(ResetCursor(key, 4, "again", actor="ines") for key in keys), at=20)
-    log.append(AdvanceCursor(keys[0], 6), at=21)
+    log.append(AdvanceCursor(keys[0], 6), AdvanceCursor(keys[1], 5), at=21)
+    log.append(AdvanceCursor(keys[0], 12), at=22)
     everything = log.entries()
     middle = everything[len(everything) // 2].position
     queries = [
@@ -198,6 +199,12 @@ def entries_chosen(logs: Logs) -> None:
         EntryQuery(key=keys[2], version_from=2, version_until=5),
         EntryQuery(covering=5),
         EntryQuery(covering=7, key=keys[0]),
+        EntryQuery(covering=5, covering_until=8),
+        EntryQuery(covering=3, covering_until=4, key=keys[1]),
+        EntryQuery(positions=[everything[at].position for at in (7, 2, 2, 9)]),
+        EntryQuery(positions=[everything[at].position for at in (7, 2)], key=everything[7].key),
+        EntryQuery(jumping=True),
+        EntryQuery(jumping=True, key=keys[0]),
     ]
     for query in queries:
         for newest_first in (False, True):
@@ -292,6 +299,7 @@ def _last_move(entries: Sequence[Entry], key: CursorKey, version: int) -> Move |
                     None if isinstance(event, CursorStarted) else event.previous_sequence
                 ),
                 sequence=event.sequence,
+                position=entry.position,
             )
     return None
 
@@ -311,7 +319,9 @@ def _chooses(query: EntryQuery, entry: Entry) -> bool:
         and _within(entry.recorded_at, query.recorded_from, query.recorded_until)
         and _within(entry.position, query.position_from, query.position_until)
         and _within(entry.version, query.version_from, query.version_until)
-        and (query.covering is None or _covers(entry, query.covering))
+        and (query.covering is None or _covers(entry, query.covering, query.covering_until))
+        and (not query.positions or entry.position in tuple(query.positions))
+        and (not query.jumping or _jumps(entry))
     )
 
 
@@ -319,16 +329,21 @@ def _within(value: T, least: T | None, most: T | None) -> bool:
     return (least is None or value >= least) and (most is None or value <= most)
 
 
-def _covers(entry: Entry, sequence: int) -> bool:
-    """Say whether an entry passed a sequence, confirmed it, rewound or started behind it."""
-    event = entry.event
+def _covers(entry: Entry, first: int, last: int | None) -> bool:
+    """Return whether an entry passed, confirmed, rewound or started behind any of these."""
+    event, last = entry.event, first if last is None else last
     if isinstance(event, ErrorRecorded):
         return False
     if isinstance(event, CursorStarted):
-        return sequence <= event.sequence
+        return first <= event.sequence
     low, high = sorted((event.previous_sequence, event.sequence))
-    confirmed = isinstance(event, CursorAdvanced) and event.sequence == sequence
-    return low < sequence <= high or confirmed
+    confirmed = isinstance(event, CursorAdvanced) and first <= event.sequence <= last
+    return (low < high and low < last and first <= high) or confirmed
+
+
+def _jumps(entry: Entry) -> bool:
+    event = entry.event
+    return isinstance(event, CursorAdvanced) and event.sequence - event.previous_sequence > 1
 
 
 RULES: tuple[Rule, ...] = (

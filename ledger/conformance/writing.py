@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from ledger.conformance.logs import (
@@ -21,11 +22,14 @@ from ledger.conformance.logs import (
 from ledger.conformance.reading import KEYS, ORDERS
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.law.cursor import CursorKey
+from ledger.law.events import CursorReset, Entry
+from ledger.law.policies import Policy, PolicyKind
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
 from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
 from ledger.writing.commit import commit_free
+from ledger.writing.policies import change
 
 __all__ = ["RULES"]
 
@@ -135,6 +139,30 @@ def free_ones(logs: Logs) -> None:
     log.expect_all()
 
 
+def policies(logs: Logs) -> None:
+    log = logs.new()
+    ticket, signature = Policy(PolicyKind.META, "ticket"), Policy(PolicyKind.SIGNATURE)
+    elsewhere = CursorKey("mailer", ticket.key.stream_name, ticket.key.subject_id)
+    log.append(ResetCursor(elsewhere, 1, "a cursor that is none"), ResetCursor(ORDERS, 1, "x"))
+    for nth, (policy, to) in enumerate([(ticket, 1), (signature, 1), (signature, 0)]):
+        request = ResetCursor(policy.key, to, "audit")
+        log.store.write(partial(_changed, policy=policy, request=request, at=nth))
+        # Only resets count.
+        other: list[Request] = [AdvanceCursor(policy.key, 7), RecordError(policy.key, "HTTP 503")]
+        log.store.write(partial(committed, requests=other, at=nth))
+
+    def look(transaction: Transaction) -> list[Entry]:
+        transaction.hold([ORDERS])
+        return sorted(transaction.policies(), key=attrgetter("position"))
+
+    resets = [entry for entry in log.entries() if isinstance(entry.event, CursorReset)]
+    # The first two are of other cursors, the fourth is not the last of its policy.
+    expect(log.store.write(look), [resets[2], resets[4]], "the last reset of each policy")
+    answers = log.store.write(partial(committed, requests=[ResetCursor(ORDERS, 2, "x")], at=9))
+    refused = [type(answer).__name__ for answer in answers]
+    expect(refused, ["PolicyUnmetError"], "the answer to a reset without a ticket")
+
+
 def threads(logs: Logs) -> None:
     log = logs.new()
     _expect_no_loss(log, log)
@@ -203,6 +231,10 @@ def closed(logs: Logs) -> None:
 # --- parts ---
 
 
+def _changed(transaction: Transaction, policy: Policy, request: ResetCursor, at: float) -> None:
+    change(transaction, policy, request, actor=ACTOR, clock=lambda: moment(at))
+
+
 def _versions(transaction: Transaction, *keys: CursorKey) -> list[int]:
     transaction.hold(keys)
     heads = map(transaction.head, keys)
@@ -249,6 +281,7 @@ RULES: tuple[Rule, ...] = (
     Rule("a transaction that appends nothing changes nothing", nothing_before_an_append),
     Rule("entries of many cursors are appended together, in order", many_at_once),
     Rule("cursors that nobody else holds are held without waiting", free_ones),
+    Rule("the last reset of each policy is found in a transaction", policies),
     Rule("threads that append to one store lose nothing", threads),
     Rule("a store that is closed refuses, and may be closed again", closed),
     Rule("a chain goes on behind what another store appended", heads_as_they_are, needs_two=True),

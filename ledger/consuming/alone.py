@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ledger.law.cursor import CursorKey
-from ledger.law.refusals import DeliveringError
+from ledger.law.rivals import DeliveringError
 
 __all__ = ["Deliverers"]
 

@@ -8,9 +8,9 @@ __all__ = ["as_error", "is_failure"]
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Say whether `error` says something of the event: no interrupt does, nor the task's own end.
+    """Return whether `error` is a failure of the delivery, and not an interrupt from outside.
 
-    A CancelledError does if nobody has cancelled this task: what it awaited was cancelled, for
+    A CancelledError is one if nobody has cancelled this task: what it awaited was cancelled, for
     example by a pool that closes.
     """
     if isinstance(error, asyncio.CancelledError):

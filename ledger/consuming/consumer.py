@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -295,16 +295,6 @@ class Consumer:
         else:
             with suppress(LedgerError):
                 self.flush()
-
-    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
-        """Have `tell` called, by another thread, once the cursor is reset."""
-        # Imported here, because only a loop needs it.
-        from ledger.waking.telling import told
-        from ledger.waking.waiting import for_reset
-
-        # What a program has around its ledger does not tell.
-        waker = getattr(self._book, "_waker", None)
-        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- what a delivery tells when it ends ---
 

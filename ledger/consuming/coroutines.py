@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -270,16 +270,6 @@ class AsyncConsumer:
         else:
             with suppress(LedgerError):
                 await self.flush()
-
-    def _told_of_resets(self, tell: Callable[[], object]) -> AbstractContextManager[bool]:
-        """Have `tell` called, by another thread, once the cursor is reset."""
-        # Imported here, because only a loop needs it.
-        from ledger.waking.telling import told
-        from ledger.waking.waiting import for_reset
-
-        # What a program has around its ledger does not tell.
-        waker = getattr(self._book, "_waker", None)
-        return told(waker, for_reset(self.key, self.epoch), tell)
 
     # --- how a delivery begins and ends ---
 

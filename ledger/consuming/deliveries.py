@@ -141,7 +141,7 @@ class Deliveries:
             raise error
 
     def was_reset(self, now: Cursor | None) -> bool:
-        """Say whether the cursor was read, and reset since. `now` is the cursor as it stands."""
+        """Return whether the cursor was read, and reset since. `now` is the cursor as it stands."""
         return self.was_read and (now.epoch if now else 0) != self.epoch
 
     def note_stale(self, error: StaleEpochError) -> None:
@@ -151,17 +151,17 @@ class Deliveries:
             self._stale, self._reset_to = True, error.current
 
     def may_begin(self, sequence: int) -> bool:
-        """Say whether `sequence` need not wait: there is room, or it is refused anyway."""
+        """Return whether `sequence` need not wait: there is room, or it is refused anyway."""
         with self.lock:
             return self._stale or self._window.may_begin(sequence)
 
     def delivers(self, deliverer: int) -> bool:
-        """Say whether `deliverer` is delivering."""
+        """Return whether `deliverer` is delivering."""
         with self.lock:
             return self._window.has_deliverer(deliverer)
 
     def waits_for_others(self, deliverer: int) -> bool:
-        """Say whether a delivery is running that `deliverer` does not itself have to end."""
+        """Return whether a delivery is running that `deliverer` does not itself have to end."""
         with self.lock:
             return self._window.waits_for_others(deliverer)
 

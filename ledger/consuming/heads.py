@@ -132,8 +132,8 @@ class Heads:
         >>> import ledger
         >>> with ledger.open(":memory:") as book:
         ...     heads = [book.heads.record("orders", subject, 44) for subject in ("", "eu")]
-        ...     [str(head.key) for head in book.heads.all("orders")]
-        ['cursor-ledger/head/orders', 'cursor-ledger/head/orders/eu']
+        ...     [head.key.subject_id for head in book.heads.all("orders")]
+        ['', 'eu']
         """
         return self._book.cursors(all_heads(stream_name, subject_id))
 

@@ -130,7 +130,7 @@ class Outage:
         """When it is asked again."""
 
     def failed(self, now: float) -> bool:
-        """Note a failure at `now`; say whether it has failed as often as an event is tried."""
+        """Note a failure at `now`; return whether it has failed as often as an event is tried."""
         if self._failures == 0 or now >= self.until:
             self._failures += 1
             self.until = now + self._retry.wait_before(self._failures)

@@ -14,6 +14,7 @@ from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError
 from ledger.law.refusals import StaleEpochError
+from ledger.waking.telling import told_of_reset
 
 if TYPE_CHECKING:
     from ledger.consuming.consumer import Consumer
@@ -109,7 +110,7 @@ class Loop(Generic[E]):
             self._idle(threads)
 
     def _begin(self, event: E, threads: ThreadPoolExecutor) -> bool:
-        """Begin to deliver `event` once there is room; say whether the loop goes on."""
+        """Begin to deliver `event` once there is room; return whether the loop goes on."""
         sequence = self._sequence(event)
         while self._delivers():
             self._try_again(threads)
@@ -120,7 +121,7 @@ class Loop(Generic[E]):
     def _begun(
         self, sequence: int, event: E, threads: ThreadPoolExecutor, *, wait_s: float
     ) -> bool:
-        """Begin to deliver `event`; say whether it was begun."""
+        """Begin to deliver `event`; return whether it was begun."""
         try:
             delivery = self._consumer.delivering(
                 sequence, delivery_id=self._delivery_id(event), timeout_s=wait_s
@@ -172,7 +173,8 @@ class Loop(Generic[E]):
         until = time.monotonic() + self._poll_s
         while self._delivers() and time.monotonic() < until:
             self._told = False
-            with self._consumer._told_of_resets(self._tell) as tells:
+            key, epoch = self._consumer.key, self._consumer.epoch
+            with told_of_reset(self._consumer._book, key, epoch, self._tell) as tells:
                 again_at = min(until, time.monotonic() + LOOK_ALSO_S) if tells else 0.0
                 while True:
                     self._try_again(threads)

@@ -14,6 +14,7 @@ from ledger.consuming.running import LOOK_ALSO_S, LOOK_S
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError
 from ledger.law.refusals import StaleEpochError
+from ledger.waking.telling import told_of_reset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
@@ -118,7 +119,7 @@ class Loop(Generic[E]):
                 answer.close()
 
     async def _begin(self, event: E) -> bool:
-        """Begin to deliver `event` once there is room; say whether the loop goes on."""
+        """Begin to deliver `event` once there is room; return whether the loop goes on."""
         sequence = self._sequence(event)
         while self._delivers():
             await self._try_again()
@@ -127,7 +128,7 @@ class Loop(Generic[E]):
         return False
 
     async def _begun(self, sequence: int, event: E, *, wait_s: float) -> bool:
-        """Begin to deliver `event`; say whether it was begun."""
+        """Begin to deliver `event`; return whether it was begun."""
         try:
             beginning = await self._consumer.delivering(
                 sequence, delivery_id=self._delivery_id(event), timeout_s=wait_s
@@ -178,7 +179,8 @@ class Loop(Generic[E]):
 
         while self._delivers() and self._now() < until:
             self._told = False
-            with self._consumer._told_of_resets(tell) as tells:
+            key, epoch = self._consumer.key, self._consumer.epoch
+            with told_of_reset(self._consumer._book, key, epoch, tell) as tells:
                 again_at = min(until, self._now() + LOOK_ALSO_S) if tells else 0.0
                 while True:
                     await self._try_again()

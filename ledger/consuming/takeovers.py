@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
-from ledger.errors import invalid
+from ledger.errors import ArchivedError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import CursorReset, Entry
 from ledger.law.queries import EntryQuery
-from ledger.law.refusals import TakenOverError, VersionConflictError
+from ledger.law.refusals import VersionConflictError
 from ledger.law.requests import Request
+from ledger.law.rivals import TakenOverError
 from ledger.law.takeovers import is_takeover, takeover
 
 __all__ = ["checked_reason", "refuse_taken", "refuse_taken_async", "take", "take_async"]
@@ -92,22 +94,24 @@ def refuse_taken(book: Book, key: CursorKey, cursor: Cursor | None, *, since: in
 
     Raises TakenOverError.
     """
-    for entry in book.entries(_resets(key)):
-        if entry.epoch <= since:
-            return
-        if is_takeover(entry):
-            raise TakenOverError(cursor, entry)
+    with suppress(ArchivedError):  # That it was reset is known; who has done it is archived.
+        for entry in book.entries(_resets(key)):
+            if entry.epoch <= since:
+                return
+            if is_takeover(entry):
+                raise TakenOverError(cursor, entry)
 
 
 async def refuse_taken_async(
     book: AsyncBook, key: CursorKey, cursor: Cursor | None, *, since: int
 ) -> None:
     """Refuse if somebody took the cursor over: see `refuse_taken`."""
-    async for entry in book.entries(_resets(key)):
-        if entry.epoch <= since:
-            return
-        if is_takeover(entry):
-            raise TakenOverError(cursor, entry)
+    with suppress(ArchivedError):
+        async for entry in book.entries(_resets(key)):
+            if entry.epoch <= since:
+                return
+            if is_takeover(entry):
+                raise TakenOverError(cursor, entry)
 
 
 def _resets(key: CursorKey) -> EntryQuery:

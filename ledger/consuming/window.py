@@ -109,15 +109,15 @@ class Window(Generic[C]):
         return sum(_runs(each) for each in self._begun.values())
 
     def waits_for_others(self, deliverer: int) -> bool:
-        """Say whether a delivery is running that `deliverer` does not itself have to end."""
+        """Return whether a delivery is running that `deliverer` does not itself have to end."""
         return any(_runs(each) and each.deliverer != deliverer for each in self._begun.values())
 
     def has_deliverer(self, deliverer: int) -> bool:
-        """Say whether `deliverer` is delivering, so that nobody may be waited for who needs it."""
+        """Return whether `deliverer` is delivering, so that others may have to wait for it."""
         return any(_runs(each) and each.deliverer == deliverer for each in self._begun.values())
 
     def may_begin(self, sequence: int) -> bool:
-        """Say whether `begin` need not wait: there is room, or it would refuse `sequence` anyway.
+        """Return whether `begin` need not wait: there is room, or it would refuse anyway.
 
         A sequence that failed has its place already.
         """
@@ -175,7 +175,7 @@ class Window(Generic[C]):
         return known
 
     def holds(self, begun: Begun[C]) -> bool:
-        """Say whether `begun` is of this window still; it is not after `clear`."""
+        """Return whether `begun` is of this window still; it is not after `clear`."""
         return self._begun.get(begun.sequence) is begun
 
     @property
@@ -227,7 +227,7 @@ def _runs(begun: Begun[C]) -> bool:
 
 
 def _is_abandoned(begun: Begun[C]) -> bool:
-    """Say whether it was begun and then dropped, as by an interrupt, so that nobody can end it."""
+    """Return whether it was begun and dropped, as by an interrupt, so that nobody can end it."""
     return (
         begun.progress is Progress.IN_FLIGHT and begun.owner is not None and begun.owner() is None
     )

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from ledger.errors import BrokenChainError
+from ledger.errors import BrokenChainError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of, digest_of_unread
 from ledger.evidence.faults import Faults
 from ledger.evidence.findings import Fault, FaultKind
-from ledger.evidence.source import EVERY, Ids, Log, StoredHead, paired
+from ledger.evidence.source import EVERY, Beginning, Beginnings, Ids, Log, StoredHead, paired
 from ledger.law import rules
-from ledger.law.cursor import Cursor
+from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
 from ledger.log.columns import CONTENT, ENTRY, STATE
 from ledger.log.heads import Head
@@ -51,10 +51,15 @@ def check_chains(
 
     def faults() -> Iterator[Fault | None]:
         nonlocal entries, cursors
+        beginnings = Beginnings(log, ids)
         for head, rows in paired(log, ids):
             check = CursorCheck(place=head[1] if head else "no cursor")
             cursors += head is not None
-            seen = 0
+            seen, began = 0, None
+            if head is not None:
+                yield from map(_without_cursor, beginnings.before(head[0]))
+                began = beginnings.of(head[0])
+                yield check.begin(began)
             for seen, row in enumerate(rows, 1):
                 entries += 1
                 if progress is not None and entries % PROGRESS_ENTRIES == 0:
@@ -64,10 +69,16 @@ def check_chains(
                 elif seen == 1:
                     yield _orphan(row[_POSITION])
             if head is not None:
-                yield check.compare(head[2]) if seen else _without_entries(head)
+                yield check.compare(head[2]) if seen or began else _without_entries(head)
+        yield from map(_without_cursor, beginnings.before(None))
 
     whole = found.add_all(faults())
     return CheckedChains(entries=entries - before, cursors=cursors, faults=found, whole=whole)
+
+
+def _without_cursor(began: Beginning) -> Fault:
+    detail = "entries of it were archived, and no cursor is stored of them"
+    return Fault(kind=FaultKind.MISSING, place=f"cursor {began.cursor_id}", detail=detail)
 
 
 def _without_entries(head: StoredHead) -> Fault:
@@ -103,6 +114,27 @@ class CursorCheck:
         return Head(
             cursor_id=None, cursor=self.cursor, recorded_at=self.recorded_at, digest=self.digest
         ).state
+
+    def begin(self, began: Beginning | None) -> Fault | None:
+        """Begin behind the entries that were archived; return what is wrong with what is kept."""
+        if began is None:
+            return None
+        try:
+            key = CursorKey.kept(*began.key)
+            head = Head.of(key, (began.cursor_id, *began.state))
+        except (LedgerError, TypeError) as error:
+            self.sound = self.known = False
+            detail = f"what is kept of its archived entries cannot be read: {error}"
+            return Fault(kind=FaultKind.UNREADABLE, place=self.place, detail=detail)
+        self.cursor, self.version, self.position = head.cursor, head.cursor.version, began.position
+        self.recorded_at, self.digest = head.recorded_at, head.digest
+        if began.leaf == head.digest:
+            return None
+        self.sound = False
+        detail = "what is kept of its archived entries is not of the last one of them"
+        return Fault(
+            kind=FaultKind.EDITED, place=self.place, position=began.position, detail=detail
+        )
 
     def follow(self, row: Row) -> Sequence[Fault]:
         """Check the next entry; what is wrong with it is not held against the ones after it."""

@@ -35,7 +35,7 @@ BEGIN_S_MAX = 1.0
 """
 
 RANGES_MAX = 250
-"""So many ranges of cursors at most, because the number of one is written as a byte."""
+"""At most so many ranges of cursors, because the number of a range is written as one byte."""
 
 LISTEN_S = 0.2
 
@@ -113,7 +113,7 @@ class Crew:
         self._workers: list[_Worker] = []
         self._ranges: Sequence[Ids] = ()
         self._results: dict[int, CheckedChains] = {}
-        # The numbers of the ranges that nobody has taken: whoever has time reads the next one.
+        # The numbers of the ranges that nobody has taken. A process with nothing to do reads one.
         self._take, self._fill = os.pipe()
 
     def __bool__(self) -> bool:
@@ -227,7 +227,10 @@ class Crew:
 
 @contextmanager
 def hired(opening: Opening | None, processes: int) -> Iterator[Crew]:
-    """Start what is missing to `processes`, and end it behind the check; none without `opening`."""
+    """Start so many others that there are `processes`, and end them after the check.
+
+    Without `opening`, none is started.
+    """
     crew = Crew()
     try:
         if opening is not None and sys.executable:

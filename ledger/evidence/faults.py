@@ -15,7 +15,7 @@ __all__ = ["FAULTS_MAX", "Faults"]
 FAULTS_MAX = 10_000
 """So many faults are listed; past them they are only counted, to bound the memory."""
 
-# A checkpoint covers digests, and with these an entry no longer is what its digest covers.
+# A checkpoint covers digests. An entry with one of these faults is not what its digest covers.
 _FALSE = {FaultKind.EDITED, FaultKind.UNREADABLE, FaultKind.ORPHAN, FaultKind.TAG}
 
 
@@ -37,9 +37,9 @@ class Faults:
             self.listed.append(fault)
 
     def add_all(self, faults: Iterable[Fault | None]) -> bool:
-        """Add each one, and return whether these were all.
+        """Add each one, and return whether `faults` was read to its end.
 
-        Where the database finds its own file damaged, that is added, and no more of them.
+        Where the database finds its own file damaged, that is added, and reading ends.
         """
         try:
             for fault in faults:

@@ -8,7 +8,7 @@ import attrs
 
 from ledger.evidence.merkle import Checkpoint
 
-__all__ = ["Anomaly", "Compared", "Fault", "FaultKind", "Standing", "Verification"]
+__all__ = ["Anomaly", "Compared", "Fault", "FaultKind", "Partial", "Standing", "Verification"]
 
 
 class FaultKind(StrEnum):
@@ -51,6 +51,10 @@ class FaultKind(StrEnum):
     """Nothing is settled, so the checkpoint covers none of the entries that are there."""
     CHECKPOINT = "checkpoint"
     """The entries under a checkpoint that was kept are no longer the same."""
+    TREE = "tree"
+    """A row of the tree that is kept beside the log is not what the entries make it."""
+    SESSION = "session"
+    """A reset or start has no note of who was logged in to the database, or a note has none."""
     MORE = "more"
     """Faults past the bound of the list; `detail` has their number."""
 
@@ -113,6 +117,8 @@ class Standing(StrEnum):
 
     KEPT = "kept"
     """The entries under the checkpoint are all there, the same, and in the same order."""
+    BY_TREE = "kept by its tree"
+    """The tree is still that of the checkpoint, but not all of the entries in it were read."""
     CUT_OFF = "cut off"
     """The log has fewer entries than the checkpoint."""
     CHANGED = "changed"
@@ -144,6 +150,25 @@ class Compared:
 
 
 @attrs.frozen(kw_only=True)
+class Partial:
+    """What a check since a checkpoint has not read, and what it has read again.
+
+    `unread` is how many entries under the checkpoint were not read: for these, only the kept tree
+    was held against the checkpoint. `again` is how many of the older entries were read again, other
+    ones each day: `turns` such checks, one a day, read everything.
+
+    >>> import ledger
+    >>> partial = ledger.Partial(unread=983_616, again=16_384, turns=64)
+    >>> partial.unread + partial.again
+    1000000
+    """
+
+    unread: int
+    again: int
+    turns: int
+
+
+@attrs.frozen(kw_only=True)
 class Verification:
     """What was found in so many entries and stored cursors, and what the check covered.
 
@@ -153,7 +178,8 @@ class Verification:
     them that holds: for these, nothing outside the database vouches.
 
     `entries` and `cursors` count what was read. `faults` are wrong, `anomalies` only odd; `ok` says
-    that there are no faults.
+    that there are no faults in what was read. That is everything if `partial` is None; after a
+    check since a checkpoint, it says what was left out.
 
     >>> import ledger
     >>> with ledger.open(":memory:") as book:
@@ -171,8 +197,19 @@ class Verification:
     against: tuple[Compared, ...] = ()
     unsettled: int = 0
     unvouched: int = 0
+    partial: Partial | None = None
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.faults
+
+    @property
+    def archived(self) -> int:
+        """How many entries come before these that were archived and removed.
+
+        Their digests were read, but not what they said, which is in the archive.
+        """
+        if self.partial is not None:
+            return 0  # Of a ledger of which entries were removed, everything else is read.
+        return max(0, self.checkpoint.entries + self.unsettled - self.entries)

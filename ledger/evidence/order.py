@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Any
+
+import attrs
 
 from ledger.evidence.findings import Anomaly, Compared, Fault, FaultKind, Standing
-from ledger.evidence.merkle import Checkpoint, Tree
-from ledger.evidence.source import Log
+from ledger.evidence.merkle import Checkpoint, Tree, TreeRow
 
 __all__ = ["ANOMALIES_MAX", "CLOCK_SLACK", "Order"]
 
@@ -24,8 +26,13 @@ Machines have clocks that differ, and a caller's transaction may wait for a lock
 class Order:
     """The entries in order of position: their tree, and what it is at each size that matters."""
 
-    def __init__(self, until: int, against: Iterable[Checkpoint]) -> None:
-        self.tree = Tree()
+    def __init__(
+        self,
+        until: int,
+        against: Iterable[Checkpoint],
+        on_row: Callable[[TreeRow], None] | None = None,
+    ) -> None:
+        self.tree = Tree(on_row)
         self.settled: Checkpoint | None = None
         self.anomalies: list[Anomaly] = []
         self.read_to_its_end = True
@@ -33,11 +40,15 @@ class Order:
         self._sizes = {kept.entries for kept in against}
         self._at: dict[int, Checkpoint] = {0: self.tree.checkpoint()}
 
-    def follow(self, log: Log) -> Iterator[Fault]:
+    def add_checkpoint(self, known: Checkpoint) -> None:
+        """Say what the tree was before the entries that are followed."""
+        self._at[known.entries] = known
+
+    def follow(self, leaves: Iterable[tuple[int, bytes, Any]]) -> Iterator[Fault]:
         """Go through all entries; return positions that were given twice."""
         tree, until, sizes = self.tree, self._until, self._sizes
         last = latest = 0
-        for position, leaf, recorded_at in log.leaves():
+        for position, leaf, recorded_at in leaves:
             if position == last:
                 detail = "another entry has the same position"
                 yield Fault(
@@ -57,6 +68,9 @@ class Order:
     def compare(self, kept: Checkpoint, false_from: int) -> Compared:
         """Say how the log stands to a checkpoint that was kept, if entries are false from there."""
         now = self._at.get(kept.entries)
+        if now is not None and not kept.position:
+            # A signed note says only the number of entries, and the root.
+            kept = attrs.evolve(kept, position=now.position)
         if now == kept and false_from > kept.position:
             return Compared(checkpoint=kept, standing=Standing.KEPT)
         if now == kept:

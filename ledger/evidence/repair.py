@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
 from ledger.evidence.chains import PROGRESS_ENTRIES, CursorCheck
 from ledger.evidence.faults import FAULTS_MAX
 from ledger.evidence.findings import Fault
-from ledger.evidence.source import Log, paired
+from ledger.evidence.source import Beginnings, Log, paired
+from ledger.evidence.tree_rows import check_rows
 from ledger.log.columns import STATE
 from ledger.log.rows import Row
 
-__all__ = ["Rebuild", "Repairable", "rebuild"]
+__all__ = ["Forgetting", "Rebuild", "Repairable", "rebuild"]
 
 
 class Repairable(Log, Protocol):
@@ -24,6 +25,14 @@ class Repairable(Log, Protocol):
         """Store `state`, in the order of `STATE`, as the state of that cursor."""
 
 
+@runtime_checkable
+class Forgetting(Protocol):
+    """What such a log can do as well if its tree is kept beside it."""
+
+    def forget_tree(self) -> bool:
+        """Remove all rows of the tree, and return whether this user may."""
+
+
 @attrs.frozen(kw_only=True)
 class Rebuild:
     """What was made anew, of so many stored cursors.
@@ -31,7 +40,8 @@ class Rebuild:
     `repaired` says of each cursor that differed what was stored and what its entries make it.
     `left` are those that were left as they are, because the log cannot vouch for them: `verify`
     finds faults among their entries, or the stored cursor proves that the log has lost its end.
-    At most 10,000 of each are listed.
+    At most 10,000 of each are listed. Where a row of the tree that is kept beside the log is wrong,
+    all rows are removed, to be made anew by the next checkpoint; each wrong one is among them, too.
 
     `cursors` is how many stored cursors were looked at.
 
@@ -55,8 +65,11 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
     repaired: list[Fault] = []
     left: list[Fault] = []
     entries = cursors = 0
+    beginnings = Beginnings(log)
     for head, rows in paired(log):
         check = CursorCheck(place=head[1] if head else "no cursor")
+        if head is not None:
+            check.begin(beginnings.of(head[0]))
         for row in rows:
             # What is wrong, verify reports; what counts here is whether it is sound.
             check.follow(row)
@@ -77,11 +90,14 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
             kept = left
         if len(kept) < FAULTS_MAX:
             kept.append(difference)
+    if isinstance(log, Forgetting) and (wrong := check_rows(log).all()):
+        kept = repaired if log.forget_tree() else left
+        kept += wrong[: max(0, FAULTS_MAX - len(kept))]
     return Rebuild(cursors=cursors, repaired=tuple(repaired), left=tuple(left))
 
 
 def _is_ahead(stored: Row, state: Row) -> bool:
-    """Say whether a stored cursor has seen entries that the log no longer has.
+    """Return whether a stored cursor has seen entries that the log no longer has.
 
     It is the only evidence of them, so it is not overwritten.
     """

@@ -11,7 +11,8 @@ from ledger.evidence.faults import Faults
 from ledger.evidence.findings import Compared, Fault, FaultKind, Standing, Verification
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.order import Order
-from ledger.evidence.source import Log
+from ledger.evidence.source import Begun, Log
+from ledger.evidence.tree_rows import TreeRows
 from ledger.law.fields import SEQUENCE_MAX
 
 __all__ = ["Crew", "settled", "verify"]
@@ -38,13 +39,14 @@ def verify(
 
     `structure` is what the store finds wrong with its own tables. The entries under each checkpoint
     in `against` must still be the same ones, in the same order. `progress` is told now and then how
-    many entries were checked. `crew` changes how long it takes, and nothing that is found. Memory
-    does not grow with the log.
+    many entries were checked. `crew` changes how long it takes, and not what is found. Memory does
+    not grow with the log.
     """
     found, unread, doubled = Faults(), Faults(), Faults()
     found.add_all(structure)
-    order = Order(_settled(log, unread), against)
-    order.read_to_its_end = doubled.add_all(order.follow(log))
+    rows = TreeRows(log)
+    order = Order(_settled(log, unread), against, rows.compare)
+    order.read_to_its_end = doubled.add_all(order.follow(log.leaves()))
     chains = None
     if crew is not None and not found.count:
         # Where the tables are not as they were made, an id may be of a type that ranges leave out.
@@ -53,10 +55,12 @@ def verify(
         chains = check_chains(log, progress=progress)
     for part in (chains.faults, unread, doubled):
         found.take(part)
-    if order.read_to_its_end and chains.whole and order.tree.entries != chains.entries:
-        detail = (
-            f"the table has {order.tree.entries:,} entries, its index by cursor {chains.entries:,}"
-        )
+    if order.read_to_its_end:
+        found.take(rows.finish())
+    archived = log.archived() if isinstance(log, Begun) else 0
+    there = order.tree.entries - archived
+    if order.read_to_its_end and chains.whole and there != chains.entries:
+        detail = f"the table has {there:,} entries, its index by cursor {chains.entries:,}"
         found.add(Fault(kind=FaultKind.INDEX, place="the log", detail=detail))
     whole = order.settled or order.tree.checkpoint()
     if order.tree.entries and not whole.entries:
@@ -85,8 +89,8 @@ def verify(
 def settled(log: Log) -> Iterator[tuple[int, bytes]]:
     """Return (position, digest) of the entries that a checkpoint is over.
 
-    What is appended before a checkpoint would make it untrue, so it does not cover entries that
-    something may still come in front of.
+    A checkpoint does not cover an entry as long as another may still be appended before it, because
+    that would make the checkpoint untrue.
     """
     until = log.settled()
     return ((position, leaf) for position, leaf, _ in log.leaves() if position <= until)
@@ -112,6 +116,6 @@ def _lost(compared: Iterable[Compared]) -> Iterator[Fault]:
         yield Fault(
             kind=FaultKind.CHECKPOINT,
             place=f"the checkpoint over {size:,} entries",
-            position=each.checkpoint.position,
+            position=each.checkpoint.position or None,
             detail=f"{each.standing}: {each.detail}{since}",
         )

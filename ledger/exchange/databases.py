@@ -172,7 +172,7 @@ def _on_server(url: str, query: str, busy_timeout_s: float) -> Iterator[Result]:
     except ImportError as error:
         raise StorageError(
             f"to read PostgreSQL, the driver psycopg is needed: pip install "
-            f"'cursor-ledger[postgres]' ({error})."
+            f"'.[postgres]' in a clone of cursor-ledger ({error})."
         ) from error
     from ledger.stores.postgres.address import Address
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import os
 import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from ledger import targets
+from ledger import files, targets
 from ledger.errors import InvalidCursorError
 from ledger.exchange import databases, json_values, kafka_table
 from ledger.exchange.lines import LINE_BYTES_MAX, lines
@@ -88,16 +87,7 @@ def _is_open_here(path: str) -> bool:
     there = Path(path).stat()
     if not stat.S_ISREG(there.st_mode):
         return False
-    try:
-        numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
-    except OSError:
-        return False  # Nobody can say.
-    for number in numbers:
-        # The descriptor that read the folder is closed by now.
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(number), there):
-                return True
-    return False
+    return files.is_open_here(there) is True
 
 
 _DATABASE = b"SQLite format 3\0"

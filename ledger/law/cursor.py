@@ -8,7 +8,7 @@ from enum import StrEnum
 import attrs
 
 from ledger.errors import InvalidCursorError, invalid
-from ledger.law import fields
+from ledger.law import fields, paths
 from ledger.law.making import maker, once, sealed
 
 __all__ = ["Cursor", "CursorKey", "Outcome", "make_cursor"]
@@ -68,6 +68,29 @@ class CursorKey:
             return key
 
     @classmethod
+    def parse(cls, word: str) -> CursorKey:
+        """Return the key whose `str` is `word`: consumer/stream, or consumer/stream/subject.
+
+        A slash in a name is written `%2F`, and a `%` before `2F` or `25` is written `%25`.
+
+        Raises InvalidCursorError.
+
+        >>> import ledger
+        >>> ledger.CursorKey.parse("webhooks/orders%2Feu").stream_name
+        'orders/eu'
+        """
+        names = paths.split(fields.exact(word, "cursor"))
+        if not 2 <= len(names) <= 3 or not all(map(str.strip, names)):
+            said = f"{word!r:.80}"
+            raise invalid(
+                "cursor",
+                f"must be CONSUMER/STREAM or CONSUMER/STREAM/SUBJECT, with a slash in a name "
+                f"written as %2F, not {said}.",
+                value=said,
+            )
+        return cls(*names)
+
+    @classmethod
     def check(cls, key: object) -> CursorKey:
         """Return `key` if it is a CursorKey.
 
@@ -85,8 +108,7 @@ class CursorKey:
         return cls.kept(key.consumer_id, key.stream_name, key.subject_id)
 
     def __str__(self) -> str:
-        parts = (self.consumer_id, self.stream_name, self.subject_id)
-        return "/".join(part for part in parts if part)
+        return paths.joined((self.consumer_id, self.stream_name, self.subject_id))
 
 
 @sealed

@@ -192,7 +192,7 @@ class Move:
     The entry is no error; it may confirm the place where the cursor was already. `version` is its
     number among those of the cursor, `epoch` the cursor's epoch after it, and `recorded_at` the
     ledger's own time of it. The cursor went from `previous_sequence`, None if it began there, to
-    `sequence`.
+    `sequence`. `position` is that of the entry in the log.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -208,6 +208,7 @@ class Move:
     recorded_at: datetime
     previous_sequence: int | None
     sequence: int
+    position: int
 
     __attrs_pre_init__ = once("version")
 

@@ -94,7 +94,7 @@ def exact(value: object, name: str, *, subject: str | None = None) -> str:
 
 
 def is_seen(value: str) -> bool:
-    """Say whether `value` has a visible character: a letter, a number, punctuation or a symbol.
+    """Return whether `value` has a visible character: a letter, a number, punctuation or a symbol.
 
     Marks and controls are not visible, nor are the few letters and symbols that are blank.
     """

@@ -8,7 +8,8 @@ from datetime import datetime
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
-from ledger.law.pairs import EMPTY
+from ledger.law.pairs import EMPTY, SignedPairs
+from ledger.law.reserved import is_signature
 
 __all__ = [
     "actor",
@@ -110,5 +111,18 @@ def expected_version(value: int | None) -> int | None:
 
 
 def metadata(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Return a copy of the metadata."""
-    return value if value is EMPTY else fields.metadata(value)
+    """Return a copy of the metadata; refuse the names of a signature from who has not signed."""
+    if value is EMPTY:
+        return value
+    kept = fields.metadata(value)
+    if type(value) is SignedPairs:
+        return SignedPairs(kept)
+    for name in kept:
+        if is_signature(name):
+            raise invalid(
+                "metadata",
+                "is a name under which the ledger keeps signatures. Choose another name, or sign "
+                "the plan: reset --sign, or ResetPlan.signed.",
+                subject=f"metadata {name!r:.80}",
+            )
+    return kept

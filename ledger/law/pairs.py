@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NoReturn, TypeAlias
 
-__all__ = ["EMPTY", "Pairs"]
+__all__ = ["EMPTY", "Pairs", "SignedPairs"]
 
 _State: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -58,6 +58,18 @@ class Pairs(Mapping[str, str]):
 
     def __delattr__(self, name: str) -> NoReturn:
         raise _fixed()
+
+
+class SignedPairs(Pairs):
+    """Metadata with a signature in it, from whoever has seen that it is over this reset.
+
+    A request takes the names of a signature from here only. An entry has no need of it.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[Pairs], tuple[dict[str, str]]]:
+        return SignedPairs, (dict(self._pairs),)
 
 
 def _fixed() -> TypeError:

@@ -16,6 +16,9 @@ from ledger.law.making import once, sealed
 
 __all__ = ["CursorQuery", "EntryQuery"]
 
+POSITIONS_MAX = 500
+"""So many positions are asked for at most: old versions of SQLite allow 999 values."""
+
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 
 # --- what each field takes; it need not be visible, because the log may have such names ---
@@ -89,6 +92,25 @@ def _covering(value: int | None) -> int | None:
     return fields.counter(value, "covering")
 
 
+def _covering_until(value: int | None) -> int | None:
+    return fields.counter(value, "covering_until")
+
+
+def _positions(value: Iterable[int]) -> tuple[int, ...]:
+    given: object = value
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        said = fields.kind(given)
+        raise invalid("positions", f"must be positions of the log, not {said}.", value=said)
+    chosen = tuple(fields.sequence(each, "positions", least=0) for each in given)
+    if len(chosen) > POSITIONS_MAX:
+        raise invalid("positions", f"must be at most {POSITIONS_MAX} at a time.")
+    return chosen
+
+
+def _jumping(value: bool) -> bool:  # noqa: FBT001 - attrs passes it like this
+    return bool(value)
+
+
 def _limit(value: int) -> int:
     return fields.limit(value)
 
@@ -146,7 +168,9 @@ class EntryQuery:
     `kinds` are event types, such as `CursorReset`. The bounds of time, position and version are
     included; those of version need a `key`, because versions count the entries of one cursor.
     `covering` is a sequence: the entries that passed it, confirmed it, rewound behind it, or
-    started at it or beyond it.
+    started at it or beyond it. With `covering_until`, it is the first of a range, and an entry is
+    chosen that did so to any of its sequences. `jumping` chooses only advances that jumped over at
+    least one sequence. `positions` chooses the entries at these places of the log, 500 at most.
     `limit` 0 or less means no limit.
 
     `actor` is who acted. `recorded_from` and `recorded_until` bound the ledger's time,
@@ -178,6 +202,9 @@ class EntryQuery:
     version_from: int | None = attrs.field(default=None, converter=_version_from)
     version_until: int | None = attrs.field(default=None, converter=_version_until)
     covering: int | None = attrs.field(default=None, converter=_covering)
+    covering_until: int | None = attrs.field(default=None, converter=_covering_until)
+    positions: Iterable[int] = attrs.field(default=(), converter=_positions)
+    jumping: bool = attrs.field(default=False, converter=_jumping)
     newest_first: bool = attrs.field(default=False, converter=_newest_first)
     limit: int = attrs.field(default=0, converter=_limit)
 
@@ -186,3 +213,10 @@ class EntryQuery:
     def __attrs_post_init__(self) -> None:
         if self.key is None and (self.version_from, self.version_until) != (None, None):
             raise InvalidCursorError("bounds of version need a key: versions count one cursor's.")
+        if self.covering_until is None:
+            return
+        if self.covering is None or self.covering > self.covering_until:
+            raise InvalidCursorError(
+                "covering_until is the last of a range, so it needs covering, the first of it, "
+                "which must not be beyond it."
+            )

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+# Requests and events are named as `ledger.AdvanceCursor`, which imports them when somebody refuses
+# one, or asks for the types. To read a cursor needs none of them.
+import ledger
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import CursorReset, Entry
 from ledger.law.fields import SEQUENCE_MAX
-from ledger.law.requests import (
-    AdvanceCursor,
-    RecordError,
-    Request,
-    ResetCursor,
-    StartCursor,
-)
-from ledger.law.tokens import ConfirmToken
 
 __all__ = [
     "ActorRequiredError",
     "CursorExistsError",
     "CursorNotFoundError",
-    "DeliveringError",
     "EpochRequiredError",
     "NonMonotonicCursorError",
     "StaleEpochError",
     "StaleTokenError",
-    "TakenOverError",
     "VersionConflictError",
+    "message_alone",
 ]
 
 
@@ -74,11 +67,11 @@ class CursorExistsError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: StartCursor | None = None
+    request: ledger.StartCursor | None = None
 
-    def __init__(self, current: Cursor | str, request: StartCursor | str = "") -> None:
+    def __init__(self, current: Cursor | str, request: ledger.StartCursor | str = "") -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
         entries = "entry" if current.version == 1 else "entries"
         super().__init__(
@@ -110,11 +103,11 @@ class NonMonotonicCursorError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | None = None
+    request: ledger.AdvanceCursor | None = None
 
-    def __init__(self, current: Cursor | str, request: AdvanceCursor | str = "") -> None:
+    def __init__(self, current: Cursor | str, request: ledger.AdvanceCursor | str = "") -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
         super().__init__(_not_back(current, request))
         self.current = current
@@ -142,18 +135,18 @@ class StaleEpochError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | ConfirmToken | RecordError | None = None
+    request: ledger.AdvanceCursor | ledger.ConfirmToken | ledger.RecordError | None = None
 
     def __init__(
         self,
         current: Cursor | str | None,
-        request: AdvanceCursor | ConfirmToken | RecordError | str = "",
+        request: ledger.AdvanceCursor | ledger.ConfirmToken | ledger.RecordError | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
         epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
-        said = "error" if isinstance(request, RecordError) else "advance"
+        said = "error" if isinstance(request, ledger.RecordError) else "advance"
         super().__init__(
             f"{request.key} is in epoch {epoch}, because it was reset; this {said} was made in "
             f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
@@ -181,51 +174,17 @@ class StaleTokenError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: ConfirmToken | None = None
+    request: ledger.ConfirmToken | None = None
 
-    def __init__(self, current: Cursor | str | None, request: ConfirmToken | str = "") -> None:
+    def __init__(
+        self, current: Cursor | str | None, request: ledger.ConfirmToken | str = ""
+    ) -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
         super().__init__(_not_next(current, request))
         self.current = current
         self.request = request
-
-
-class TakenOverError(StaleEpochError):
-    """The cursor was taken over by another consumer, so this one delivers nothing more.
-
-    `current` is the cursor as it stands, and `entry` the takeover: it says who did it, when and
-    why. `request` is None.
-
-    >>> import ledger
-    >>> key = ledger.CursorKey("webhooks", "orders")
-    >>> with ledger.open(":memory:", actor="dispatcher@web-1") as book:
-    ...     old = book.consumer(key)
-    ...     new = book.consumer(key, take_over="deploy 1.4.2")
-    ...     try:
-    ...         old.refresh()
-    ...     except ledger.TakenOverError as error:
-    ...         print(error.entry.event.reason)
-    deploy 1.4.2
-    """
-
-    __module__ = "ledger"
-
-    entry: Entry | None = None
-
-    def __init__(self, current: Cursor | str | None, entry: Entry | str = "") -> None:
-        if isinstance(current, str) or isinstance(entry, str):
-            super().__init__(_message(current, entry))
-            return
-        why = entry.event.reason if isinstance(entry.event, CursorReset) else ""
-        super().__init__(
-            f"{entry.key} was taken over by {entry.actor} at position {entry.position}: {why}. "
-            "This consumer delivers nothing more. If it should, make another one, which takes over "
-            "in its turn: book.consumer(key, take_over=…)."
-        )
-        self.current = current
-        self.entry = entry
 
 
 class EpochRequiredError(LedgerError):
@@ -249,15 +208,21 @@ class EpochRequiredError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: AdvanceCursor | ConfirmToken | None = None
+    request: ledger.AdvanceCursor | ledger.ConfirmToken | None = None
 
     def __init__(
-        self, current: Cursor | str | None, request: AdvanceCursor | ConfirmToken | str = ""
+        self,
+        current: Cursor | str | None,
+        request: ledger.AdvanceCursor | ledger.ConfirmToken | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
-        to = request.delivery_id if isinstance(request, ConfirmToken) else request.last_sequence
+        to = (
+            request.delivery_id
+            if isinstance(request, ledger.ConfirmToken)
+            else request.last_sequence
+        )
         super().__init__(
             f"This advance of {request.key} to {to} has no epoch, and this "
             "ledger was opened with require_epoch=True. Pass epoch=…, from the cursor that the "
@@ -265,35 +230,6 @@ class EpochRequiredError(LedgerError):
         )
         self.current = current
         self.request = request
-
-
-class DeliveringError(LedgerError):
-    """The cursor of `key` is being delivered in this process already, by `Ledger.delivering`.
-
-    >>> import ledger
-    >>> key = ledger.CursorKey("webhooks", "orders")
-    >>> with ledger.open(":memory:") as book, book.delivering(key, to=41):
-    ...     try:
-    ...         with book.delivering(key, to=42):
-    ...             print("never sent")
-    ...     except ledger.DeliveringError as error:
-    ...         print(error.key)
-    webhooks/orders
-    """
-
-    __module__ = "ledger"
-
-    key: CursorKey | None = None
-
-    def __init__(self, key: CursorKey | str) -> None:
-        if isinstance(key, str):
-            super().__init__(key)
-            return
-        super().__init__(
-            f"{key} is being delivered already, and the one that ends last would pass the other. "
-            "Wait for its end; or deliver many at once with Ledger.consumer(key, in_flight=…)."
-        )
-        self.key = key
 
 
 class VersionConflictError(LedgerError):
@@ -315,15 +251,19 @@ class VersionConflictError(LedgerError):
     __module__ = "ledger"
 
     current: Cursor | None = None
-    request: Request | None = None
+    request: ledger.Request | None = None
 
     def __init__(
         self,
         current: Cursor | str | None,
-        request: AdvanceCursor | ConfirmToken | ResetCursor | RecordError | str = "",
+        request: ledger.AdvanceCursor
+        | ledger.ConfirmToken
+        | ledger.ResetCursor
+        | ledger.RecordError
+        | str = "",
     ) -> None:
         if isinstance(current, str) or isinstance(request, str):
-            super().__init__(_message(current, request))
+            super().__init__(message_alone(current, request))
             return
         now = current.version if current else 0
         super().__init__(
@@ -351,13 +291,13 @@ class ActorRequiredError(LedgerError):
 
     __module__ = "ledger"
 
-    request: ResetCursor | StartCursor | None = None
+    request: ledger.ResetCursor | ledger.StartCursor | None = None
 
-    def __init__(self, request: ResetCursor | StartCursor | str) -> None:
+    def __init__(self, request: ledger.ResetCursor | ledger.StartCursor | str) -> None:
         if isinstance(request, str):
             super().__init__(request)
             return
-        said = "start" if isinstance(request, StartCursor) else "reset"
+        said = "start" if isinstance(request, ledger.StartCursor) else "reset"
         super().__init__(
             f"A {said} of {request.key} needs an actor: pass actor=…, "
             "or give the ledger one when it is opened."
@@ -365,7 +305,7 @@ class ActorRequiredError(LedgerError):
         self.request = request
 
 
-def _not_back(current: Cursor, request: AdvanceCursor) -> str:
+def _not_back(current: Cursor, request: ledger.AdvanceCursor) -> str:
     at = f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}"
     to = request.last_sequence
     if to == current.last_sequence:
@@ -376,7 +316,7 @@ def _not_back(current: Cursor, request: AdvanceCursor) -> str:
     return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
 
 
-def _not_next(current: Cursor | None, request: ConfirmToken) -> str:
+def _not_next(current: Cursor | None, request: ledger.ConfirmToken) -> str:
     sequence, token = (current.last_sequence, current.last_delivery_id) if current else (0, "")
     at = f"{request.key} is at {sequence} {_named(token)}"
     if sequence == SEQUENCE_MAX and token == request.after:
@@ -392,5 +332,6 @@ def _named(delivery_id: str) -> str:
     return f"({delivery_id})" if delivery_id else "(no delivery id)"
 
 
-def _message(*texts: object) -> str:
+def message_alone(*texts: object) -> str:
+    """Return the message of a refusal that is made of its message alone, as out of JSON."""
     return "; ".join(str(text) for text in texts if text)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import NoneType
-from typing import Any, TypeAlias, cast
-
-import attrs
+from typing import Any, NamedTuple, TypeAlias, cast
 
 __all__ = [
     "CONTENT",
@@ -35,8 +33,7 @@ Row: TypeAlias = tuple[Any, ...]
 """A row as a database returns it, which is distrusted."""
 
 
-@attrs.frozen
-class Column:
+class Column(NamedTuple):
     """A column: its name, the type of its values, and whether it may be NULL.
 
     Times are integers: microseconds since 1970 UTC.
@@ -47,11 +44,13 @@ class Column:
     optional: bool = False
 
 
-@attrs.frozen
 class Columns:
     """The columns of a row, in order."""
 
-    columns: tuple[Column, ...]
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        self.columns = columns
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,6 +140,7 @@ MOVE = Columns(
         _RECORDED_AT,
         Column("previous_sequence", int, optional=True),
         Column("sequence", int),
+        Column("position", int),
     )
 )
 """Where an entry that is no error put its cursor."""

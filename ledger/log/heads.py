@@ -8,7 +8,8 @@ from ledger.errors import BrokenChainError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.making import maker
 from ledger.log import columns
-from ledger.log.rows import Row, cursor_from
+from ledger.log.columns import Row
+from ledger.log.cursors import cursor_from
 from ledger.log.text import micros
 
 __all__ = ["Head", "make_head"]

@@ -18,10 +18,11 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.events import Entry, Event
-from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
-from ledger.law.tokens import ConfirmToken
+from ledger.law.requests import Request
+from ledger.log.ops import OPS
+from ledger.log.plain import unstructure
 from ledger.log.rows import TAGS
-from ledger.log.text import parse_time, show_time
+from ledger.log.text import parse_time
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -29,14 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["structure", "unstructure"]
 
 T = TypeVar("T")
-
-
-def unstructure(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
-    """Return a cursor, request, entry or event as plain JSON values.
-
-    A request becomes `{"op": "advance", "advance": {…}}`; times are RFC 3339, digests hexadecimal.
-    """
-    return _converter().unstructure(value)
 
 
 @overload
@@ -58,14 +51,6 @@ def structure(data: object, kind: Any) -> Any:
     except ClassValidationError as error:
         raise _refusal(error) from None
 
-
-_OPS: Mapping[str, type[Request]] = {
-    "advance": AdvanceCursor,
-    "confirm": ConfirmToken,
-    "reset": ResetCursor,
-    "error": RecordError,
-    "start": StartCursor,
-}
 
 # What a Go program writes for a time that was never set.
 _GO_ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -93,12 +78,6 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(attrs.has, lambda kind: _objects(converter, kind))
     converter.register_structure_hook(Event, _untagged(converter))
     converter.register_structure_hook(Request, _unwrapped(converter))
-    converter.register_unstructure_hook(datetime, show_time)
-    converter.register_unstructure_hook(bytes, bytes.hex)
-    converter.register_unstructure_hook(Event, _tagged(converter))
-    for op, kind in _OPS.items():
-        plain = converter.get_unstructure_hook(kind)
-        converter.register_unstructure_hook(kind, _wrapped(op, plain))
     return converter
 
 
@@ -201,14 +180,6 @@ def _kept_key(value: object) -> CursorKey:
 # --- unions: events by their tag, requests by their op ---
 
 
-def _tagged(converter: Converter) -> Callable[[Event], dict[str, object]]:
-    def tagged(event: Event) -> dict[str, object]:
-        plain = converter.unstructure(event, unstructure_as=type(event))
-        return {"tag": TAGS[type(event)], **plain}
-
-    return tagged
-
-
 def _untagged(converter: Converter) -> Callable[[Any, Any], Event]:
     kinds = {tag: kind for kind, tag in TAGS.items()}
 
@@ -228,29 +199,23 @@ def _untagged(converter: Converter) -> Callable[[Any, Any], Event]:
     return untagged
 
 
-def _wrapped(
-    op: str, unstructured: Callable[[Request], object]
-) -> Callable[[Request], dict[str, object]]:
-    return lambda request: {"op": op, op: unstructured(request)}
-
-
 def _unwrapped(converter: Converter) -> Callable[[Any, Any], Request]:
     def unwrapped(value: object, _: object) -> Request:
         given = _object(value, "a request")
         op = given.get("op")
-        if not isinstance(op, str) or op not in _OPS:
+        if not isinstance(op, str) or op not in OPS:
             said = f"{op!r:.80}"
             raise invalid(
                 "op",
-                f"must be one of {', '.join(_OPS)}, not {said}.",
+                f"must be one of {', '.join(OPS)}, not {said}.",
                 value=said,
-                allowed=tuple(_OPS),
+                allowed=tuple(OPS),
             )
         if set(given) != {"op", op}:
             raise InvalidCursorError(
                 f'a request has two parts, {{"op": "{op}", "{op}": {{…}}}}; this one has '
                 f"{', '.join(map(repr, given))!s:.200}."
             )
-        return converter.structure(given[op], _OPS[op])
+        return converter.structure(given[op], OPS[op])
 
     return unwrapped

@@ -1,4 +1,4 @@
-"""Entries as rows of the log. The tags are frozen: an entry is kept under its tag for ever."""
+"""Entries as rows of the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, assert_never, get_args, get_type_hints
 
 from ledger.errors import BrokenChainError, InvalidCursorError
 from ledger.law import fields
-from ledger.law.cursor import Cursor, CursorKey, Outcome, make_cursor
+from ledger.law.cursor import CursorKey, Outcome
 from ledger.law.events import (
     CursorAdvanced,
     CursorReset,
@@ -25,7 +25,8 @@ from ledger.law.events import (
 )
 from ledger.law.fields import SEQUENCE_MAX
 from ledger.law.pairs import EMPTY
-from ledger.log.columns import CURSOR, ENTRY, MOVE, Column, Columns, Row
+from ledger.log import tags
+from ledger.log.columns import ENTRY, MOVE, Column, Columns, Row
 from ledger.log.text import dumps, instant, loads, micros
 
 __all__ = [
@@ -35,16 +36,15 @@ __all__ = [
     "Content",
     "Row",
     "content_of",
-    "cursor_from",
     "entry_from",
     "move_from",
 ]
 
 TAGS: Mapping[type[Event], str] = {
-    CursorAdvanced: "cursor.advanced.v1",
-    CursorReset: "cursor.reset.v1",
-    ErrorRecorded: "cursor.error.v1",
-    CursorStarted: "cursor.started.v1",
+    CursorAdvanced: tags.ADVANCED,
+    CursorReset: tags.RESET,
+    ErrorRecorded: tags.ERROR,
+    CursorStarted: tags.STARTED,
 }
 
 KEPT_AS: Mapping[str, str] = {"source": "message"}
@@ -164,7 +164,7 @@ def _is_moment(value: datetime) -> bool:
 
 
 def _names(consumer_id: str, stream_name: str, subject_id: str) -> bool:
-    """Say whether a key that is read would be these very texts."""
+    """Return whether a key that is read would be these very texts."""
     key = _key(consumer_id, stream_name, subject_id)
     names = (key.consumer_id, key.stream_name, key.subject_id)
     return names == (consumer_id, stream_name, subject_id)
@@ -259,7 +259,7 @@ def move_from(key: CursorKey, row: Row) -> Move:
     """
     if not _fits_move(row):
         raise BrokenChainError(str(key), "an entry has columns of the wrong types")
-    version, epoch, recorded_at, previous_sequence, sequence = row
+    version, epoch, recorded_at, previous_sequence, sequence, position = row
     try:
         return make_move(
             version=version,
@@ -267,36 +267,10 @@ def move_from(key: CursorKey, row: Row) -> Move:
             recorded_at=instant(recorded_at),
             previous_sequence=previous_sequence,
             sequence=sequence,
+            position=position,
         )
     except OverflowError as error:
         raise BrokenChainError(str(key), f"an entry has no time: {error}") from None
-
-
-def cursor_from(key: CursorKey, row: Row) -> Cursor:
-    """Return the cursor of `key` that a row holds, in the order of `CURSOR`.
-
-    Raises BrokenChainError if it holds none.
-    """
-    if not _fits_cursor(row):
-        raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
-    last_sequence, last_delivery_id, delivered_at, last_error, updated_at, version, epoch = row
-    try:
-        updated = instant(updated_at)
-        delivered: datetime | None = updated
-        if delivered_at != updated_at:
-            delivered = None if delivered_at is None else instant(delivered_at)
-    except OverflowError as error:
-        raise BrokenChainError(str(key), f"its stored cursor has no time: {error}") from None
-    return make_cursor(
-        key=key,
-        last_sequence=last_sequence,
-        last_delivery_id=last_delivery_id,
-        last_delivered_at=delivered,
-        last_error=last_error,
-        updated_at=updated,
-        version=version,
-        epoch=epoch,
-    )
 
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
@@ -328,7 +302,6 @@ COLUMNS_OF_TAG = {tag: _columns_of(kind) for kind, tag in TAGS.items()}
 """For each tag, the columns of its entries; the type of those that are NULL is NoneType."""
 
 _FITS = {tag: columns.fit() for tag, columns in COLUMNS_OF_TAG.items()}
-_fits_cursor = CURSOR.fit()
 _fits_move = MOVE.fit()
 
 

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-import attrs
-
-from ledger.evidence.findings import Fault
-from ledger.evidence.repair import Repairable
-from ledger.evidence.sharing import Companions, Opening
 from ledger.evidence.source import Log
-from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry, Move
-from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.log.heads import Head
-from ledger.log.rows import Content
-from ledger.stores.deadline import Deadline
+
+if TYPE_CHECKING:
+    from ledger.evidence.findings import Fault
+    from ledger.evidence.merkle import TreeRow
+    from ledger.evidence.repair import Repairable
+    from ledger.evidence.sharing import Companions, Opening
+    from ledger.law.cursor import Cursor, CursorKey
+    from ledger.law.events import Entry, Move
+    from ledger.law.queries import CursorQuery, EntryQuery
+    from ledger.log.heads import Head
+    from ledger.log.rows import Content
+    from ledger.stores.deadline import Deadline
+    from ledger.stores.horizon import Horizon
 
 __all__ = [
     "Appending",
     "Draft",
     "Durability",
-    "Horizon",
+    "Governed",
+    "Identifiable",
+    "KeepsTree",
     "Listening",
+    "NotesSessions",
     "Provable",
     "Reader",
     "Snapshot",
     "Store",
     "Transaction",
-    "Waiting",
     "Writable",
 ]
 
@@ -40,56 +45,27 @@ T = TypeVar("T")
 Durability: TypeAlias = Literal["full", "normal"]
 """What survives a power loss: every answered call, or all but the last commits."""
 
-Draft: TypeAlias = tuple[Head, Content]
+Draft: TypeAlias = "tuple[Head, Content]"
 """An entry that is about to be stored, with the head that it makes; the store gives its position.
 """
 
 
-@attrs.frozen(kw_only=True)
-class Waiting:
-    """A transaction that may still append something before what others have appended.
+class Governed(Protocol):
+    """A write transaction, as a reset needs it: it knows what a reset must carry."""
 
-    `process` is the number of its process on the server; None if it is prepared, and has none.
+    def policies(self) -> Sequence[Entry]:
+        """Return the last reset of each policy: of the consumer `POLICY`, on its three streams.
 
-    `application` is the name that it gave to its connection, and `since` is when it began.
-
-    >>> import ledger
-    >>> from datetime import UTC, datetime
-    >>> began = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
-    >>> waiting = ledger.Waiting(process=4711, application="import", since=began)
-    >>> waiting.process, waiting.application
-    (4711, 'import')
-    """
-
-    process: int | None
-    application: str
-    since: datetime | None
+        It is asked for behind `hold`. Nobody changes a policy from then on, until the transaction
+        ends: whoever does holds everything.
+        """
 
 
-@attrs.frozen(kw_only=True)
-class Horizon:
-    """How far the log is settled: up to `position`, nothing can come any more that is not there.
-
-    `last` is the last position that was given to anybody. Where it is further, readers wait for
-    the transactions in `waiting`, so as not to miss what they may yet append.
-
-    >>> import ledger
-    >>> with ledger.open(":memory:") as book:
-    ...     cursor = book.advance(ledger.CursorKey("webhooks", "orders"), to=41)
-    ...     book.horizon()
-    Horizon(position=1, last=1, waiting=())
-    """
-
-    position: int
-    last: int
-    waiting: tuple[Waiting, ...] = ()
-
-
-class Appending(Protocol):
+class Appending(Governed, Protocol):
     """A write transaction, as an append needs it: nobody else writes to the cursors it holds."""
 
     def hold(self, keys: Iterable[CursorKey]) -> None:
-        """Hold the cursors of `keys`, all at once; heads are asked for of these only."""
+        """Hold the cursors of `keys`, all at once. Heads are only asked for of these."""
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
         """Hold those that nobody else holds, without waiting, and return the others."""
@@ -98,7 +74,7 @@ class Appending(Protocol):
         """Return where the chain of `key` ends, or None if it has no entry."""
 
     def confirm(self) -> None:
-        """Make sure that a refusal, about to be answered, stands on heads that are held."""
+        """Make sure that the heads are held by which a request is about to be refused."""
 
     def append(
         self,
@@ -165,13 +141,49 @@ class Provable(Protocol):
         """Return how another process opens the log; None where it cannot."""
 
 
+@runtime_checkable
+class KeepsTree(Protocol):
+    """What can keep the tree beside the log: see `ledger.evidence.kept`. A store need not."""
+
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep those of `rows` that are not kept yet, safe from a power loss; all, or none.
+
+        Raises LedgerBusyError, StorageError.
+        """
+
+
+@runtime_checkable
+class Identifiable(Protocol):
+    """What can be given an id that others know it by. A store need not."""
+
+    def identify(self, given: str = "") -> str:
+        """Return its id. If it has none, that is `given` from now on, or a new one.
+
+        Raises DivergedError if it has another than `given` and keeps it; LedgerBusyError,
+        StorageError.
+        """
+
+
+@runtime_checkable
+class NotesSessions(Protocol):
+    """What can say who was logged in to its database. A store need not."""
+
+    def session_users(self, positions: Sequence[int]) -> dict[int, str] | None:
+        """Return who was logged in when the entries at `positions` were stored, as far as noted.
+
+        None if the database notes nobody, or this user may not read it.
+
+        Raises LedgerBusyError, StorageError.
+        """
+
+
 class Writable(Protocol):
     """What can be appended to."""
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened.
 
-        Others are waited for until `deadline`; without one, the call enters here, and has the whole
+        The call waits for others until `deadline`. Without one it begins here, and has the whole
         busy time-out.
 
         Raises LedgerBusyError, StorageError.
@@ -181,14 +193,15 @@ class Writable(Protocol):
 class Listening(Protocol):
     """Hears that cursors move, whoever moves them. One thread asks it; any may interrupt it.
 
-    A store need not have one: what has no method `listen`, which returns one, is asked for the
-    cursors that are waited for. It connects when it is asked, and again after it was cut off.
+    A store need not have one. If it has no method `listen`, which returns one, it is asked again
+    and again for the cursors themselves. A Listening connects when it is first asked, and again
+    after its connection was lost.
     """
 
     entries_s: float
-    """So long a pause is while somebody waits for any entry."""
+    """How long a pause is while somebody waits for any entry."""
     resets_s: float
-    """So long it is while all who wait do so for resets."""
+    """How long it is while everybody who waits does so for a reset."""
 
     def moved(
         self, seen: Mapping[CursorKey, int], fresh: Collection[CursorKey]
@@ -223,4 +236,14 @@ class Store(Reader, Provable, Writable, Protocol):
         """Return the same log inside the transaction of a caller's connection."""
 
     def close(self) -> None:
-        """Let go of what is held; later calls are refused with StorageError."""
+        """Release everything that is held; later calls raise StorageError."""
+
+
+# Imported when they are first used, because to look up a cursor needs neither.
+_LATER = ("horizon", "queries")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LATER:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,9 @@ __all__ = ["Bell"]
 
 
 class Bell:
-    """Rung once or more, it ends one wait; rung before the wait, it ends it at once.
+    """Ends one wait, however often it was rung. If it was rung before the wait, that ends at once.
 
-    It is a bare lock, because an interrupt cannot leave it half taken, as it can an `Event`.
+    It is a bare lock, because an interrupt can leave an `Event` half taken, and no lock.
     """
 
     def __init__(self) -> None:

@@ -1,28 +1,137 @@
-"""What cannot be lent, and where those who try may have what can."""
+"""What may be lent, and how its connection is had."""
 
 from __future__ import annotations
 
-from ledger.errors import InvalidCursorError
-from ledger.law.fields import kind
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-__all__ = ["not_to_be_lent"]
+import attrs
 
-_PSYCOPG_3 = "psycopg 3 is what SQLAlchemy has behind postgresql+psycopg://."
+from ledger.stores.not_lent import not_to_be_lent
 
-_HINTS = {
-    "sqlalchemy": "SQLAlchemy has one at session.connection().connection.driver_connection.",
-    "django": "Django has one at connection.connection, inside transaction.atomic().",
-    "psycopg2": _PSYCOPG_3,
-    "asyncpg": _PSYCOPG_3,
-}
+if TYPE_CHECKING:
+    import sqlite3
+
+    import aiosqlite
+    import psycopg
+    import sqlalchemy
+    from sqlalchemy import orm
+    from sqlalchemy.ext import asyncio as asyncio_orm
+
+__all__ = [
+    "AsyncLendable",
+    "AsyncLender",
+    "Lendable",
+    "Lender",
+    "Wanted",
+    "async_lender",
+    "lender",
+]
+
+# All in quotes: none of these is imported to lend another.
+Lendable: TypeAlias = Union[
+    "sqlite3.Connection",
+    "psycopg.Connection[Any]",
+    "orm.Session",
+    "orm.scoped_session[Any]",
+    "sqlalchemy.Connection",
+]
+"""What may be lent to a `Ledger`: the caller's transaction is in it."""
+
+AsyncLendable: TypeAlias = Union[
+    "psycopg.AsyncConnection[Any]",
+    "aiosqlite.Connection",
+    "asyncio_orm.AsyncSession",
+    "asyncio_orm.async_scoped_session[Any]",
+    "asyncio_orm.AsyncConnection",
+]
+"""What may be lent to an `AsyncLedger`."""
 
 
-def not_to_be_lent(connection: object, wanted: str, place: str) -> InvalidCursorError:
-    """Return the refusal of `connection`, which is none of the driver's."""
-    cls = type(connection)
-    package = cls.__module__.partition(".")[0]
-    named = kind(connection) if package == "builtins" else f"a {cls.__module__}.{cls.__qualname__}"
-    hint = _HINTS.get(package, "")
-    return InvalidCursorError(
-        f"connection must be a {wanted} to {place}, not {named}.{hint and ' '}{hint}"
-    )
+@attrs.frozen
+class Wanted:
+    """The connection of a driver that a store needs."""
+
+    driver: type
+    name: str
+    engine: str
+    """What SQLAlchemy makes an engine of it from."""
+    begin: str
+    """How a transaction is begun on it, for those in autocommit mode."""
+    is_busy: Callable[[object], bool] = bool
+    """Whether an error of the driver says that others were in the way."""
+
+
+def _nothing_lost(connection: object) -> None:
+    """Its owner finds out."""
+
+
+async def _nothing_lost_async(connection: object) -> None:
+    """Its owner finds out."""
+
+
+@attrs.frozen
+class Lender:
+    """How the driver's connection is had that a caller's object has at this moment.
+
+    A session gives its connection back with each commit, and may get another one afterwards, so it
+    is asked anew for each call.
+    """
+
+    connection: Callable[[], object]
+    begin: str
+    """How its owner begins a transaction, for those in autocommit mode."""
+    is_lazy: bool = False
+    """Whether to ask for the connection begins something, or gets it for one thread."""
+    lost: Callable[[object], None] = _nothing_lost
+    """Tells the owner of a driver's connection that it is gone."""
+
+
+@attrs.frozen
+class AsyncLender:
+    """The same of an object whose connection is awaited."""
+
+    connection: Callable[[], Awaitable[object]]
+    begin: str
+    lost: Callable[[object], Awaitable[None]] = _nothing_lost_async
+
+
+def lender(given: object, wanted: Wanted, place: str) -> Lender:
+    """Return what lends `given` itself, if it is a connection of the driver, or what it has of one.
+
+    Raises InvalidCursorError, StorageError.
+    """
+    if isinstance(given, wanted.driver):
+        return Lender(lambda: given, wanted.begin)
+    if _is_sqlalchemy(given):
+        # Imported here, because only those have it who use it.
+        from ledger.stores import lending_sqlalchemy
+
+        if (lent := lending_sqlalchemy.lender(given, wanted, place)) is not None:
+            return lent
+    beside = "a SQLAlchemy Session or Connection"
+    raise not_to_be_lent(given, wanted.driver, wanted.name, place, beside=beside)
+
+
+def async_lender(given: object, wanted: Wanted, place: str) -> AsyncLender:
+    """Return what lends `given` itself, or what it has of a driver, for coroutines.
+
+    Raises InvalidCursorError, StorageError.
+    """
+    if isinstance(given, wanted.driver):
+
+        async def itself() -> object:
+            return given
+
+        return AsyncLender(itself, wanted.begin)
+    if _is_sqlalchemy(given):
+        from ledger.stores import lending_sqlalchemy
+
+        if (lent := lending_sqlalchemy.async_lender(given, wanted, place)) is not None:
+            return lent
+    beside = "a SQLAlchemy AsyncSession or AsyncConnection"
+    raise not_to_be_lent(given, wanted.driver, wanted.name, place, beside=beside, awaited=True)
+
+
+def _is_sqlalchemy(given: object) -> bool:
+    return any(each.__module__.partition(".")[0] == "sqlalchemy" for each in type(given).__mro__)

@@ -83,7 +83,7 @@ def chosen_entries(
 
     `spelled` returns how the database has an operator written, if not as it is.
     """
-    eq, lt, le, ge = spelled("="), spelled("<"), spelled("<="), spelled(">=")
+    eq, le, ge = spelled("="), spelled("<="), spelled(">=")
     conditions = _Conditions()
     for column in ("c.consumer_id", "c.stream_name", "c.subject_id", "e.actor"):
         if value := getattr(query, column[2:]):
@@ -102,14 +102,7 @@ def chosen_entries(
     for condition, bound in bounds:
         if bound is not None:
             conditions.add(condition, bound)
-    if query.covering is not None:
-        conditions.add(
-            f"(e.previous_sequence {lt} ? AND ? {le} e.sequence"
-            f" OR e.sequence {lt} ? AND ? {le} e.previous_sequence"
-            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]} AND e.sequence {eq} ?"
-            f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorStarted]]} AND ? {le} e.sequence)",
-            *(query.covering,) * 6,
-        )
+    _add_touched(conditions, query, spelled)
     if query.key is not None:
         condition, values = of_key(query.key)
         conditions.add(condition, *values)
@@ -123,6 +116,37 @@ def chosen_entries(
     return conditions.ordered(order + (" DESC" if query.newest_first else ""))
 
 
+def _add_touched(conditions: _Conditions, query: EntryQuery, spelled: Callable[[str], str]) -> None:
+    """Add what `query` says of positions, and of the sequences that an entry touched."""
+    eq = spelled("=")
+    if query.covering is not None:
+        last = query.covering if query.covering_until is None else query.covering_until
+        conditions.add(*_covered(query.covering, last, spelled))
+    if positions := tuple(query.positions):
+        each = f"e.position {eq} ?"
+        conditions.add("(" + " OR ".join([each] * len(positions)) + ")", *positions)
+    if query.jumping:
+        minus, gt = spelled("-"), spelled(">")
+        conditions.add(
+            f"e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]}"
+            f" AND e.sequence {minus} e.previous_sequence {gt} 1"
+        )
+
+
+def _covered(first: int, last: int, spelled: Callable[[str], str]) -> tuple[str, *tuple[int, ...]]:
+    """Return the condition of entries that touched any sequence from `first` to `last`."""
+    eq, lt, le = spelled("="), spelled("<"), spelled("<=")
+    condition = (
+        f"(e.previous_sequence {lt} e.sequence AND e.previous_sequence {lt} ? AND ? {le} e.sequence"
+        f" OR e.sequence {lt} e.previous_sequence AND e.sequence {lt} ?"
+        f" AND ? {le} e.previous_sequence"
+        f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorAdvanced]]}"
+        f" AND ? {le} e.sequence AND e.sequence {le} ?"
+        f" OR e.tag_id {eq} {TAG_IDS[TAGS[CursorStarted]]} AND ? {le} e.sequence)"
+    )
+    return condition, last, first, last, first, first, last, first
+
+
 def only_resets(query: EntryQuery) -> bool:
-    """Say whether `query` chooses nothing but resets, which have an index of their own."""
-    return query.kinds == (CursorReset,)
+    """Return whether `query` chooses nothing but resets, which have an index of their own."""
+    return query.kinds == (CursorReset,) and not query.positions

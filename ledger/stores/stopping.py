@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from ledger.evidence.sharing import Companions, Opening
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.stores import Horizon, Snapshot, Store, Transaction
+from ledger.stores import NotesSessions, Snapshot, Store, Transaction
 from ledger.stores.deadline import Deadline
+
+if TYPE_CHECKING:
+    from ledger.evidence.sharing import Companions, Opening
+    from ledger.stores.horizon import Horizon
 
 __all__ = ["Stop", "StoppableStore", "StoppedError"]
 
@@ -21,7 +24,7 @@ T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """Raised in the thread that reads, where nobody wants any more of it. It leaves no thread."""
+    """Raised in the thread that reads, when nobody wants more rows. No caller sees it."""
 
 
 class Stop:
@@ -35,7 +38,7 @@ class Stop:
         self.is_set = True
 
     def check(self) -> None:
-        """Go on only if it is not to stop.
+        """Refuse to go on once it is set.
 
         Raises StoppedError.
         """
@@ -45,7 +48,7 @@ class Stop:
 
 @attrs.define
 class StoppableStore:
-    """The store of a ledger, which reads no further once it is to stop. What it writes, it ends."""
+    """The store of a ledger, which reads no further once `stop` is set. A write that began ends."""
 
     store: Store
     stop: Stop
@@ -71,6 +74,12 @@ class StoppableStore:
         """Return the entry that last moved each cursor, up to a version."""
         self.stop.check()
         return self.store.moves(places)
+
+    def session_users(self, positions: Sequence[int]) -> dict[int, str] | None:
+        """Return who was logged in when these entries were stored; None if that is not noted."""
+        self.stop.check()
+        store = self.store
+        return store.session_users(positions) if isinstance(store, NotesSessions) else None
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from ledger.law.events import CursorAdvanced, CursorReset, CursorStarted, ErrorRecorded
-from ledger.log.columns import CONTENT, ENTRY, KEY
-from ledger.log.rows import TAGS, Content, Row
+from ledger.log import tags
+from ledger.log.columns import CONTENT, ENTRY, KEY, Row
+
+if TYPE_CHECKING:
+    from ledger.log.rows import Content
 
 __all__ = ["ENTRY_NAMES", "START_ID", "TAG_IDS", "event_row", "has_start"]
 
 TAG_IDS: Mapping[str, int] = {
-    TAGS[CursorAdvanced]: 1,
-    TAGS[CursorReset]: 2,
-    TAGS[ErrorRecorded]: 3,
-    TAGS[CursorStarted]: 4,
+    tags.ADVANCED: 1,
+    tags.RESET: 2,
+    tags.ERROR: 3,
+    tags.STARTED: 4,
 }
 """The ids of the tags, as the schemas have them in `ledger_tags`."""
 
-START_ID = TAG_IDS[TAGS[CursorStarted]]
+START_ID = TAG_IDS[tags.STARTED]
 """Not there in a ledger that an older version made, until an entry needs it."""
 
 ENTRY_NAMES = tuple(
@@ -27,14 +30,13 @@ ENTRY_NAMES = tuple(
 """The columns of an entry, of an event `e`, its cursor `c` and its tag `t`."""
 
 _TAG = CONTENT.place("tag")
-_START = TAGS[CursorStarted]
 _BEFORE_TAG = slice(len(KEY), _TAG)
 _AFTER_TAG = slice(_TAG + 1, None)
 
 
 def has_start(contents: Iterable[Content]) -> bool:
-    """Say whether one of `contents` starts a cursor."""
-    return any(content[_TAG] == _START for content in contents)
+    """Return whether one of `contents` starts a cursor."""
+    return any(content[_TAG] == tags.STARTED for content in contents)
 
 
 def event_row(cursor_id: int | None, content: Content, digest: bytes) -> Row:

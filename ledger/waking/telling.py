@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ledger.errors import LedgerError, StorageError
+from ledger.law.cursor import CursorKey
 from ledger.waking.waiters import News, Waiter
+from ledger.waking.waiting import for_reset
 from ledger.waking.waker import Waker
 
-__all__ = ["told"]
+__all__ = ["told", "told_of_reset"]
+
+
+def told_of_reset(
+    book: object, key: CursorKey, epoch: int, tell: Callable[[], object]
+) -> AbstractContextManager[bool]:
+    """Have `tell` called once the cursor of `key` is reset beyond `epoch`; see `told`."""
+    # What a program has around its ledger has no waker, and does not tell.
+    return told(getattr(book, "_waker", None), for_reset(key, epoch), tell)
 
 
 @contextmanager

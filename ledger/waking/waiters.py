@@ -36,7 +36,7 @@ class Waiter:
     tell: Callable[[News], None] = _nobody
 
     def is_due(self, cursor: Cursor) -> bool:
-        """Say whether this is what it waits for."""
+        """Return whether this is what it waits for."""
         if self.epoch is not None:
             return cursor.epoch > self.epoch
         return cursor.version > self.version

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor
-from ledger.writing.commit import Answer
+
+if TYPE_CHECKING:
+    from ledger.writing.commit import Answer
 
 __all__ = ["each", "one", "whole"]
 

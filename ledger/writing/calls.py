@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from ledger.stores.deadline import Deadline
-from ledger.writing.commit import Answer, Group
+
+if TYPE_CHECKING:
+    from ledger.writing.commit import Answer, Group
 
 __all__ = ["Call", "Promise", "Queue", "Slot"]
 
@@ -22,7 +24,7 @@ class Promise(Protocol[R_contra]):
     """Where an answer goes: a `concurrent.futures.Future`, or a slot, which has its names."""
 
     def set_running_or_notify_cancel(self) -> bool:
-        """Begin with the call, unless it was cancelled; say whether it was not."""
+        """Begin with the call, and return True; return False if it was cancelled."""
 
     def set_result(self, result: R_contra) -> None:
         """Answer it."""
@@ -34,8 +36,8 @@ class Promise(Protocol[R_contra]):
 class Slot(Generic[R]):
     """Where the answer to one waiting thread goes.
 
-    A Future could do it, but costs a fifth of the throughput of 64 threads: it has a lock, a
-    condition and a lock of the condition, where one lock does, that is held until the answer is in.
+    A Future could do it, but costs a fifth of the throughput of 64 threads: it has a condition and
+    two locks. Here one lock is enough, which is held until there is an answer.
     """
 
     def __init__(self) -> None:
@@ -46,12 +48,12 @@ class Slot(Generic[R]):
         self.error: BaseException | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
-        """Begin with it, unless it was withdrawn."""
+        """Begin with the call, and return True; return False if it was withdrawn."""
         self._running = not self._withdrawn
         return self._running
 
     def withdraw(self) -> bool:
-        """Withdraw it, unless it was begun with. Both are done under the lock of the writer."""
+        """Withdraw the call, unless it has begun. Both happen under the lock of the writer."""
         self._withdrawn = not self._running
         return self._withdrawn
 
@@ -66,7 +68,7 @@ class Slot(Generic[R]):
         self._unanswered.release()
 
     def answered(self, timeout_s: float = -1) -> bool:
-        """Wait for the answer; say whether it came. Only one thread does, and only once."""
+        """Wait for the answer; return whether it came. One thread calls this, and only once."""
         return self._unanswered.acquire(timeout=timeout_s)
 
 
@@ -93,7 +95,7 @@ class Call(Generic[R]):
         return len(groups[0]) if len(groups) == 1 else sum(map(len, groups))
 
     def begin(self) -> bool:
-        """Begin with it, unless it was cancelled, or its owner has answered it."""
+        """Begin with it, and return True; return False if it was cancelled or answered before."""
         if self.begun:
             return True
         try:
@@ -132,9 +134,10 @@ class Queue:
         return bool(self.calls) and self.calls[-1].begun
 
     def take(self, size_max: int, *, lend: bool) -> list[Call[Any]]:
-        """Take calls with so many requests at most, or one that has more; and begin with them.
+        """Take calls that have at most `size_max` requests in all, or one call that has more.
 
-        A call that its own thread commits is taken by itself; without `lend` it keeps its place.
+        The calls begin. One that its own thread commits is taken alone; without `lend`, it stays
+        in the queue.
         """
         calls, room = self.calls, size_max
         taken: list[Call[Any]] = []
@@ -144,7 +147,7 @@ class Queue:
             if call.thread is not None and not lend:
                 passed.append(call)
                 continue
-            # Those that were put off leave the others their room.
+            # A call that was put off does not count, so it takes no room from the others.
             size = 0 if call.begun else call.size
             if taken and (size > room or call.thread is not None):
                 calls.appendleft(call)

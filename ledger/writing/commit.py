@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ledger import notices
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.refusals import ActorRequiredError, VersionConflictError
 from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
 from ledger.stores import Appending, Draft
 
-__all__ = ["Answer", "Group", "commit", "commit_free"]
+if TYPE_CHECKING:
+    from ledger.law.policies import PolicyChange
+
+__all__ = ["Answer", "Group", "commit", "commit_free", "draft_of", "keys_of"]
 
 Group: TypeAlias = Sequence[Request]
 """Requests that are appended together or not at all."""
@@ -60,8 +62,8 @@ def commit_free(
 ) -> list[list[Answer] | None]:
     """Append what `calls` ask for, each of them groups, but wait for no cursor that others hold.
 
-    A call that wants one is left out, and has None for its answers; so are those behind it that
-    want one of its cursors, so that what is asked of a cursor is appended in that order.
+    A call that needs such a cursor is left out, and has None for its answers. Calls behind it that
+    need one of its cursors are left out as well, so that each cursor gets its entries in order.
     """
     keys = (request.key for call in calls for group in call for request in group)
     try:
@@ -83,8 +85,19 @@ def commit_free(
     ]
 
 
+def keys_of(groups: Sequence[Group]) -> list[CursorKey]:
+    """Return the keys that `groups` ask for, each once.
+
+    Raises InvalidCursorError if a request was changed after it was made.
+    """
+    try:
+        return list(dict.fromkeys(request.key for group in groups for request in group))
+    except _MISFITS as error:
+        raise _unsound(error) from error
+
+
 def _is_free(call: Sequence[Group], held: set[CursorKey]) -> bool:
-    """Say whether none of the cursors of `call` is held; if one is, hold all of them."""
+    """Return whether none of the cursors of `call` is held; if one is, add all to `held`."""
     keys = {request.key for group in call for request in group}
     if held.isdisjoint(keys):
         return True
@@ -109,9 +122,12 @@ def _append_alone(
     try:
         now = fields.moment(clock(), "the ledger's clock")
         try:
-            draft = _entry(transaction.head(key), request, actor, now, require_epoch=require_epoch)
+            before = transaction.head(key)
+            draft = draft_of(before, request, actor, now, require_epoch=require_epoch)
         except _MISFITS as error:
             raise _unsound(error) from error
+        if type(request) is ResetCursor:
+            _judge(_policies(transaction), before, request)
     except LedgerError as error:
         transaction.confirm()
         _notice(error, actor)
@@ -132,6 +148,7 @@ def _append(
     heads: dict[CursorKey, Head] = {}
     drafts: list[Draft] = []
     answers: list[Answer] = []
+    policies: Sequence[PolicyChange] | None = None
     for group in groups:
         begun = len(drafts)
         try:
@@ -139,15 +156,14 @@ def _append(
             for request in group:
                 key = request.key
                 try:
-                    draft = _entry(
-                        heads.get(key) or transaction.head(key),
-                        request,
-                        actor,
-                        now,
-                        require_epoch=require_epoch,
-                    )
+                    before = heads.get(key) or transaction.head(key)
+                    draft = draft_of(before, request, actor, now, require_epoch=require_epoch)
                 except _MISFITS as error:
                     raise _unsound(error) from error
+                if type(request) is ResetCursor:
+                    if policies is None:
+                        policies = _policies(transaction)
+                    _judge(policies, before, request)
                 heads[key] = draft[0]
                 drafts.append(draft)
         except LedgerError as error:
@@ -166,9 +182,26 @@ def _append(
     return answers
 
 
-def _entry(
-    head: Head | None, request: Request, actor: str, now: datetime, *, require_epoch: bool
+def _policies(transaction: Appending) -> Sequence[PolicyChange]:
+    # Imported here, because only a reset is judged by policies.
+    from ledger.law.policies import in_force
+
+    return in_force(transaction.policies())
+
+
+def _judge(policies: Sequence[PolicyChange], before: Head | None, request: ResetCursor) -> None:
+    from ledger.law.policies import judge
+
+    judge(policies, before.cursor if before else None, request)
+
+
+def draft_of(
+    head: Head | None, request: Request, actor: str, now: datetime, *, require_epoch: bool = False
 ) -> tuple[Head, Content]:
+    """Return the entry that `request` makes behind `head`, and the head after it.
+
+    Raises the refusal of the law.
+    """
     cursor_id, before, recorded_at, digest = None, None, micros(now), GENESIS
     if head is not None:
         cursor_id, before, digest = head.cursor_id, head.cursor, head.digest
@@ -195,8 +228,8 @@ def _entry(
     return head, content
 
 
-# What comes of a request that was changed after it was made, by ways that Python cannot close. It
-# is refused alone where it can be; those beside it are appended.
+# What a request raises that was changed after it was made, which Python cannot prevent. Where it
+# can be refused alone, the requests beside it are appended.
 _MISFITS = (AttributeError, TypeError, ValueError, OverflowError)
 
 
@@ -209,9 +242,7 @@ def _unsound(error: Exception) -> InvalidCursorError:
 
 def _notice(error: LedgerError, actor: str) -> None:
     """Log the refusal of a reset; an advance that is refused is everyday business."""
-    if not isinstance(error, ActorRequiredError | VersionConflictError):
-        return
-    request = error.request
+    request = getattr(error, "request", None)
     if isinstance(request, ResetCursor):
         notices.RESET_REFUSED.report(
             key=request.key,

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
+from ledger import writing
 from ledger.errors import InvalidCursorError, LedgerError
-from ledger.stores import Store, Transaction
-from ledger.stores.deadline import Deadline
 from ledger.waking.waking import Waking
-from ledger.writing.commit import Answer, Group, commit, commit_free
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ledger.stores import Store, Transaction
+    from ledger.stores.deadline import Deadline
     from ledger.waking.waker import Waker
+    from ledger.writing.commit import Answer, Group
 
 __all__ = ["Appender", "Committer", "may_be_committed"]
 
@@ -42,8 +43,8 @@ class Appender(Protocol):
     ) -> Future[R]:
         """Return the future of what `append` would return, and do not wait for it.
 
-        With `room`, wait while too many calls are queued; callers who have no other call there may
-        do without, because their number is bound enough.
+        With `room`, wait while too many calls are queued. A caller that never has a second call in
+        the queue may do without, because the number of such callers bounds the queue.
 
         Raises LedgerBusyError, StorageError.
         """
@@ -51,7 +52,7 @@ class Appender(Protocol):
     def run(self, work: Callable[[Transaction], R]) -> R:
         """Run `work` in a transaction of its own, in the thread that calls, and commit it.
 
-        It has its turn among all other calls.
+        It waits its turn among all other calls.
 
         Raises LedgerBusyError, StorageError, and what `work` raises; nothing has happened then.
         """
@@ -64,8 +65,8 @@ class Appender(Protocol):
 class Committer:
     """An Appender that commits each call by itself, in the thread that calls.
 
-    Without a deadline, others are waited for as long as the store, or the connection that it was
-    lent, is set to.
+    Without a deadline, a call waits for others as long as the time-out of the store says, or that
+    of the connection which was lent.
     """
 
     store: Store
@@ -86,7 +87,7 @@ class Committer:
         """Append `groups`, and return what `conclude` makes of the answers."""
         return self.run(
             lambda transaction: conclude(
-                commit(
+                writing.commit.commit(
                     transaction,
                     groups,
                     actor=self.actor,
@@ -101,12 +102,12 @@ class Committer:
     def append_free(
         self, calls: Sequence[Sequence[Group]], deadline: Deadline
     ) -> list[list[Answer] | None]:
-        """Append many calls in one transaction, but those that would have to wait: see commit.py.
+        """Append many calls in one transaction, except those that would have to wait.
 
         Raises LedgerBusyError, StorageError; nothing was appended then.
         """
         return self.run(
-            lambda transaction: commit_free(
+            lambda transaction: writing.commit.commit_free(
                 transaction,
                 calls,
                 actor=self.actor,
@@ -125,7 +126,7 @@ class Committer:
     ) -> R:
         """Run `work` in one transaction; note on an interrupt if that may have come too late.
 
-        It wakes those who wait for a cursor of `calls`; without them, those who wait for any.
+        It wakes those who wait for a cursor of `calls`, or without `calls` for any cursor.
         """
         done = False
 
@@ -162,9 +163,9 @@ class Committer:
         )
 
     def close(self) -> None:
-        """Leave nothing behind, because nothing was accepted."""
+        """Do nothing, because each call is answered before it returns."""
 
 
 def may_be_committed(interrupt: BaseException) -> None:
-    """Note on what interrupts a call from outside that it may have come too late."""
+    """Add a note to what interrupts a call from outside: it may have come too late."""
     interrupt.add_note("cursor-ledger: the call that this interrupted may have been committed.")

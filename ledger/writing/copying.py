@@ -8,7 +8,7 @@ from typing import Protocol
 
 import attrs
 
-from ledger.errors import BrokenChainError, DivergedError
+from ledger.errors import BrokenChainError, DivergedError, InvalidCursorError
 from ledger.evidence.digests import GENESIS, digest_of
 from ledger.evidence.merkle import Checkpoint, checkpoint_over
 from ledger.evidence.verification import settled
@@ -17,18 +17,22 @@ from ledger.law.cursor import CursorKey
 from ledger.law.events import Entry
 from ledger.law.queries import EntryQuery
 from ledger.log.heads import Head, make_head
-from ledger.log.rows import content_of
+from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
 from ledger.stores import Draft, Provable, Reader, Transaction
 
-__all__ = ["Copied", "copy"]
+__all__ = ["BATCH_ENTRIES", "Batch", "Copied", "copy"]
 
 BATCH_ENTRIES = 1_000
 
 
+POSITION_MAX = 2**62
+"""No digest covers a position. Behind the last one that there is, SQLite would choose any."""
+
+
 @attrs.frozen(kw_only=True)
 class Copied:
-    """What was copied: so many entries; and the checkpoint that both ledgers have now.
+    """What was copied, and the checkpoint that both ledgers have now.
 
     `entries` is how many entries were copied, and `checkpoint` the checkpoint that both have.
 
@@ -69,13 +73,7 @@ def copy(
     copied, after = 0, there.position
     entries = source.entries(EntryQuery(position_from=after + 1))
     while batch := list(islice(entries, BATCH_ENTRIES)):
-
-        def replay(
-            transaction: Transaction, batch: list[Entry] = batch, after: int = after
-        ) -> None:
-            _replay(transaction, batch, after)
-
-        write(replay)
+        write(Batch(batch, after).append)
         after = batch[-1].position
         copied += len(batch)
         if progress is not None:
@@ -101,40 +99,69 @@ def _compare(source: Provable, there: Checkpoint) -> None:
         )
 
 
-def _replay(transaction: Transaction, entries: Sequence[Entry], after: int) -> None:
-    """Append entries as they are. Each must follow from those before it, by law and by digest."""
-    with transaction.everything() as log:
-        if log.settled() != after:
-            raise DivergedError(
-                "somebody else has written to the target in the meantime. Nothing was appended "
-                "behind that; copy to an empty target."
-            )
-        transaction.hold({entry.key for entry in entries})
-        heads: dict[CursorKey, Head] = {}
-        drafts: list[Draft] = []
-        for entry in entries:
-            before = heads.get(entry.key) or transaction.head(entry.key)
-            recorded_at = micros(entry.recorded_at)
-            content = content_of(
-                entry.key,
-                entry.version,
-                entry.epoch,
-                recorded_at,
-                entry.actor,
-                entry.metadata,
-                entry.event,
-            )
-            digest = digest_of(before.digest if before else GENESIS, content)
-            if digest != entry.digest:
-                raise BrokenChainError(
-                    f"position {entry.position}, {entry.key}",
-                    "its digest does not fit what it says, so it is not copied",
+@attrs.define
+class Batch:
+    """Entries that are appended as they are, together or not at all, behind the position `after`.
+
+    Each must follow from those before it, by law and by digest.
+    """
+
+    entries: Sequence[Entry]
+    after: int
+    followed: int = attrs.field(init=False, default=0)
+    """How many of them follow, when another does not."""
+
+    def append(self, transaction: Transaction) -> None:
+        """Append the entries.
+
+        Raises DivergedError, BrokenChainError, InvalidCursorError.
+        """
+        with transaction.everything() as log:
+            if log.settled() != self.after:
+                raise DivergedError(
+                    "somebody else has written to the target in the meantime. Nothing was appended "
+                    "behind that; copy to an empty target."
                 )
-            cursor = rules.replay(before.cursor if before else None, entry)
-            cursor_id = before.cursor_id if before else None
-            head = make_head(
-                cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=digest
-            )
-            heads[entry.key] = head
-            drafts.append((head, content))
-        transaction.append(drafts, heads.values(), [entry.position for entry in entries])
+            transaction.hold({entry.key for entry in self.entries})
+            heads: dict[CursorKey, Head] = {}
+            drafts: list[Draft] = []
+            self.followed = 0
+            for entry in self.entries:
+                if entry.position > POSITION_MAX:
+                    raise InvalidCursorError(
+                        "its position leaves no room for what is appended behind it: none is above "
+                        f"{POSITION_MAX:,}."
+                    )
+                head, content = _following(
+                    entry, heads.get(entry.key) or transaction.head(entry.key)
+                )
+                heads[entry.key] = head
+                drafts.append((head, content))
+                self.followed += 1
+            positions = [entry.position for entry in self.entries]
+            transaction.append(drafts, heads.values(), positions)
+
+
+def _following(entry: Entry, before: Head | None) -> tuple[Head, Content]:
+    """Return the head that `entry` makes behind `before`, and what it says."""
+    recorded_at = micros(entry.recorded_at)
+    content = content_of(
+        entry.key,
+        entry.version,
+        entry.epoch,
+        recorded_at,
+        entry.actor,
+        entry.metadata,
+        entry.event,
+    )
+    # Before its digest, because what is missing before it is told by its version.
+    cursor = rules.replay(before.cursor if before else None, entry)
+    digest = digest_of(before.digest if before else GENESIS, content)
+    if digest != entry.digest:
+        raise BrokenChainError(
+            f"position {entry.position}, {entry.key}",
+            "its digest does not fit what it says, so it is not copied",
+        )
+    cursor_id = before.cursor_id if before else None
+    head = make_head(cursor_id=cursor_id, cursor=cursor, recorded_at=recorded_at, digest=digest)
+    return head, content

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Submitted", "bearable"]
 
-# Of all futures, because one of its own is what makes a Future heavy. Nothing slow is done under
-# it. A signal handler may find it taken by its own thread.
+# One lock for all futures, because a lock of its own is what makes a Future heavy. Nothing slow is
+# done under it. It is an RLock, because a signal handler may run in the thread that holds it.
 _lock = threading.RLock()
 
 T = TypeVar("T")
@@ -42,13 +42,13 @@ _PENDING, _RUNNING, _DONE = range(3)
 
 
 class Submitted(Future[Any]):
-    """A Future that a thread cannot wait for which would have to answer it.
+    """A Future that refuses to be waited for by a thread that would have to answer it.
 
     A Future has a lock, a condition and two lists, which take longer to make than an entry takes to
     be stored. Most futures are asked for their result when they have one, and need none of that.
-    This one keeps a step and a result. It takes over the attributes of a whole Future, which its
-    public methods have brought to the same step, as soon as it is asked for one that it does not
-    have: when somebody waits for it, cancels it, or adds a callback.
+    This one keeps a step and a result. When somebody waits for it, cancels it or adds a callback,
+    it is asked for an attribute that it does not have. It then makes a whole Future, brings it to
+    the same step by its public methods, and takes over its attributes.
     """
 
     def __init__(self, writer: Answering) -> None:  # it becomes a Future later, or never
@@ -70,7 +70,8 @@ class Submitted(Future[Any]):
                 whole.set_running_or_notify_cancel()
             if self._step == _DONE:
                 whole.set_result(self._light)
-            # All at once, because other threads do not ask for the lock once there is something.
+            # In one step, because other threads use the attributes, once there are any, without
+            # the lock.
             if self._step is not None:
                 vars(self).update(vars(whole), _others=[], _step=None)
 

@@ -17,7 +17,6 @@ from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.writing.calls import Call, Slot
-from ledger.writing.commit import Answer, Group
 from ledger.writing.committer import Committer, may_be_committed
 from ledger.writing.floor import (
     ALONE,
@@ -34,6 +33,7 @@ from ledger.writing.waits import waiting_for
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ledger.writing.commit import Answer, Group
     from ledger.writing.futures import Submitted
 
 __all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Writer"]
@@ -147,7 +147,7 @@ class Writer:
                 pass
 
     def busy_threads(self) -> set[int]:
-        """Return the threads that commit, or tell their callers: what else there is comes after."""
+        """Return the threads that commit or answer callers now; all other calls come after."""
         return {*self._server.beside, self._server.floor.owner or 0}
 
     # --- one way in ---
@@ -158,10 +158,10 @@ class Writer:
         groups: Sequence[Group] = (),
         conclude: Callable[[list[Answer]], R] | None = None,
     ) -> R:
-        """Commit by `work` if nobody is before this thread; else be queued.
+        """Commit by `work` if nobody is before this thread; otherwise queue the call.
 
-        A call with groups is committed by the thread that serves; one without, by `work` when its
-        turn has come.
+        In the queue, a call with groups is committed by the serving thread. One without groups is
+        committed by `work`, in this thread, when its turn has come.
         """
         deadline = Deadline.after(self._busy_timeout_s)
         self._guard.check()
@@ -195,7 +195,8 @@ class Writer:
                     result, failure = slot.result, slot.error
                     told = True
             finally:
-                # Before any call, because that could be interrupted. Waiters look again then.
+                # This comes before any call, because a call can be interrupted. If it is, those
+                # who wait look for themselves.
                 if floor.owner == me and floor.phase is ALONE:
                     floor.phase, floor.owner = END_ALONE.after, None
                 beside.discard(me)
@@ -208,7 +209,7 @@ class Writer:
             if told or (begun and conclude is not None):
                 may_be_committed(interrupt)
             raise
-        # No call from here on: nothing can interrupt that would not say that it came too late.
+        # Nothing is called from here on, so no interrupt can come that does not say it is too late.
         if failure is not None:
             raise failure
         return result  # type: ignore[no-any-return] # a call of cast could be interrupted

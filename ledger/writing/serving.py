@@ -12,13 +12,12 @@ import time
 from collections.abc import Sequence
 from operator import attrgetter
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger import notices
 from ledger.errors import LedgerBusyError, StorageError
 from ledger.stores.deadline import Deadline
 from ledger.writing.calls import Call, Queue
-from ledger.writing.commit import Answer
 from ledger.writing.committer import Committer
 from ledger.writing.floor import (
     BEGIN_ALONE,
@@ -30,6 +29,9 @@ from ledger.writing.floor import (
     Phase,
 )
 from ledger.writing.waits import answering
+
+if TYPE_CHECKING:
+    from ledger.writing.commit import Answer
 
 __all__ = ["Server"]
 
@@ -113,7 +115,7 @@ class Server:
         return not self.queue.calls and self.floor.phase is Phase.FREE and not self.beside
 
     def _started(self) -> bool:
-        # When the interpreter ends, a thread that is started yet is not waited for.
+        # A thread that is started while the interpreter ends is not waited for.
         if not threading.main_thread().is_alive():
             return False
         self._thread = threading.Thread(target=self.serve, name="cursor-ledger writer")
@@ -159,7 +161,7 @@ class Server:
             self._answer(batch)
 
     def _next_batch(self, *, stay: bool) -> list[Call[Any]]:
-        """Return what comes next; nothing if nothing came for a while, or nothing is waited for."""
+        """Return the next batch; an empty one if no call came in time, or this is not to `stay`."""
 
         def may_go_on() -> bool:
             if self.queue.calls:
@@ -214,7 +216,7 @@ class Server:
                 self.busy_since = began
         told, again = [], []
         for call, deadline, its in zip(batch, deadlines, answers, strict=True):
-            # Where others were in the way, nothing of it has happened.
+            # Where others held a cursor of the call, nothing of it was appended.
             if (its is None or isinstance(its, LedgerBusyError)) and not deadline.is_over:
                 again.append(call)
             else:
@@ -235,10 +237,10 @@ class Server:
                 _report()
 
     def _settle_deadline(self, call: Call[Any], fresh: Deadline) -> Deadline:
-        """Return until when others are waited for, on behalf of a call that is tried at first.
+        """Return the deadline of a call that is tried for the first time, and set it.
 
-        What was submitted may have stood behind many: that is no waiting for others, as long as
-        these were committed.
+        A submitted call may have stood behind many others. As long as those were committed, that
+        time does not count, because nobody else was in the way.
         """
         if self.busy_since is not None:
             since = max(self.busy_since, call.asked_at)
@@ -256,7 +258,7 @@ _HELD = (
 
 
 def _own(error: BaseException) -> BaseException:
-    """Return an error of its own for each caller: where it is raised, it is given a traceback."""
+    """Return a copy of `error` for one caller, because raising an error changes its traceback."""
     if not isinstance(error, StorageError):
         return error
     try:
@@ -270,7 +272,7 @@ def _own(error: BaseException) -> BaseException:
 
 
 def _report() -> None:
-    """Report what a callback has raised as what ends a thread is reported; but do not end."""
+    """Report what a callback raised as if it had ended the thread, and go on."""
     kind, error, traceback = sys.exc_info()
     thread = threading.current_thread()
     threading.excepthook(threading.ExceptHookArgs((kind, error, traceback, thread)))

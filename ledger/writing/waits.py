@@ -21,7 +21,8 @@ class Answering(Protocol):
         """Return the threads that must end what they do before another goes on."""
 
 
-# Both are only touched under the lock, which a signal handler may find with its own thread.
+# Both are only changed under the lock. It is an RLock, because a signal handler may run in the
+# thread that holds it.
 _lock = threading.RLock()
 _answering: set[int] = set()
 _waiting: dict[int, Answering] = {}
@@ -43,7 +44,7 @@ def answering() -> Iterator[None]:
 
 
 def in_callback() -> bool:
-    """Say whether this thread gives answers, so that what runs in it is a callback."""
+    """Return whether this thread is giving answers, so that what runs in it is a callback."""
     return get_ident() in _answering
 
 
@@ -74,7 +75,7 @@ def waiting_for(other: Answering) -> Iterator[None]:
 
 
 def refuse_circle(other: Answering) -> None:
-    """Refuse to wait for `other` if that takes this thread, or one that waits for it.
+    """Refuse to wait for `other` if it waits for this thread, perhaps through others.
 
     Raises StorageError.
     """

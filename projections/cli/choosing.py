@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from ledger import Cursor, CursorKey, CursorNotFoundError, CursorQuery, Entry, Ledger
+from ledger import Cursor, CursorKey, CursorNotFoundError, CursorQuery, Entry, EntryQuery, Ledger
 from ledger.cli.filters import cursor_filters
-from ledger.cli.keys import known
+from ledger.cli.keys import key, known
 from ledger.cli.progress import Progress
 
-__all__ = ["Choice", "choice", "cleared", "watched"]
+__all__ = ["Choice", "choice", "cleared", "order", "watched"]
 
 T = TypeVar("T")
 
@@ -55,6 +55,19 @@ class Choice:
         for stream, subject, consumer in product(*parts):
             yield CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
 
+    @property
+    def entries(self) -> Iterator[EntryQuery]:
+        """The queries for the entries of those that are chosen, or of more."""
+        if self.key is not None:
+            yield EntryQuery(key=self.key)
+            return
+        for query in self.queries:
+            yield EntryQuery(
+                consumer_id=query.consumer_id,
+                stream_name=query.stream_name,
+                subject_id=query.subject_id,
+            )
+
     def cursors(self, book: Ledger) -> Iterator[Cursor]:
         """Yield the cursors, in the order of lists.
 
@@ -63,7 +76,9 @@ class Choice:
         if self.key is not None:
             yield book.get(self.key)
         else:
-            yield from heapq.merge(*map(book.cursors, self.queries), key=_order)
+            yield from heapq.merge(
+                *map(book.cursors, self.queries), key=lambda cursor: order(cursor.key)
+            )
 
     def expect_each(self, keys: Sequence[CursorKey]) -> None:
         """Refuse a name that is none of any of `keys`. Raises CursorNotFoundError."""
@@ -80,8 +95,8 @@ class Choice:
                 )
 
 
-def _order(cursor: Cursor) -> tuple[str, str, str]:
-    key = cursor.key
+def order(key: CursorKey) -> tuple[str, str, str]:
+    """Return where lists have the cursor of `key`."""
     return key.stream_name, key.subject_id, key.consumer_id
 
 
@@ -92,7 +107,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_choice(
         *positional: Any,
         named_consumer: str,
-        named_stream: str,
+        named_stream: str | None,
         named_subject: str,
         consumer: tuple[str, ...],
         stream: tuple[str, ...],
@@ -103,13 +118,21 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
         given = [tuple(filter(None, part)) for part in (consumer, stream, subject)]
         if named_consumer and any(given):
             raise click.UsageError("Name a cursor, or choose some by options; not both.")
+        if named_stream is None and "/" in named_consumer:
+            one = key(named_consumer, None)
+            named_consumer, named_stream = one.consumer_id, one.stream_name
+            named_subject = one.subject_id
         if named_consumer and not named_stream:
             raise click.UsageError(
-                f"A cursor is named by CONSUMER STREAM [SUBJECT]; for all of a consumer, use "
-                f"--consumer {named_consumer}."
+                f"A cursor is named by CONSUMER STREAM [SUBJECT], or by CONSUMER/STREAM[/SUBJECT]; "
+                f"for all of a consumer, use --consumer {named_consumer}."
             )
         if named_consumer:
-            given = [(named_consumer,), (named_stream,), tuple(filter(None, (named_subject,)))]
+            given = [
+                (named_consumer,),
+                (named_stream or "",),
+                tuple(filter(None, (named_subject,))),
+            ]
         consumers, streams, subjects = given
         chosen = Choice(consumers, streams, subjects, named=bool(named_consumer))
         return command(*positional, chosen=chosen, **rest)
@@ -120,7 +143,12 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
         ("consumer", "consumer_id"),
     ):
         with_choice = click.argument(
-            f"named_{name}", metavar=f"[{name.upper()}]", default="", shell_complete=known(part)
+            f"named_{name}",
+            metavar=f"[{name.upper()}]",
+            required=False,
+            # An empty word for the stream is not the same as none: the other is then no whole name.
+            default=None if name == "stream" else "",
+            shell_complete=known(part),
         )(with_choice)
     return cursor_filters(with_choice, repeatable=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
@@ -17,24 +18,30 @@ from ledger import (
     EntryQuery,
     Ledger,
 )
-from ledger.cli.columns import OWNER
-from ledger.cli.forms import Form, form_options, show
+from ledger.cli.columns import OWNER, ends
+from ledger.cli.forms import Form, fitting, form_options, show
 from ledger.cli.layout import Kind
-from ledger.cli.progress import Progress
+from ledger.cli.options import own_limit_option, sort_option
+from ledger.cli.sentences import say
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
-from ledger.log.json import unstructure
+from ledger.log.plain import unstructure
 from ledger.log.text import visible
-from projections.cli.choosing import Choice, choice, cleared, watched
+from projections.cli.bounding import bounds
+from projections.cli.choosing import Choice, choice
+from projections.cli.progressing import progressing
 from projections.gaps import Gap
-from projections.gaps import gaps as find_gaps
 from projections.repeats import Repeat
-from projections.repeats import repeats as find_repeats
+from projections.searching import BATCH, Wanted, gaps_of, repeats_of
 
-__all__ = ["commands"]
+__all__ = ["gaps", "repeats"]
 
 T = TypeVar("T")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @click.command()
@@ -42,39 +49,88 @@ T = TypeVar("T")
 @click.option(
     "--dense", is_flag=True, help="Every sequence of the stream exists, so that gaps were missed."
 )
+@bounds("Only those of at least this many sequences.")
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
-def gaps(target: Target, chosen: Choice, dense: bool, form: Form | None) -> None:
+def gaps(target: Target, chosen: Choice, dense: bool, wanted: Wanted, form: Form | None) -> None:
     """Show what advances jumped over, and no later advance has delivered.
 
     Of one cursor that is named, of those that are chosen, or of all. Not every sequence of a stream
-    need exist, so gaps are candidates; --dense says that every sequence exists.
+    need exist, so a gap is a candidate: its sequences were missed if they exist. --dense says that
+    every sequence exists. A reset forward settles the gaps that it skips, with its reason; an undo
+    restores what stood before the reset that it undoes.
     """
-    starts = _Starts()
-    with target.open() as book:
-        found = _of_each(book, chosen, lambda history: find_gaps(history, dense=dense), starts)
-        jumps = (_Jump.over(gap, book) for gap in found)
-        show(jumps, _GAPS, form, of=[Gap, *_SHOWN], plain=_plain, names=Names(book))
-    starts.say()
+    sums = _Sums("gap")
+    with target.open() as book, progressing(book, chosen) as progress:
+        wanted = attrs.evolve(wanted, read=progress.read)
+        found = gaps_of(book, chosen.cursors(book), wanted, chosen.entries, dense=dense)
+        jumps = (_Jump(gap, entry, _advance(entry)) for gap, entry in found)
+        shown = sums.counted(progress.cleared(jumps), lambda jump: jump.gap)
+        show(shown, _GAPS, form, of=[Gap, *_SHOWN], plain=_plain, names=Names(book))
+        _say_starts(book, chosen)
+    sums.say(form, "" if dense else _CANDIDATES)
 
 
 @click.command()
 @choice
+@bounds("Only those of at least this many sequences.")
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
-def repeats(target: Target, chosen: Choice, form: Form | None) -> None:
+def repeats(target: Target, chosen: Choice, wanted: Wanted, form: Form | None) -> None:
     """Show what was delivered more than once, and after which reset.
 
     Of one cursor that is named, of those that are chosen, or of all.
     """
-    starts = _Starts()
-    with target.open() as book:
-        found = _of_each(book, chosen, find_repeats, starts)
-        show(found, _REPEATS, form, of=[Repeat], names=Names(book))
-    starts.say()
+    sums = _Sums("repeat")
+    with target.open() as book, progressing(book, chosen) as progress:
+        wanted = attrs.evolve(wanted, read=progress.read)
+        found = repeats_of(book, chosen.cursors(book), wanted)
+        shown = sums.counted(progress.cleared(found), lambda repeat: repeat)
+        show(shown, _REPEATS, form, of=[Repeat], names=Names(book))
+        _say_starts(book, chosen)
+    sums.say(form)
 
 
-commands = [gaps, repeats]
+_CANDIDATES = (
+    "A candidate was missed if its sequences exist: the ledger cannot know. If every sequence of "
+    "the stream exists, add --dense."
+)
+
+
+class _Sums:
+    """How many ranges were shown, of how many sequences, at how many cursors."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._ranges = self._sequences = self._cursors = 0
+        self._last: CursorKey | None = None
+
+    def counted(self, found: Iterator[T], range_of: Callable[[T], Gap | Repeat]) -> Iterator[T]:
+        """Yield what was found, which comes cursor by cursor, and count it."""
+        for each in found:
+            part = range_of(each)
+            self._ranges += 1
+            self._sequences += part.last - part.first + 1
+            self._cursors += part.key != self._last
+            self._last = part.key
+            yield each
+
+    def say(self, form: Form | None, more: str = "") -> None:
+        """Say the sums on standard error, below a table of several."""
+        if fitting(form) not in {Form.TABLE, Form.WIDE} or not self._ranges:
+            return
+        if self._ranges > 1:
+            say(
+                f"{_counted(self._ranges, self._noun)} of {_counted(self._sequences, 'sequence')} "
+                f"at {_counted(self._cursors, 'cursor')}",
+                err=True,
+            )
+        if more:
+            say(more, err=True)
 
 
 @attrs.frozen
@@ -89,14 +145,11 @@ class _Jump:
     def key(self) -> CursorKey:
         return self.gap.key
 
-    @classmethod
-    def over(cls, gap: Gap, book: Ledger) -> _Jump:
-        # By its key, because the log as a whole may not be settled that far.
-        at = EntryQuery(key=gap.key, position_from=gap.position, position_until=gap.position)
-        [entry] = book.entries(at)
-        # Nothing else makes a gap.
-        assert isinstance(entry.event, CursorAdvanced)  # noqa: S101
-        return cls(gap, entry, entry.event)
+
+def _advance(entry: Entry) -> CursorAdvanced:
+    # Nothing else makes a gap.
+    assert isinstance(entry.event, CursorAdvanced)  # noqa: S101
+    return entry.event
 
 
 # What is shown of the entry, beside the gap.
@@ -110,45 +163,27 @@ def _plain(jump: _Jump) -> dict[str, Any]:
     return {**gap, **{name: said[name] for name in _SHOWN}}
 
 
-def _of_each(
-    book: Ledger,
-    chosen: Choice,
-    find: Callable[[Iterator[Entry]], Iterator[T]],
-    starts: _Starts,
-) -> Iterator[T]:
-    progress = Progress()
-    for cursor in chosen.cursors(book):
-        history = starts.noted(watched(book.history(cursor.key), progress))
-        yield from cleared(find(history), progress)
-
-
-class _Starts:
-    """The cursors that were started after 0: what lies before is neither jumped over nor known."""
-
-    def __init__(self) -> None:
-        self._first: Entry | None = None
-        self._count = 0
-
-    def noted(self, history: Iterator[Entry]) -> Iterator[Entry]:
-        """Yield the entries of a cursor, and note whether it was started."""
-        for entry in history:
-            if isinstance(entry.event, CursorStarted) and entry.event.sequence:
-                self._first = self._first or entry
-                self._count += 1
-            yield entry
-
-    def say(self) -> None:
-        """Say on standard error what was not looked at."""
-        if self._first is None:
-            return
-        event = self._first.event
-        assert isinstance(event, CursorStarted)  # noqa: S101 - nothing else is noted
-        source = f" from {event.source}" if event.source else ""
-        said = f"{self._first.key} was started at {event.sequence}{source}"
-        more = self._count - 1
-        if more:
-            said += f", and {more:,} other {'cursor' if more == 1 else 'cursors'} likewise"
-        click.echo(f"{visible(said)}: what lies before is before the ledger's time", err=True)
+def _say_starts(book: Ledger, chosen: Choice) -> None:
+    """Say on standard error which cursors were started after 0: what lies before is not known."""
+    first: CursorKey | None = None
+    more = -1
+    cursors = chosen.cursors(book)
+    while batch := list(islice(cursors, BATCH)):
+        beginnings = book.moves((cursor.key, 1) for cursor in batch)
+        for cursor, move in zip(batch, beginnings, strict=True):
+            if move is not None and move.previous_sequence is None and move.sequence:
+                first = first or cursor.key
+                more += 1
+    if first is None:
+        return
+    [entry] = book.entries(EntryQuery(key=first, version_until=1))
+    event = entry.event
+    assert isinstance(event, CursorStarted)  # noqa: S101 - nothing else begins like this
+    source = f" from {event.source}" if event.source else ""
+    said = f"{first} was started at {event.sequence}{source}"
+    if more:
+        said += f", and {more:,} other {'cursor' if more == 1 else 'cursors'} likewise"
+    say(f"{visible(said)}: what lies before is before the ledger's time", err=True)
 
 
 def _verdict(jump: _Jump) -> str:
@@ -157,30 +192,28 @@ def _verdict(jump: _Jump) -> str:
     return "missed" if jump.gap.certain else "candidate"
 
 
+def _terse_verdict(jump: _Jump) -> str:
+    return "before the first" if jump.gap.initial else _verdict(jump)
+
+
 _GAPS = [
     *OWNER,
-    Column(
-        "first",
-        lambda jump: str(jump.gap.first),
-        lambda jump: (jump.key, jump.gap.first, ""),
-        kind=Kind.NUMBER,
-    ),
-    Column(
-        "last",
-        lambda jump: str(jump.gap.last),
-        lambda jump: (jump.key, jump.gap.last, ""),
-        kind=Kind.NUMBER,
-    ),
+    *ends(lambda jump: jump.gap),
     Column(
         "count", lambda jump: f"{jump.gap.last - jump.gap.first + 1:,}", kind=Kind.NUMBER, spared=2
     ),
-    Column("verdict", _verdict),
+    Column(
+        "verdict",
+        _verdict,
+        kind=Kind.WORDS,
+        terse=Column("verdict", _terse_verdict, kind=Kind.WORDS),
+    ),
     Column(
         "advance",
         lambda jump: f"{jump.advance.previous_sequence} → {jump.advance.sequence}",
         spared=1,
     ),
-    Column("recorded", lambda jump: jump.entry.recorded_at, kind=Kind.TIME),
+    Column("recorded", lambda jump: jump.entry.recorded_at, kind=Kind.TIME, spared=2),
     Column("actor", lambda jump: visible(jump.entry.actor), kind=Kind.NAME, spared=2),
 ]
 
@@ -192,21 +225,23 @@ def _reason(repeat: Repeat) -> str:
 
 _REPEATS = [
     *OWNER,
-    Column(
-        "first",
-        lambda repeat: str(repeat.first),
-        lambda repeat: (repeat.key, repeat.first, ""),
-        kind=Kind.NUMBER,
-    ),
-    Column(
-        "last",
-        lambda repeat: str(repeat.last),
-        lambda repeat: (repeat.key, repeat.last, ""),
-        kind=Kind.NUMBER,
-    ),
+    *ends(lambda repeat: repeat),
     Column("deliveries", lambda repeat: f"{repeat.deliveries:,}", kind=Kind.NUMBER, spared=2),
-    Column("delivered again", lambda repeat: repeat.first_at, kind=Kind.TIME, spared=1),
-    Column("reset by", lambda repeat: visible(repeat.reset.actor), kind=Kind.NAME),
-    Column("reset at", lambda repeat: repeat.reset.recorded_at, kind=Kind.TIME),
-    Column("reason", _reason),
+    Column(
+        "delivered again",
+        lambda repeat: repeat.first_at,
+        kind=Kind.TIME,
+        spared=1,
+        field="first_at",
+    ),
+    Column(
+        "reset by", lambda repeat: visible(repeat.reset.actor), kind=Kind.NAME, field="reset.actor"
+    ),
+    Column(
+        "reset at",
+        lambda repeat: repeat.reset.recorded_at,
+        kind=Kind.TIME,
+        field="reset.recorded_at",
+    ),
+    Column("reason", _reason, field="reset.event.reason"),
 ]

@@ -66,10 +66,23 @@ _GROUPS = [
         kind=Kind.NAME,
         of_cursor=True,
     ),
-    Column("cursors", lambda group: f"{group.resets:,}", kind=Kind.NUMBER),
-    Column("again", lambda group: _count(group.delivered_again), kind=Kind.NUMBER),
-    Column("skipped", lambda group: _count(group.passed_over), kind=Kind.NUMBER),
-    Column("caught up", _outcome, kind=Kind.WORDS, spared=2),
-    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME, spared=1),
+    Column("cursors", lambda group: f"{group.resets:,}", kind=Kind.NUMBER, field="resets"),
+    Column(
+        "again",
+        lambda group: _count(group.delivered_again),
+        kind=Kind.NUMBER,
+        spared=2,
+        field="delivered_again",
+    ),
+    Column(
+        "skipped",
+        lambda group: _count(group.passed_over),
+        kind=Kind.NUMBER,
+        spared=2,
+        field="passed_over",
+    ),
+    Column("caught up", _outcome, kind=Kind.WORDS, spared=3),
+    # The question is who it was: the reason is cut before the actor.
+    Column("actor", lambda group: visible(group.actor), kind=Kind.NAME),
     Column("reason", _why),
 ]

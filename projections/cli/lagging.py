@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -11,21 +12,23 @@ from typing import BinaryIO, TypeAlias
 import attrs
 import click
 
-from ledger import CursorNotFoundError, CursorQuery
+from ledger import CursorNotFoundError, Ledger
 from ledger.cli.columns import OWNER
 from ledger.cli.exits import EXIT_BEHIND
-from ledger.cli.filters import cursor_filters
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.layout import Kind
 from ledger.cli.options import limit_option
+from ledger.cli.sentences import say
+from ledger.cli.shapes import NAMES, note_sort, words_and_headings
 from ledger.cli.sources import Names
 from ledger.cli.streams import flush_output
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
 from ledger.log.text import visible
+from projections.cli.choosing import Choice, choice, order
 from projections.cli.head_files import read_heads
-from projections.cli.spans import shown_span
+from projections.cli.spans import shown_age
 from projections.lag import Lag, LagState
 from projections.lag import lag as find_lag
 from projections.lag_sums import WORST_FIRST, GroupLag, group_lag
@@ -36,8 +39,19 @@ __all__ = ["lag"]
 Behind: TypeAlias = Lag | GroupLag
 
 
+_WORDS = ("name", "behind", "age", "state")
+
+
+def _ordered(context: click.Context, parameter: click.Parameter, word: str) -> str:
+    """Return what to sort by, or note it where it is a column of any table."""
+    if word in _WORDS:
+        return word
+    note_sort(context, parameter, NAMES.convert(word, parameter, context))
+    return "name"
+
+
 @click.command()
-@cursor_filters
+@choice
 @click.option(
     "--state",
     "states",
@@ -48,10 +62,14 @@ Behind: TypeAlias = Lag | GroupLag
 @click.option("--group", is_flag=True, help="Show the sums of each consumer over its subjects.")
 @click.option(
     "--sort",
-    type=click.Choice(["name", "behind", "age", "state"]),
     default="name",
     show_default=True,
-    help="By name, or the worst first.",
+    metavar="WORD",
+    shell_complete=words_and_headings(_WORDS),
+    is_eager=True,
+    callback=_ordered,
+    help="By behind, age or state, the worst first; by name; or by other columns, as in list: "
+    "at,-head.",
 )
 @limit_option
 @click.option(
@@ -93,9 +111,7 @@ def lag(
     context: click.Context,
     target: Target,
     /,
-    consumer: str,
-    stream: str,
-    subject: str,
+    chosen: Choice,
     states: tuple[str, ...],
     group: bool,
     sort: str,
@@ -110,21 +126,27 @@ def lag(
     """Show how far each cursor is behind the head of its stream, and since when.
 
     Heads are recorded by producers, or with `heads`. The age is that of the oldest event that the
-    consumer has not confirmed, by the ledger's own time; no clock of the consumer is asked.
+    consumer has not confirmed, by the ledger's own time; no clock of the consumer is asked. After a
+    reset back, that is an event to deliver again, as old as it is: since when the cursor stands
+    there is told by list and by stalls.
     """
     if file is not None and max_age is not None:
         raise click.UsageError("Heads from a file have no history, so --max-age cannot go by them.")
-    query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
     bounds = _Bounds(max_behind, max_age)
     given = None if file is None else read_heads(file)
     with target.open() as book:
-        found = bounds.counted(
-            find_lag(
-                book, query, heads=given, stream_heads=stream_heads, stalled_after=stalled_after
-            )
+        every = heapq.merge(
+            *(
+                find_lag(
+                    book, query, heads=given, stream_heads=stream_heads, stalled_after=stalled_after
+                )
+                for query in chosen.queries
+            ),
+            key=lambda each: order(each.key),
         )
-        chosen: Iterator[Behind] = group_lag(found) if group else found
-        rows = bounds.beyond(each for each in chosen if not states or each.state.value in states)
+        found = bounds.counted(_named(chosen, book, every))
+        judged: Iterator[Behind] = group_lag(found) if group else found
+        rows = bounds.beyond(each for each in judged if not states or each.state.value in states)
         if sort != "name":
             rows = iter(sorted(rows, key=_WORST[sort]))
         show(
@@ -140,6 +162,14 @@ def lag(
         if bounds.found:
             flush_output()
             context.exit(EXIT_BEHIND)
+
+
+def _named(chosen: Choice, book: Ledger, lags: Iterable[Lag]) -> Iterable[Lag]:
+    """Yield only that of the cursor that was named, if one was. Raises CursorNotFoundError."""
+    if chosen.key is None:
+        return lags
+    book.get(chosen.key)
+    return (each for each in lags if each.key == chosen.key)
 
 
 @attrs.define
@@ -185,7 +215,7 @@ class _Bounds:
                 "with: heads STREAM [SUBJECT] --to SEQUENCE; or give some with --heads FILE."
             )
         if self.headless:
-            click.echo(
+            say(
                 f"not judged, because they have no head: {self.headless:,} of {self.cursors:,}",
                 err=True,
             )
@@ -208,9 +238,7 @@ def _number(value: int | None) -> str:
 
 
 def _state(each: Behind) -> str:
-    said = {LagState.AHEAD: "ahead of head", LagState.NO_HEAD: "no head"}.get(
-        each.state, each.state.value
-    )
+    said = "no head" if each.state is LagState.NO_HEAD else each.state.value
     if isinstance(each, Lag) and each.errors:
         said += f" {each.errors:,}×"
     if isinstance(each, GroupLag) and each.in_state < each.cursors:
@@ -223,14 +251,9 @@ _COLOURS = {LagState.FAILING: "red", LagState.STALLED: "red", LagState.BEHIND: "
 _FROM_BEHIND = [
     Column("behind", lambda each: _number(each.behind), kind=Kind.NUMBER),
     Column("since", lambda each: each.since, kind=Kind.TIME, spared=1),
-    Column("age", lambda each: _age(each.age_s), kind=Kind.NUMBER),
+    Column("age", lambda each: shown_age(each.age_s), kind=Kind.NUMBER, field="age_s"),
     Column("state", _state, kind=Kind.WORDS),
 ]
-
-
-def _age(age_s: int | None) -> str:
-    """Return an age in its largest unit; the exact time stands beside it."""
-    return "" if age_s is None else (shown_span(timedelta(seconds=age_s)) or "0s").split()[0]
 
 
 _LAGS = [
@@ -240,12 +263,14 @@ _LAGS = [
         lambda each: str(each.last_sequence),
         lambda each: (each.key, each.last_sequence, ""),
         kind=Kind.NUMBER,
+        field="last_sequence",
     ),
     Column(
         "head",
         lambda each: "" if each.head is None else str(each.head),
         lambda each: None if each.head is None else (each.key, each.head, ""),
         kind=Kind.NUMBER,
+        spared=2,
     ),
     *_FROM_BEHIND,
     Column("last error", lambda each: visible(each.last_error), spared=1),

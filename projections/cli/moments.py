@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import attrs
 import click
 
 from ledger import Cursor, CursorKey, CursorQuery
 from ledger.cli.columns import CURSORS, OWNER
 from ledger.cli.exits import EXIT_NO_CURSOR
 from ledger.cli.filters import cursor_filters
-from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.forms import Form, fitting, form_options, show, show_one
 from ledger.cli.layout import Kind
+from ledger.cli.options import own_limit_option, sort_option
 from ledger.cli.progress import Progress
+from ledger.cli.records import names_of, spread
+from ledger.cli.sentences import say
 from ledger.cli.sources import Names
-from ledger.cli.tables import Column
+from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import MOMENT_OR_POSITION
 from ledger.cli.waiting import say_what_is_not_settled
+from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from projections.changes import Change, diff
 from projections.cli.choosing import Choice, choice, cleared
 from projections.cursors import Moment, each_as_of, last_position
 from projections.cursors import as_of as cursor_as_of
 
-__all__ = ["commands"]
+__all__ = ["as_of", "show_diff"]
 
 T = TypeVar("T")
 
@@ -33,6 +38,8 @@ T = TypeVar("T")
 @click.command("as-of")
 @click.argument("moment", type=MOMENT_OR_POSITION)
 @choice
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
 @click.pass_context
@@ -54,7 +61,7 @@ def as_of(
         book.get(chosen.key)
         cursor = cursor_as_of(book, chosen.key, moment)
         if cursor is None:
-            click.echo(
+            say(
                 f"cursor-ledger: {visible(str(chosen.key))} had no entries at that moment.",
                 err=True,
             )
@@ -66,6 +73,8 @@ def as_of(
 @click.argument("earlier", type=MOMENT_OR_POSITION)
 @click.argument("later", type=MOMENT_OR_POSITION, required=False)
 @cursor_filters
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
 def show_diff(
@@ -87,17 +96,33 @@ def show_diff(
     with target.open() as book:
         changes = diff(book, earlier, last_position(book) if later is None else later, query)
         counted = cleared(_counted(changes, progress), progress)
-        show(counted, _CHANGES, form, of=[Change], names=Names(book))
+        if fitting(form) is Form.CSV:
+            show(counted, _CHANGES, form, of=_IN_CSV, plain=_plain, names=Names(book))
+        else:
+            show(counted, _CHANGES, form, of=[Change], names=Names(book))
         say_what_is_not_settled(book)
-
-
-commands = [as_of, show_diff]
 
 
 def _counted(values: Iterable[T], progress: Progress) -> Iterator[T]:
     for count, value in enumerate(values, 1):
         progress.say(f"{count:,} cursors looked at")
         yield value
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    return spread(unstructure(change), "before", "after")
+
+
+_IN_CSV = [
+    *(name for name in names_of(Change) if name not in {"before", "after"}),
+    *(
+        f"{moment}_{field.name}"
+        for moment in ("before", "after")
+        for field in attrs.fields(Cursor)
+        if field.name != "key"
+    ),
+]
+"""A line of CSV has a cell for each field of the cursor at each moment."""
 
 
 def _standing(cursor: Cursor | None) -> str:
@@ -108,6 +133,10 @@ def _place(cursor: Cursor | None) -> tuple[CursorKey, int, str] | None:
     return None if cursor is None else (cursor.key, cursor.last_sequence, cursor.last_delivery_id)
 
 
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
 _CHANGES = [
     *OWNER,
     Column(
@@ -115,16 +144,23 @@ _CHANGES = [
         lambda change: _standing(change.before),
         lambda change: _place(change.before),
         kind=Kind.NUMBER,
+        field="before.last_sequence",
     ),
     Column(
         "to",
         lambda change: _standing(change.after),
         lambda change: _place(change.after),
         kind=Kind.NUMBER,
+        field="after.last_sequence",
     ),
-    Column("moved", lambda change: f"{change.moved:+,}" if change.moved else "0", kind=Kind.NUMBER),
-    Column("entries", lambda change: f"{change.entries:,}", kind=Kind.NUMBER, spared=2),
     Column(
-        "resets", lambda change: f"{change.resets:,}" if change.resets else "", kind=Kind.NUMBER
+        "moved",
+        lambda change: f"{change.moved:+,}" if change.moved else "0",
+        kind=Kind.NUMBER,
+        spared=2,
     ),
+    Column("entries", lambda change: f"{change.entries:,}", kind=Kind.NUMBER, spared=2),
+    Column("resets", lambda change: _count(change.resets), kind=Kind.NUMBER),
+    Column("takeovers", lambda change: _count(change.takeovers), kind=Kind.NUMBER, spared=1),
+    Column("errors", lambda change: colour(_count(change.errors), "red"), kind=Kind.NUMBER),
 ]

@@ -12,11 +12,14 @@ import click
 from click.core import ParameterSource
 
 from ledger import CursorKey, CursorNotFoundError, Ledger
+from ledger.cli.hosts import command_name
 from ledger.cli.names import NewCursorError
 from ledger.cli.sources import Position, sequence_of
 from projections.cli.choosing import Choice
 from projections.cli.destinations import with_typed_tokens
 from projections.cli.reset_values import Goal, Then, read_targets
+from projections.cli.signing import OPTIONS
+from projections.resets.groups import group_at
 from projections.resets.missing import Missing
 from projections.resets.plans import ImpossiblePlanError, ResetPlan
 
@@ -150,16 +153,7 @@ class Asked:
     def plan(self, book: Ledger, planner: str) -> ResetPlan:
         """Return the plan that this is for the cursors as they are now."""
         if self.undo:
-            return ResetPlan.undo(
-                book,
-                () if self.group is not None else self._keys(book),
-                group=self.group,
-                missing=self.missing,
-                reason=self.reason or "",
-                now=self.now,
-                metadata=self.metadata,
-                planned_by=planner,
-            )
+            return self._undoing(book, planner)
         keys = () if self._of_each else tuple(self._keys(book))
         try:
             typed = self._typed(keys)
@@ -186,6 +180,31 @@ class Asked:
             if error.key is None or is_one or error.key == self.to_cursor:
                 raise
             raise MissingCursorError(error.key) from None
+
+    def _undoing(self, book: Ledger, planner: str) -> ResetPlan:
+        keys = () if self.group is not None else tuple(self._keys(book))
+        try:
+            return ResetPlan.undo(
+                book,
+                keys,
+                group=self.group,
+                missing=self.missing,
+                reason=self.reason or "",
+                now=self.now,
+                metadata=self.metadata,
+                planned_by=planner,
+            )
+        except ImpossiblePlanError as error:
+            if self.group is None and len(keys) < 2:
+                raise
+            if self.group is not None and group_at(book, self.group) is None:
+                raise ImpossiblePlanError(
+                    f"{error} {command_name()} resets --groups shows the position of each group."
+                ) from None
+            raise ImpossiblePlanError(
+                f"{error} To undo the others, add --missing skip: it leaves out what has nothing "
+                "to undo."
+            ) from None
 
     def _typed(self, keys: Iterable[CursorKey]) -> Mapping[CursorKey, int | Position] | None:
         """Return what was typed for each cursor; None if it was a number for all, or nothing."""
@@ -244,7 +263,7 @@ class Asked:
 
 
 # With a plan in a file these have a say; all others would be passed over.
-_BESIDE_A_FILE = {"actor", "execute", "form", "from_file", "metadata", "yes"}
+_BESIDE_A_FILE = {"actor", "execute", "form", "from_file", "metadata", "yes", *OPTIONS}
 
 
 def check_only_file(context: click.Context) -> None:

@@ -12,12 +12,13 @@ import attrs
 import click
 from click.core import ParameterSource
 
+from ledger.cli.hosts import command_name
 from ledger.cli.target import Target
 from ledger.log.text import show_time, visible
 from ledger.targets import is_postgres
 from projections.resets.plans import PlannedReset
 
-__all__ = ["Place", "to_apply", "to_reset"]
+__all__ = ["Place", "to_apply", "to_ask", "to_reset"]
 
 # What libpq keeps secret of what may stand in a URL.
 _SECRETS = {
@@ -38,23 +39,29 @@ class Place:
 
     shown: str
     typed: str
+    """What a command begins with that is about it."""
     incomplete: bool = False
 
     @classmethod
     def of(cls, target: Target, context: click.Context) -> Place:
         """Return the place of `target`, from wherever it is read."""
-        if not is_postgres(target.path):
-            path = os.path.abspath(target.path)  # noqa: PTH100 - it keeps symbolic links
-            return cls(shown=path, typed=shlex.quote(path))
-        shown = _without_password(target.path)
-        if shown == target.path:
-            return cls(shown=shown, typed=shlex.quote(shown))
+        name = command_name()
+        in_file = not is_postgres(target.path)
+        # It keeps symbolic links.
+        path = os.path.abspath(target.path)  # noqa: PTH100
+        shown = path if in_file else _without_password(target.path)
+        if target.host is not None:
+            # It knows the place, and the password.
+            return cls(shown=shown, typed=name)
+        typed = f"{name} --db {shlex.quote(shown)}"
+        if in_file or shown == target.path:
+            return cls(shown=shown, typed=typed)
         own = context.get_parameter_source("db") is ParameterSource.COMMANDLINE
         root = context.find_root().get_parameter_source("db")
         if not own and root is ParameterSource.ENVIRONMENT:
             # Elsewhere, where the variable is not set, the command is refused.
-            return cls(shown=shown, typed='"$CURSOR_LEDGER_DB"')
-        return cls(shown=shown, typed=shlex.quote(shown), incomplete=True)
+            return cls(shown=shown, typed=f'{name} --db "$CURSOR_LEDGER_DB"')
+        return cls(shown=shown, typed=typed, incomplete=True)
 
 
 def to_reset(place: Place, planned: PlannedReset, *, actor: str) -> str | None:
@@ -92,8 +99,26 @@ def to_apply(place: Place, plan: Path, beside: Sequence[str]) -> str | None:
     return _command(place, ["--from-file", path, *beside, "--execute"])
 
 
+def to_ask(context: click.Context, command: str, names: Sequence[str], *options: str) -> str | None:
+    """Return a command that asks the ledger of `context`, to be pasted where it was run.
+
+    `names` are the arguments. None if a terminal would not show it as it is.
+    """
+    own = context.get_parameter_source("db") is ParameterSource.COMMANDLINE
+    root = context.find_root()
+    typed = own or root.get_parameter_source("db") is ParameterSource.COMMANDLINE
+    target = context.find_object(Target)
+    # What the default or the variable says is said to the next command as well.
+    begun = Place.of(target, context).typed if typed and target is not None else command_name()
+    # A name that begins with a hyphen would be taken for an option.
+    behind = any(name.startswith("-") for name in names)
+    arguments = [*options, "--", *names] if behind else [*names, *options]
+    said = f"{begun} {shlex.join([command, *arguments])}"
+    return said if visible(said) == said else None
+
+
 def _command(place: Place, arguments: list[str]) -> str | None:
-    command = f"cursor-ledger --db {place.typed} reset {shlex.join(arguments)}"
+    command = f"{place.typed} reset {shlex.join(arguments)}"
     return command if visible(command) == command else None
 
 

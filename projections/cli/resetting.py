@@ -9,10 +9,11 @@ from typing import Any
 import attrs
 import click
 
-from ledger import Cursor, Ledger
+from ledger import Cursor, Ledger, files
 from ledger.cli.columns import CURSORS
 from ledger.cli.exits import EXIT_FAILED, EXIT_NO_CURSOR
 from ledger.cli.forms import Form, form_options, show, show_one
+from ledger.cli.interrupts import Watch
 from ledger.cli.names import new_option
 from ledger.cli.options import (
     actor_option,
@@ -22,17 +23,19 @@ from ledger.cli.options import (
     now_option,
     version_option,
 )
+from ledger.cli.sentences import say
 from ledger.cli.sources import Names
 from ledger.cli.target import Target, default_actor, pass_target
 from ledger.log.text import visible
-from projections import files
 from projections.cli.choosing import Choice, choice
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
 from projections.cli.reset_values import GOAL, KEY, PAST
 from projections.cli.showing_plans import Setting, confirm, say_left_out, show_plan
+from projections.cli.signing import Signing, signing_options
 from projections.resets.missing import Missing
 from projections.resets.plans import ResetPlan
+from projections.resets.skipped import before_the_undone
 
 __all__ = ["reset"]
 
@@ -102,6 +105,7 @@ __all__ = ["reset"]
     metavar="PLAN.jsonl",
     help="Write the plan to this file.",
 )
+@signing_options
 @click.option("--all", "every", is_flag=True, help="Reset all cursors of the ledger.")
 @click.option("--reason", help="Why. Required, except with --undo; kept for ever.")
 @click.option("--execute", is_flag=True, help="Reset. Without this, the plan is only shown.")
@@ -125,6 +129,7 @@ def reset(
     target: Target,
     /,
     chosen: Choice,
+    signing: Signing,
     every: bool,
     execute: bool,
     yes: bool,
@@ -147,6 +152,9 @@ def reset(
     A plan that somebody has seen is applied at once: a plan from a file, or one cursor with
     --expect-version. Otherwise a terminal is asked, and a script is refused without --yes (exit
     code 2).
+
+    --sign keeps a signature over the plan in its entries, which resets --allowed-signers verifies.
+    To sign on another machine, write the plan by --export and its text by --to-sign.
     """
     if from_file is not None:
         check_only_file(context)
@@ -155,42 +163,58 @@ def reset(
         asked.check()
     if yes and not execute:
         raise click.UsageError("--yes has no effect without --execute; add --execute.")
+    signing.check(file=from_file or export, execute=execute, metadata=bool(metadata and from_file))
     if export is not None:
         files.check(export, ledger=target.file)
     planner = actor or target.actor or default_actor()
     with target.open(actor=actor, make=execute and new, writes=execute) as book:
         names = Names(book)
         plan = (
-            asked.plan(book, planner)
+            signing.with_expiry(asked.plan(book, planner))
             if from_file is None
             else ResetPlan.load(from_file).adding(metadata)
         )
         if not plan.resets:
             say_left_out(plan)
-            click.echo("cursor-ledger: no cursor matches; there is nothing to reset.", err=True)
+            Watch.current().nothing_found = True
+            say("cursor-ledger: no cursor matches; there is nothing to reset.", err=True)
             context.exit(EXIT_NO_CURSOR)
         if expect_version is not None:
             plan = _expecting(book, plan, expect_version)
         if export is not None:
             plan = _kept(plan, export)
+        plan = signing.given(plan)
+        signing.write_text(plan)
+        file = from_file or export
         setting = Setting(
             place=Place.of(target, context),
-            file=from_file or export,
-            beside=() if from_file is None else _beside(actor, metadata),
+            file=file,
+            beside=(
+                *(() if from_file is None else _beside(actor, metadata)),
+                *(() if file is None else signing.words(file)),
+            ),
             names=names,
             times=asked.times,
+            before=before_the_undone(book, plan.resets[0]) if len(plan.resets) == 1 else {},
         )
         if not execute:
             plan.check(book)
             show_plan(plan, form, setting)
+            # Only who plans needs to know it before.
+            from projections.cli.policing import say_unmet
+
+            say_unmet(book, plan, signing)
+            signing.keep(plan, file)
             return
         looked_at = from_file is not None or expect_version is not None
         if not (looked_at or yes or confirm(plan, setting)):
-            click.echo("Nothing was changed.", err=True)
+            say("Nothing was changed.", err=True)
             context.exit(EXIT_FAILED)
         # Running consumers move their cursors all the time, and nobody has seen where from.
         unseen = yes and not looked_at and export is None
-        _show(plan.apply(book, if_unchanged=not (unseen and asked.holds_anyway)), form, names)
+        plan = signing.made(plan)
+        anyway = unseen and asked.holds_anyway and plan.signatures is None
+        _show(plan.apply(book, if_unchanged=not anyway), form, names)
 
 
 def _show(cursors: list[Cursor], form: Form | None, names: Names) -> None:
@@ -203,7 +227,7 @@ def _show(cursors: list[Cursor], form: Form | None, names: Names) -> None:
 def _kept(plan: ResetPlan, file: Path) -> ResetPlan:
     """Return the plan that is in the file now: that is the one to be shown, or done."""
     plan.save(file)
-    click.echo(f"the plan is written to {visible(str(file))}", err=True)
+    say(f"the plan is written to {visible(str(file))}", err=True)
     return ResetPlan.load(file)
 
 

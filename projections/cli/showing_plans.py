@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
 import click
 
-from ledger.cli.forms import Form, fitting, show, show_one
+from ledger.cli.forms import Form, fitting, show, show_one, show_table
 from ledger.cli.layout import Kind
+from ledger.cli.sentences import say
+from ledger.cli.shapes import Shape
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column
 from ledger.log.text import show_time, visible
@@ -34,20 +36,22 @@ class Setting:
     beside: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     names: Names
+    before: Mapping[str, int] = {}
+    """What had become of what an undo skips."""
 
     def say(self, plan: ResetPlan) -> None:
         """Say it beside the plan."""
         for time in self.times:
-            click.echo(visible(time), err=True)
+            say(visible(time), err=True)
         say_left_out(plan)
         at = f" at {show_time(plan.planned_at)}" if plan.digest and plan.planned_at else ""
-        click.echo(
+        say(
             f"planned by {visible(plan.planned_by) or 'an unnamed actor'}{at} for the ledger "
             f"{visible(self.place.shown)}",
             err=True,
         )
         if plan.digest:
-            click.echo(f"digest of the plan: {plan.digest}", err=True)
+            say(f"digest of the plan: {plan.digest}", err=True)
 
 
 def confirm(plan: ResetPlan, setting: Setting) -> bool:
@@ -65,7 +69,7 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
         )
     # Standard output is for the result.
     with redirect_stdout(sys.stderr):
-        _show_text(plan, setting.names)
+        _show_text(plan, setting)
     setting.say(plan)
     click.echo(f"Reset {what}? [y/N] ", nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -74,11 +78,13 @@ def confirm(plan: ResetPlan, setting: Setting) -> bool:
 def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     """Show the plan, and how to do it."""
     if fitting(form) in {Form.TABLE, Form.WIDE}:
-        _show_text(plan, setting.names)
+        if len(plan.resets) == 1:
+            Shape.current().needs_records()
+        _show_text(plan, setting, form)
     elif len(plan.resets) == 1:
-        show_one(plan.resets[0], [], form, plain=_plain)
+        show_one(plan.resets[0], [], form, plain=_plain, names=setting.names)
     else:
-        show(plan.resets, [], form, plain=_plain)
+        show(plan.resets, [], form, plain=_plain, names=setting.names)
     setting.say(plan)
     command: str | None = None
     if setting.file is not None:
@@ -86,7 +92,7 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
     elif len(plan.resets) == 1:
         command = to_reset(setting.place, plan.resets[0], actor=plan.planned_by)
     if command is None:
-        click.echo(
+        say(
             "Nothing was changed. To do exactly this, run it again with --export FILE, and run the "
             "command that it prints.",
             err=True,
@@ -94,36 +100,44 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
         return
     click.echo(f"Nothing was changed. To do it:\n  {command}", err=True)
     if setting.place.incomplete:
-        click.echo(
-            "The command leaves the password out: set PGPASSWORD, or use ~/.pgpass.", err=True
-        )
+        say("The command leaves the password out: set PGPASSWORD, or use ~/.pgpass.", err=True)
 
 
 def say_left_out(plan: ResetPlan) -> None:
     """Say which cursors the plan leaves out, and why."""
     for left in plan.left_out:
-        click.echo(f"left out: {visible(left.why)}", err=True)
+        say(f"left out: {visible(left.why)}", err=True)
 
 
-def _show_text(plan: ResetPlan, names: Names) -> None:
+def _show_text(plan: ResetPlan, setting: Setting, form: Form | None = None) -> None:
+    """Print the plan for people; before a question, only as the table that it is."""
+    names = setting.names
     if len(plan.resets) > 1:
         rows = [_Row.of(planned, names) for planned in plan.resets]
-        show([*rows, _Row.sum_of(rows)], _PLAN, Form.TABLE)
+        rows.append(_Row.sum_of(rows))
+        if sys.stdout is sys.stderr:
+            show_table(rows, _PLAN)
+        else:
+            show(rows, _PLAN, form)
         if staying := sum(planned.sequence == planned.previous_sequence for planned in plan.resets):
-            click.echo(f"{staying:,} of these: {_STAYS}")
+            say(f"{staying:,} of these: {_STAYS}")
         for reason in dict.fromkeys(planned.reason for planned in plan.resets):
-            click.echo(f"reason  {visible(reason)}")
+            say(f"reason  {visible(reason)}", hanging=8)
         return
     [planned] = plan.resets
     at = f"version {planned.version}" if planned.version else "a new cursor"
-    click.echo(f"{visible(str(planned.key))}, {at}")
-    click.echo(f"  from    {names.with_it(planned.key, planned.previous_sequence)}")
+    say(f"{visible(str(planned.key))}, {at}")
+    _line(f"from    {names.with_it(planned.key, planned.previous_sequence)}")
     to = names.with_it(planned.key, planned.sequence, planned.delivery_id)
-    click.echo(f"  to      {to}")
-    click.echo(f"  effect  {_effect(planned)}")
-    click.echo(f"  reason  {visible(planned.reason)}")
+    _line(f"to      {to}")
+    _line(f"effect  {_effect(planned)}{_known(setting.before)}")
+    _line(f"reason  {visible(planned.reason)}")
     for name, value in planned.metadata.items():
-        click.echo(f"  {visible(name):<6}  {visible(value)}")
+        _line(f"{visible(name):<6}  {visible(value)}")
+
+
+def _line(text: str) -> None:
+    say(text, indent=2, hanging=8)
 
 
 def _plain(planned: PlannedReset) -> dict[str, object]:
@@ -136,6 +150,11 @@ def _effect(planned: PlannedReset) -> str:
     if planned.passed_over is not None:
         return f"{planned.passed_over}, will be skipped"
     return _STAYS
+
+
+def _known(before: Mapping[str, int]) -> str:
+    known = [f"{count:,} {word}" for word, count in sorted(before.items())]
+    return f"; before the reset, of these: {', '.join(known)}" if known else ""
 
 
 _STAYS = "the sequence stays; the epoch increases, so consumers must read the cursor again"
@@ -191,6 +210,8 @@ _PLAN = [
     Column("version", lambda row: row.version, kind=Kind.NUMBER, spared=1),
     Column("from", lambda row: row.start, kind=Kind.NUMBER),
     Column("to", lambda row: row.end, kind=Kind.NUMBER),
-    Column("delivered again", lambda row: _count(row.again), kind=Kind.NUMBER),
-    Column("skipped", lambda row: _count(row.over), kind=Kind.NUMBER),
+    Column(
+        "delivered again", lambda row: _count(row.again), kind=Kind.NUMBER, field="delivered_again"
+    ),
+    Column("skipped", lambda row: _count(row.over), kind=Kind.NUMBER, field="passed_over"),
 ]

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import chain
+from typing import Any
 
 import click
 
-from ledger import EntryQuery
+from ledger import CursorQuery, Entry, EntryQuery
+from ledger.cli.colours import without_colour
 from ledger.cli.columns import OWNER
 from ledger.cli.filters import cursor_filters
-from ledger.cli.forms import Form, form_options, show
+from ledger.cli.forms import Form, fitting, form_options, show
 from ledger.cli.layout import Kind
-from ledger.cli.progress import Progress
+from ledger.cli.options import own_limit_option, sort_option
+from ledger.cli.shapes import Shape
 from ledger.cli.sources import Names
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
 from ledger.cli.waiting import say_what_is_not_settled
+from ledger.law import fields
 from ledger.law.reserved import HEAD, is_reserved
+from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from ledger.positions import PositionMapping
-from projections.cli.choosing import cleared, watched
+from projections.cli.bounding import bounds
+from projections.cli.progressing import progress_over
 from projections.cli.spans import shown_span
+from projections.ongoing import Ongoing
+from projections.searching import Wanted
 from projections.stalls import STALLED_AFTER, Stall
 from projections.stalls import stalls as find_stalls
-from projections.streaks import ErrorStreak, error_streaks
+from projections.streaks import ErrorStreak, Streaks
 
 __all__ = ["stalls"]
 
@@ -42,7 +49,6 @@ __all__ = ["stalls"]
 )
 @click.option(
     "--errors",
-    "least",
     type=click.IntRange(1),
     default=2,
     show_default=True,
@@ -56,6 +62,9 @@ __all__ = ["stalls"]
     "subjects of its consumer.",
 )
 @click.option("--ongoing", is_flag=True, help="Only stalls and streaks that have not ended.")
+@bounds("Only stalls behind at least this many sequences; streaks go by --errors.")
+@sort_option
+@own_limit_option
 @form_options
 @pass_target
 def stalls(
@@ -64,40 +73,77 @@ def stalls(
     stream: str,
     subject: str,
     after: timedelta,
-    least: int,
+    errors: int,
     siblings: bool,
     ongoing: bool,
+    wanted: Wanted,
     form: Form | None,
 ) -> None:
     """Show cursors that stood still while others of their stream advanced, or kept failing.
 
     A cursor with nothing to do is idle, not stalled. Where the head of a stream is recorded, it
-    says whether there was something to do.
+    says whether there was something to do. All that the log knows of is shown; with --ongoing, only
+    what goes on now. A table has first what goes on, the longest first, and then what has ended,
+    the longest first; with --sort -since, the newest first. Other forms have it as the log does.
     """
+    errors = fields.sequence(errors, "errors", least=1)
     # A cursor stands still in comparison with the others of its stream only.
-    query = EntryQuery(stream_name=stream, subject_id=subject)
-    progress = Progress()
-    with target.open() as book:
+    query = CursorQuery(stream_name=stream, subject_id=subject, reserved=True)
+    with target.open() as book, progress_over(lambda: book.cursors(query)) as progress:
         names = Names(book)
-        found: Iterator[Stall | ErrorStreak] = chain(
-            find_stalls(watched(book.entries(query), progress), after=after, siblings=siblings),
-            error_streaks(watched(book.entries(query), progress), least=least),
-        )
+        found: Iterable[Stall | ErrorStreak]
+        if ongoing:
+            now = Ongoing(book, query)
+            found = [*now.stalls(after, siblings=siblings), *now.streaks(errors)]
+        else:
+            entries = book.entries(EntryQuery(stream_name=stream, subject_id=subject))
+            found = _troubles(progress.counted(entries), after, errors, siblings=siblings)
         chosen = (
             trouble
             for trouble in found
             if (consumer == trouble.key.consumer_id if consumer else _is_shown(trouble))
-            and not (ongoing and _end(trouble))
+            and _is_wanted(trouble, wanted)
             and _can_be_compared(trouble, names)
         )
-        troubles = cleared(chosen, progress)
-        show(troubles, _TROUBLES, form, of=[Stall, ErrorStreak], names=names)
+        is_table = fitting(form) in {Form.TABLE, Form.WIDE} and not Shape.current().sort
+        troubles = progress.cleared(_worst_first(chosen) if is_table else chosen)
+        show(troubles, _TROUBLES, form, of=_IN_CSV, plain=_plain, names=names)
         say_what_is_not_settled(book)
+
+
+def _troubles(
+    entries: Iterable[Entry], after: timedelta, least: int, *, siblings: bool
+) -> Iterator[Stall | ErrorStreak]:
+    """Yield the stalls, and then the streaks; `entries` are read once."""
+    streaks, ended = Streaks(least), list[ErrorStreak]()
+
+    def noted() -> Iterator[Entry]:
+        for entry in entries:
+            streak = streaks.note(entry)
+            if streak is not None:
+                ended.append(streak)
+            yield entry
+
+    yield from find_stalls(noted(), after=after, siblings=siblings)
+    yield from ended
+    yield from streaks.ongoing()
 
 
 def _is_shown(trouble: Stall | ErrorStreak) -> bool:
     """Say whether it is shown unless its consumer is named: the ledger's own are not."""
     return not is_reserved(trouble.key.consumer_id)
+
+
+def _is_wanted(trouble: Stall | ErrorStreak, wanted: Wanted) -> bool:
+    """Say whether it lasted at some time that is wanted, and is large enough if it is a stall."""
+    end, behind = _end(trouble), wanted.least
+    if isinstance(trouble, Stall):
+        behind = trouble.front - trouble.last_sequence
+    return (
+        behind >= wanted.least
+        and (wanted.since is None or end is None or end >= wanted.since)
+        and (wanted.until is None or _since(trouble) <= wanted.until)
+    )
 
 
 def _can_be_compared(trouble: Stall | ErrorStreak, names: Names) -> bool:
@@ -110,6 +156,13 @@ def _can_be_compared(trouble: Stall | ErrorStreak, names: Names) -> bool:
 
 def _end(trouble: Stall | ErrorStreak) -> datetime | None:
     return trouble.until if isinstance(trouble, Stall) else trouble.ended_at
+
+
+_IN_CSV: list[type | str] = [Stall, ErrorStreak, "problem"]
+
+
+def _plain(trouble: Stall | ErrorStreak) -> dict[str, Any]:
+    return {**unstructure(trouble), "problem": without_colour(_trouble(trouble))}
 
 
 def _trouble(trouble: Stall | ErrorStreak) -> str:
@@ -141,16 +194,48 @@ def _about(trouble: Stall | ErrorStreak) -> str:
     return visible(f"{front}; {errors} meanwhile" if trouble.errors else front)
 
 
+def _terse_trouble(trouble: Stall | ErrorStreak) -> str:
+    """Return the same without how long it took, which the times say as well."""
+    return "stalled" if isinstance(trouble, Stall) else colour(f"failed {trouble.count:,}×", "red")
+
+
+def _tersely_about(trouble: Stall | ErrorStreak) -> str:
+    """Return the same with what matters first, because the end may be cut."""
+    if isinstance(trouble, ErrorStreak):
+        return visible(trouble.last_message)
+    who = "head" if trouble.front_consumer == HEAD else trouble.front_consumer
+    errors = f", {trouble.errors:,} error{'' if trouble.errors == 1 else 's'}"
+    return visible(f"{who} at {trouble.front}{errors if trouble.errors else ''}")
+
+
+def _worst_first(troubles: Iterable[Stall | ErrorStreak]) -> list[Stall | ErrorStreak]:
+    """Return what goes on, the longest first, and then what has ended, the longest first."""
+
+    def rank(trouble: Stall | ErrorStreak) -> tuple[bool, float]:
+        since, end = _since(trouble), _end(trouble)
+        return (True, (since - end).total_seconds()) if end else (False, since.timestamp())
+
+    return sorted(troubles, key=rank)
+
+
 _TROUBLES = [
     *OWNER,
-    Column("problem", _trouble, kind=Kind.WORDS),
+    Column(
+        "problem",
+        _trouble,
+        kind=Kind.WORDS,
+        terse=Column("problem", _terse_trouble, kind=Kind.WORDS),
+    ),
     Column(
         "sequence",
         lambda trouble: str(trouble.last_sequence),
         lambda trouble: (trouble.key, trouble.last_sequence, ""),
         kind=Kind.NUMBER,
+        spared=1,
+        field="last_sequence",
     ),
     Column("since", _since, kind=Kind.TIME),
-    Column("until", _until, kind=Kind.TIME, spared=1),
-    Column("detail", _about),
+    # Whether it goes on is the question; where the cursor stands, list says as well.
+    Column("until", _until, kind=Kind.TIME, spared=2),
+    Column("detail", _about, terse=Column("detail", _tersely_about)),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -9,12 +10,16 @@ import click
 
 from ledger import Entry
 from ledger.cli.columns import ENTRIES
-from ledger.cli.filters import entry_filters, entry_query
-from ledger.cli.forms import Form, fitting, show
+from ledger.cli.filters import chosen_entries, entry_filters, entry_query, no_reserved_option
+from ledger.cli.forms import Form, endless_options, fitting, json_lines, text_lines
+from ledger.cli.interrupts import Watch
+from ledger.cli.sentences import say
+from ledger.cli.shapes import Shape
 from ledger.cli.sources import Names
 from ledger.cli.tables import colour
 from ledger.cli.target import Target, pass_target
 from ledger.cli.waiting import say_what_is_not_settled
+from ledger.law.reserved import is_reserved
 from ledger.log.text import visible
 from projections.cursors import last_position
 from projections.following import follow as follow_log
@@ -24,6 +29,7 @@ __all__ = ["tail"]
 
 @click.command()
 @entry_filters
+@no_reserved_option
 @click.option("-f", "--follow", is_flag=True, help="Keep running, and show each new entry.")
 @click.option(
     "-n",
@@ -33,48 +39,49 @@ __all__ = ["tail"]
     show_default=True,
     help="Show this many of the last entries.",
 )
-@click.option(
-    "--table",
-    "form",
-    flag_value=Form.TABLE,
-    type=Form,
-    help="Print lines for reading: the default on a terminal.",
-)
-@click.option(
-    "--jsonl",
-    "form",
-    flag_value=Form.JSONL,
-    type=Form,
-    help="Print one JSON object a line: the default in a pipe.",
-)
+@endless_options
 @pass_target
-def tail(target: Target, /, follow: bool, lines: int, form: Form | None, **given: Any) -> None:
+def tail(
+    target: Target,
+    /,
+    no_reserved: bool,
+    follow: bool,
+    lines: int,
+    form: Form | None,
+    **given: Any,
+) -> None:
     """Show the last entries of the log that match every option, and with -f each new one."""
-    to_read = fitting(form) is Form.TABLE
+    to_read = fitting(form) in {Form.TABLE, Form.WIDE}
     with target.open() as book:
         query, names = entry_query(book, **given), Names(book)
         until = last_position(book)
         bound = until if query.position_until is None else min(until, query.position_until)
         last_ones = attrs.evolve(query, position_until=bound, newest_first=True, limit=lines)
         # A limit of 0 would mean all of them.
-        last = list(book.entries(last_ones)) if lines else []
+        last = list(chosen_entries(book, last_ones, reserved=not no_reserved)) if lines else []
+        Watch.current().nothing_found = not last
+        show_line = _reader(names) if to_read else json_lines(ENTRIES, [Entry], names)
         for entry in reversed(last):
-            _show_line(entry, names, to_read=to_read)
+            show_line(entry)
         say_what_is_not_settled(book)
         if follow:
             for entry in follow_log(book, query, after=until):
-                _show_line(entry, names, to_read=to_read)
+                if not (no_reserved and is_reserved(entry.key.consumer_id)):
+                    show_line(entry)
 
 
-def _show_line(entry: Entry, names: Names, *, to_read: bool) -> None:
-    if to_read:
-        columns = [column for column in ENTRIES if column.heading not in _IN_KEY]
-        cells = [column.text(entry) for column in names.columns(columns)]
-        position, recorded, _, what, *rest = cells
+def _reader(names: Names) -> Callable[[Entry], None]:
+    """Return what prints an entry on a line for reading."""
+    if Shape.current().columns:
+        return text_lines(ENTRIES, [Entry], names)
+    columns = names.columns([column for column in ENTRIES if column.heading not in _IN_KEY])
+
+    def show_line(entry: Entry) -> None:
+        position, recorded, _, what, *rest = (column.text(entry) for column in columns)
         who = colour(visible(str(entry.key)), "cyan")
-        click.echo("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell))
-    else:
-        show([entry], ENTRIES, Form.JSONL, names=names)
+        say("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell), hanging=2)
+
+    return show_line
 
 
 _IN_KEY = ("consumer", "stream", "subject")

@@ -15,7 +15,7 @@ from projections.resets.planned import read_time
 __all__ = ["header", "read"]
 
 _NAMES = ("ledger", "planned_by", "planned_at")
-_LEFT_OUT = "left_out"
+_LEFT_OUT, _EXPIRES_AT = "left_out", "expires_at"
 
 
 def header(
@@ -24,13 +24,16 @@ def header(
     planned_by: str,
     planned_at: datetime | None,
     left_out: Iterable[LeftOut],
+    expires_at: datetime | None = None,
 ) -> dict[str, object]:
-    """Return a header; what is left out stands in it only if anything is."""
-    said = {
+    """Return a header; what is left out stands in it only if anything is, as does an expiry."""
+    said: dict[str, object] = {
         "ledger": unstructure(ledger),
         "planned_by": planned_by,
         "planned_at": unstructure(planned_at),
     }
+    if expires_at is not None:
+        said[_EXPIRES_AT] = unstructure(expires_at)
     left = [unstructure(each) for each in left_out]
     return {**said, _LEFT_OUT: left} if left else said
 
@@ -38,13 +41,14 @@ def header(
 def read(header: dict[str, Any]) -> dict[str, Any]:
     """Return what a header says, as the fields of a plan. Raises InvalidCursorError."""
     left_out = header.get(_LEFT_OUT, [])
-    if header.keys() - {_LEFT_OUT} != set(_NAMES) or not isinstance(left_out, list):
+    if header.keys() - {_LEFT_OUT, _EXPIRES_AT} != set(_NAMES) or not isinstance(left_out, list):
         raise InvalidCursorError(f"the header of a plan has {', '.join(_NAMES)}.")
     return {
         "ledger": LedgerMark.of_plain(header["ledger"]),
         "planned_by": header["planned_by"],
         "planned_at": read_time(header["planned_at"], "planned_at"),
         "left_out": tuple(map(_left_out, left_out)),
+        "expires_at": read_time(header.get(_EXPIRES_AT), _EXPIRES_AT),
     }
 
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 
 import attrs
 
-from ledger import CursorKey, DivergedError, Entry, EntryQuery, InvalidCursorError, Ledger
+from ledger import (
+    ArchivedError,
+    CursorKey,
+    DivergedError,
+    EntryQuery,
+    InvalidCursorError,
+    Ledger,
+)
 from ledger.law import fields
 from projections.resets.planned import PlannedReset, read_digest
 
@@ -17,7 +24,7 @@ __all__ = ["LedgerMark", "check", "head"]
 class LedgerMark:
     """What a ledger is known by: its id, and its first entry; None and None while it has none.
 
-    On SQLite the id is empty: a ledger and its copies are known by the same.
+    The id is empty as long as a file has none: a ledger and its copies are known by the same.
     """
 
     id: str
@@ -27,9 +34,13 @@ class LedgerMark:
     @classmethod
     def of(cls, book: Ledger) -> LedgerMark:
         """Return the mark of a ledger."""
-        for entry in book.entries(EntryQuery(limit=1)):
-            return cls(id=book.identity(), position=entry.position, digest=entry.digest)
-        return cls(id=book.identity(), position=None, digest=None)
+        try:
+            first = next(((e.position, e.digest) for e in book.entries(EntryQuery(limit=1))), None)
+        except ArchivedError as error:
+            # Its digest stays, and the ledger is known by it as before.
+            first = error.first
+        position, digest = first or (None, None)
+        return cls(id=book.identity(), position=position, digest=digest)
 
     @classmethod
     def of_plain(cls, plain: object) -> LedgerMark | None:
@@ -49,15 +60,28 @@ class LedgerMark:
         )
 
     def is_of(self, book: Ledger) -> bool:
-        """Say whether `book` can be this ledger. What was empty may have a first entry by now."""
+        """Say whether `book` can be this ledger. What was empty may have a first entry by now.
+
+        What had no id then may have one by now, and is known by its first entry.
+        """
         there = LedgerMark.of(book)
-        return self.id == there.id and self.digest in (None, there.digest)
+        if self.id != there.id and (self.id or self.digest is None):
+            return False
+        return self.digest in (None, there.digest)
 
 
 def head(book: Ledger, key: CursorKey, version: int) -> bytes | None:
-    """Return the digest of the entry that made the cursor's `version`; None if it is not there."""
-    entry = _entry(book, key, version)
-    return entry.digest if entry else None
+    """Return the digest of the entry that made the cursor's `version`; None if it is not there.
+
+    Raises ArchivedError if it was archived, unless it was the last one of the cursor.
+    """
+    query = EntryQuery(key=key, version_from=version, version_until=version)
+    try:
+        return next((entry.digest for entry in book.entries(query)), None)
+    except ArchivedError as error:
+        if error.last is None or error.last[0] != version:
+            raise
+        return error.last[1]
 
 
 def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset]) -> None:
@@ -78,8 +102,3 @@ def check(book: Ledger, mark: LedgerMark | None, resets: Iterable[PlannedReset])
                 f"{reset.key} came to version {reset.version} by another history than that of the "
                 "plan, so this is another ledger. Name that ledger, or plan the reset again."
             )
-
-
-def _entry(book: Ledger, key: CursorKey, version: int) -> Entry | None:
-    query = EntryQuery(key=key, version_from=version, version_until=version)
-    return next(book.entries(query), None)

@@ -16,6 +16,7 @@ from ledger.law import fields
 from ledger.law.reserved import is_reserved
 from ledger.log.text import show_time
 from projections.resets.planned import PlannedReset
+from projections.undoing import UNDOES
 
 __all__ = [
     "BATCH",
@@ -25,6 +26,7 @@ __all__ = [
     "UNDOES",
     "Batch",
     "batch_of",
+    "check_expiry",
     "check_given",
     "check_room",
     "merged",
@@ -35,8 +37,6 @@ BATCH = "cursor-ledger/batch"
 """What the resets of one plan share, if there are several. Nobody else writes it by accident."""
 OLD_BATCH = "batch"
 """The name that it had in 0.1.0; the metadata of users may have it as well."""
-UNDOES = "undoes"
-"""The position of the reset that is undone."""
 PLAN, PLANNED_AT, PLANNED_BY = "plan", "planned_at", "planned_by"
 """The digest of the file of the plan that was applied, when it was planned, and who planned it."""
 
@@ -72,6 +72,15 @@ def check_given(metadata: Mapping[str, str] | None) -> None:
                 "is a name that the ledger keeps for itself; choose another name.",
                 subject=f"metadata {name!r:.80}",
             )
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Refuse a plan that has expired. Raises InvalidCursorError."""
+    if expires_at is not None and now > expires_at:
+        raise InvalidCursorError(
+            f"the plan has expired at {show_time(expires_at)}. Plan the reset again, and look at "
+            "the new plan."
+        )
 
 
 def of_file(digest: str, *, planned_by: str, planned_at: datetime | None) -> dict[str, str]:

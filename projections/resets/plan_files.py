@@ -5,8 +5,8 @@ line after it is one reset. The digest is the SHA-256 of all the lines, that of 
 the digest. It shows that a file was edited, cut or damaged. It is not a signature: whoever means to
 deceive can compute it again, which is why the log keeps the digest of the plan that was applied.
 
-A plan that leaves out cursors has another format. A version that does not know of them refuses it,
-instead of showing less than was planned.
+A plan that leaves out cursors has another format, and so has one that expires. A version that does
+not know of them refuses it, instead of showing less than was planned.
 """
 
 from __future__ import annotations
@@ -18,11 +18,18 @@ from typing import Any
 from ledger import InvalidCursorError
 from ledger.log.text import dumps, loads
 
-__all__ = ["FORMAT", "seal", "unseal"]
+__all__ = ["FORMAT", "LINE_BYTES_MAX", "seal", "unseal"]
 
 FORMAT = "cursor-ledger-plan/1"
 LEFT_OUT_FORMAT = "cursor-ledger-plan/2"
 """The format of a plan whose header has `left_out`."""
+EXPIRING_FORMAT = "cursor-ledger-plan/3"
+"""The format of a plan whose header has `expires_at`; it may have `left_out`."""
+
+_FORMATS = (FORMAT, LEFT_OUT_FORMAT, EXPIRING_FORMAT)
+
+LINE_BYTES_MAX = 67_108_864
+"""A longer line is not read: the first one names the cursors that were left out."""
 
 _ADVICE = "Plan the reset again with --export, or ResetPlan.save, and look at the new plan."
 
@@ -46,11 +53,11 @@ def unseal(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], list[object], 
     header = _header(texts[0])
     said = dict(header)
     digest = said.pop("digest", None)
-    if (
-        digest != _digest(said, texts[1:])
-        or texts[0] != _sealed(said, digest)
-        or said.get("resets") != len(texts) - 1
-    ):
+    try:
+        unchanged = (digest, texts[0]) == (_digest(said, texts[1:]), _sealed(said, digest))
+    except (ValueError, RecursionError):
+        unchanged = False  # No header has a number that is none, or is so deep.
+    if not unchanged or said.get("resets") != len(texts) - 1:
         raise InvalidCursorError(
             f"the plan was changed since it was planned: its lines are not those that its digest "
             f"was made of. {_ADVICE}"
@@ -73,15 +80,18 @@ def _header(line: str) -> dict[str, Any]:
         )
     if not isinstance(header, dict) or not isinstance(header.get("format"), str):
         raise InvalidCursorError(f"line 1 is not the header of a plan. {_ADVICE}")
-    if header["format"] not in {FORMAT, LEFT_OUT_FORMAT}:
+    if header["format"] not in _FORMATS:
+        *others, last = _FORMATS
         raise InvalidCursorError(
-            f"the plan is of the format {header['format']!r:.80}; this version reads {FORMAT} and "
-            f"{LEFT_OUT_FORMAT}."
+            f"the plan is of the format {header['format']!r:.80}; this version reads "
+            f"{', '.join(others)} and {last}."
         )
     return header
 
 
 def _format(header: Mapping[str, object]) -> str:
+    if "expires_at" in header:
+        return EXPIRING_FORMAT
     return LEFT_OUT_FORMAT if "left_out" in header else FORMAT
 
 
@@ -98,6 +108,10 @@ def _digest(said: Mapping[str, object], lines: Sequence[str]) -> str:
 
 
 def _text(line: str | bytes) -> str:
+    if len(line) > LINE_BYTES_MAX:
+        raise InvalidCursorError(
+            f"the plan has a line of more than {LINE_BYTES_MAX:,} bytes, as no plan has. {_ADVICE}"
+        )
     try:
         return line if isinstance(line, str) else line.decode()
     except UnicodeDecodeError:

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import attrs
 
+# What few plans need is imported by those.
+import ledger as books
+import projections
 from ledger import (
     Cursor,
     CursorKey,
     InvalidCursorError,
     Ledger,
     VersionConflictError,
+    files,
 )
 from ledger.law import fields
 from ledger.opening import utc_now
-from projections import files
 from projections.coroutines import blocking
 from projections.cursors import Moment
 from projections.resets import goals, headers, identity, marks, plan_files, planning
@@ -39,7 +42,8 @@ class ResetPlan:
 
     Where there are several, their entries share a `cursor-ledger/batch` in their metadata.
     `planned_by` and `planned_at` say who made the plan and when, `ledger` what its ledger is known
-    by. `digest` is that of the file that it was read from, if it was.
+    by. `digest` is that of the file that it was read from, if it was. `expires_at` is until when it
+    may be applied, None for ever. `signatures` are those that it has been given.
 
     `resets` are the ones that are planned, and `left_out` the cursors that were meant, and are not
     reset, each with the reason.
@@ -61,11 +65,16 @@ class ResetPlan:
     planned_at: datetime | None = attrs.field(default=None, kw_only=True)
     ledger: LedgerMark | None = attrs.field(default=None, kw_only=True)
     left_out: tuple[LeftOut, ...] = attrs.field(default=(), kw_only=True)
-    # Not for whoever makes another plan of this one: it would no longer be the plan in the file.
+    expires_at: datetime | None = attrs.field(default=None, kw_only=True)
+    # Not for whoever makes another plan of this one: it would no longer be the plan in the file,
+    # nor the one that was signed.
     digest: str = attrs.field(default="", init=False, eq=False)
+    signatures: projections.Signatures | None = attrs.field(default=None, init=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         fields.set_field(self, "planned_by", fields.text(self.planned_by, "planned_by"))
+        if self.expires_at is not None:
+            fields.set_field(self, "expires_at", fields.moment(self.expires_at, "expires_at"))
         seen: set[CursorKey] = set()
         for reset in self.resets:
             if reset.key in seen:
@@ -242,7 +251,7 @@ class ResetPlan:
         Raises InvalidCursorError if it was changed since, OSError.
         """
         with Path(path).open("rb") as file:
-            return cls.of_lines(file)
+            return cls.of_lines(iter(lambda: file.readline(plan_files.LINE_BYTES_MAX + 1), b""))
 
     def lines(self) -> Iterator[str]:
         """Return the plan as JSON: a header, and an object for each reset.
@@ -256,6 +265,7 @@ class ResetPlan:
             planned_by=self.planned_by,
             planned_at=self.planned_at,
             left_out=self.left_out,
+            expires_at=self.expires_at,
         )
         return iter(plan_files.seal(header, [reset.plain for reset in self.resets]))
 
@@ -273,6 +283,36 @@ class ResetPlan:
             except InvalidCursorError as error:
                 raise InvalidCursorError(f"line {number} is not a planned reset: {error}") from None
         return cls(tuple(made), **headers.read(header))._with(digest)
+
+    # --- signing it ---
+
+    @property
+    def text(self) -> books.PlanText:
+        """What is signed of the plan. Raises InvalidCursorError if it does not say enough."""
+        from projections.resets import signing
+
+        return signing.text_of(self._in_file())
+
+    def signed(self, signature: books.SshSignature) -> ResetPlan:
+        """Return the plan with the signature of `text.to_sign()` by whoever planned it.
+
+        Raises UnprovenError if it is none of this plan; InvalidCursorError, also if the metadata
+        has no room for it; StorageError if ssh-keygen is missing.
+        """
+        from projections.resets import signing
+
+        plan = self._in_file()
+        return plan._having(signing.planner_signed(plan, signature))
+
+    def approved(self, approval: books.SshSignature, *, approved_by: str) -> ResetPlan:
+        """Return the signed plan with the signature of `text.to_approve(approved_by)`.
+
+        Raises what `signed` does, and UnprovenError if it is of the key that has signed it.
+        """
+        from projections.resets import signing
+
+        after = signing.approved(self, self.signatures, approval, approved_by)
+        return self._in_file()._having(after)
 
     # --- doing it ---
 
@@ -306,9 +346,16 @@ class ResetPlan:
         file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.
 
         Raises VersionConflictError if anything was appended to one of the cursors since it was
-        planned, DivergedError if it was planned for another ledger, ActorRequiredError.
+        planned, DivergedError if it was planned for another ledger, ActorRequiredError;
+        InvalidCursorError if it has expired, or is signed and something else is asked for.
         """
         blocking(book, "await book.run(plan.apply, …)")
+        marks.check_expiry(self.expires_at, book.now())
+        if self.signatures is not None and (metadata or not if_unchanged):
+            raise InvalidCursorError(
+                "the plan is signed as it is: nothing is added to it, and it is applied only if "
+                "nothing has changed. Leave that out, or plan and sign it again."
+            )
         plan = self.adding(metadata or {})
         identity.check(book, self.ledger, self.resets)
         own = self._marks(self.digest)
@@ -319,11 +366,27 @@ class ResetPlan:
             attrs.evolve(
                 reset.request,
                 actor=actor,
-                metadata={**reset.metadata, **own},
+                metadata=metadata,
                 expected_version=reset.version if if_unchanged else None,
             )
-            for reset in plan.resets
+            for reset, metadata in zip(plan.resets, plan._metadata(own), strict=True)
         )
+
+    def _metadata(self, own: Mapping[str, str]) -> Iterable[Mapping[str, str]]:
+        if self.signatures is None:
+            return [{**reset.metadata, **own} for reset in self.resets]
+        from projections.resets import signing
+
+        return signing.metadata_of(self, self.signatures, own)
+
+    def _in_file(self) -> ResetPlan:
+        """Return the plan as it is in a file, whose digest is signed as well."""
+        return self if self.digest else ResetPlan.of_lines(self.lines())
+
+    def _having(self, signatures: projections.Signatures) -> ResetPlan:
+        plan = attrs.evolve(self)._with(self.digest)
+        fields.set_field(plan, "signatures", signatures)
+        return plan
 
     def _with(self, digest: str) -> ResetPlan:
         fields.set_field(self, "digest", digest)

@@ -1,8 +1,9 @@
 """A file that says where each cursor is to go: CSV or JSON lines, one line a cursor.
 
 A line has a consumer, a stream, a subject and, under `to`, the sequence. The heading of the CSV
-names them, in any order. Under `to` may stand the word for a position of the source, too, such as
-`lsn:0/16B3748`. What Kafka's tool exports is read, too: `topic,partition,offset`, or
+names them, in any order. Instead of the first three, it may have a cursor in one word, as commands
+print it: `webhooks/orders/customer-7`. Under `to` may stand the word for a position of the source,
+too, such as `lsn:0/16B3748`. What Kafka's tool exports is read, too: `topic,partition,offset`, or
 `group,topic,partition,offset`, without a heading. An offset counts from 0, and is that of the next
 record to read. A sequence counts from 1, and is that of the last record. They are the same number.
 """
@@ -23,6 +24,7 @@ __all__ = ["read"]
 
 # Each column, with the names that a file may have for it.
 _COLUMNS = {
+    "cursor": ("cursor",),
     "consumer": ("consumer", "consumer_id", "group"),
     "stream": ("stream", "stream_name", "topic"),
     "subject": ("subject", "subject_id", "partition"),
@@ -31,7 +33,8 @@ _COLUMNS = {
 _KNOWN = {name: column for column, names in _COLUMNS.items() for name in names}
 _KAFKA = ("group", "topic", "partition", "offset")
 _FORM = (
-    "Write CSV with the heading consumer,stream,subject,to; or JSON lines with these names; or "
+    "Write CSV with the heading consumer,stream,subject,to, or cursor,to; or JSON lines with these "
+    "names; or "
     "Kafka's topic,partition,offset without a heading."
 )
 
@@ -121,15 +124,24 @@ def _by_column(number: int, names: Sequence[str], values: Sequence[object]) -> M
 def _target(line: Mapping[str, object], usual: Mapping[str, str]) -> tuple[CursorKey, int | str]:
     if "to" not in line:
         raise InvalidCursorError("to is missing.")
-    key = CursorKey(
-        _owner(line, "consumer", usual),
-        _owner(line, "stream", usual),
-        fields.exact(line.get("subject", ""), "subject"),
-    )
+    key = _key(line, usual)
     to = line["to"]
     if isinstance(to, str) and is_word(to):
         return key, to
     return key, fields.sequence(to, "to", least=0)
+
+
+def _key(line: Mapping[str, object], usual: Mapping[str, str]) -> CursorKey:
+    if "cursor" in line:
+        if extra := sorted({"consumer", "stream", "subject"} & line.keys()):
+            raise InvalidCursorError(f"it has both cursor and {extra[0]}: leave out one of them.")
+        key = CursorKey.parse(fields.exact(line["cursor"], "cursor"))
+        line = {"consumer": key.consumer_id, "stream": key.stream_name, "subject": key.subject_id}
+    return CursorKey(
+        _owner(line, "consumer", usual),
+        _owner(line, "stream", usual),
+        fields.exact(line.get("subject", ""), "subject"),
+    )
 
 
 def _owner(line: Mapping[str, object], column: str, usual: Mapping[str, str]) -> str:

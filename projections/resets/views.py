@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, overload
 
 import attrs
@@ -19,10 +20,12 @@ from ledger import (
 )
 from ledger.errors import invalid
 from ledger.law import fields
+from ledger.law.reserved import RULES
 from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
 from projections.ranges import Range
 from projections.resets.epochs import resets_of
+from projections.undoing import undone_by
 
 if TYPE_CHECKING:
     from ledger.aio import AsyncLedger, Stream
@@ -57,7 +60,12 @@ class RecordedReset:
 
     `delivered_again` are the sequences that it asked to deliver again, `passed_over` those that it
     skipped. After a reset back, `back_at` is when the cursor was where it had been, or further, by
-    the entry at `back_position`, of `back_by`; None if it has not been there since.
+    the entry at `back_position`, of `back_by`; None if it has not been there since. `undone_at` is
+    when the reset was undone, if it was, by the reset at `undone_position`, of `undone_by`: then
+    nothing was delivered again beyond the place that the cursor had come to, or passed over.
+
+    `authenticated` is the role of PostgreSQL that was logged in when it was stored, as the database
+    noted it; empty where nothing is noted, as in a file (see `Ledger.session_users`).
 
     `position`, `key`, `version`, `epoch`, `recorded_at`, `actor`, `reason`, `metadata`,
     `previous_sequence` and `sequence` are those of the entry. `direction` says where it moved the
@@ -93,6 +101,10 @@ class RecordedReset:
     back_at: datetime | None
     back_position: int | None
     back_by: str
+    undone_at: datetime | None = None
+    undone_position: int | None = None
+    undone_by: str = ""
+    authenticated: str = ""
 
 
 @overload
@@ -102,6 +114,7 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    authenticated: str = "",
     takeovers: bool = False,
 ) -> Iterator[RecordedReset]: ...
 
@@ -113,6 +126,7 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    authenticated: str = "",
     takeovers: bool = False,
 ) -> Stream[RecordedReset]: ...
 
@@ -124,12 +138,14 @@ def resets(
     *,
     reason: str = "",
     direction: Direction | None = None,
+    authenticated: str = "",
     takeovers: bool = False,
 ) -> Iterator[RecordedReset]:
     """Yield the resets that `query` chooses, by position, lazily; whatever `kinds` it has.
 
     `reason` is text that the reason must have in it, in capitals or not; `direction` is where the
-    reset must lead, None for anywhere. Takeovers by consumers move no cursor and are left out; with
+    reset must lead, None for anywhere; `authenticated` is the role that must have been logged in to
+    the database. Takeovers by consumers move no cursor and are left out; with
     `takeovers`, they are yielded, and nothing else. Resets have an index of their own, so the rest
     of the log is not read: only, to see what came of one, the entries of its cursor up to where it
     was back.
@@ -152,7 +168,8 @@ def resets(
     query = query or EntryQuery()
     wanted = fields.text(reason, "reason", length_max=fields.REASON_LENGTH_MAX).casefold()
     towards = None if direction is None else Direction(direction)
-    return _chosen(book, query, wanted, towards, takeovers=takeovers)
+    role = fields.text(authenticated, "authenticated")
+    return _chosen(book, query, wanted, towards, role=role, takeovers=takeovers)
 
 
 def _chosen(
@@ -161,27 +178,73 @@ def _chosen(
     wanted: str,
     towards: Direction | None,
     *,
+    role: str,
     takeovers: bool,
 ) -> Iterator[RecordedReset]:
     given = 0
+    entries = _wanted(book, query, wanted, towards, takeovers=takeovers)
+    for entry, event, user in _with_users(book, entries):
+        if role not in ("", user):
+            continue
+        yield _recorded(book, entry, event, user)
+        given += 1
+        if given == query.limit:
+            return
+
+
+def _wanted(
+    book: Ledger, query: EntryQuery, wanted: str, towards: Direction | None, *, takeovers: bool
+) -> Iterator[tuple[Entry, CursorReset]]:
     for entry in book.entries(attrs.evolve(query, kinds=(CursorReset,), limit=0)):
         event = entry.event
         if not isinstance(event, CursorReset) or wanted not in event.reason.casefold():
             continue
         if is_takeover(entry) is not takeovers:
             continue
-        if towards not in (None, Direction.between(event.previous_sequence, event.sequence)):
-            continue
-        yield _recorded(book, entry, event)
-        given += 1
-        if given == query.limit:
-            return
+        if towards in (None, Direction.between(event.previous_sequence, event.sequence)):
+            yield entry, event
 
 
-def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
+def _with_users(
+    book: Ledger, entries: Iterator[tuple[Entry, CursorReset]]
+) -> Iterator[tuple[Entry, CursorReset, str]]:
+    """Yield entries with who was logged in, who is asked for some at a time."""
+    if book.session_users(()) is None:
+        yield from ((entry, event, "") for entry, event in entries)
+        return
+    size = _USERS_FIRST
+    while page := list(islice(entries, size)):
+        users = book.session_users([entry.position for entry, _ in page]) or {}
+        yield from ((entry, event, users.get(entry.position, "")) for entry, event in page)
+        size = min(size * 4, _USERS_MAX)
+
+
+_USERS_FIRST, _USERS_MAX = 16, 1_024
+
+
+def _recorded(book: Ledger, entry: Entry, event: CursorReset, user: str) -> RecordedReset:
     direction = Direction.between(event.previous_sequence, event.sequence)
+    if entry.key.consumer_id in RULES:
+        # It delivers nothing: to set a policy skips nothing, and to drop one repeats nothing.
+        return _plain(entry, event, direction, user)
     crossed = Range.between(event.previous_sequence, event.sequence)
     back = _return(book, entry, event) if direction is Direction.BACK else None
+    undo = _undo(book, entry, event, direction, back)
+    return attrs.evolve(
+        _plain(entry, event, direction, user),
+        delivered_again=crossed if direction is Direction.BACK else None,
+        passed_over=crossed if direction is Direction.FORWARD else None,
+        back_at=back.recorded_at if back else None,
+        back_position=back.position if back else None,
+        back_by=back.actor if back else "",
+        undone_at=undo.recorded_at if undo else None,
+        undone_position=undo.position if undo else None,
+        undone_by=undo.actor if undo else "",
+    )
+
+
+def _plain(entry: Entry, event: CursorReset, direction: Direction, user: str) -> RecordedReset:
+    """Return what the entry itself says."""
     return RecordedReset(
         position=entry.position,
         key=entry.key,
@@ -194,12 +257,36 @@ def _recorded(book: Ledger, entry: Entry, event: CursorReset) -> RecordedReset:
         direction=direction,
         previous_sequence=event.previous_sequence,
         sequence=event.sequence,
-        delivered_again=crossed if direction is Direction.BACK else None,
-        passed_over=crossed if direction is Direction.FORWARD else None,
-        back_at=back.recorded_at if back else None,
-        back_position=back.position if back else None,
-        back_by=back.actor if back else "",
+        delivered_again=None,
+        passed_over=None,
+        back_at=None,
+        back_position=None,
+        back_by="",
+        authenticated=user,
     )
+
+
+def _undo(
+    book: Ledger, entry: Entry, event: CursorReset, direction: Direction, back: Entry | None
+) -> Entry | None:
+    """Return the entry that undid a reset, or None.
+
+    It is the first that brought the cursor back to where it was, from either side.
+    """
+    if direction is Direction.FORWARD and _went_back(book, entry, event.previous_sequence):
+        there = event.previous_sequence + 1
+        query = EntryQuery(key=entry.key, version_from=entry.version + 1, covering=there, limit=1)
+        back = next(book.entries(query), None)
+    return back if back is not None and undone_by(back) == entry.position else None
+
+
+def _went_back(book: Ledger, entry: Entry, there: int) -> bool:
+    # Only resets are read, lest a cursor that never went back have all of its entries searched.
+    try:
+        cursor = book.get(entry.key)
+    except CursorNotFoundError:
+        return False
+    return any(reset.sequence <= there for _, reset in resets_of(book, cursor, after=entry.version))
 
 
 def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:

@@ -1,6 +1,7 @@
 """Measure the ledger against bare code and a peer, and say which goals hold.
 
-`scripts/bench lag` measures by itself how long it takes to say how far many cursors are behind.
+`scripts/bench lag` measures by itself how long it takes to say how far many cursors are behind,
+and `scripts/bench commands` what commands take on a ledger of a million entries.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import lag
 import report
 from cases import Sizes, all_cases
@@ -47,6 +49,8 @@ SMOKE = Sizes(
 def main() -> int:
     if sys.argv[1:2] == ["lag"]:
         return lag.main(sys.argv[2:])
+    if sys.argv[1:2] == ["commands"]:
+        return commands.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="less than a minute, and less to trust")

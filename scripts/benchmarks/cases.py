@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count, cycle, islice
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import attrs
-from bare import ACTOR, Bare
+from bare import Bare
+from calls import (
+    KEY,
+    Durability,
+    advancing,
+    advancing_bare,
+    consuming,
+    getting,
+    open_often,
+    opened,
+    submitting,
+)
 from hostile import slowest_seconds
 from measure import Result, compared, quartiles
 from peer import Peer
+from processes import grow, import_ms, memory_mb
 
 import ledger
 import projections
-from ledger import AdvanceCursor, Consumer, CursorKey, Ledger
+from ledger import AdvanceCursor, CursorKey, Ledger
 from ledger.law import rules
 
 __all__ = ["Sizes", "all_cases"]
 
-KEY = CursorKey("webhooks", "orders", "customer-7")
 BATCH = 1_000
-Durability: TypeAlias = Literal["full", "normal"]
 
 
 @attrs.frozen(kw_only=True)
@@ -79,13 +84,13 @@ def advances(folder: Path, sizes: Sizes) -> Iterator[Result]:
     goals: dict[Durability, float] = {"full": 0.90, "normal": 0.80}
     for durability, goal in goals.items():
         with ExitStack() as stack:
-            book = stack.enter_context(_open(folder / f"{durability}.db", durability))
+            book = stack.enter_context(opened(folder / f"{durability}.db", durability))
             path = folder / f"{durability}-bare.db"
             bare = stack.enter_context(closing(Bare(path, durability)))
             yield compared(
                 f"advance, one caller, {durability} durability",
-                ours=_advancing(book, sizes.calls),
-                baseline=_advancing_bare(bare, sizes.calls),
+                ours=advancing(book, sizes.calls),
+                baseline=advancing_bare(bare, sizes.calls),
                 against="bare sqlite3",
                 goal=goal,
                 rounds=sizes.rounds,
@@ -96,14 +101,14 @@ def consumers(folder: Path, sizes: Sizes) -> Iterator[Result]:
     """A consumer, against the bare advances of a loop that could undo a reset."""
     for in_flight, goal in ((1, 0.70), (10, 1.0)):
         with (
-            _open(folder / f"consumer-{in_flight}.db", "full") as book,
-            _open(folder / f"advance-{in_flight}.db", "full") as bare,
+            opened(folder / f"consumer-{in_flight}.db", "full") as book,
+            opened(folder / f"advance-{in_flight}.db", "full") as bare,
             book.consumer(KEY, in_flight=in_flight) as consumer,
         ):
             yield compared(
                 f"Consumer, {in_flight} in flight",
-                ours=_consuming(consumer, sizes.calls),
-                baseline=_advancing(bare, sizes.calls),
+                ours=consuming(consumer, sizes.calls),
+                baseline=advancing(bare, sizes.calls),
                 against="advance, one caller",
                 goal=goal,
                 rounds=sizes.rounds,
@@ -111,7 +116,7 @@ def consumers(folder: Path, sizes: Sizes) -> Iterator[Result]:
 
 
 def threads(folder: Path, sizes: Sizes) -> Iterator[Result]:
-    with _open(folder / "many.db", "full") as many, _open(folder / "one.db", "full") as one:
+    with opened(folder / "many.db", "full") as many, opened(folder / "one.db", "full") as one:
         sequences = [count(1) for _ in range(64)]
 
         def run() -> int:
@@ -132,7 +137,7 @@ def threads(folder: Path, sizes: Sizes) -> Iterator[Result]:
         yield compared(
             "64 threads, full durability",
             ours=run,
-            baseline=_advancing(one, sizes.calls),
+            baseline=advancing(one, sizes.calls),
             against="one caller",
             goal=3,
             rounds=sizes.rounds,
@@ -142,8 +147,8 @@ def threads(folder: Path, sizes: Sizes) -> Iterator[Result]:
 def batches(folder: Path, sizes: Sizes) -> Iterator[Result]:
     loops = max(1, sizes.calls // 100)
     with ExitStack() as stack:
-        book = stack.enter_context(_open(folder / "ours.db", "full"))
-        piped = stack.enter_context(_open(folder / "piped.db", "full"))
+        book = stack.enter_context(opened(folder / "ours.db", "full"))
+        piped = stack.enter_context(opened(folder / "piped.db", "full"))
         bare = stack.enter_context(closing(Bare(folder / "bare.db", "full")))
         appended, written = count(1), count(1)
 
@@ -165,7 +170,7 @@ def batches(folder: Path, sizes: Sizes) -> Iterator[Result]:
                 )
             return loops * BATCH
 
-        submit = _submitting(piped, loops * BATCH)
+        submit = submitting(piped, loops * BATCH)
         for work, ours in (("append of 1,000", append), ("submit, pipelined", submit)):
             yield compared(
                 work,
@@ -182,7 +187,7 @@ def batches(folder: Path, sizes: Sizes) -> Iterator[Result]:
 
 def gets(folder: Path, sizes: Sizes) -> Iterator[Result]:
     path = folder / "cursors.db"
-    with _open(path, "full") as book:
+    with opened(path, "full") as book:
         book.append([AdvanceCursor(CursorKey(f"consumer-{n}", "orders"), 1) for n in range(1_000)])
         keys = cycle(CursorKey(f"consumer-{n}", "orders") for n in range(1_000))
         with closing(Bare(path, "full")) as bare:
@@ -210,7 +215,7 @@ def gets(folder: Path, sizes: Sizes) -> Iterator[Result]:
 def replays(folder: Path, sizes: Sizes) -> Iterator[Result]:
     path = folder / "log.db"
     grow(path, sizes.log, cursors=50)
-    with _open(path, "full") as book, closing(Bare(path, "full")) as bare:
+    with opened(path, "full") as book, closing(Bare(path, "full")) as bare:
 
         def replay() -> int:
             cursors: dict[CursorKey, ledger.Cursor] = {}
@@ -249,11 +254,11 @@ def lengths(folder: Path, sizes: Sizes) -> Iterator[Result]:
     short, long = folder / "short.db", folder / "long.db"
     for path, entries in ((short, sizes.short), (long, sizes.long)):
         grow(path, entries, cursors=1_000)
-        with _open(path, "full") as book:
+        with opened(path, "full") as book:
             for nth in range(100):
                 key = CursorKey(f"consumer-{nth}", "orders")
                 book.reset(key, to=0, reason="to be delivered again", actor="ines")
-    with _open(short, "full") as small, _open(long, "full") as large:
+    with opened(short, "full") as small, opened(long, "full") as large:
         size = f"{sizes.long:,} entries"
 
         def against(
@@ -269,11 +274,11 @@ def lengths(folder: Path, sizes: Sizes) -> Iterator[Result]:
                 slower=True,
             )
 
-        yield against("append", lambda book: _advancing(book, sizes.calls, cursors=1_000))
-        yield against("get", lambda book: _getting(book, sizes.calls))
+        yield against("append", lambda book: advancing(book, sizes.calls, cursors=1_000))
+        yield against("get", lambda book: getting(book, sizes.calls))
         yield against("resets", lambda book: lambda: len(list(projections.resets(book))))
         paths = {small: short, large: long}
-        yield against("open", lambda book: lambda: _opening(paths[book]))
+        yield against("open", lambda book: lambda: open_often(paths[book]))
 
         megabytes = memory_mb(long, min(sizes.long, 1_000_000))
         yield _single(
@@ -296,7 +301,7 @@ def masking(folder: Path, sizes: Sizes) -> Iterator[Result]:
 def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
     history = 1_000
     with ExitStack() as stack:
-        book = stack.enter_context(_open(folder / "ours.db", "full"))
+        book = stack.enter_context(opened(folder / "ours.db", "full"))
         peer = stack.enter_context(closing(Peer(folder / "peer.db")))
         saved, cursor = count(1), peer.start()
         read, aged = count(1), peer.start()
@@ -314,7 +319,7 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
                 peer.get_and_advance(aged.id, to, f"msg-{to}")
             return few
 
-        advance = _advancing(book, sizes.calls)
+        advance = advancing(book, sizes.calls)
         old = CursorKey("old", "orders")
         book.append([AdvanceCursor(old, to) for to in range(1, history + 1)])
         gone = count(history + 1)
@@ -327,7 +332,7 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
         package = "eventsourcing's save"
         for work, ours, baseline, named, goal in (
             ("advance, one by one", advance, save, package, 1),
-            ("submit, pipelined", _submitting(book, sizes.calls), save, package, 5),
+            ("submit, pipelined", submitting(book, sizes.calls), save, package, 5),
             (
                 f"get + advance, {history:,} entries",
                 get_and_advance,
@@ -344,157 +349,6 @@ def peers(folder: Path, sizes: Sizes) -> Iterator[Result]:
                 goal=goal,
                 rounds=sizes.rounds,
             )
-
-
-# --- parts ---
-
-
-def _open(path: Path, durability: Durability) -> Ledger:
-    return ledger.open(path, actor=ACTOR, durability=durability)
-
-
-def _consuming(consumer: Consumer, calls: int) -> Callable[[], int]:
-    """Deliver in as many threads as may be in flight; the deliveries themselves do nothing."""
-    sequences = count(1)
-    beginning = threading.Lock()
-    each = calls // consumer.in_flight
-
-    def deliver() -> None:
-        for _ in range(each):
-            with beginning:
-                sequence = next(sequences)
-                delivery = consumer.delivering(sequence, delivery_id=f"msg-{sequence}")
-            with delivery:
-                pass
-
-    def run() -> int:
-        if consumer.in_flight == 1:
-            deliver()
-            return each
-        workers = [threading.Thread(target=deliver) for _ in range(consumer.in_flight)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        consumer.flush()
-        return each * consumer.in_flight
-
-    return run
-
-
-def _advancing(book: Ledger, calls: int, *, cursors: int = 1) -> Callable[[], int]:
-    keys = [CursorKey(f"consumer-{n}", "orders") for n in range(cursors)]
-    keys = [KEY] if cursors == 1 else keys
-    at = max((book.get(key).last_sequence for key in keys if cursors > 1), default=0)
-    sequences = count(at + 1)
-    turns = cycle(keys)
-
-    def run() -> int:
-        for to, key in zip(islice(sequences, calls), turns, strict=False):
-            book.advance(key, to=to, delivery_id=f"msg-{to}")
-        return calls
-
-    return run
-
-
-def _submitting(book: Ledger, calls: int) -> Callable[[], int]:
-    key = CursorKey("piped", "orders")
-    sequences = count(1)
-
-    def run() -> int:
-        asked = [
-            book.submit(AdvanceCursor(key, to, delivery_id=f"msg-{to}"))
-            for to in islice(sequences, calls)
-        ]
-        for future in asked:
-            future.result()
-        return calls
-
-    return run
-
-
-def _advancing_bare(bare: Bare, calls: int) -> Callable[[], int]:
-    key = (KEY.consumer_id, KEY.stream_name, KEY.subject_id)
-    sequences = count(1)
-
-    def run() -> int:
-        for to in islice(sequences, calls):
-            bare.advance(key, to, f"msg-{to}")
-        return calls
-
-    return run
-
-
-def _getting(book: Ledger, calls: int) -> Callable[[], int]:
-    keys = cycle([CursorKey(f"consumer-{n}", "orders") for n in range(1_000)])
-
-    def run() -> int:
-        for key in islice(keys, calls):
-            book.get(key)
-        return calls
-
-    return run
-
-
-def _opening(path: Path) -> int:
-    for _ in range(20):
-        ledger.open(path).close()
-    return 20
-
-
-def grow(path: Path, entries: int, *, cursors: int) -> None:
-    """Fill a ledger by the bare statements, which give the same rows and digests, but sooner."""
-    with closing(Bare(path, "off")) as bare:
-        at = [0] * cursors
-        run = max(1, min(200, entries // cursors))
-        appended = 0
-        for nth in cycle(range(cursors)):
-            if appended >= entries:
-                break
-            rows = min(run, entries - appended)
-            advances = [(to, f"msg-{to}") for to in range(at[nth] + 1, at[nth] + rows + 1)]
-            bare.append((f"consumer-{nth}", "orders", ""), advances)
-            at[nth] += rows
-            appended += rows
-        bare.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-REPLAY = """
-import itertools, sys, ledger
-from ledger.law import rules
-with ledger.open(sys.argv[1]) as book:
-    cursors = {}
-    for entry in itertools.islice(book.entries(), int(sys.argv[2])):
-        cursors[entry.key] = rules.replay(cursors.get(entry.key), entry)
-"""
-
-# On Linux a process that is started takes over the peak of the one that starts it; so this one,
-# which is small, starts the one that is measured.
-MEASURE = """
-import os, sys
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(child, 0)
-print(usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def memory_mb(path: Path, entries: int) -> float:
-    """Return how much more memory a process takes at its peak that replays so many entries."""
-    peaks = []
-    for read in (1, entries):
-        replay = [sys.executable, "-c", REPLAY, str(path), str(read)]
-        command = [sys.executable, "-S", "-c", MEASURE, *replay]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout) / 1_000)
-    return peaks[1] - peaks[0]
-
-
-def import_ms() -> float:
-    command = [sys.executable, "-X", "importtime", "-c", "import ledger"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
-    last = re.findall(r"\|\s+(\d+) \| ledger$", done.stderr, re.MULTILINE)
-    return int(last[-1]) / 1_000
 
 
 def _single(work: str, values: list[float], unit: str, goal: float) -> Result:

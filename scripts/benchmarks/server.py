@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 from bare import ACTOR, entry
-from cases import BATCH, KEY, Sizes
+from calls import KEY
+from cases import BATCH, Sizes
 from measure import Result, compared
 
 import ledger
@@ -47,7 +48,10 @@ def version(url: str) -> str:
 
 
 def server_cases(url: str, sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:
-    for case in (advances, threads, batches):
+    # Imported here, because it measures with what is here.
+    from lent import lent, lent_to_coroutines
+
+    for case in (advances, threads, batches, lent, lent_to_coroutines):
         yield lambda case=case: list(_clean(url, case, sizes))  # type: ignore[misc]
 
 

@@ -1,7 +1,7 @@
 """Show signatures that only a running program has, and that griffe, a reader of source, lacks.
 
-These are the `__init__` that attrs writes for a class of values, and the coroutines of
-`AsyncLedger`, each of which is made from a method of `Ledger`.
+These are the `__init__` that attrs writes for a class of values, the methods of `Ledger`, which are
+functions of other files, and the coroutines of `AsyncLedger`, most of which are made from them.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def complete(place: griffe.Module | griffe.Class) -> None:
                 member.set_member("__init__", made(found, member))
         elif isinstance(member, griffe.Attribute) and inspect.isfunction(found):
             place.set_member(name, wrapped(name, found, member))
+        elif isinstance(member, griffe.Function) and not member.docstring:
+            member.docstring = own_docstring(found, member)
 
 
 def running(path: str) -> object:
@@ -83,19 +85,32 @@ def wrapped(name: str, found: Callable[..., object], member: griffe.Attribute) -
         lineno=member.lineno,
         parameters=griffe.Parameters(*parameters(found, None)),
         parent=member.parent,
-        returns=returned(found),
+        returns=awaited(found) if for_coroutines(member) else told(found),
     )
-    text = inspect.getdoc(found) or ""
-    # The example of a method of `Ledger` does not await.
-    text = EXAMPLE.sub("", text)
-    function.docstring = member.docstring or griffe.Docstring(text, parent=function)
+    function.docstring = member.docstring or own_docstring(found, member)
     if inspect.iscoroutinefunction(found):
         function.labels.add("async")
     return function
 
 
-def returned(found: Callable[..., object]) -> str:
-    annotation = str(inspect.signature(found).return_annotation)
+def own_docstring(found: object, member: griffe.Object) -> griffe.Docstring:
+    text = inspect.getdoc(found) or ""
+    # The example of a method of `Ledger` does not await. `on_object` fences the others.
+    if for_coroutines(member):
+        text = EXAMPLE.sub("", text)
+    return griffe.Docstring(text, parent=member)
+
+
+def for_coroutines(member: griffe.Object) -> bool:
+    return member.parent is not None and member.parent.name.startswith("Async")
+
+
+def told(found: Callable[..., object]) -> str:
+    return str(inspect.signature(found).return_annotation)
+
+
+def awaited(found: Callable[..., object]) -> str:
+    annotation = told(found)
     if inspect.iscoroutinefunction(found):
         return annotation
     return {"Ledger": "AsyncLedger"}.get(annotation, f"Async{annotation}")
@@ -108,10 +123,11 @@ def parameters(found: Callable[..., object], cls: griffe.Class | None) -> list[g
 def parameter(each: inspect.Parameter, cls: griffe.Class | None) -> griffe.Parameter:
     # A class says what its field holds; the converter of the field may take more.
     field = cls.members.get(each.name) if cls else None
-    told = None if each.annotation is each.empty else str(each.annotation)
+    # Whose method it is goes without saying.
+    said = None if each.annotation is each.empty or each.name == "self" else str(each.annotation)
     return griffe.Parameter(
         each.name,
-        annotation=getattr(field, "annotation", None) or told,
+        annotation=getattr(field, "annotation", None) or said,
         kind=KINDS[each.kind],
         default=None if each.default is each.empty else shown(each.default),
     )

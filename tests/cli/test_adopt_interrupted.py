@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ledger import CursorKey, CursorStarted, Ledger
-from support.commands import COMMAND, Run
+from support.commands import COMMAND as STARTED_ANEW
+from support.commands import Run
+from support.preloaded import COMMAND
 
 STORES = "every"
 
@@ -27,9 +29,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def adopting(target: str, file: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+def adopting(
+    target: str, file: Path, stdout: int = subprocess.PIPE, command: Path = COMMAND
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [COMMAND, "--db", target, "adopt", file, "--execute"],
+        [command, "--db", target, "adopt", file, "--execute"],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,7 +67,7 @@ def completed(book: Ledger, run: Run, file: Path) -> None:
 def test_after_a_kill_the_same_command_starts_what_is_missing(
     book: Ledger, target: str, file: Path, run: Run
 ) -> None:
-    with adopting(target, file, stdout=subprocess.DEVNULL) as process:
+    with adopting(target, file, subprocess.DEVNULL, STARTED_ANEW) as process:
         wait_for(book, 999)
         process.kill()
     assert process.returncode == -signal.SIGKILL
@@ -126,7 +130,7 @@ def memory_kib(target: str, file: Path) -> int:
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    command = [sys.executable, "-c", script, str(COMMAND), "--db", target, "adopt", str(file)]
+    command = [sys.executable, "-c", script, str(STARTED_ANEW), "--db", target, "adopt", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout)
 

@@ -121,10 +121,10 @@ def test_a_plan_of_an_older_version_or_one_that_was_printed_has_no_seal(
 
 
 def test_a_plan_of_a_newer_version_is_not_guessed_at(three: Run, plan: Path) -> None:
-    plan.write_text(plan.read_text().replace("cursor-ledger-plan/1", "cursor-ledger-plan/3"))
+    plan.write_text(plan.read_text().replace("cursor-ledger-plan/1", "cursor-ledger-plan/4"))
     refused = three("reset", "--from-file", plan)
     assert refused.exit_code == 2
-    assert "of the format 'cursor-ledger-plan/3'; this version reads cursor" in refused.stderr
+    assert "of the format 'cursor-ledger-plan/4'; this version reads cursor" in refused.stderr
 
 
 def test_a_seal_is_no_signature_but_the_log_keeps_what_was_applied(three: Run, plan: Path) -> None:
@@ -181,3 +181,15 @@ def test_what_the_lines_say_is_what_their_digest_is_of() -> None:
     for surrogate in ('{"key": "\ud800"}', '{"format": "cursor-ledger-plan/1", "a": "\\ud800"}'):
         with pytest.raises(InvalidCursorError):
             plan_files.unseal([surrogate])
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", "[" * 970 + "]" * 970])
+def test_a_value_that_no_header_has_is_refused_and_is_no_crash(value: str) -> None:
+    [header, *_] = plan_files.seal({"planned_by": "ines"}, [])
+    with pytest.raises(InvalidCursorError):
+        plan_files.unseal([header.replace('"ines"', value)])
+
+
+def test_a_line_without_an_end_is_never_held_whole() -> None:
+    with pytest.raises(InvalidCursorError, match="more than 67,108,864 bytes"):
+        ResetPlan.load("/dev/zero")

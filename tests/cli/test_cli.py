@@ -19,7 +19,8 @@ from ledger import CursorKey
 from ledger.cli.tables import colour
 from ledger.log.text import visible
 from projections.cli import main
-from support.commands import COMMAND, OWNER, Run, line, records
+from support.commands import OWNER, Run, line, records
+from support.preloaded import COMMAND
 
 STORES = "every"
 

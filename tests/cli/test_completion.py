@@ -7,7 +7,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,8 @@ import pytest
 import ledger
 from ledger import CursorKey
 from support.depth import thorough
+from support.preloaded import COMMAND
 from support.shells import SHELLS, Shell, missing
-
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
 
 # Each begins in its own way, so that one TAB puts all of it into the command line.
 HOSTILE = [
@@ -91,7 +89,8 @@ def shell(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shell]:
 
 def listed(shell: Shell, typed: str) -> list[str]:
     """Give the consumers that the command is about which is typed, completed and run."""
-    shell.run(f"cursor-ledger list --jsonl --consumer {typed} > answer")
+    # A name that was cut is answered with those that are near, which would be on the terminal.
+    shell.run(f"cursor-ledger list --jsonl --consumer {typed} > answer 2> told")
     lines = (shell.folder / "answer").read_text().splitlines()
     return [json.loads(line)["key"]["consumer_id"] for line in lines]
 
@@ -158,6 +157,92 @@ def test_a_command_completes_from_the_ledger_that_it_names(folder: Path) -> None
         book.advance(CursorKey("elsewhere", "jobs"), to=1)
     words = ("show", "--db", str(other), "else")
     assert complete("bash", folder, "cursor-ledger", *words) == ["plain,elsewhere"]
+
+
+def test_a_cursor_is_offered_in_one_word_as_it_is_printed(folder: Path) -> None:
+    with ledger.open(folder / "cursor-ledger.db", actor="x") as book:
+        book.advance(CursorKey("mailer", "jobs/eu", "a"), to=1)
+        book.advance(CursorKey("mailer", "jobs"), to=1)
+        book.advance(CursorKey("mailer", "hx;touch canary"), to=1)
+        book.advance(CursorKey("mail/er", "jobs"), to=1)
+    offered = ["plain,mailer/jobs", "plain,mailer/jobs%2Feu/a"]
+    for command in (["show"], ["gaps"], ["reset"], ["as-of", "now"], ["explain"]):
+        assert complete("fish", folder, "cursor-ledger", *command, "mailer/") == offered
+    assert complete("fish", folder, "cursor-ledger", "show", "mailer/jobs%2") == offered[1:]
+    assert complete("fish", folder, "cursor-ledger", "show", "mail%2Fer/") == [
+        "plain,mail%2Fer/jobs"
+    ]
+    # An option takes one name as it stands.
+    assert complete("fish", folder, "cursor-ledger", "list", "--consumer", "mailer/") == []
+
+
+VALUES = {
+    ("entries", "--by", "str"): ["stranger"],
+    ("resets", "--by", "str"): ["stranger"],
+    ("advance", "a", "b", "--actor", "str"): ["stranger"],
+    ("--actor", "str"): ["stranger"],
+    ("entries", "--by", "evil"): [],
+    ("entries", "--since", "to"): ["today"],
+    ("resets", "--until", "y"): ["yesterday"],
+    ("as-of", "n"): ["now"],
+    ("diff", "2"): ["24h"],
+    ("stalls", "--after", "1"): ["15m", "1h"],
+    ("advance", "a", "b", "--to", "off"): ["offset:"],
+    ("lag", "--state", "be"): ["behind"],
+    ("entries", "--kind", "re"): ["reset"],
+    ("advance", "a", "b", "--outcome", "s"): ["skipped", "suppressed"],
+    ("list", "-o", "js"): ["json", "jsonl"],
+    ("as-of", "now", "--columns", "se"): ["sequence"],
+    ("gaps", "--sort", "ve"): ["verdict"],
+    ("adopt", "x", "--columns", "li"): ["line"],
+    ("show", "a", "b", "--columns", "last"): ["last error"],
+    ("list", "--columns", "s"): ["stream", "subject", "sequence", "since", "state"],
+    ("list", "--columns", "be"): ["behind"],
+    ("list", "--sort", "be"): ["behind"],
+    ("list", "--sort", "s"): ["state", "stream", "subject", "sequence", "since"],
+    ("lag", "--sort", "a"): ["age", "at"],
+    ("events", "a", "--consumer", "ma"): ["mailer"],
+    ("resets", "--columns", "re"): ["recorded", "reason", "result"],
+}
+
+
+@pytest.mark.parametrize("words", list(VALUES), ids=" ".join)
+def test_what_an_option_takes_is_offered(folder: Path, words: tuple[str, ...]) -> None:
+    with ledger.open(folder / "cursor-ledger.db", actor="evil;touch canary") as book:
+        book.advance(CursorKey("mailer", "jobs"), to=1)
+    offered = complete("bash", folder, "cursor-ledger", *words)
+    values = [line.partition(",")[2].replace("\\", "") for line in offered]
+    assert values == VALUES[words]
+
+
+TYPED = {
+    "list --csv --columns seq\t": "key,last_sequence",
+    "list --csv --sort beh\t": "mailer",
+    "list --columns consumer -o cs\t": "mailer",
+    "list -o csv --state no\t": "mailer",
+    "entries --csv --since yest\t": "position,",
+    "resets --csv --by stran\t": "lost it",
+    "entries --csv --kind res\t": "lost it",
+    "list --csv --db oth\t": "elsewhere",
+    "show --csv mailer/\t": "mailer",
+}
+"""What is typed with TAB, and what then stands in the CSV that the completed command writes."""
+
+
+def test_values_are_completed_where_they_are_typed(shell: Shell) -> None:
+    with ledger.open(shell.folder / "cursor-ledger.db", actor="stranger") as book:
+        book.advance(CursorKey("mailer", "jobs"), to=2)
+        book.reset(CursorKey("mailer", "jobs"), to=1, reason="lost it")
+    with ledger.open(shell.folder / "other.db", actor="x") as book:
+        book.advance(CursorKey("elsewhere", "jobs"), to=1)
+    for typed, found in TYPED.items():
+        shell.run(f"cursor-ledger {typed} > answer")
+        assert found.rpartition(",")[2] in (shell.folder / "answer").read_text(), typed
+
+
+def test_a_file_is_completed_by_the_shell(folder: Path) -> None:
+    for words in (("--db", "cur"), ("show", "--db", "cur"), ("append", "cur")):
+        assert complete("bash", folder, "cursor-ledger", *words) == ["file,cur"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import COMMAND, OWNER, Run, records
+from support.commands import OWNER, Run, records
+from support.preloaded import COMMAND
 
 STORES = "every"
 

@@ -146,7 +146,7 @@ def test_an_interrupted_command_says_whether_it_has_appended(
         printed, told = interrupt(process, after_s=moment * 0.002, times=times)
         appended = len(sequences(folder)) - 1
         if process.returncode == 0:
-            assert (appended, bool(printed)) == (1, True)
+            assert (appended, bool(printed)) == (1, True), told
             said["done"] += 1
         elif "nothing was appended" in told:
             assert (appended, printed) == (0, "")

@@ -103,6 +103,7 @@ def test_each_cursor_is_listed_with_its_head(behind: Run) -> None:
         "state": "stalled",
         "errors": 0,
         "last_error": "",
+        "ahead": 0,
     }
     assert states(behind) == [
         ("mailer", "0", "stalled"),

@@ -12,7 +12,11 @@ import pytest
 from projections.cli import main
 from support.places import TOP
 
-FACES = [*TOP.glob("ledger/cli/*.py"), TOP / "ledger/targets.py", *TOP.glob("projections/**/*.py")]
+FACES = [
+    *TOP.glob("ledger/cli/*.py"),
+    *TOP.glob("ledger/targets/*.py"),
+    *TOP.glob("projections/**/*.py"),
+]
 # What a reader has to read twice, and where a usual word stands for it.
 UNUSUAL = {
     "again, not anew": r"\banew\b",

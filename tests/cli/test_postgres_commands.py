@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import ledger
-from support.commands import COMMAND, OWNER, Run, records
+from support.commands import OWNER, Run, records
 from support.cursors import JOBS
+from support.preloaded import COMMAND
 from support.servers import connect
 
 STORES = "postgres"
@@ -85,4 +86,4 @@ def test_without_the_driver_the_extra_is_named(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 1
-    assert "pip install 'cursor-ledger[postgres]'" in done.stderr
+    assert "pip install '.[postgres]'" in done.stderr

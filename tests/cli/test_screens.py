@@ -1,14 +1,17 @@
-"""What every command that prints a table shows on terminals of 60 to 200 columns."""
+"""What every command shows on terminals of 60 to 200 columns, read from a real one."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import pty
 import random
+import shutil
 import subprocess
-import sys
+import tempfile
 import termios
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,34 +19,86 @@ import pytest
 from wcwidth import wcswidth
 
 import ledger
-from ledger import CursorKey, Ledger, Outcome
+from ledger import CursorKey, CursorReset, EntryQuery, Ledger, Outcome
+from projections.resets.marks import BATCH
 from support.clock import Clock
 from support.commands import Run
+from support.nights import MORNING, a_night
 from support.places import TOP
+from support.preloaded import COMMAND
+from support.screens import plain, screens
 
 GOLDEN = TOP / "tests/golden/screens.txt"
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
 WIDTHS = (60, 80, 100, 200)
+NOW = datetime(2025, 8, 25, 9, tzinfo=UTC)
 
 LONG = "company.fulfilment.shipments.v2"
 OWNER = ("warehouse-sync-us-east-1", LONG, "customer-12")
+REASON = "the receiver lost two of each; see the ticket, and the long discussion that it has"
 COMMANDS = [
     ("list",),
     ("list", "--stream", LONG),
+    ("list", "--sort", "moved", "--limit", "5"),
+    ("list", "--sort=-sequence,updated", "--limit", "4"),
+    ("list", "--columns", "subject,sequence,last_delivery_id,epoch", "--limit", "4"),
+    ("list", "--limit", "3", "--tz", "Asia/Tokyo"),
+    ("list", "--limit", "3", "--template", "{stream_name:.12} {last_sequence:>12,} {consumer_id}"),
     ("show", *OWNER),
+    ("show", "mailer", "order"),
     ("history", *OWNER),
     ("history", "mailer", "orders"),
     ("entries", "--limit", "12"),
     ("entries", "--kind", "error"),
+    ("entries", "--since", "90"),
+    ("entries", "--columns", "sequnce"),
+    ("tail", "--lines", "5"),
     ("resets",),
+    ("resets", "--groups"),
+    ("resets", "--takeovers"),
     ("gaps",),
     ("repeats",),
     ("stalls", "--after", "30m"),
     ("diff", "40"),
     ("as-of", "40"),
-    ("reset", "--stream", LONG, "--by", "-2", "--reason", "the receiver lost two of each"),
+    ("lag",),
+    ("lag", "--group"),
+    ("heads",),
+    ("positions", "list"),
+    ("blame", *OWNER, "1.."),
+    ("blame", "mailer", "orders", "1000000000.."),
+    ("explain", *OWNER, "7"),
+    ("explain", *OWNER, "99999999"),
+    ("timeline", *OWNER),
+    ("status",),
+    ("verify",),
+    ("checkpoint", "--table"),
+    ("reset", "--stream", LONG, "--by", "-2", "--reason", REASON),
+    ("reset", *OWNER, "--by", "-2", "--reason", REASON),
+    ("reset", *OWNER, "--by", "-2"),
+    ("advance", *OWNER, "--to", "7"),
+    ("adopt", "adopted.jsonl"),
+    ("describe", *OWNER),
+    ("events", "orders", "customer-28"),
+    ("events", LONG),
+    ("verify-proof", "proof", "--vkey", "vkey"),
+    ("verify-evidence", "bundle", "--vkey", "vkey"),
+    ("verify-evidence", "bundle", "--vkey", "vkey", "--entries"),
 ]
-"""All that print a table, but not what differs from run to run."""
+"""All that print a table or an account, but not what differs from run to run."""
+
+AT_NIGHT = [
+    ("list",),
+    ("list", "--sort", "behind"),
+    ("list", "--state", "failing", "--state", "stalled"),
+    ("list", "--wide", "--state", "stalled"),
+    ("show", "billing", "payments"),
+    ("describe", "billing", "payments"),
+    ("describe", "webhooks", "payments"),
+    ("describe", "注文処理システム", "注文", "eu"),
+    ("events", "payments", "--since", "2025-08-24T02:20:00Z"),
+    ("events", "注文", "--since", "2025-08-24T02:20:00Z", "--reserved"),
+]
+"""What is asked of another ledger, in which a few of thirty cursors are in trouble."""
 
 CONSUMERS = ("webhooks", "search-index", OWNER[0], "mailer", "注文処理システム")
 
@@ -79,22 +134,71 @@ def thirty_cursors(book: Ledger, clock: Clock) -> None:
         book.advance(CursorKey("mailer", "orders"), to=10**9 + to, delivery_id=f"m-{to}")
 
 
-@pytest.fixture
-def shown(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Give what each command shows at each width."""
+def and_more(book: Ledger, clock: Clock) -> None:
+    """Append what has screens of its own: heads, positions, a group of resets, a takeover."""
+    clock.tick(60)
+    book.heads.record("orders", "", 10**9 + 500)
+    book.heads.record(LONG, "customer-12", 10**8 + 12_345)
+    book.positions.declare("audit", "zero-based")
+    clock.tick(60)
+    book.append(
+        ledger.ResetCursor(
+            CursorKey("webhooks", stream), 7, "two at once, by a script", metadata={BATCH: "b"}
+        )
+        for stream in ("orders", "payments")
+    )
+    book.consumer(CursorKey("mailer", "orders"), take_over="a new version was deployed")
+
+
+def hand_over(book: Ledger, folder: Path) -> None:
+    """Write the resets as evidence, and a proof of the first, by a key that is always the same."""
+    key = ledger.SigningKey("example.com/warehouse/cursors", bytes(31) + b"\1")
+    kept = book.checkpoint()
+    note = key.sign(ledger.TreeHead(key.name, kept.entries, kept.root).text)
+    resets = EntryQuery(kinds=(CursorReset,))
+    (folder / "vkey").write_text(key.verifier.text)
+    (folder / "bundle").write_bytes(b"".join(book.evidence(note, resets)))
+    first = next(book.entries(resets))
+    (folder / "proof").write_text(book.prove(first.position, note).text)
+
+
+@pytest.fixture(scope="module")
+def file() -> Iterator[Path]:
+    """Return the ledger of the screens, at a path that is as long as on every machine."""
+    folder = Path(tempfile.mkdtemp(prefix="screens-", dir="/tmp"))
     clock = Clock()
-    # A year that is over: its times are told with the year on every day to come.
     clock.now = datetime(2025, 8, 24, 1, 2, 3, tzinfo=UTC)
-    with ledger.open(path, actor="dispatcher@web-1.eu-central-1", clock=clock) as book:
+    with ledger.open(
+        folder / "ledger.db", actor="dispatcher@web-1.eu-central-1", clock=clock
+    ) as book:
         thirty_cursors(book, clock)
-    screens = {}
-    for command in COMMANDS:
-        for width in WIDTHS:
-            monkeypatch.setattr("ledger.cli.forms.terminal_width", lambda width=width: width)
-            done = run(*command, "--table")
-            assert done.exit_code == 0, done.output
-            screens[f"$ {' '.join(command)}  # in {width} columns"] = done.stdout
-    return screens
+        and_more(book, clock)
+        hand_over(book, folder)
+    rows = [("mailer", "orders", "", 7), ("mailer", LONG, "customer-99", 41), ("mailer", "", "", 1)]
+    names = ("consumer_id", "stream_name", "subject_id", "sequence")
+    lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    (folder / "adopted.jsonl").write_text("\n".join(lines))
+    yield folder / "ledger.db"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def shown(file: Path) -> dict[str, str]:
+    """Return what each command shows at each width."""
+    night = file.with_name("night.db")
+    a_night(night, Clock())
+    return {
+        f"$ {' '.join(typed)}  # in {width} columns": plain(screen).replace(
+            str(file.parent),
+            "/tmp/screens-________",
+        )
+        for place, commands, now, before in (
+            (file, COMMANDS, NOW, ()),
+            (night, AT_NIGHT, MORNING, ("--db", "night.db")),
+        )
+        for (command, width), screen in screens(place, commands, WIDTHS, now=now).items()
+        for typed in [(*before, *command)]
+    }
 
 
 def test_the_screens_are_as_they_were(shown: dict[str, str]) -> None:
@@ -105,21 +209,40 @@ def test_the_screens_are_as_they_were(shown: dict[str, str]) -> None:
     assert now == before, "\n".join(difflib.unified_diff(before.split("\n"), now.split("\n")))
 
 
+def test_a_screen_in_colour_is_the_same_without_its_colours(
+    file: Path, shown: dict[str, str]
+) -> None:
+    bare = screens(file, COMMANDS, [80], now=NOW, NO_COLOR="1")
+    for (command, width), screen in bare.items():
+        assert "\x1b" not in screen
+        said = screen.replace(str(file.parent), "/tmp/screens-________")
+        assert said == shown[f"$ {' '.join(command)}  # in {width} columns"], command
+
+
 def test_no_line_is_wider_than_the_terminal(shown: dict[str, str]) -> None:
     for command, screen in shown.items():
         width = int(command.rsplit(" ", 2)[1])
-        lines = screen.splitlines()
-        # The sentences of a plan are no table.
-        table = [line for line in lines if not line.startswith(("planned by", "digest of"))]
-        assert max(map(wcswidth, table), default=0) <= width, command
+        # A command that is there to be copied is not broken.
+        lines = [
+            line
+            for line in screen.splitlines()
+            if not line.startswith(("  cursor-ledger ", "  --execute "))
+        ]
+        # Nor is a word: a name, a digest, or the path of a file.
+        lines = [line for line in lines if " " in line.strip()]
+        # Nor is a template, which the user has laid out.
+        if "--template" not in command and "--wide" not in command:
+            assert max(map(wcswidth, lines), default=0) <= width, command
 
 
-def test_numbers_stand_right_and_a_wide_table_shows_all(shown: dict[str, str], run: Run) -> None:
+def test_numbers_stand_right_and_a_wide_table_shows_all(shown: dict[str, str], file: Path) -> None:
     narrow = next(screen for command, screen in shown.items() if command.startswith("$ list"))
-    wide = run("list", "--wide").stdout.splitlines()
+    [screen] = screens(file, [("list", "--wide")], [60], now=NOW).values()
+    wide = plain(screen).splitlines()
     assert len(wide) == len(narrow.splitlines()) > 20
     assert " ".join(wide[0].split()) == (
-        "consumer stream subject sequence delivery delivered version epoch updated last error"
+        "consumer stream subject sequence head behind since age moved state delivery delivered "
+        "version epoch updated last error"
     )
     right = wide[0].index("sequence") + len("sequence")
     assert all(line[right - 1] != " " for line in wide[2:] if line.isascii())
@@ -127,11 +250,10 @@ def test_numbers_stand_right_and_a_wide_table_shows_all(shown: dict[str, str], r
 
 
 @pytest.mark.parametrize("width", [60, 132])
-def test_a_real_terminal_says_how_wide_it_is(shown: dict[str, str], path: Path, width: int) -> None:
-    del shown
+def test_a_real_terminal_says_how_wide_it_is(file: Path, width: int) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, width))
-    environment = {**os.environ, "TERM": "xterm-256color", "CURSOR_LEDGER_DB": str(path)}
+    environment = {**os.environ, "TERM": "xterm-256color", "CURSOR_LEDGER_DB": str(file)}
     for name in ("COLUMNS", "NO_COLOR"):
         environment.pop(name, None)
     with subprocess.Popen([COMMAND, "entries", "--kind", "reset"], stdout=theirs, env=environment):

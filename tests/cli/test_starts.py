@@ -158,7 +158,7 @@ def test_the_list_of_resets_leaves_takeovers_out_and_lists_them_apart(
     assert "take over at 41" in run("history", *OWNER, "--table").stdout
     assert "T takeover" in run("timeline", *OWNER, "--table").stdout
     # Those that the other options do not choose are not spoken of.
-    assert run("resets", "--stream", "jobs").stderr == ""
+    assert run("resets", "--stream", "jobs").stderr == "No cursor has the stream 'jobs'.\n"
     assert records(run("resets", "--takeovers", "--direction", "back")) == []
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +14,11 @@ import pytest
 
 import ledger
 from ledger import CursorKey
+from ledger.exchange.exporting import json_line
 from projections.cli import main
 from support.depth import everything
+from support.preloaded import COMMAND
 
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
 OWNER = ["webhooks", "orders"]
 
 # A command that appends; one that ends otherwise than well; and all others, which only read.
@@ -31,25 +31,45 @@ APPENDING = {
     "append": ["refused.jsonl"],
     "adopt": ["adopted.jsonl", "--reason", "x", "--execute"],
     "positions": ["declare", "orders", "zero-based"],
+    "policy": ["set", "require-signature", "--reason", "x"],
+    "retention": ["keep", "30d", "--reason", "x"],
 }
 OTHERS = {
     "append": ["absent.jsonl"],
     "adopt": ["adopted.jsonl"],
     "positions": ["list"],
-    "export": ["--format", "kafka"],
+    "policy": ["list"],
+    "export": ["--format", "jsonl"],
     "show": OWNER,
     "list": ["--csv"],
+    "describe": OWNER,
+    "events": [OWNER[1]],
     "history": OWNER,
     "entries": ["--table"],
     "status": [],
     "verify": [],
     "checkpoint": [],
+    "man": ["show"],
+    "proof": ["2", "--origin", "example.org/log"],
+    "key": ["show", "absent.key"],
+    "verify-proof": ["absent.proof", "--vkey", "x", "--origin", "x"],
+    "tiles": ["published", "--checkpoint", "absent.note"],
+    "cosign": ["absent.note", "--key", "x", "--vkey", "x", "--origin", "x"],
+    "evidence": ["--checkpoint", "absent.note", "-o", "-"],
+    "prune": ["log.jsonl", "--vkey", "x", "--reason", "x"],
+    "retention": ["list"],
+    "archive": ["--checkpoint", "absent.note", "--vkey", "x", "-o", "absent.jsonl"],
+    "verify-evidence": ["absent.jsonl", "--vkey", "x", "--origin", "x"],
     "copy": ["cursors.db", "copied.db"],
+    "import": ["log.jsonl"],
+    "backup": ["backup.db"],
+    "restore": ["kept.db"],
     "reset": [*OWNER, "--to", "1", "--reason", "x"],
     "resets": [],
     "as-of": ["1h"],
     "diff": ["1"],
     "explain": [*OWNER, "2"],
+    "blame": [*OWNER, "1..5"],
     "gaps": OWNER,
     "repeats": OWNER,
     "stalls": [],
@@ -62,6 +82,7 @@ OTHERS = {
 }
 FAILING = {
     "show": ["nobody", "orders"],
+    "watch": ["nobody", "orders"],
     "advance": [*OWNER, "--to", "1"],
     "list": ["--limit", "x"],
     "error": ["--help"],
@@ -95,6 +116,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ledger.open(folder / "cursors.db", actor="x") as book:
         book.advance(CursorKey(*OWNER), to=2)
         book.advance(CursorKey(*OWNER), to=5)
+        (folder / "log.jsonl").write_text("".join(map(json_line, book.entries())))
+        with ledger.open(folder / "kept.db") as kept:
+            book.copy_to(kept)
     return folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import traceback
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from ledger import CursorKey, InvalidCursorError, LedgerError
 from ledger.cli.target import Target
 from ledger.targets import shown
 from projections.cli import main
+from support.preloaded import COMMAND
 
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
 ORDERS = CursorKey("webhooks", "orders")
 
 STRINGS = [

@@ -7,16 +7,19 @@ import pty
 import subprocess
 import termios
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import ledger
 from ledger import CursorKey, Outcome
+from ledger.evidence.key_files import make_key
+from ledger.exchange import retention
+from ledger.exchange.exporting import json_line
 from projections.cli import main
 from support.clock import Clock
-from support.commands import COMMAND
+from support.preloaded import COMMAND
 
 HOOKS = ("webhooks", "orders")
 RESET = ("reset", *HOOKS, "--to", "3", "--reason", "lost")
@@ -25,27 +28,45 @@ COMMANDS: list[tuple[str, ...]] = [
     ("adopt", "rows.jsonl"),
     ("advance", "search", "orders", "--to", "7"),
     ("append", "requests.jsonl"),
+    ("archive", "--sign", "key", "-o", "archive.jsonl"),
+    ("prune", "old.jsonl", "--vkey", "vkey", "--reason", "x"),
+    ("retention", "keep", "30d", "--reason", "x"),
+    ("retention", "list"),
     ("as-of", "4"),
+    ("backup", "backup.db"),
+    ("blame", *HOOKS, "1..9"),
     ("checkpoint",),
     ("copy", "cursors.db", "copy.db"),
+    ("cosign", "note", "--key", "witness", "--vkey", "vkey"),
+    ("describe", *HOOKS),
+    ("describe", "stalled", "orders"),
     ("diff", "4"),
     ("entries",),
     ("error", "search", "orders", "-m", "HTTP 503"),
+    ("events", "orders"),
+    ("evidence", "--checkpoint", "note", "-o", "evidence.jsonl"),
     ("explain", *HOOKS, "3"),
     ("explain", *HOOKS, "6"),
     ("export", "--format", "kafka", "--stream", "clicks"),
+    ("export", "--format", "csv"),
     ("gaps",),
     ("heads",),
     ("heads", "parcels", "--to", "9"),
     ("history", *HOOKS),
     ("history", "started", "clicks", "0"),
+    ("import", "log.jsonl"),
+    ("key", "show", "key"),
     ("lag",),
     ("lag", "--group"),
     ("lag", "--group", "--sort", "state"),
     ("lag", "--heads", "heads.csv"),
     ("list",),
+    ("list", "--sort", "behind"),
+    ("man", "show"),
+    ("policy", "list"),
     ("positions", "list"),
     ("positions", "declare", "orders", "zero-based"),
+    ("proof", "3", "--checkpoint", "note"),
     ("repeats",),
     RESET,
     ("reset", "--undo", *HOOKS, "--reason", "not lost"),
@@ -53,14 +74,20 @@ COMMANDS: list[tuple[str, ...]] = [
     (*RESET, "--execute", "--yes"),
     ("resets",),
     ("resets", "--groups"),
+    ("resets", "--allowed-signers", "allowed"),
     ("resets", "--takeovers"),
+    ("restore", "kept.db"),
     ("show", *HOOKS),
     ("stalls",),
     ("start", "archive", "orders", "--at", "4", "--reason", "moved", "--new"),
     ("status",),
     ("tail",),
+    ("tiles", "published", "--checkpoint", "note"),
     ("timeline", *HOOKS),
     ("verify",),
+    ("verify-evidence", "bundle", "--vkey", "vkey", "--checkpoint", "note"),
+    ("verify-evidence", "bundle", "--vkey", "vkey", "--entries"),
+    ("verify-proof", "proof", "--vkey", "vkey", "--origin", "example.org/log"),
 ]
 
 FILES = {
@@ -73,6 +100,7 @@ FILES = {
         '"last_sequence": 4}}\n'
     ),
     "heads.csv": "stream,subject,sequence\nunknown,,9\n",
+    "allowed": "",
     "targets.csv": "consumer,stream,subject,to\nwebhooks,orders,,2\nok,orders,,3\n",
 }
 
@@ -101,8 +129,20 @@ def folder(tmp_path: Path) -> Path:
             book.record_error(hooks, "HTTP 503")
         book.consumer(CursorKey("stalled", "orders"), take_over="deploy 1.4.2")
         book.start(CursorKey("started", "clicks", "0"), at=7, reason="moved", source="kafka")
+        retention.keep(book, timedelta(days=30), reason="a rule")
+        key = make_key(tmp_path / "key", "example.org/log")
+        book.archive(book.sign(tmp_path / "key"), tmp_path / "old.jsonl", [key.verifier])
     with ledger.open(path, actor="tester") as book:
         book.advance(CursorKey("behind", "orders"), to=42)
+        (tmp_path / "vkey").write_text(key.verifier.text)
+        note = book.sign(tmp_path / "key")
+        (tmp_path / "note").write_text(note)
+        ledger.make_witness(tmp_path / "witness", "example.net/ines")
+        (tmp_path / "proof").write_text(book.prove(3, note).text)
+        (tmp_path / "log.jsonl").write_text("".join(map(json_line, book.entries())))
+        with ledger.open(tmp_path / "kept.db") as kept:
+            book.copy_to(kept)
+        (tmp_path / "bundle").write_bytes(b"".join(book.evidence(note)))
     return tmp_path
 
 
@@ -137,9 +177,19 @@ def surroundings() -> dict[str, str]:
     return {
         **kept,
         "TERM": "xterm-256color",
+        # Nobody is there to type.
+        "CURSOR_LEDGER_PAGER": "cat",
         "CURSOR_LEDGER_DB": "cursors.db",
         "CURSOR_LEDGER_ACTOR": "ops@desk",
     }
+
+
+def test_a_bundle_of_evidence_is_not_shown_on_a_terminal(folder: Path) -> None:
+    command = ("evidence", "--checkpoint", "note", "-o", "-")
+    code, shown = on_terminal(command, folder, surroundings())
+    assert code == 2
+    assert "name a file with -o FILE" in shown
+    assert "cursor-ledger-evidence" not in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -150,7 +200,8 @@ def test_it_is_shown_on_a_terminal(command: tuple[str, ...], folder: Path) -> No
 
 
 def test_no_command_is_left_out() -> None:
-    assert {command[0] for command in COMMANDS} == set(main.commands)
+    # What is watched does not end; test_watching.py has it on a terminal.
+    assert {command[0] for command in COMMANDS} == set(main.commands) - {"watch"}
 
 
 def test_lag_has_a_colour_for_what_wants_looking_at_and_none_for_the_rest(folder: Path) -> None:
@@ -158,7 +209,7 @@ def test_lag_has_a_colour_for_what_wants_looking_at_and_none_for_the_rest(folder
     for said in ("failing 3×", "stalled"):
         assert f"\x1b[31m{said}\x1b[0m" in shown
     assert "\x1b[33mbehind\x1b[0m" in shown
-    for said in ("ok", "no head", "ahead of head"):
+    for said in ("ok", "no head", "ahead"):
         assert said in shown
         assert f"m{said}" not in shown
     _, plain = on_terminal(("lag",), folder, {**surroundings(), "NO_COLOR": "1"})

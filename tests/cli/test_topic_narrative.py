@@ -18,8 +18,8 @@ import pytest
 
 import ledger
 from ledger import CursorAdvanced, CursorKey, CursorReset, Ledger
-from support.commands import COMMAND
 from support.depth import thorough
+from support.preloaded import COMMAND
 
 STORES = "every"
 

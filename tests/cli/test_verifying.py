@@ -16,7 +16,7 @@ from support.commands import Run
 def started(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[crew._Worker]:
     """Let a short log be verified by several processes, and note those that are started."""
     book.append([AdvanceCursor(CursorKey(f"consumer-{n}", "orders"), 1) for n in range(9)])
-    monkeypatch.setattr("ledger.service.SHARED_ENTRIES_MIN", 1)
+    monkeypatch.setattr("ledger.service.proving.SHARED_ENTRIES_MIN", 1)
     start = crew._started
     started: list[crew._Worker] = []
 

@@ -21,10 +21,11 @@ from pathlib import Path
 import pytest
 
 import ledger
-from ledger import AdvanceCursor, CursorKey, InvalidCursorError, Ledger
-from projections import ResetPlan, draw, files, timeline
-from support.commands import COMMAND
+from ledger import AdvanceCursor, CursorKey, InvalidCursorError, Ledger, files
+from projections import ResetPlan, draw, timeline
+from support.commands import COMMAND as STARTED_ANEW
 from support.cursors import ORDERS
+from support.preloaded import COMMAND
 
 Writer = Callable[[Path], None]
 RESET = ("reset", "webhooks", "orders", "customer-7", "--to", "1", "--reason", "x")
@@ -95,7 +96,7 @@ def test_it_is_private_from_its_first_byte_and_on_the_disk_before_it_has_its_nam
     done = subprocess.run(
         [
             *("strace", "-f", "-e", "trace=openat,rename,renameat,renameat2,fsync,write"),
-            *(COMMAND, "--db", path, *RESET, "--export", file),
+            *(STARTED_ANEW, "--db", path, *RESET, "--export", file),
         ],
         capture_output=True,
         text=True,
@@ -255,9 +256,27 @@ def test_a_hard_link_keeps_what_it_has(tmp_path: Path) -> None:
 
 # --- whole, or not at all ---
 
+
+def test_parts_are_written_together_and_what_they_raise_leaves_what_was_there(
+    tmp_path: Path,
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"new"
+        raise ArithmeticError
+
+    file = tmp_path / "parts"
+    file.write_text("old")
+    with pytest.raises(ArithmeticError):
+        files.write(file, parts())
+    assert file.read_text() == "old"
+    files.write(file, iter([b"n", b"", b"ew"]))
+    assert file.read_text() == "new"
+    assert [each.name for each in tmp_path.iterdir()] == ["parts"]
+
+
 SAVE_FOR_EVER = """
 import sys
-from projections import files
+from ledger import files
 old, new = (line.encode() * 400_000 for line in ("old\\n", "new\\n"))
 print("begun", flush=True)
 while True:
@@ -311,7 +330,7 @@ def test_a_full_disk_leaves_what_was_there(
     book.append([AdvanceCursor(CursorKey(f"tenant-{n}", "jobs"), 1) for n in range(60)])
     done = subprocess.run(
         [
-            *(COMMAND, "--db", path, "reset", "--stream", "jobs", "--to", "0"),
+            *(STARTED_ANEW, "--db", path, "reset", "--stream", "jobs", "--to", "0"),
             *("--reason", "x" * 4_000, "--export", file),
         ],
         capture_output=True,

@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
+import attrs
 import pytest
 from click.testing import CliRunner
 
@@ -27,6 +29,7 @@ from ledger import (
     RecordError,
     ResetCursor,
 )
+from ledger.service import imported
 from projections.cli import main
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
@@ -134,6 +137,8 @@ def test_the_command_copies_and_says_what_both_have(
         "position": 2_314,
         "root": file.checkpoint().root.hex(),
         "first": next(file.entries()).digest.hex(),
+        "taken_at": None,
+        "origin": None,
     }
     assert "2,314 entries copied; both ledgers now have 2,314" in done.stderr
     back = CliRunner().invoke(main, ["copy", target, str(tmp_path / "back.db")])
@@ -174,3 +179,21 @@ def test_a_copy_that_is_killed_again_and_again_ends_the_same(
     with ledger.open(target) as other:
         assert other.checkpoint() == file.checkpoint()
         assert other.verify().ok
+
+
+@pytest.mark.parametrize("position", [2**62 + 1, 2**63 - 1])
+def test_a_position_behind_which_nothing_fits_is_refused(
+    file: Ledger, other: Ledger, position: int
+) -> None:
+    entries = list(islice(file.entries(), 3))
+    edited = [*entries[:2], attrs.evolve(entries[2], position=position)]
+    with pytest.raises(DivergedError, match=r"^line 3 .* leaves no room for what is appended"):
+        imported(other, enumerate(edited, 1))
+    assert list(other.entries()) == entries[:2]
+    # As far as a position may be, the next one is behind it.
+    edited[2] = attrs.evolve(entries[2], position=2**62)
+    imported(other, enumerate(edited, 1))
+    other.advance(JOBS, to=1)
+    *_, last = other.entries()
+    assert (last.key, last.position) == (JOBS, 2**62 + 1)
+    assert other.verify().ok

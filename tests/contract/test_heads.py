@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from ledger.aio import AsyncLedger
 from ledger.law.reserved import HEAD
 from support.clock import Clock
 from support.depth import thorough
+from support.spawned import processes_of_their_own
 
 ORDERS = CursorKey(HEAD, "orders")
 
@@ -144,7 +144,7 @@ def produce(target: str, first: int, rounds: int) -> None:
 
 def test_processes_that_race_do_not_fail_each_other(book: Ledger, target: str) -> None:
     rounds = thorough(60, 15)
-    spawn = multiprocessing.get_context("spawn")
+    spawn = processes_of_their_own()
     processes = [spawn.Process(target=produce, args=(target, n, rounds)) for n in (1, 2, 3)]
     for process in processes:
         process.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
 import time
@@ -26,6 +25,7 @@ from ledger.stores.deadline import Deadline
 from ledger.writing.committer import Committer
 from support.depth import thorough
 from support.linearizability import NOT_FOUND, UNKNOWN, Call, linearizable, step
+from support.spawned import processes_of_their_own
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ def test_threads_of_several_ledgers_are_answered_as_if_one_by_one(target: str, s
 
 
 def test_processes_are_and_one_that_is_killed_did_or_did_not(target: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     with ledger.open(target, actor="tester", durability="normal") as book:
         # The first is killed in its 12th call, a reset, before which it waits to be allowed to.
         permits = context.Semaphore(11)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from ledger import (
 )
 from support.cursors import ORDERS
 from support.depth import thorough
+from support.preloaded import programs
 
 EVENTS = range(1, 11)
 
@@ -53,7 +53,7 @@ def test_a_loop_that_is_killed_goes_on_where_it_was(
 ) -> None:
     """The event that was sent and not confirmed comes again, and no other."""
     sent = tmp_path / "sent.txt"
-    command = [sys.executable, "-c", LOOP, target, str(sent)]
+    command: list[str | Path] = [programs() / "python", "-c", LOOP, target, str(sent)]
     assert subprocess.run([*command, "6", dies], check=False).returncode == 9
     assert book.get(ORDERS).last_sequence == 5
     assert subprocess.run([*command, "0", dies], check=False).returncode == 0

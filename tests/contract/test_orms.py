@@ -20,6 +20,7 @@ from django.db import transaction
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, StorageError
 from support.cursors import JOBS, ORDERS
+from support.modules import with_django
 from support.servers import own_database
 
 
@@ -30,8 +31,8 @@ class Orm:
     atomic: Callable[[], AbstractContextManager[object]]
     nested: Callable[[], AbstractContextManager[object]]
     execute: Callable[[str], Any]
-    lend: Callable[[], object]
-    own: Callable[[], object]
+    lend: Callable[[], Any]
+    own: Callable[[], Any]
     """What is not the driver's connection, but may be taken for it."""
 
 
@@ -51,9 +52,7 @@ def sqlalchemy_on(url: str) -> Iterator[Orm]:
 
 @contextmanager
 def django_on(**settings: Any) -> Iterator[Orm]:
-    if not django.conf.settings.configured:
-        django.conf.settings.configure(USE_TZ=True, TIME_ZONE="Asia/Tokyo")
-        django.setup()
+    with_django()
     databases = django.db.utils.ConnectionHandler({"default": settings})
     connection = databases["default"]
 
@@ -138,11 +137,16 @@ def test_the_ledger_goes_with_the_transaction_of_an_orm(
         assert book.verify().ok
 
 
-def test_what_an_orm_has_around_the_connection_is_refused_with_where_to_look(
-    orm: Orm, places: tuple[str, dict[str, Any]]
+def test_what_django_has_around_the_connection_is_refused_with_where_to_look(
+    places: tuple[str, dict[str, Any]],
 ) -> None:
     refused = pytest.raises(InvalidCursorError, match=r"has one at .*connection")
-    with ledger.open(places[0], actor="orm") as book, orm.atomic(), refused:
+    with (
+        ledger.open(places[0], actor="orm") as book,
+        django_on(**places[1]) as orm,
+        orm.atomic(),
+        refused,
+    ):
         book.using(orm.own())
 
 

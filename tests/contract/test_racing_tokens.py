@@ -83,10 +83,11 @@ def test_threads_that_read_again_when_refused_lose_no_token_and_confirm_none_twi
 def test_of_ten_tasks_after_the_same_token_one_wins(target: str) -> None:
     async def main() -> list[Any]:
         async with ledger.aio.open(target, actor="tester") as book:
-            return await asyncio.gather(
+            answers: list[Any] = await asyncio.gather(
                 *(book.advance(ORDERS, to=NEXT, delivery_id=f"evt_{nth}") for nth in range(10)),
                 return_exceptions=True,
             )
+            return answers
 
     answers = asyncio.run(main())
     assert sum(isinstance(answer, Cursor) for answer in answers) == 1

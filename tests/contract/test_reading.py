@@ -71,6 +71,11 @@ def covers(entry: Entry, sequence: int) -> bool:
     return sequence in passed or confirmed
 
 
+def jumps(entry: Entry) -> bool:
+    event = entry.event
+    return isinstance(event, CursorAdvanced) and event.sequence > event.previous_sequence + 1
+
+
 FILTERS: dict[str, tuple[Any, Callable[[Entry, Any], bool]]] = {
     "key": (st.sampled_from([*KEYS, CursorKey("no", "one")]), lambda e, v: e.key == v),
     "consumer_id": (st.sampled_from(["mailer", "x"]), lambda e, v: e.key.consumer_id == v),
@@ -96,6 +101,11 @@ FILTERS: dict[str, tuple[Any, Callable[[Entry, Any], bool]]] = {
     "version_from": (st.integers(0, 30), lambda e, v: e.version >= v),
     "version_until": (st.integers(0, 30), lambda e, v: e.version <= v),
     "covering": (st.integers(0, 12), covers),
+    "positions": (
+        st.lists(st.integers(0, 110), min_size=1, max_size=40),
+        lambda e, v: e.position in v,
+    ),
+    "jumping": (st.just(True), lambda e, _: jumps(e)),
 }
 queries = st.fixed_dictionaries(
     {"newest_first": st.booleans(), "limit": st.integers(-1, 30)},
@@ -124,6 +134,48 @@ def test_a_query_gives_what_a_plain_filter_gives(log: Ledger, query: dict[str, A
     if query["limit"] > 0:
         chosen = chosen[: query["limit"]]
     assert list(log.entries(EntryQuery(**query))) == chosen
+
+
+@pytest.mark.parametrize("key", [None, *KEYS])
+def test_a_range_is_covered_where_one_of_its_sequences_is(
+    log: Ledger, key: CursorKey | None
+) -> None:
+    everything = list(log.entries(EntryQuery(key=key)))
+    for first in range(12):
+        for last in range(first, 13):
+            found = log.entries(EntryQuery(key=key, covering=first, covering_until=last))
+            each = range(first, last + 1)
+            expected = [e for e in everything if any(covers(e, sequence) for sequence in each)]
+            assert list(found) == expected, (first, last)
+
+
+def test_a_range_without_a_beginning_is_refused() -> None:
+    for covering in (None, 8):
+        with pytest.raises(ledger.InvalidCursorError, match="needs covering"):
+            EntryQuery(covering=covering, covering_until=7)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("limit", [0, 1, 7])
+def test_few_cursors_are_read_one_by_one_and_merged(
+    log: Ledger, monkeypatch: pytest.MonkeyPatch, newest_first: bool, limit: int
+) -> None:
+    monkeypatch.setattr(paged, "SCANNED_AT_LEAST", 1)
+    monkeypatch.setattr(paged, "MERGED_SHARE", 0)
+    everything = list(log.entries())
+    if newest_first:
+        everything.reverse()
+    for part in ("consumer_id", "stream_name", "subject_id"):
+        for value in (*{getattr(key, part) for key in KEYS}, "none"):
+            for rest in ({}, {"position_from": 30, "position_until": 90}, {"actor": "actor-1"}):
+                query = EntryQuery(**{part: value}, **rest, newest_first=newest_first, limit=limit)
+                expected = [
+                    entry
+                    for entry in everything
+                    if (not value or getattr(entry.key, part) == value)
+                    and all(FILTERS[name][1](entry, bound) for name, bound in rest.items())
+                ]
+                assert list(log.entries(query)) == expected[: limit or None]
 
 
 def test_a_history_is_the_entries_of_one_cursor(log: Ledger) -> None:
@@ -185,3 +237,11 @@ def test_memory_does_not_grow_with_the_log(target: str) -> None:
         assert peak(lambda: sum(1 for _ in itertools.islice(book.entries(), 3_000))) < 4_000_000
         assert peak(lambda: sum(1 for _ in book.entries())) < 4_000_000
         assert peak(book.verify) < 4_000_000
+
+
+def test_an_advance_jumps_if_it_passes_one_sequence_more(book: Ledger) -> None:
+    for to in (1, 2, 4, 7):
+        book.advance(ORDERS, to=to)
+    book.reset(ORDERS, to=9, reason="poison", actor="ines")
+    found = [entry.position for entry in book.entries(EntryQuery(jumping=True))]
+    assert found == [3, 4]

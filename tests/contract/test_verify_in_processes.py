@@ -54,7 +54,7 @@ def crews(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crews]:
 
     monkeypatch.setattr(crew, "_started", start)
     monkeypatch.setattr(crew.Crew, "check_chains", check)
-    monkeypatch.setattr("ledger.service.SHARED_ENTRIES_MIN", 1)
+    monkeypatch.setattr("ledger.service.proving.SHARED_ENTRIES_MIN", 1)
     yield crews
     assert all(process.poll() is not None for process in crews), "a process was left behind"
 
@@ -118,11 +118,11 @@ DEEDS = [
 def test_a_falsified_log_has_the_report_of_one_process(
     full: Ledger, tamper: Tamper, crews: Crews
 ) -> None:
-    processes = 3
+    processes = thorough(3, 2)
     kept = [full.checkpoint(), ledger.Checkpoint(entries=5, position=5, root=bytes(32))]
     assert full.verify(processes=processes) == full.verify()
     assert full.verify(processes=processes).ok
-    together = thorough(1, 3)
+    together = thorough(1, 5)
     for nth, done in enumerate(range(0, len(DEEDS), together), start=3):
         for deed in DEEDS[done : done + together]:
             tamper(deed)
@@ -156,6 +156,7 @@ def test_tables_that_are_not_as_they_were_made_are_checked_by_one_process(
 def test_all_read_as_of_one_moment_while_others_write(
     full: Ledger, target: str, crews: Crews
 ) -> None:
+    rounds = thorough(4, 2)
     stop = threading.Event()
 
     def append() -> None:
@@ -169,7 +170,7 @@ def test_all_read_as_of_one_moment_while_others_write(
     writer.start()
     try:
         seen = []
-        for _ in range(4):
+        for _ in range(rounds):
             found = full.verify(processes=3)
             # Had one of them begun later, it would have found more entries than the tree has.
             assert found.ok, found.faults
@@ -177,7 +178,7 @@ def test_all_read_as_of_one_moment_while_others_write(
     finally:
         stop.set()
         writer.join()
-    assert crews.checks == 4
+    assert crews.checks == rounds
     assert len(set(seen)) > 1, "nobody has written meanwhile"
 
 
@@ -291,7 +292,7 @@ CALLER = """
 import os, sys, time
 import ledger, ledger.service
 from ledger.evidence import crew
-ledger.service.SHARED_ENTRIES_MIN = 1
+ledger.service.proving.SHARED_ENTRIES_MIN = 1
 begin = crew.Crew.begin
 def begun(self, snapshot=""):
     begin(self, snapshot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -15,6 +16,8 @@ import pytest
 import ledger
 import ledger.aio
 from ledger import AdvanceCursor, Cursor, CursorKey, InvalidCursorError, Ledger, StorageError
+from ledger.stores.deadline import Deadline
+from ledger.stores.paged import PagedStore
 from ledger.stores.postgres.address import Address
 from ledger.waking import waker as waking
 from ledger.waking.polling import listening_to
@@ -92,6 +95,23 @@ def test_what_is_there_already_is_returned_at_once(book: Ledger) -> None:
     cursor = book.advance(ORDERS, to=41)
     assert book.wait(ORDERS, after_version=0) == cursor
     assert wakers() == [], "nobody had to wait"
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0001, None])
+def test_what_is_there_already_is_returned_to_coroutines_too(
+    target: str, book: Ledger, timeout: float | None
+) -> None:
+    cursor = book.advance(ORDERS, to=41)
+
+    async def wait() -> tuple[Cursor | None, int | None, Cursor | None]:
+        async with ledger.aio.open(target) as own:
+            return (
+                await own.wait(ORDERS, 0, timeout),
+                await own.wait_for_entries(0, timeout),
+                await own.wait(ORDERS, cursor.version, 0),
+            )
+
+    assert asyncio.run(wait()) == (cursor, 1, None)
 
 
 def test_without_news_it_is_none_after_the_time_out(book: Ledger) -> None:
@@ -189,16 +209,16 @@ def test_what_comes_between_the_first_look_and_the_wait_is_seen(
     book: Ledger, other: Ledger, waiters: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread has passed it by then, because another waits already."""
-    find = Ledger.find
+    find = PagedStore.cursor
     beside = wait_for(waiters, book, JOBS, 0)
 
-    def late(self: Ledger, key: CursorKey) -> Cursor | None:
-        found = find(self, key)
+    def late(self: PagedStore, key: CursorKey, deadline: Deadline | None) -> Cursor | None:
+        found = find(self, key, deadline)
         other.advance(key, to=1)
         time.sleep(0.2)
         return found
 
-    monkeypatch.setattr(Ledger, "find", late)
+    monkeypatch.setattr(PagedStore, "cursor", late)
     cursor = book.wait(ORDERS, 0, LONG_S)
     assert cursor is not None
     assert cursor.version == 1

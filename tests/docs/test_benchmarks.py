@@ -13,6 +13,7 @@ import lag
 import pytest
 import report
 from bare import Bare
+from commands import SMOKE, asked
 from crowds import GOALS, SIDES, SIZES, Crowd
 from measure import Result, compared
 
@@ -138,3 +139,24 @@ def test_the_benchmark_of_lag_is_run_by_its_name() -> None:
     assert done.returncode == 0, done.stderr
     for shape in lag.shapes(smoke=True):
         assert shape.name in done.stdout
+
+
+@pytest.mark.slow("it starts each command; the benchmark of lag is run at every speed")
+def test_the_benchmark_of_commands_runs_each_on_the_ledger_that_it_wrote(tmp_path: Path) -> None:
+    place = tmp_path / "long.db"
+    command = [sys.executable, str(TOP / "scripts/benchmarks"), "commands", "--smoke"]
+    done = subprocess.run(
+        [*command, "--rounds", "1", "--ledger", str(place)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()[3:]
+    assert [line.split("  ")[0].split() for line in lines] == [list(each) for each in asked()]
+    with ledger.open(place) as book:
+        assert book.horizon().last == SMOKE.entries
+        assert book.verify().ok
+        resets = ledger.EntryQuery(kinds=[ledger.CursorReset])
+        assert all(entry.actor == "ines" for entry in book.entries(resets))

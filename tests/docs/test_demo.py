@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import ledger
 from ledger import CursorKey, CursorReset, EntryQuery, ErrorRecorded
 from support.places import TOP
+from support.preloaded import programs
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="the demo delivers a git history")
 
@@ -44,7 +44,10 @@ def test_the_demo_delivers_a_repository_and_leaves_its_ledger(
 ) -> None:
     stream = repository(tmp_path / "paint", commits)
     told = subprocess.run(
-        [sys.executable, DEMO, stream, "--db", path], capture_output=True, text=True, check=True
+        [programs() / "python", DEMO, stream, "--db", path],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert told.stderr == ""
     for step in range(1, 9):
@@ -69,7 +72,7 @@ def test_the_demo_removes_nothing_that_was_named(tmp_path: Path) -> None:
         file.write_text("keep me")
     for named in ("x.db", ".", ""):
         told = subprocess.run(
-            [sys.executable, DEMO, stream, "--db", named],
+            [programs() / "python", DEMO, stream, "--db", named],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -84,7 +87,10 @@ def test_the_demo_says_what_is_wrong_with_a_folder_that_is_no_repository(
     tmp_path: Path, path: Path
 ) -> None:
     told = subprocess.run(
-        [sys.executable, DEMO, tmp_path, "--db", path], capture_output=True, text=True, check=False
+        [programs() / "python", DEMO, tmp_path, "--db", path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert told.returncode == 1
     assert "is no git repository" in told.stdout

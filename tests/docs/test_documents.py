@@ -8,6 +8,8 @@ import io
 import os
 import pty
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 import termios
@@ -19,15 +21,21 @@ import pytest
 import ledger
 import ledger.testing
 import projections
-from ledger.integrations import kafka
+from ledger.integrations import django, kafka
 from support.places import TOP
+from support.preloaded import REAL, programs
 from support.servers import own_database
 
 DOCUMENTS = [TOP / "README.md", *sorted(TOP.glob("docs/**/*.md"))]
+# A module of the project that a document is, which its commands run in.
+FILE = re.compile(r"^```py\n# ([\w/]+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # What a terminal has when nobody made it wider.
 COLUMNS = 80
+
+# Whoever reads it has a home.
+HOME = "/home/ines"
 
 # What differs from run to run, each with something of the same width.
 VOLATILE = [
@@ -35,6 +43,10 @@ VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<a moment of time>"),
     (re.compile(r"(?<![\w-])(\d\d-)?\d\d \d\d:\d\d(?= |$)", re.MULTILINE), "<moment>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
+    # How long ago something was is wider from ten seconds on, and its column with it.
+    (re.compile(r"  \d{1,2}[sm] ago +"), "  <ago>  "),
+    (re.compile(r"  moved +(?=state)"), "  moved  "),
+    (re.compile(r"(?<=  )-{6,7}  (?=-+$)", re.MULTILINE), "<ago>  "),
     (re.compile(r"  +\d{1,2}[sm] +"), "  <age>  "),
 ]
 
@@ -70,7 +82,7 @@ def on_a_terminal(script: str, folder: Path, more: dict[str, str]) -> str:
     environment = {
         **os.environ,
         **more,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, [programs(), REAL, os.environ["PATH"]])),
         "NO_COLOR": "1",
         "TERM": "dumb",
         "PYTHONWARNINGS": "error",
@@ -107,15 +119,33 @@ def database(document: Path) -> Iterator[dict[str, str]]:
         yield {"DATABASE_URL": url}
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Return a folder whose name is as long as HOME, because sentences wrap where they do there."""
+    folder = Path("/tmp") / secrets.token_hex(3)[: len(HOME) - len("/tmp/")]
+    folder.mkdir(mode=0o700)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _skip_without_ssh(document: Path) -> None:
+    code = [*blocks(document, "console"), *blocks(document, "python")]
+    if any("ssh-keygen" in each for each in code) and shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_commands_in_a_document_print_what_it_says(
-    document: Path, tmp_path: Path, database: dict[str, str]
+    document: Path, home: Path, database: dict[str, str]
 ) -> None:
     steps = sessions(document)
+    _skip_without_ssh(document)
+    for name, code in FILE.findall(document.read_text("utf-8")) if steps else []:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(code, "utf-8")
     mark = "-- next --"
     script = "\n".join(f"{command}\necho '{mark}'" for command, _ in steps)
-    # Whoever reads it has a home.
-    printed = on_a_terminal(script, tmp_path, database).replace(str(tmp_path), "/home/ines")
+    printed = on_a_terminal(script, home, database).replace(str(home), HOME)
     shown = printed.split(f"{mark}\n") if steps else []
     told = [output for _, output in steps]
     assert [settled(text) for text in shown[:-1]] == [settled(text) for text in told]
@@ -125,10 +155,10 @@ def test_the_commands_in_a_document_print_what_it_says(
 def test_the_python_in_a_document_prints_what_it_says(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: dict[str, str]
 ) -> None:
+    _skip_without_ssh(document)
     monkeypatch.chdir(tmp_path)
     # Where the programs of wheels are.
-    programs = Path(sys.executable).parent
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(REAL), prepend=os.pathsep)
     for name, value in database.items():
         monkeypatch.setenv(name, value)
     said = io.StringIO()
@@ -152,7 +182,7 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     reference = (TOP / "docs/index.md").read_text("utf-8")
-    for package in (ledger, kafka, ledger.testing, projections):
+    for package in (ledger, django, kafka, ledger.testing, projections):
         for name in package.__all__:
             assert re.search(rf"`{name}[`(]", reference), name
             assert getattr(package, name).__doc__, name

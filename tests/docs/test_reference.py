@@ -7,6 +7,7 @@ import enum
 import importlib
 import inspect
 import re
+from functools import cache
 
 import attrs
 import griffe
@@ -17,14 +18,29 @@ import ledger.aio
 import ledger.positions
 import ledger.testing
 import projections
-from ledger.integrations import kafka
+from ledger.integrations import django, kafka
+from ledger.integrations import sqlalchemy as with_sqlalchemy
+from ledger.integrations.django import testing as django_testing
 from support.places import TOP
+
+# They share the source of the packages, which takes a while to read.
+pytestmark = pytest.mark.xdist_group("reference")
 
 PAGES = sorted((TOP / "docs" / "reference").glob("*.md"))
 ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 PUBLIC = {
     f"{package.__name__}.{name}": getattr(package, name)
-    for package in (ledger, ledger.aio, kafka, ledger.positions, ledger.testing, projections)
+    for package in (
+        ledger,
+        ledger.aio,
+        django,
+        django_testing,
+        kafka,
+        with_sqlalchemy,
+        ledger.positions,
+        ledger.testing,
+        projections,
+    )
     for name in package.__all__
 }
 PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]
@@ -34,9 +50,12 @@ METHODS = [
     # What is appended can be watched through it; `ledger.aio` is made so.
     if not name.startswith("_") and name != "through"
 ]
-SOURCES = {
-    package: griffe.load(package, search_paths=[TOP]) for package in ("ledger", "projections")
-}
+
+
+@cache
+def read(package: str) -> griffe.Object | griffe.Alias:
+    """Return the source of a package, which takes seconds, and is not read to collect tests."""
+    return griffe.load(package, search_paths=[TOP])
 
 
 def running(path: str) -> object:
@@ -48,8 +67,13 @@ def running(path: str) -> object:
 def source(path: str) -> griffe.Object:
     """Return what a path of the reference names in the source, where the site looks for it."""
     package, _, rest = path.partition(".")
-    found = SOURCES[package][rest]
-    return found.final_target if isinstance(found, griffe.Alias) else found
+    found = read(package)[rest]
+    found = found.final_target if isinstance(found, griffe.Alias) else found
+    value = found.value if isinstance(found, griffe.Attribute) else None
+    if path in METHODS and isinstance(value, griffe.ExprAttribute):
+        # The class takes a function as its method: `get = reading.get`.
+        return source(value.canonical_path)
+    return found
 
 
 def documented(path: str) -> str:
@@ -80,6 +104,23 @@ def test_the_example_of_a_public_name_holds(path: str) -> None:
     told: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     assert runner.run(example, out=told.append).failed == 0, "".join(told)
+
+
+@pytest.mark.parametrize("face", [ledger.Ledger, ledger.aio.AsyncLedger])
+def test_the_site_tells_what_a_method_does_and_takes(face: type) -> None:
+    extension = str(TOP / "scripts" / "site" / "signatures.py")
+    shown = griffe.load("ledger", search_paths=[TOP], extensions=griffe.load_extensions(extension))
+    methods = shown[f"{face.__module__.removeprefix('ledger.')}.{face.__name__}"].members
+    for name, method in vars(face).items():
+        if not name.startswith("_") and inspect.isfunction(method):
+            told = methods[name].docstring
+            assert told, f"{name} has no docstring"
+            assert told.value.startswith(str(inspect.getdoc(method)).partition("\n")[0])
+            examples = told.value.count("\n\n>>>") + told.value.count("```pycon")
+            assert told.value.count("\n\n```pycon\n>>>") == examples
+            assert told.value.count("```") == 2 * examples
+            named = [each.name for each in methods[name].parameters]
+            assert named == [*inspect.signature(method).parameters]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -16,7 +16,6 @@ import pytest
 
 from ledger import Delivery, Ledger
 from projections import explain
-from support.commands import COMMAND
 
 confluent_kafka = pytest.importorskip(
     "confluent_kafka", reason="the client of Kafka, confluent-kafka, is not installed"
@@ -26,6 +25,7 @@ from ledger.integrations import kafka
 from support import kafka_members
 from support.kafka_cluster import KafkaCluster, kafka_cluster
 from support.kafka_members import GROUP, TOPIC, Group, config, eventually, produce
+from support.preloaded import COMMAND
 
 STORES = "every"
 

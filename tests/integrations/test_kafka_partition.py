@@ -23,7 +23,6 @@ from ledger import (
 )
 from ledger.positions import PositionMapping
 from projections import gaps, lag
-from support.commands import COMMAND
 
 confluent_kafka = pytest.importorskip(
     "confluent_kafka", reason="the client of Kafka, confluent-kafka, is not installed"
@@ -33,6 +32,7 @@ from ledger.integrations import kafka
 from ledger.integrations.kafka.partition import Partition
 from support.kafka_cluster import KafkaCluster, kafka_cluster
 from support.kafka_members import GROUP, TOPIC, Group, config, eventually, produce
+from support.preloaded import COMMAND
 
 RECORDS = 25
 
@@ -281,7 +281,7 @@ def test_without_the_client_it_says_what_to_install() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert "ImportError: Members of a consumer group need" in done.stderr
-    assert "pip install 'cursor-ledger[kafka]'" in done.stderr
+    assert "pip install '.[kafka]'" in done.stderr
 
 
 def test_a_message_that_was_read_from_nowhere_has_no_sequence() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_connections_that_cannot_be_lent_are_refused_with_what_to_do(
     with pytest.raises(StorageError):
         book.using(caller).get(ORDERS)
     with pytest.raises(InvalidCursorError, match=r"psycopg\.Connection"):
-        book.using(path)
+        book.using(path)  # type: ignore[arg-type]
     stranger = type("connection", (), {"__module__": "psycopg2.extensions"})()
     with pytest.raises(InvalidCursorError, match=r"psycopg2\.extensions.*postgresql\+psycopg://"):
         book.using(stranger)
@@ -136,7 +137,7 @@ def test_an_asynchronous_connection_is_refused_with_what_to_do(target: str, book
     async def lend() -> None:
         connection = await _asynchronous(target)
         with pytest.raises(InvalidCursorError, match="in a thread"):
-            book.using(connection)
+            book.using(connection)  # type: ignore[arg-type]
         await connection.close()
 
     asyncio.run(lend())
@@ -255,3 +256,19 @@ def test_a_database_that_is_set_for_programs_of_long_ago_makes_no_difference(kin
             book.append([AdvanceCursor(key, n, delivery_id=r"\N") for n in range(10, 90)])
             assert book.verify().ok
             assert [entry.version for entry in book.history(key)] == list(range(1, 90))
+
+
+def test_an_advance_in_a_transaction_takes_five_round_trips(target: str, book: Ledger) -> None:
+    with connect(target, autocommit=False) as caller, tempfile.TemporaryFile("w+") as trace:
+        for to in range(1, 10):
+            book.using(caller).advance(ORDERS, to=to)
+            caller.commit()
+        caller.execute("SELECT 1")
+        caller.pgconn.trace(trace.fileno())
+        book.using(caller).advance(ORDERS, to=10)
+        caller.pgconn.untrace()
+        trace.seek(0)
+        sent = [line.rstrip().split("\t") for line in trace]
+        # The connection looked at, a savepoint, the cursor held, the entry stored, the release.
+        assert sum("F" in line and not {"Query", "Sync"}.isdisjoint(line) for line in sent) == 5
+        caller.commit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +12,9 @@ import pytest
 import ledger
 from ledger import CursorKey, SchemaVersionError
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.address import Address
 from support.cursors import JOBS, ORDERS
-from support.places import TOP
-from support.servers import ELSEWHERE, connect
+from support.roles import dispatching_role
+from support.servers import connect
 
 NEW = CursorKey("new", "orders")
 WHY: dict[str, Any] = {"source": "kafka group mailer", "reason": "moved here"}
@@ -42,8 +40,8 @@ def applied(target: str) -> tuple[list[str], int]:
     return [name for (name,) in names], tags
 
 
-AS_IT_WAS = (list(migrations.SCHEMAS), 3)
-WITH_STARTS = ([*migrations.SCHEMAS, migrations.STARTS], 4)
+AS_IT_WAS = ([*migrations.SCHEMAS, migrations.SESSIONS], 3)
+WITH_STARTS = ([*migrations.SCHEMAS, migrations.STARTS, migrations.SESSIONS], 4)
 
 
 def test_it_is_used_as_it_is_until_the_first_start(older: str) -> None:
@@ -114,18 +112,8 @@ def test_one_that_waits_for_another_to_add_it_has_a_busy_time_out(older: str) ->
 @pytest.fixture
 def as_role(older: str) -> Iterator[str]:
     """The URL of the ledger for a role that was granted what the page says, and no more."""
-    if ELSEWHERE:
-        pytest.skip("no role is made on a server of somebody else")
-    schema = Address.parse(older).schema
-    role = f"r_{schema}"
-    page = (TOP / "docs/postgresql.md").read_text("utf-8")
-    [granting] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
-    with connect(older) as owner:
-        granting = granting.replace("deliveries", schema).replace("dispatcher", role)
-        owner.execute(granting.encode())
-    yield older.replace("postgres@", f"{role}@", 1)
-    with connect(older) as owner:
-        owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+    with dispatching_role(older) as url:
+        yield url
 
 
 def test_a_role_that_may_not_add_it_is_told_who_may(older: str, as_role: str) -> None:

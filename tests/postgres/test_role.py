@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,13 +11,22 @@ import psycopg
 import pytest
 
 import ledger
-from ledger import AdvanceCursor, CursorKey, Ledger, SchemaVersionError, StorageError
+from ledger import (
+    AdvanceCursor,
+    CursorKey,
+    Ledger,
+    Policy,
+    PolicyKind,
+    PolicyUnmetError,
+    SchemaVersionError,
+    StorageError,
+)
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.listening import Listener
 from support.cursors import JOBS, ORDERS
-from support.places import TOP
-from support.servers import ELSEWHERE, connect
+from support.roles import dispatching_role, role_of
+from support.servers import connect
 
 ROW = "{id}, {version}, 0, 1, 'me', 1, 1, 1, '\\x00'"
 COLUMNS = "cursor_id, version, epoch, recorded_at, actor, tag_id, sequence, occurred_at, digest"
@@ -28,19 +36,9 @@ AT = cursor_id(ORDERS)
 @pytest.fixture
 def as_role(target: str, book: Ledger) -> Iterator[str]:
     """The URL of the ledger for a role that was granted what the page says, and no more."""
-    if ELSEWHERE:
-        pytest.skip("no role is made on a server of somebody else")
-    schema = Address.parse(target).schema
-    role = f"r_{schema}"
-    page = (TOP / "docs/postgresql.md").read_text("utf-8")
-    [granting] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     book.advance(ORDERS, to=1)
-    with connect(target) as owner:
-        granting = granting.replace("deliveries", schema).replace("dispatcher", role)
-        owner.execute(granting.encode())
-    yield target.replace("postgres@", f"{role}@", 1)
-    with connect(target) as owner:
-        owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+    with dispatching_role(target) as url:
+        yield url
 
 
 def test_it_may_append_and_read(as_role: str) -> None:
@@ -58,6 +56,24 @@ def test_it_may_append_and_read(as_role: str) -> None:
         assert book.horizon().waiting == ()
         with pytest.raises(StorageError, match="may not do that"):
             book.rebuild()
+
+
+def test_its_resets_are_judged_and_it_may_change_no_policy(book: Ledger, as_role: str) -> None:
+    ticket = Policy(PolicyKind.META, "ticket")
+    with ledger.open(as_role, actor="dispatcher") as own:
+        for change in (own.policies.set, own.policies.drop):
+            with pytest.raises(StorageError, match="may not do that"):
+                change(ticket, reason="audit")
+        assert list(own.history(ticket.key)) == []
+        book.policies.set(ticket, reason="audit", actor="ines")
+        assert [each.actor for each in own.policies.in_force()] == ["ines"]
+        with pytest.raises(PolicyUnmetError):
+            own.reset(ORDERS, to=0, reason="lost")
+        assert own.reset(ORDERS, to=0, reason="lost", metadata={"ticket": "OPS-7"}).epoch == 1
+        with pytest.raises(StorageError, match="may not do that"):
+            own.policies.drop(ticket, reason="over")
+        own.advance(ORDERS, to=2)
+    assert [each.actor for each in book.policies.in_force()] == ["ines"]
 
 
 def test_it_may_wait_and_is_told_of_resets(
@@ -186,9 +202,8 @@ def test_all_else_is_refused_by_the_database(target: str, book: Ledger, as_role:
             " WHERE relname LIKE 'ledger%' AND relacl::text ~ '[{,]='"
             " AND relnamespace = current_schema()::regnamespace"
         ).fetchall()
-        role = psycopg.conninfo.conninfo_to_dict(Address.parse(as_role).conninfo)["user"]
         placing = "SELECT has_column_privilege(%s, 'ledger_events', 'position', 'INSERT')"
-        assert owner.execute(placing, (role,)).fetchone() == (False,)
+        assert owner.execute(placing, (role_of(as_role),)).fetchone() == (False,)
     assert rights == []
     assert book.checkpoint() == before
     assert book.verify().ok

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import random
 import re
 import threading
@@ -37,6 +36,7 @@ from support.cursors import JOBS, ORDERS
 from support.definitions import KEPT, fresh_definitions
 from support.falsified_databases import FALSIFICATIONS
 from support.servers import connect, server, with_schema
+from support.spawned import processes_of_their_own
 
 
 def test_two_transactions_that_make_the_same_cursor_do_so_once(target: str, book: Ledger) -> None:
@@ -103,7 +103,7 @@ def open_and_advance(target: str, nth: int) -> None:
 
 @pytest.mark.slow("it starts ten processes")
 def test_ten_processes_open_an_empty_database_at_once(target: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     processes = [context.Process(target=open_and_advance, args=(target, n)) for n in range(10)]
     for process in processes:
         process.start()

@@ -6,6 +6,7 @@ schema that comes first on the path. Which those are is read from the server's l
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import attrs
 import psycopg
 import pytest
 
-import ledger
+import ledger.aio
 from ledger import (
     AdvanceCursor,
     CursorKey,
@@ -174,6 +175,8 @@ def live(url: str, path: Path) -> None:
             # These are asked for when a connection was lost, and when a wait was given up.
             session.execute(session.sql.happened, (1, 1, b""))
             session.execute(session.sql.holders, ([1],))
+            session.execute(session.sql.tables_held, ())
+        asyncio.run(live_awaited(target, url))
         with psycopg.connect(url, autocommit=True) as own:
             seen: list[ledger.Entry] = []
             Projector(book=book, name="v", connection=own, apply=seen.append).catch_up()
@@ -185,6 +188,25 @@ def live(url: str, path: Path) -> None:
                 assert back.verify().ok
     assert look(target)[0]
     ledger.open(target).close()
+
+
+async def live_awaited(target: str, url: str) -> None:
+    """The same over a connection that a coroutine lends."""
+    async with ledger.aio.open(target, actor="a") as book:
+        caller = await psycopg.AsyncConnection.connect(url)
+        async with caller:
+            await caller.execute("SET search_path = evil, public, pg_catalog")
+            lent = book.using(caller)
+            await lent.append([AdvanceCursor(CursorKey("new", "awaited"), to) for to in (1, 2)])
+            await lent.append([AdvanceCursor(CursorKey(f"c{n}", "a"), n + 1) for n in range(60)])
+            await lent.advance(CursorKey("new", "awaited"), to=3)
+            await lent.record_error(CursorKey("new", "awaited"), "boom")
+            await lent.reset(CursorKey("new", "awaited"), to=1, reason="again")
+            assert len([entry async for entry in lent.history(CursorKey("new", "awaited"))]) == 5
+            assert [entry async for entry in lent.entries()]
+            assert [cursor async for cursor in lent.cursors()]
+            await lent.moves([(CursorKey("new", "awaited"), 3)])
+            await lent.horizon()
 
 
 def write(book: Ledger) -> None:
@@ -222,6 +244,7 @@ def read(book: Ledger) -> None:
         EntryQuery(),
         EntryQuery(kinds=(CursorReset,)),
         EntryQuery(newest_first=True),
+        EntryQuery(covering=1, covering_until=9, positions=(1, 2), jumping=True),
         EntryQuery(key=ORDERS, version_from=1, version_until=9, newest_first=True),
         EntryQuery(key=JOBS, kinds=(CursorReset,)),
         whole,

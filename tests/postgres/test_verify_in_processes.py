@@ -23,7 +23,7 @@ import sys, time
 import ledger, ledger.service
 from ledger.evidence import crew
 from ledger.evidence.source import EVERY
-ledger.service.SHARED_ENTRIES_MIN = 1
+ledger.service.proving.SHARED_ENTRIES_MIN = 1
 begin = crew.Crew.begin
 def begun(self, snapshot=""):
     begin(self, snapshot)
@@ -76,7 +76,7 @@ def test_a_process_that_waits_for_the_server_ends_with_its_caller(
 def test_a_snapshot_of_another_server_is_not_used(
     book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.service.SHARED_ENTRIES_MIN", 1)
+    monkeypatch.setattr("ledger.service.proving.SHARED_ENTRIES_MIN", 1)
     book.append([AdvanceCursor(CursorKey(f"consumer-{n}", "orders"), 1) for n in range(9)])
     exported, together = elsewhere.exported, []
     close = crew.Crew.close
@@ -98,7 +98,7 @@ def test_a_snapshot_of_another_server_is_not_used(
 def test_the_password_is_not_in_the_arguments_of_a_process(
     book: Ledger, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.service.SHARED_ENTRIES_MIN", 1)
+    monkeypatch.setattr("ledger.service.proving.SHARED_ENTRIES_MIN", 1)
     book.append([AdvanceCursor(CursorKey(f"consumer-{n}", "orders"), 1) for n in range(9)])
     started = crew._started
     seen: list[str] = []

@@ -20,7 +20,7 @@ from ledger.stores.postgres.errors import translated
 from ledger.stores.postgres.keys import cursor_id
 from support.cursors import JOBS, ORDERS
 from support.lost_connections import Cut
-from support.servers import connect
+from support.servers import connect, own_database
 
 # They measure how long calls wait, so they do not run beside each other.
 pytestmark = pytest.mark.xdist_group("waits")
@@ -142,6 +142,63 @@ def test_who_holds_a_cursor_is_named(target: str, way: str, lent: bool) -> None:
         assert "Nothing was appended" in said
         caller.rollback()
         assert asked.advance(ORDERS, to=6).version == 2
+
+
+@contextmanager
+def locked(target: str, table: str, *, for_s: float) -> Iterator[None]:
+    """Keep everybody else off a table for a while, as VACUUM does where it gives pages back."""
+    with connect(target, autocommit=False) as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        ending = threading.Timer(for_s, other.rollback)
+        ending.start()
+        try:
+            yield
+        finally:
+            ending.join()
+
+
+@pytest.mark.parametrize("way", ["read", "remembered", "under locks"])
+def test_the_servers_own_work_on_a_catalog_is_nobody_s(way: str) -> None:
+    # In a database of its own, because all others would wait as well.
+    with own_database("postgres") as url:
+        ledger.open(url).close()
+        with ledger.open(url, actor="tester", busy_timeout_s=0) as book:
+            if way == "remembered":
+                book.advance(JOBS, to=1)
+            began = time.monotonic()
+            # What a session keeps of a table is void once somebody has changed it.
+            with connect(url) as owner:
+                owner.execute(b"ALTER TABLE ledger_cursors SET (fillfactor = 80)")
+            with locked(url, "pg_catalog.pg_attribute", for_s=0.3):
+                if way == "read":
+                    assert list(book.cursors()) == []
+                else:
+                    assert book.advance(JOBS, to=2).last_sequence == 2
+            assert 0.3 <= time.monotonic() - began < BOUND_S
+
+
+@pytest.mark.parametrize("table", ["ledger_cursors", "ledger_events"])
+def test_a_table_that_a_session_has_is_held_by_it(target: str, table: str) -> None:
+    # To make the tables takes a lock that others on the server may have.
+    ledger.open(target).close()
+    with ledger.open(target, actor="tester", busy_timeout_s=0) as book:
+        with locked(target, table, for_s=BUSY_S):
+            began = time.monotonic()
+            with pytest.raises(LedgerBusyError):
+                book.advance(JOBS, to=1)
+            assert time.monotonic() - began < BUSY_S / 2
+        assert book.advance(JOBS, to=1).version == 1
+
+
+def test_a_catalog_that_is_locked_for_long_is_busy() -> None:
+    with own_database("postgres") as url:
+        ledger.open(url).close()
+        with (
+            ledger.open(url, actor="tester", busy_timeout_s=0) as book,
+            locked(url, "pg_catalog.pg_attribute", for_s=2 * BUSY_S),
+            pytest.raises(LedgerBusyError),
+        ):
+            book.advance(JOBS, to=1)
 
 
 def test_that_it_cannot_be_known_who_holds_it_is_no_other_error(target: str) -> None:

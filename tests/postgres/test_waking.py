@@ -178,8 +178,12 @@ def test_a_connection_is_held_only_while_somebody_waits(
     book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.waking.waker.IDLE_S", 0.02)
-    assert book.wait(ORDERS, 0, 0.05) is None
-    pid = backend_of(book)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(book.wait, ORDERS, 0, LONG_S)
+        until(lambda: book._waker and book._waker._listening and listener(book)._session)
+        pid = backend_of(book)
+        book.advance(ORDERS, to=1)
+        assert waiting.result(LONG_S) is not None
     alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
     with psycopg.connect(_plain(book), autocommit=True) as connection:
         until(lambda: connection.execute(alive, (pid,)).fetchall() == [(0,)])

@@ -39,7 +39,7 @@ def found(book: Any, cursor: Cursor, after: int = 0) -> list[Entry]:
     return [entry for entry, _ in pairs]
 
 
-@settings(max_examples=thorough(150, 40))
+@settings(max_examples=thorough(150, 16))
 @given(asked=histories([ORDERS, JOBS]))
 def test_they_are_those_of_its_history(asked: Any) -> None:
     with written(asked) as book:

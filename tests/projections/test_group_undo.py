@@ -22,7 +22,7 @@ from support.topics import PARTITIONS, places
 STORES = "every"
 
 
-@settings(max_examples=thorough(60, 15))
+@settings(max_examples=thorough(60, 10))
 @given(
     starts=st.lists(st.integers(1, 60), min_size=2, max_size=6),
     targets=st.lists(st.integers(0, 60), min_size=6, max_size=6),

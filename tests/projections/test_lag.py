@@ -25,11 +25,13 @@ from ledger import (
     StartCursor,
 )
 from ledger.law.reserved import HEAD, POSITIONS
+from ledger.law.takeovers import takeover
 from projections import Lag, LagState, lag
+from projections.overview import overview
 from projections.passing import Search, look_up
 from support.clock import Clock
 from support.depth import thorough
-from support.naive_lag import naive_lag
+from support.naive_lag import naive_lag, naive_moves
 
 STORES = "every"
 
@@ -56,6 +58,7 @@ requests = st.one_of(
         actor=st.just("ines"),
     ),
     st.builds(RecordError, st.sampled_from(KEYS), st.sampled_from(["HTTP 503", "HTTP 504"])),
+    st.sampled_from(KEYS),  # A takeover of this cursor.
 )
 # Now and then somebody sets the clock back.
 steps = st.integers(-200, 400)
@@ -79,6 +82,7 @@ def test_it_says_how_far_each_cursor_is_behind_and_since_when(book: Ledger, cloc
         state=LagState.BEHIND,
         errors=0,
         last_error="",
+        ahead=0,
     )
     assert (webhooks.behind, webhooks.since, webhooks.age_s) == (0, None, None)
     assert webhooks.state is LagState.OK
@@ -139,6 +143,27 @@ def test_a_takeover_does_not_hide_that_a_cursor_stands_still(book: Ledger, clock
     assert [each.state for each in lag(book)] == [LagState.BEHIND]
 
 
+def test_a_takeover_hides_no_error_and_an_advance_ends_the_streak(book: Ledger) -> None:
+    book.advance(MAILER, to=5)
+    for deploy in range(3):
+        book.append([RecordError(MAILER, f"HTTP {503 + deploy}")] * 2)
+        book.consumer(MAILER, take_over=f"deploy {deploy}")
+    book.consumer(MAILER, take_over="deploy 3")
+    [each] = lag(book)
+    assert (each.state, each.errors, each.last_error) == (LagState.FAILING, 6, "HTTP 505")
+    book.record_error(MAILER, "HTTP 500")
+    [each] = lag(book)
+    assert (each.errors, each.last_error) == (7, "HTTP 500")
+    # A reset to the same place is somebody's word that it is mended.
+    book.reset(MAILER, to=5, reason="the receiver is there again")
+    assert [(each.errors, each.last_error) for each in lag(book)] == [(0, "")]
+    book.record_error(MAILER, "HTTP 500")
+    book.consumer(MAILER, take_over="deploy 4")
+    assert [each.errors for each in lag(book)] == [1]
+    book.advance(MAILER, to=6)
+    assert [each.errors for each in lag(book)] == [0]
+
+
 @pytest.mark.parametrize(
     ("heads", "said"),
     [
@@ -184,7 +209,7 @@ def test_a_head_that_was_reset_counts_from_when_it_came_past_last(
     assert [each.since for each in lag(book)] == [times[60], times[70]]
 
 
-@settings(max_examples=thorough(400, 60))
+@settings(max_examples=thorough(400, 24))
 @given(
     asked=st.lists(st.tuples(requests, steps), max_size=60),
     stream_heads=st.booleans(),
@@ -199,10 +224,16 @@ def test_it_finds_what_reading_everything_finds(
     with ledger.open(":memory:", actor="tester", clock=clock) as book:
         for request, step in asked:
             clock.tick(step)
-            book.append_each([request])
+            is_takeover = isinstance(request, CursorKey)
+            asked_for = takeover(request, book.find(request), "deploy") if is_takeover else request
+            book.append_each([asked_for])
         now, after = clock.tick(later), timedelta(seconds=pause)
         found = list(lag(book, stream_heads=stream_heads, stalled_after=after))
         assert found == naive_lag(book, now, after, stream_heads=stream_heads)
+        rows = list(overview(book, stalled_after=after))
+        assert [row.lag for row in rows] == naive_lag(book, now, after)
+        moves = naive_moves(book)
+        assert [row.moved_at for row in rows] == [moves[row.key] for row in rows]
 
 
 def test_so_it_does_over_many_cursors_with_long_histories(book: Ledger, clock: Clock) -> None:

@@ -25,7 +25,7 @@ from support.depth import thorough
 from support.histories import KEYS, histories, written
 
 
-@settings(max_examples=thorough(100, 20))
+@settings(max_examples=thorough(100, 10))
 @given(asked=histories(KEYS))
 def test_as_of_every_moment_is_the_fold_of_what_was_there(asked: Any) -> None:
     with written(asked) as book:
@@ -47,7 +47,7 @@ def test_as_of_every_moment_is_the_fold_of_what_was_there(asked: Any) -> None:
             assert list(projections.cursors_as_of(book, moment)) == [c for c in every if c]
 
 
-@settings(max_examples=thorough(60, 20))
+@settings(max_examples=thorough(60, 10))
 @given(asked=histories(KEYS), moments=st.lists(st.integers(0, 42), min_size=2, max_size=2))
 def test_a_diff_is_what_differs_between_two_moments(asked: Any, moments: list[int]) -> None:
     earlier, later = sorted(moments)

@@ -160,7 +160,7 @@ def test_a_skip_is_undone_from_wherever_the_consumer_got_to(full: Ledger) -> Non
     assert (planned.previous_sequence, planned.sequence) == (61, 44)
 
 
-@settings(max_examples=thorough(100, 20))
+@settings(max_examples=thorough(100, 10))
 @given(asked=histories(), to=st.integers(0, 12))
 def test_an_undo_restores_the_place_and_its_delivery(asked: Any, to: int) -> None:
     with written(asked) as book:
@@ -174,7 +174,7 @@ def test_an_undo_restores_the_place_and_its_delivery(asked: Any, to: int) -> Non
         assert after.epoch == before.epoch + 2
 
 
-@settings(max_examples=thorough(80, 20))
+@settings(max_examples=thorough(80, 10))
 @given(asked=histories([ORDERS, JOBS]), late=st.sampled_from([ORDERS, JOBS]))
 def test_a_stale_plan_changes_nothing(asked: Any, late: CursorKey) -> None:
     with written(asked) as book:

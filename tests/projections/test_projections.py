@@ -30,7 +30,7 @@ from support.histories import KEYS, histories, steps, written
 # --- resets, stalls, errors ---
 
 
-@settings(max_examples=thorough(150, 25))
+@settings(max_examples=thorough(150, 10))
 @given(asked=histories(KEYS[:2]))
 def test_resets_say_when_the_cursor_was_back(asked: Any) -> None:
     with written(asked) as book:
@@ -123,7 +123,7 @@ def naive_stalls(entries: list[Entry], after: timedelta) -> list[tuple[Any, ...]
     return found
 
 
-@settings(max_examples=thorough(200, 33))
+@settings(max_examples=thorough(200, 13))
 @given(asked=histories(KEYS), after=steps)
 def test_stalls_are_pauses_in_which_others_went_on(asked: Any, after: timedelta) -> None:
     with written(asked) as book:
@@ -132,7 +132,7 @@ def test_stalls_are_pauses_in_which_others_went_on(asked: Any, after: timedelta)
         assert sorted(found, key=repr) == sorted(naive_stalls(entries, after), key=repr)
 
 
-@settings(max_examples=thorough(100, 20))
+@settings(max_examples=thorough(100, 10))
 @given(asked=histories(KEYS), least=st.integers(1, 3))
 def test_streaks_are_errors_in_a_row(asked: Any, least: int) -> None:
     with written(asked) as book:

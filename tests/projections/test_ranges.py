@@ -29,7 +29,7 @@ def expanded(ranges: list[Any]) -> set[int]:
     return set(found)
 
 
-@settings(max_examples=thorough(200, 33))
+@settings(max_examples=thorough(200, 13))
 @given(asked=histories())
 def test_gaps_are_what_the_last_word_jumped_over(asked: Any) -> None:
     with written(asked) as book:
@@ -56,7 +56,7 @@ def test_gaps_are_what_the_last_word_jumped_over(asked: Any) -> None:
         assert all(gap.certain for gap in projections.gaps(entries, dense=True))
 
 
-@settings(max_examples=thorough(300, 50))
+@settings(max_examples=thorough(300, 20))
 @given(asked=histories())
 def test_repeats_are_what_was_delivered_more_than_once(asked: Any) -> None:
     with written(asked) as book:
@@ -102,7 +102,7 @@ def test_a_jump_over_what_was_delivered_twice_does_not_make_it_less(book: Ledger
     assert projections.explain(book.history(ORDERS), 3).deliveries == 3
 
 
-@settings(max_examples=thorough(300, 50))
+@settings(max_examples=thorough(300, 20))
 @given(
     puts=st.lists(
         st.tuples(st.integers(1, 15), st.integers(0, 6), st.none() | st.integers(0, 2)), max_size=25

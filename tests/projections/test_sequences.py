@@ -22,7 +22,7 @@ from projections import How, explain, gaps
 from support.clock import Clock
 from support.cursors import ORDERS
 from support.depth import thorough
-from support.histories import SEQUENCES, histories, written
+from support.histories import SEQUENCES, histories, request_for, written
 
 # --- one sequence ---
 
@@ -54,7 +54,7 @@ def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
     return ("before" if before else "not_yet"), 0
 
 
-@settings(max_examples=thorough(200, 33))
+@settings(max_examples=thorough(200, 13))
 @given(asked=histories())
 def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
     with written(asked) as book:
@@ -79,14 +79,14 @@ def test_the_story_of_every_sequence_is_what_a_walk_finds(asked: Any) -> None:
             assert str(told).startswith(f"{sequence}: ")
 
 
-@settings(max_examples=thorough(300, 60))
+@settings(max_examples=thorough(300, 24))
 @given(asked=histories(), takeovers=st.sets(st.integers(0, 40)))
 def test_gaps_and_explain_never_contradict_each_other(asked: Any, takeovers: set[int]) -> None:
     with written([]) as book:
         for turn, (request, _) in enumerate(asked):
             if turn in takeovers:
                 book.consumer(ORDERS, take_over="deploy")
-            book.append_each([request])
+            book.append_each([request_for(book, request)])
         entries = list(book.history(ORDERS))
         listed = {
             n: gap for gap in gaps(entries, dense=True) for n in range(gap.first, gap.last + 1)

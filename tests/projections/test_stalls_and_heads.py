@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 
 import projections
 from ledger import (
+    AdvanceCursor,
     CursorAdvanced,
     CursorKey,
     CursorReset,
@@ -68,7 +70,7 @@ def naive(entries: list[Entry], key: CursorKey, after: timedelta) -> list[tuple[
     return found
 
 
-@settings(max_examples=thorough(300, 60))
+@settings(max_examples=thorough(300, 24))
 @given(asked=histories([ORDERS, JOBS, *HEADS]), after=steps)
 def test_stalls_are_pauses_in_which_the_head_was_beyond(asked: Any, after: timedelta) -> None:
     with written(asked) as book:
@@ -133,3 +135,35 @@ def test_the_ledgers_own_cursors_are_never_stalled(book: Ledger, clock: Clock) -
         book.advance(MAILER, to=to)
     assert list(projections.stalls(book.entries(), siblings=True)) == []
     assert list(projections.stalls(book.entries(), after=timedelta(0))) == []
+
+
+def test_places_that_were_left_are_forgotten_where_there_is_no_head(book: Ledger) -> None:
+    for _ in range(3):
+        at = book.find(JOBS)
+        start = at.last_sequence if at else 0
+        book.append([AdvanceCursor(JOBS, start + nth) for nth in range(1, 2_001)])
+    entries = list(book.entries())
+    assert list(projections.stalls([])) == []  # What is imported for the first time is not counted.
+    tracemalloc.start()
+    assert list(projections.stalls(entries)) == []
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000  # 100 bytes for each place would be 600,000.
+
+
+def test_who_confirmed_and_was_reset_further_still_says_how_far_others_are(
+    book: Ledger, clock: Clock
+) -> None:
+    other = CursorKey("webhooks", "orders")
+    book.advance(MAILER, to=1)
+    clock.tick(60)
+    book.advance(other, to=5)
+    clock.tick(3_600)
+    confirmed_at = clock.now
+    book.advance(other, to=6)
+    clock.tick(60)
+    book.reset(other, to=9, reason="6 to 9 are not for it", actor="ines")
+    clock.tick(60)
+    book.advance(MAILER, to=2)
+    [stall] = projections.stalls(book.entries(), after=QUARTER)
+    assert (stall.key, stall.front, stall.front_at) == (MAILER, 9, confirmed_at)

@@ -89,7 +89,7 @@ def test_what_is_delivered_after_a_reset_behind_the_start_is_delivered_once(
     assert [(again.first, again.last) for again in projections.repeats(history)] == [(42, 42)]
 
 
-@settings(max_examples=thorough(150, 30))
+@settings(max_examples=thorough(150, 12))
 @given(asked=histories())
 def test_nothing_before_a_start_is_a_gap_or_a_repeat_unless_something_went_back_there(
     asked: Any,

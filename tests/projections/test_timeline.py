@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +23,7 @@ from support.clock import Clock
 from support.cursors import ORDERS
 from support.depth import thorough
 from support.histories import histories, written
+from support.places import TOP
 
 CURSOR = ("webhooks", "orders", "customer-7")
 
@@ -67,7 +71,7 @@ def test_what_happened_is_marked(life: Timeline, clock: Clock) -> None:
     assert (life.entries, life.left_out) == (16, 0)
 
 
-@settings(max_examples=thorough(60, 20))
+@settings(max_examples=thorough(60, 10))
 @given(asked=histories())
 def test_the_points_are_where_the_cursor_was(asked: Any) -> None:
     with written(asked) as book:
@@ -121,6 +125,7 @@ def test_only_the_largest_marks_are_kept_and_the_others_counted(book: Ledger) ->
     assert min(mark.size for mark in life.marks) == 802
 
 
+@pytest.mark.xdist_group("charts")  # One process imports what draws them, which takes seconds.
 @pytest.mark.parametrize("form", ["html", "svg", "png"])
 def test_a_file_is_drawn_that_opens_offline(life: Timeline, tmp_path: Path, form: str) -> None:
     path = tmp_path / f"life.{form}"
@@ -135,6 +140,7 @@ def test_a_file_is_drawn_that_opens_offline(life: Timeline, tmp_path: Path, form
     assert not re.search(rb"""(src|href)\s*=\s*["']?(https?:)?//(?!www\.w3\.org)""", drawn)
 
 
+@pytest.mark.xdist_group("charts")
 def test_text_from_the_log_cannot_get_out_of_the_drawing(book: Ledger, tmp_path: Path) -> None:
     book.advance(ORDERS, to=5)
     hostile = "</script><script>alert(1)</script><!-- \x1b[2J \u202e & '\"` \\"
@@ -148,6 +154,7 @@ def test_text_from_the_log_cannot_get_out_of_the_drawing(book: Ledger, tmp_path:
     assert "<script" not in (tmp_path / "life.svg").read_text()
 
 
+@pytest.mark.xdist_group("charts")
 def test_only_known_files_are_drawn(life: Timeline, tmp_path: Path) -> None:
     for name in ("life", "life.pdf", "life.html.txt"):
         with pytest.raises(InvalidCursorError, match=r"\.html, \.svg, \.png"):
@@ -167,6 +174,7 @@ def test_a_terminal_gets_lines_that_fit(life: Timeline) -> None:
     assert "\x1b" not in drawn
 
 
+@pytest.mark.xdist_group("charts")
 def test_one_entry_is_a_life_too(book: Ledger, tmp_path: Path) -> None:
     book.record_error(ORDERS, "HTTP 503")
     life = timeline(book.history(ORDERS))
@@ -179,9 +187,9 @@ def test_without_its_libraries_a_drawing_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "altair", None)
     monkeypatch.setitem(__import__("sys").modules, "plotext", None)
-    with pytest.raises(charts.ChartLibraryMissingError, match=r"cursor-ledger\[timeline\]"):
+    with pytest.raises(charts.ChartLibraryMissingError, match=r"\[timeline\]"):
         draw(life, tmp_path / "life.html")
-    with pytest.raises(charts.ChartLibraryMissingError, match=r"cursor-ledger\[timeline\]"):
+    with pytest.raises(charts.ChartLibraryMissingError, match=r"\[timeline\]"):
         draw_on_terminal(life, width=60, height=12)
     with ledger.open(tmp_path / "book.db", actor="tester") as book:
         book.advance(ORDERS, to=1)
@@ -189,3 +197,35 @@ def test_without_its_libraries_a_drawing_says_what_to_install(
     refused = CliRunner().invoke(main, command)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.startswith("cursor-ledger: plotext is not installed")
+
+
+def test_what_is_drawn_on_a_terminal_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """The library that draws has the order of a set, which depends on the seed of the hashes."""
+    path = tmp_path / "cursors.db"
+    clock = Clock()
+    with ledger.open(path, clock=clock, actor="ines") as book:
+        for to in (41, 44, 45):
+            book.advance(ORDERS, to=to)
+            clock.tick(17 * 60)
+        book.reset(ORDERS, to=41, reason="receiver lost it")
+    program = (
+        "import ledger, sys\n"
+        "from projections import draw_on_terminal, timeline\n"
+        "book = ledger.open(sys.argv[1])\n"
+        "life = timeline(book.history(ledger.CursorKey(*sys.argv[2:])))\n"
+        "for width in range(30, 90, 4): print(draw_on_terminal(life, width=width, height=8))\n"
+    )
+    names = (ORDERS.consumer_id, ORDERS.stream_name, ORDERS.subject_id)
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", program, path, *names],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(TOP)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "0123"
+    }
+    [text] = drawn
+    # A time stands under its tick, and as many as there is room for.
+    assert {line.count(":") for line in text.splitlines() if ":" in line} == {1, 2, 3}

@@ -12,6 +12,7 @@ import ledger
 from ledger import Ledger
 from ledger.stores.sqlite import migrations
 from support.clock import Clock
+from support.commands import Run
 from support.cursors import JOBS, fill
 from support.sqlite_files import definitions
 
@@ -23,7 +24,7 @@ def full(book: Ledger, clock: Clock) -> Ledger:
 
 @pytest.fixture
 def humbly() -> list[str]:
-    """Give what to put before a command so that permissions count, which root does not heed."""
+    """Return what to put before a command so that permissions count, which root does not heed."""
     if os.getuid() != 0:
         return []
     if not (setpriv := shutil.which("setpriv")):
@@ -43,3 +44,12 @@ def older(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             book.advance(JOBS, to=1)
     assert "refuse_new_key" not in definitions(path)
     return path
+
+
+@pytest.fixture
+def copy(tmp_path: Path, full: Ledger, run: Run) -> Path:
+    """Return a backup over 7 entries."""
+    copy = tmp_path / "monday.db"
+    assert run("backup", copy).exit_code == 0
+    full.close()
+    return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -199,13 +200,29 @@ def test_a_file_that_is_locked_is_waited_for_and_then_said_to_be_busy(tmp_path: 
         assert subprocess.run(busy, capture_output=True, check=False).returncode == 75
 
 
+def wait_until_open(process: int, file: Path) -> None:
+    """Wait until a process has a file open, however long its imports take beside other things."""
+    descriptors = Path(f"/proc/{process}/fd")
+    if not descriptors.exists():
+        time.sleep(2)
+        return
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if any(each.resolve() == file.resolve() for each in descriptors.iterdir()):
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"{file} was not opened")
+
+
 def test_the_command_is_interrupted_while_it_reads(database: Path) -> None:
     with subprocess.Popen(
         [COMMAND, "--db", database.with_name("none"), "adopt", database, "--sql", ENDLESS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        time.sleep(2)
+        wait_until_open(process.pid, database)
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         try:
             printed, said = process.communicate(timeout=20)

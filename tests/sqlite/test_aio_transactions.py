@@ -33,6 +33,22 @@ async def test_coroutines_share_transactions(path: Path) -> None:
 
 
 @asynchronous
+async def test_the_loop_does_not_wait_for_room_in_the_queue(path: Path) -> None:
+    with gated(path, queue_length_max=4) as (sync, store):
+        book = AsyncLedger(sync)
+        stood_still = threading.Timer(10, store.open.set)
+        with held(sync, store):
+            stood_still.start()
+            more = range(1, 10)
+            asked = [asyncio.create_task(book.advance(ORDERS, to=to)) for to in more]
+            await asyncio.sleep(0)
+            assert not store.open.is_set(), "the loop went on when the queue was served"
+            stood_still.cancel()
+        assert [cursor.version for cursor in await asyncio.gather(*asked)] == [*more]
+        await book.close()
+
+
+@asynchronous
 async def test_a_call_is_withdrawn_if_it_is_cancelled_before_its_commit(path: Path) -> None:
     with gated(path) as (sync, store):
         book = AsyncLedger(sync)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import sqlite3
 from contextlib import closing
@@ -16,6 +15,7 @@ from ledger import CursorKey, Ledger
 from ledger.stores.sqlite import migrations
 from support.cursors import JOBS, ORDERS
 from support.depth import thorough
+from support.spawned import processes_of_their_own
 from support.sqlite_files import definitions
 
 ROUNDS = thorough(30, 5)
@@ -131,7 +131,7 @@ def advance_at_once(folder: str, start: Any, answers: Any) -> None:
 def test_four_processes_bring_an_older_file_up_to_date_at_once(older: Path, tmp_path: Path) -> None:
     for number in range(ROUNDS):
         shutil.copy(older, tmp_path / f"{number}.db")
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     start, answers = context.Barrier(4), context.Queue()
     arguments = (str(tmp_path), start, answers)
     workers = [context.Process(target=advance_at_once, args=arguments) for _ in range(4)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
 import stat
@@ -27,6 +26,7 @@ from ledger.stores import Durability
 from support.children import child
 from support.cursors import JOBS, ORDERS
 from support.depth import thorough
+from support.spawned import processes_of_their_own
 
 ROUNDS = thorough(50, 5)
 
@@ -44,7 +44,7 @@ def open_at_once(folder: str, start: Any, answers: Any) -> None:
 
 
 def test_four_processes_open_a_new_file_at_once_and_all_succeed(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     start, answers = context.Barrier(4), context.Queue()
     arguments = (str(tmp_path), start, answers)
     workers = [context.Process(target=open_at_once, args=arguments) for _ in range(4)]

@@ -11,7 +11,7 @@ import pytest
 
 import ledger
 from ledger import FaultKind
-from ledger.stores.sqlite import structure
+from ledger.stores.sqlite import migrations, structure
 from support.cursors import ORDERS
 
 MANY_TIMES = ", ".join(f"sqlite_master {letter}" for letter in "abcdefghijklmnop")
@@ -30,6 +30,12 @@ def theirs(path: Path) -> Iterator[sqlite3.Connection]:
 def test_a_view_in_the_place_of_a_table_is_not_read(
     theirs: sqlite3.Connection, path: Path, name: str
 ) -> None:
+    if name == "ledger_tree":
+        migrations.add_tree(theirs)  # Only a checkpoint makes it.
+    if name == "ledger_identity":
+        migrations.add_identity(theirs)  # Only who asks for an id.
+    if name.startswith("ledger_archived"):
+        migrations.add_archived(theirs)  # Only prune makes it.
     columns = [row[1] for row in theirs.execute(f"PRAGMA table_info({name})")]
     theirs.execute("DROP VIEW ledger_log")
     theirs.execute(f"ALTER TABLE {name} RENAME TO kept")

@@ -18,6 +18,7 @@ from ledger import Ledger, StorageError
 from ledger.opening import utc_now
 from ledger.stores.sqlite import connecting
 from ledger.stores.sqlite import connections as pool
+from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.writing import futures, waits
 from support.cursors import JOBS, ORDERS
 
@@ -85,6 +86,30 @@ def test_parent_and_children_write_at_the_same_time_and_nothing_is_lost(path: Pa
     with ledger.open(path) as book:
         assert [cursor.version for cursor in book.cursors()] == [100] * 5
         assert book.verify().ok
+
+
+def test_the_log_that_a_fork_has_deleted_is_not_missed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread may be about to read when another one forks, which closes all connections."""
+    with ledger.open(path, actor="parent") as book:
+        book.advance(ORDERS, to=1)
+        pool = book._store.connections  # type: ignore[attr-defined]
+        close, log = SQLiteSession.close, path.with_name(path.name + "-wal")
+        seen = []
+
+        def close_and_look(session: SQLiteSession) -> None:
+            close(session)
+            seen.append(log.exists())
+            pool._watch.check_at_once()
+
+        assert log.exists()
+        with monkeypatch.context() as patched:
+            patched.setattr(SQLiteSession, "close", close_and_look)
+            assert pool.before_fork()
+            pool.after_fork()
+        assert seen[-1] is False
+        assert book.advance(ORDERS, to=2).version == 2
 
 
 def test_the_parent_goes_on_after_a_fork_beside_threads_that_write_and_read(path: Path) -> None:

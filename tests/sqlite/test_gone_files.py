@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -273,3 +274,18 @@ def test_a_copy_over_the_file_while_it_is_closed_is_another_ledger(path: Path) -
     with ledger.open(path) as book:
         assert book.get(JOBS).last_sequence == 1
         assert book.verify().ok
+
+
+def test_what_fails_because_the_file_is_gone_is_told_as_that(path: Path) -> None:
+    """SQLite may say that the disk has failed, if the file goes while it is opened."""
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    with ledger.open(path) as book:
+        book.advance(ORDERS, to=1)
+        store: Any = book._store
+        sessions = store.connections._sessions
+        assert "by the operating system" in str(sessions.explained(failed))
+        path.rename(path.with_name("elsewhere.db"))
+        assert "was deleted, moved or replaced" in str(sessions.explained(failed))
+        with pytest.raises(StorageError, match="deleted, moved or replaced"):
+            sessions.connect(sessions.way)

@@ -259,7 +259,7 @@ def test_what_cannot_be_lent_is_refused(book: Ledger, connect: Connect, tmp_path
     ]
     for connection, kind, said in refused:
         with pytest.raises(kind, match=said):
-            book.using(connection)
+            book.using(connection)  # type: ignore[arg-type]
     with pytest.raises(InvalidCursorError, match="lent a connection already"):
         book.using(connect()).using(connect())
     with ledger.open(":memory:") as memory, pytest.raises(InvalidCursorError, match="memory"):

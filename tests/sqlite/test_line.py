@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -22,6 +21,7 @@ from ledger import CursorKey, LedgerBusyError
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import line
 from ledger.stores.sqlite.line import Line
+from support.spawned import processes_of_their_own
 
 KEY = CursorKey("webhooks", "orders")
 PROCESSES = 8
@@ -81,7 +81,7 @@ def write_for_a_while(path: str, name: int, start: Any, told: Any) -> None:
 
 def test_each_of_eight_processes_has_its_share(path: Path) -> None:
     ledger.open(path).close()
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     start, told = context.Barrier(PROCESSES), context.Queue()
     workers = [
         context.Process(target=write_for_a_while, args=(str(path), name, start, told))
@@ -158,7 +158,7 @@ def test_nobody_waits_for_ever_behind_a_process_that_is_killed_or_stopped(
     path: Path, sign: signal.Signals
 ) -> None:
     with ledger.open(path, busy_timeout_s=30) as book:
-        context = multiprocessing.get_context("spawn")
+        context = processes_of_their_own()
         told = context.Queue()
         first = context.Process(target=hold_first_place, args=(str(path), told))
         first.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import multiprocessing
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from ledger.stores.sqlite.transaction import SQLiteTransaction
 from support.cursors import ORDERS
 from support.depth import thorough
 from support.places import GOLDEN
+from support.spawned import processes_of_their_own
 from support.sqlite_files import definitions
 
 ROOT = "592167ac6ea64efe4866fa738056f60459b6809c47b80d7f4995ca43789097ae"
@@ -171,7 +171,7 @@ def test_processes_that_start_at_once_add_it_once(older: Path, tmp_path: Path) -
     rounds = thorough(20, 4)
     for number in range(rounds):
         shutil.copy(older, tmp_path / f"{number}.db")
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     begin, answers = context.Barrier(4), context.Queue()
     workers = [
         context.Process(
@@ -217,9 +217,7 @@ def start_and_die(path: str, after: int) -> None:
 @pytest.mark.parametrize("after", range(6))
 def test_one_that_is_killed_in_the_middle_leaves_all_or_nothing(older: Path, after: int) -> None:
     """After each of three statements, before the record of them, at the commit; and not at all."""
-    child = multiprocessing.get_context("spawn").Process(
-        target=start_and_die, args=(str(older), after)
-    )
+    child = processes_of_their_own().Process(target=start_and_die, args=(str(older), after))
     child.start()
     child.join()
     done = after == 5

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +19,8 @@ from ledger import AdvanceCursor, CursorKey, EntryQuery, Ledger, NonMonotonicCur
 from ledger.stores.sqlite import write_ahead_log
 from support.cursors import JOBS
 from support.depth import thorough
+from support.preloaded import programs
+from support.spawned import processes_of_their_own
 
 PROCESSES, ADVANCES, CURSORS = 8, thorough(2_000, 100), 10
 KEYS = [CursorKey("consumer", "stream", str(n)) for n in range(CURSORS)]
@@ -54,7 +54,7 @@ def advance_many(path: str, name: int, start: Any) -> list[tuple[int, int]]:
 
 
 def test_eight_processes_on_ten_cursors_lose_nothing(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = processes_of_their_own()
     start, acknowledged = context.Barrier(PROCESSES), context.Queue()
     workers = [
         context.Process(target=report, args=(str(path), name, start, acknowledged))
@@ -154,7 +154,7 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(
     last = 0
     for _ in range(2):
         with subprocess.Popen(
-            [sys.executable, "-c", DELIVER, path], stdout=subprocess.PIPE, text=True
+            [programs() / "python", "-c", DELIVER, path], stdout=subprocess.PIPE, text=True
         ) as victim:
             assert victim.stdout is not None
             for _ in range(acknowledgements):

@@ -215,12 +215,12 @@ def test_an_engine_of_sqlalchemy_has_one_connection_to_memory() -> None:
             connection.execute(sqlalchemy.text("CREATE TABLE sent (id TEXT)"))
         with suppress(RuntimeError), engine.begin() as connection:
             connection.execute(sqlalchemy.text("INSERT INTO sent VALUES ('msg-41')"))
-            book.using(connection.connection.driver_connection).advance(ORDERS, to=41)
+            book.using(connection).advance(ORDERS, to=41)
             raise RuntimeError
         assert book.find(ORDERS) is None
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("INSERT INTO sent VALUES ('msg-42')"))
-            book.using(connection.connection.driver_connection).advance(ORDERS, to=42)
+            book.using(connection).advance(ORDERS, to=42)
         assert book.get(ORDERS).last_sequence == 42
         with engine.begin() as connection:
             rows = connection.execute(sqlalchemy.text("SELECT id FROM sent")).all()
@@ -240,7 +240,7 @@ def test_other_connections_are_refused(book: Ledger, path: Path) -> None:
         ):
             alone.using(other)
     with pytest.raises(InvalidCursorError, match=r"must be a sqlite3\.Connection"):
-        book.using("sqlite://")
+        book.using("sqlite://")  # type: ignore[arg-type]
 
 
 def test_a_connection_to_a_file_or_in_a_transaction_is_refused(

@@ -22,7 +22,7 @@ CURSORS = 20
 
 @pytest.fixture(autouse=True)
 def short_logs_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.service.SHARED_ENTRIES_MIN", 1)
+    monkeypatch.setattr("ledger.service.proving.SHARED_ENTRIES_MIN", 1)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_who_may_not_write_to_the_file_checks_it_alone(
     verify = (
         "import ledger, ledger.service, sys\n"
         "from ledger.evidence import crew\n"
-        "ledger.service.SHARED_ENTRIES_MIN = 1\n"
+        "ledger.service.proving.SHARED_ENTRIES_MIN = 1\n"
         "crew._started = None\n"
         "with ledger.open(sys.argv[1]) as book:\n"
         "    print(book.verify(processes=3).ok)"

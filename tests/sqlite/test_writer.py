@@ -129,8 +129,20 @@ def test_at_64_threads_the_mean_batch_is_over_16(path: Path) -> None:
 
         def work(nth: int) -> None:
             for to in range(1, 51):
+                asking.add(nth)
                 book.advance(CursorKey(f"consumer-{nth}", "orders"), to=to)
+                asking.discard(nth)
+            at_work.discard(nth)
 
+        def as_slow_as_a_disk() -> None:
+            """Commit when half of the callers ask again, however little time they are given."""
+            until = time.monotonic() + 1
+            while len(asking) < len(at_work) / 2 and time.monotonic() < until:
+                time.sleep(0.0005)
+
+        asking: set[int] = set()
+        at_work = set(range(THREADS))
+        store.before = as_slow_as_a_disk
         run_threads(work)
         assert sum(store.batches) == THREADS * 50
         assert sum(store.batches) / len(store.batches) > 16

@@ -112,7 +112,7 @@ def steps(book: Ledger, work: Callable[[], object]) -> int:
     # So that there is a connection that reads, beside the one that writes.
     list(book.cursors(ledger.CursorQuery(limit=1)))
     pool = book._store.connections  # type: ignore[attr-defined]
-    sessions = [session for session in (*pool._idle, pool._writer) if session is not None]
+    sessions = [session for session in (*pool._sessions.idle, pool._writer) if session is not None]
     taken = 0
 
     def count() -> None:

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 import attrs
 
 from ledger import Cursor, CursorKey, CursorQuery, Entry, EntryQuery, Ledger, LedgerBusyError
+from ledger.law.reserved import POLICY
 from ledger.log.columns import CONTENT
 from ledger.log.heads import Head
 from ledger.opening import utc_now
-from ledger.stores import Horizon, Transaction
+from ledger.stores import Transaction
 from ledger.stores.deadline import Deadline
+from ledger.stores.horizon import Horizon
 from ledger.writing.committer import Committer
 from support.broken_readers import (
     CountsErrorsAsMoves,
@@ -289,6 +291,26 @@ class HoldsNothingFree(Broken):
     within = Within
 
 
+class KnowsNoPolicies(Broken):
+    class Within(BrokenTransaction):
+        def policies(self) -> list[Entry]:
+            return []
+
+    within = Within
+
+
+class TakesAdvancesForPolicies(Broken):
+    def within(self, transaction: Transaction) -> Any:
+        store = self.store
+
+        class Within(BrokenTransaction):
+            def policies(self) -> list[Entry]:
+                last = {entry.key: entry for entry in store.entries(EntryQuery())}
+                return [entry for key, entry in last.items() if key.consumer_id == POLICY]
+
+        return Within(transaction)
+
+
 class RemembersHeadsByThread(Broken):
     def __init__(self, file: str) -> None:
         super().__init__(file)
@@ -307,6 +329,15 @@ class ForgetsWhenItIsClosed(Broken):
     def close(self) -> None:
         self.store.close()
         self.file.unlink(missing_ok=True)
+
+
+class SkipsTheEndOfAPart(Broken):
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        with self.store.snapshot() as log:
+            part = log.rows_between  # type: ignore[attr-defined]
+            log.rows_between = lambda after, until: part(after, until - 1)  # type: ignore[attr-defined]
+            yield log
 
 
 class SkipsALeaf(Broken):
@@ -331,6 +362,8 @@ BROKEN: dict[type[Broken], str] = {
     CommitsHalf: "has changed nothing",
     LosesAnswers: "appends nothing",
     HoldsNothingFree: "without waiting",
+    KnowsNoPolicies: "of each policy",
+    TakesAdvancesForPolicies: "of each policy",
     WaitsForEver: "until its deadline",
     StaysOpen: "is closed",
     ForgetsWhenItIsClosed: "opened again",
@@ -349,6 +382,7 @@ BROKEN: dict[type[Broken], str] = {
     HoldsUpWriters: "holds up no writer",
     IsNeverSettled: "the horizon",
     SkipsALeaf: "check reads",
+    SkipsTheEndOfAPart: "a part of a log",
     MovesUnderASnapshot: "stands still",
     IsEverybody: "identity",
     IsSomebodyElse: "identity",

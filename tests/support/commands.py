@@ -11,6 +11,7 @@ from typing import Any
 from click.testing import Result
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
+"""For what is killed, traced or bounded; `support.preloaded` has one that starts at once."""
 
 OWNER = ("webhooks", "orders")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 import ledger
-from ledger.stores.postgres import structure
+from ledger.stores.postgres import migrations, structure
 from support.servers import drop, fresh_schema, server, with_schema
 
 KEPT = Path(structure.__file__).parent / "schema" / "definitions.json"
@@ -19,6 +19,8 @@ def fresh_definitions(kind: str) -> dict[str, str]:
     with ledger.open(with_schema(server(kind), schema)):
         pass
     with psycopg.connect(server(kind), options="-c search_path=pg_catalog") as connection:
+        # A checkpoint makes it later.
+        migrations.add_tree(connection, schema)
         made = structure.definitions(connection, schema)
     drop(server(kind), schema)
     return dict(sorted(made.items()))

@@ -13,6 +13,8 @@ from tempfile import mkdtemp
 
 import pytest
 
+from support.preloaded import python
+
 PRELUDE = """
 import ctypes, errno, os, signal, sys
 import ledger
@@ -42,10 +44,10 @@ def shim() -> str:
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a script in a process where `fail(call, file, errno)` makes calls fail."""
-    return subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LD_PRELOAD": shim(), "PYTHONDONTWRITEBYTECODE": "1"},
+    return python(
+        PRELUDE + textwrap.dedent(script),
+        [str(argument) for argument in arguments],
+        folder=str(Path.cwd()),
+        environment={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        preload=shim(),
     )

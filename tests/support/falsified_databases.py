@@ -256,7 +256,7 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
         None,
     ),
     "a constraint added": (
-        define("ALTER TABLE ledger_events ADD CONSTRAINT mine CHECK (sequence < 100)"),
+        define("ALTER TABLE ledger_events ADD CONSTRAINT mine CHECK (sequence < 100000)"),
         FaultKind.FOREIGN,
         None,
     ),
@@ -282,6 +282,40 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
     ),
     "a part taken out": (
         define("ALTER TABLE ledger_events DETACH PARTITION ledger_events_5"),
+        FaultKind.DEFINITION,
+        None,
+    ),
+    "a note of a login removed": (
+        run("DELETE FROM ledger_sessions WHERE position = 4"),
+        FaultKind.SESSION,
+        4,
+    ),
+    "a note of a login for an entry that needs none": (
+        run("INSERT INTO ledger_sessions VALUES (2, 'ines')"),
+        FaultKind.SESSION,
+        2,
+    ),
+    "where notes of logins begin, removed": (
+        run("DELETE FROM ledger_sessions WHERE session_role IS NULL"),
+        FaultKind.SESSION,
+        None,
+    ),
+    "logins not noted any more": (
+        define("ALTER TABLE ledger_events DISABLE TRIGGER ledger_events_note_session"),
+        FaultKind.DEFINITION,
+        None,
+    ),
+    "logins noted by nobody": (
+        define("DROP TRIGGER ledger_events_note_session ON ledger_events"),
+        FaultKind.DEFINITION,
+        None,
+    ),
+    "logins noted falsely": (
+        define(
+            "CREATE OR REPLACE FUNCTION ledger_note_session() RETURNS trigger LANGUAGE plpgsql"
+            " SECURITY DEFINER AS $$ BEGIN INSERT INTO ledger_sessions VALUES (NEW.position, 'x');"
+            " RETURN NULL; END $$"
+        ),
         FaultKind.DEFINITION,
         None,
     ),

@@ -149,9 +149,9 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
     ),
     "entries of a cursor exchanged": (
         run(
-            "UPDATE ledger_events SET position = 100 WHERE position = 2",
+            "UPDATE ledger_events SET position = 100000 WHERE position = 2",
             "UPDATE ledger_events SET position = 2 WHERE position = 3",
-            "UPDATE ledger_events SET position = 3 WHERE position = 100",
+            "UPDATE ledger_events SET position = 3 WHERE position = 100000",
         ),
         FaultKind.ORDER,
         2,

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from ledger import CursorAdvanced, CursorKey, Entry, ErrorRecorded, Ledger
 from ledger.law.reserved import HEAD, is_reserved
+from ledger.law.takeovers import is_takeover
 from projections import Lag, LagState
 
-__all__ = ["naive_lag"]
+__all__ = ["naive_lag", "naive_moves"]
 
 
 def naive_lag(
@@ -28,9 +29,16 @@ def naive_lag(
     return found
 
 
-def _lag_of(
-    key: CursorKey, history: list[Entry], head: list[Entry] | None, now: datetime, after: timedelta
-) -> Lag:
+def naive_moves(book: Ledger) -> dict[CursorKey, datetime | None]:
+    """Return when each cursor came to where it stands."""
+    histories: dict[CursorKey, list[Entry]] = {}
+    for entry in book.entries():
+        histories.setdefault(entry.key, []).append(entry)
+    return {key: _end_of(history)[1] for key, history in histories.items()}
+
+
+def _end_of(history: list[Entry]) -> tuple[int, datetime | None, int, str]:
+    """Return where a cursor stands, since when, and how often and how it failed since."""
     at, moved_at = 0, None
     errors, last_error = 0, ""
     for entry in history:
@@ -38,9 +46,18 @@ def _lag_of(
         if isinstance(event, ErrorRecorded):
             errors, last_error = errors + 1, event.message
             continue
+        if is_takeover(entry) and entry.version > 1:
+            continue  # Another consumer stands where the one before it stood, and failed.
         errors, last_error = 0, ""
         if not isinstance(event, CursorAdvanced) or event.sequence != at:
             at, moved_at = event.sequence, entry.recorded_at
+    return at, moved_at, errors, last_error
+
+
+def _lag_of(
+    key: CursorKey, history: list[Entry], head: list[Entry] | None, now: datetime, after: timedelta
+) -> Lag:
+    at, moved_at, errors, last_error = _end_of(history)
     since, highest = None, None if head is None else 0
     for entry in head or ():
         if isinstance(entry.event, ErrorRecorded):
@@ -70,4 +87,5 @@ def _lag_of(
         state=state,
         errors=errors,
         last_error=last_error,
+        ahead=None if highest is None else max(at - highest, 0),
     )

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from support.commands import COMMAND, Run, records
+from support.commands import Run, records
+from support.preloaded import COMMAND
 
 
 def printed(stderr: str) -> str:

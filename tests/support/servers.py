@@ -22,7 +22,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,9 @@ def _server(kind: str, *, shared: bool = False) -> Server:
     binaries = wheel_binaries() if kind == "postgres" else distribution_binaries()
     assert binaries
     settings = ["fsync=off", "max_connections=200", "max_prepared_transactions=4"]
+    if not everything():
+        # What prepares for a crash of the machine, and for tables that grow, is half of a schema.
+        settings += ["autovacuum=off", "full_page_writes=off", "jit=off", "shared_buffers=32MB"]
     return Server(binaries, settings=settings, shared=shared)
 
 
@@ -212,6 +215,8 @@ def shared_by_processes() -> Iterator[None]:
             del os.environ[RUN]
             for known in Path(folder).glob("*.server"):
                 _remove(Path(known.read_text().splitlines()[1]))
+            for known in Path(folder).glob("*/pid"):
+                _end(int(known.read_text()), known.with_name("socket"))
 
 
 def _remove(folder: Path) -> None:
@@ -223,6 +228,17 @@ def _remove(folder: Path) -> None:
         while told.exists() and time.monotonic() < until:
             time.sleep(0.02)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(pid: int, listens: Path) -> None:
+    """End a process that another one has started, and wait until nobody listens."""
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + 10
+    with suppress(ConnectionRefusedError):
+        while time.monotonic() < until:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(listens))
+            time.sleep(0.01)
 
 
 def kinds() -> list[str]:

@@ -8,16 +8,16 @@ import pty
 import select
 import shutil
 import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.preloaded import COMMAND
+
 __all__ = ["SHELLS", "Shell"]
 
-COMMAND = Path(sys.executable).with_name("cursor-ledger")
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
@@ -55,6 +55,8 @@ class Shell:
                 "TERM": "xterm",
                 "LANG": "C.UTF-8",
                 "COLUMNS": "200",
+                # The code that is tested may be another than what is installed.
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 **environment,
             },
         )

@@ -18,7 +18,9 @@ import ledger
 from support.depth import everything
 from support.servers import drop, fresh_schema, server, with_schema
 
-__all__ = ["drop_targets", "new_target"]
+__all__ = ["close_connections", "drop_targets", "new_target"]
+
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def new_target(kind: str, path: Path, *, made: bool = True) -> Iterator[str]:
         return
     lent = _free[url].pop() if _free[url] else _Schema.make(url)
     yield with_schema(url, lent.name)
-    if lent.empty(url):
+    if lent.empty(_connection(url)):
         _free[url].append(lent)
     else:
         drop(url, lent.name)
@@ -52,6 +54,27 @@ def drop_targets() -> None:
     _free.clear()
 
 
+def close_connections() -> None:
+    """Close what this process has kept open, before the servers are gone."""
+    for connection in _connections.values():
+        connection.close()
+    _connections.clear()
+
+
+def _connection(url: str) -> Connection:
+    """Return the connection that empties schemas: to open one takes as long as to empty one."""
+    known = _connections.get(url)
+    if known is not None:
+        try:
+            known.execute(b"SELECT 1")
+        except psycopg.OperationalError:  # A test has ended all sessions of the server.
+            known.close()
+        else:
+            return known
+    _connections[url] = psycopg.connect(url, autocommit=True, application_name="empties")
+    return _connections[url]
+
+
 @attrs.frozen
 class _Schema:
     name: str
@@ -62,32 +85,33 @@ class _Schema:
     def make(cls, url: str) -> _Schema:
         name = fresh_schema()
         ledger.open(with_schema(url, name)).close()
-        with psycopg.connect(url, autocommit=True) as connection:
-            return cls(name, _looks(connection, name))
+        return cls(name, _looks(_connection(url), name))
 
-    def empty(self, url: str) -> bool:
+    def empty(self, connection: Connection) -> bool:
         """Remove all entries and cursors; return whether it is again as it was when made."""
-        with psycopg.connect(url, autocommit=True) as connection:
-            if _looks(connection, self.name) != self.looks:
-                return False
-            try:
-                connection.execute(
-                    f"""
-                    SET search_path = {self.name};
-                    SET lock_timeout = '1s';
-                    SET session_replication_role = replica;
-                    DELETE FROM ledger_events;
-                    DELETE FROM ledger_cursors;
-                    UPDATE ledger_identity SET id = gen_random_uuid();
-                    SELECT setval('ledger_positions', 1, false)
-                    """.encode()
-                )
-            except psycopg.errors.LockNotAvailable:
-                return False
+        if _looks(connection, self.name) != self.looks:
+            return False
+        try:
+            # Several statements cannot be prepared.
+            connection.execute(_EMPTIED.format(schema=self.name).encode(), prepare=False)
+        except psycopg.errors.LockNotAvailable:
+            return False
         return True
 
 
 _free: dict[str, list[_Schema]] = defaultdict(list)
+_connections: dict[str, Connection] = {}
+
+_EMPTIED = """
+SET LOCAL search_path = {schema};
+SET LOCAL lock_timeout = '1s';
+SET LOCAL session_replication_role = replica;
+DELETE FROM ledger_events;
+DELETE FROM ledger_cursors;
+DELETE FROM ledger_sessions WHERE session_role IS NOT NULL;
+UPDATE ledger_identity SET id = gen_random_uuid();
+SELECT setval('ledger_positions', 1, false)
+"""
 
 # Every change of a row writes another xmin, those of the catalogs as well. What is granted, who
 # owns what, and triggers that are switched off stand in these rows too.
@@ -114,12 +138,14 @@ SELECT string_agg(row, '|' ORDER BY row COLLATE "C") FROM (
         JOIN pg_class c ON c.oid = seqrelid WHERE relnamespace = {id}
     UNION ALL SELECT format('migration %s', xmin) FROM {schema}.ledger_migrations
     UNION ALL SELECT format('tag %s', xmin) FROM {schema}.ledger_tags
+    UNION ALL SELECT format('sessions behind %s %s', position, xmin)
+        FROM {schema}.ledger_sessions WHERE session_role IS NULL
     UNION ALL SELECT format('identities %s', count(*)) FROM {schema}.ledger_identity
 ) AS kept (row)
 """
 
 
-def _looks(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> object:
+def _looks(connection: Connection, schema: str) -> object:
     statement = _LOOKS.format(schema=schema, id=f"'{schema}'::regnamespace")
     try:
         return connection.execute(statement.encode()).fetchone()

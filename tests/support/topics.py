@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger import CursorKey, Ledger
+from ledger import AdvanceCursor, CursorKey, Ledger
 
 __all__ = ["ABSENT", "PARTITIONS", "confirmed", "places"]
 
@@ -12,9 +12,11 @@ ABSENT = CursorKey("mailer", "orders", "12")
 
 def confirmed(book: Ledger, *, consumer: str = "mailer", start: int = 100, step: int = 1) -> None:
     """Confirm each partition, by default partition p up to 100 + p."""
-    for partition in range(12):
-        key = CursorKey(consumer, "orders", str(partition))
-        book.advance(key, to=start + step * partition, delivery_id="late")
+    keys = [CursorKey(consumer, "orders", str(partition)) for partition in range(12)]
+    book.append(
+        AdvanceCursor(key, start + step * partition, delivery_id="late")
+        for partition, key in enumerate(keys)
+    )
 
 
 def places(book: Ledger) -> list[int]:

@@ -18,13 +18,14 @@ from ledger import (
     ErrorRecorded,
     Outcome,
 )
-from ledger.cli import spreadsheets
+from ledger.cli.records import names_of
 from ledger.evidence.digests import digest_of
 from ledger.law.events import Event
 from ledger.log import columns
 from ledger.log.columns import Column, Columns
+from ledger.log.cursors import cursor_from
 from ledger.log.heads import Head
-from ledger.log.rows import TAGS, content_of, cursor_from, entry_from
+from ledger.log.rows import TAGS, content_of, entry_from
 from ledger.log.text import dumps, micros
 from support.cursors import ORDERS
 
@@ -153,7 +154,7 @@ def test_the_columns_are_those_of_the_digest_which_is_frozen() -> None:
 
 
 def test_an_entry_in_csv_has_a_heading_for_each_column() -> None:
-    assert columns.ENTRY.names == spreadsheets._ENTRY_COLUMNS
+    assert columns.ENTRY.names == names_of(Entry)
 
 
 WRONG = {int: ("1", 1.0, True, None), str: (1, b"x", None), bytes: ("x", bytearray(1), None)}

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ledger import Ledger
 from ledger.evidence.digests import digest_of, digest_of_unread
-from ledger.log import text
-from ledger.log.text import dumps, dumps_flat
+from ledger.log import flat as encoders
+from ledger.log.flat import dumps_flat
+from ledger.log.text import dumps
 from support.clock import Clock
 from support.cursors import fill
 
@@ -26,16 +27,16 @@ flat = st.none() | texts | numbers | st.dictionaries(texts, texts, max_size=4)
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encode as without orjson."""
-    monkeypatch.setattr(text, "_fast", None)
+    monkeypatch.setattr(encoders, "_fast", None)
 
 
-def by_either(values: list[text.Flat]) -> tuple[object, object]:
+def by_either(values: list[encoders.Flat]) -> tuple[object, object]:
     """Return what comes of `values` with orjson, and without it."""
-    assert text._fast is orjson.dumps, "orjson is not used"
+    assert encoders._fast is orjson.dumps, "orjson is not used"
     found: list[object] = []
     for fast in (orjson.dumps, None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(text, "_fast", fast)
+            patch.setattr(encoders, "_fast", fast)
             try:
                 found.append(dumps_flat(values))
             except UnicodeEncodeError as error:
@@ -48,7 +49,7 @@ def by_either(values: list[text.Flat]) -> tuple[object, object]:
 @example([2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1])
 @example(["\ud800"])
 @example([{"\udfff": ""}])
-def test_the_bytes_and_the_refusals_are_the_same(values: list[text.Flat]) -> None:
+def test_the_bytes_and_the_refusals_are_the_same(values: list[encoders.Flat]) -> None:
     fast, own = by_either(values)
     assert fast == own
 
@@ -69,7 +70,7 @@ def test_a_digest_is_the_same(said: str, number: int) -> None:
     found = []
     for fast in (orjson.dumps, None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(text, "_fast", fast)
+            patch.setattr(encoders, "_fast", fast)
             try:
                 found.append(digest_of(bytes(32), content))
             except UnicodeEncodeError as error:
@@ -83,18 +84,18 @@ def test_a_digest_is_the_same(said: str, number: int) -> None:
 def test_a_log_that_was_written_with_orjson_is_verified_without(
     book: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "_fast", orjson.dumps)
+    monkeypatch.setattr(encoders, "_fast", orjson.dumps)
     fill(book, clock)
-    monkeypatch.setattr(text, "_fast", None)
+    monkeypatch.setattr(encoders, "_fast", None)
     assert book.verify().ok
     book.advance(next(book.cursors()).key, to=99, delivery_id="\u2028\x7f\U0001f600")
-    monkeypatch.setattr(text, "_fast", orjson.dumps)
+    monkeypatch.setattr(encoders, "_fast", orjson.dumps)
     assert book.verify().ok
 
 
 def test_what_orjson_writes_otherwise_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert orjson.dumps(math.nan) == b"null"
-    monkeypatch.setattr(text, "_fast", lambda _: pytest.fail("it was asked for a float"))
+    monkeypatch.setattr(encoders, "_fast", lambda _: pytest.fail("it was asked for a float"))
     # Somebody may put one into a column; what is said of its digest is the same everywhere.
     for number, metadata in ((math.nan, None), (1, '{"n": NaN}')):
         content = ("c", "s", "", 1, 0, number, "", metadata, "t", *[None] * 6, "x", 0)
@@ -103,11 +104,11 @@ def test_what_orjson_writes_otherwise_does_not_reach_it(monkeypatch: pytest.Monk
 
 
 def test_an_orjson_that_writes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert text._fast_encoder() is orjson.dumps
+    assert encoders._fast_encoder() is orjson.dumps
     monkeypatch.setattr(orjson, "dumps", lambda values: dumps(values).upper().encode())
-    assert text._fast_encoder() is None
+    assert encoders._fast_encoder() is None
 
 
 def test_orjson_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "orjson", None)
-    assert text._fast_encoder() is None
+    assert encoders._fast_encoder() is None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import pickle
-import pkgutil
 import subprocess
 import sys
 from typing import Any
@@ -27,6 +25,7 @@ from ledger import (
     VersionConflictError,
 )
 from support.cursors import JOBS
+from support.modules import modules_of
 
 # A test may have errors of its own.
 OURS = {"ledger", "projections"}
@@ -37,8 +36,7 @@ PAIRS = {"a": "x" * 4_000}
 def every_kind() -> list[type[LedgerError]]:
     """Give all errors that there are, in whichever module."""
     for package in (ledger, projections):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+        list(modules_of(package))
     kinds: list[type[LedgerError]] = [LedgerError]
     for kind in kinds:
         kinds += [each for each in kind.__subclasses__() if each.__module__.split(".")[0] in OURS]

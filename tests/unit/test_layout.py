@@ -11,7 +11,7 @@ from wcwidth import wcswidth
 
 from ledger.cli.layout import Kind, Part, padded, shared, shortened, together, width_of
 from ledger.cli.narrowing import Column, Layout
-from ledger.cli.short_times import ShortTimes, to_the_second
+from ledger.cli.short_times import Ages, ShortTimes, to_the_second
 from ledger.log.text import visible
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -49,14 +49,39 @@ def test_a_text_that_is_shortened_takes_no_more_than_its_column(
     assert wcswidth(padded(shown, width, kind)) == width
     if wcswidth(text) <= width:
         assert shown == text
-    else:
-        start, _, end = shown.rpartition("…")
-        assert text.startswith(start.rstrip())
-        assert text.endswith(end)
+        return
+    # A cursor in one word has an ellipsis in each of its names, unless there is no room for that.
+    pieces = [(text, shown)]
+    if kind is Kind.CURSOR and "/" in text and shown.count("/") == text.count("/"):
+        pieces = list(zip(text.split("/"), shown.split("/"), strict=True))
+    for whole, piece in pieces:
+        start, _, end = piece.rpartition("…") if piece != whole else (whole, "", "")
+        assert whole.startswith(start.rstrip())
+        assert whole.endswith(end)
+
+
+@given(
+    st.lists(st.text("abc注文-.", min_size=5, max_size=40), min_size=2, max_size=3),
+    st.integers(17, 60),
+)
+def test_of_a_cursor_that_is_shortened_each_name_stays(names: list[str], width: int) -> None:
+    shown = shortened("/".join(names), width, Kind.CURSOR).split("/")
+    assert len(shown) == len(names)
+    # A name that needs less than its share leaves the rest to the others.
+    cut = [piece for piece, name in zip(shown, names, strict=True) if piece != name]
+    assert all(width_of(piece) >= min(5, width // len(names)) - 1 for piece in cut)
+    # A wide character may leave one column empty in each half of a name.
+    used = sum(map(width_of, shown)) + len(shown) - 1
+    assert not cut or width - 3 * len(cut) <= used <= width
 
 
 def test_names_keep_both_ends_and_texts_their_beginning() -> None:
     assert shortened("warehouse-sync-us-east-1", 14, Kind.NAME) == "warehou…east-1"
+    deep = "warehouse-sync-us-east-1/company.shipments.v2/eu%2Fcustomer-7"
+    assert shortened(deep, 26, Kind.CURSOR) == "ware…t-1/comp….v2/eu%2…r-7"
+    assert shortened("mailer/company.shipments.v2", 20, Kind.CURSOR) == "mailer/compan…nts.v2"
+    # Without room for both sides of each name, both ends of the whole stay.
+    assert shortened(deep, 14, Kind.CURSOR) == "warehou…omer-7"
     assert shortened("connection refused by peer", 14, Kind.TEXT) == "connection re…"
     assert shortened("connection refused", 12, Kind.TEXT) == "connection…"
     assert width_of("注文") == 4
@@ -136,3 +161,36 @@ def test_what_a_source_calls_a_sequence_gives_way_to_the_names() -> None:
 
     assert shown(110) == "720011196 (offset 720011195)"
     assert shown(70) == "720011196"
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (timedelta(milliseconds=1), "0s ago"),
+        (timedelta(seconds=59.9), "59s ago"),
+        (timedelta(minutes=59, seconds=59), "59m ago"),
+        (timedelta(hours=47, minutes=59), "47h ago"),
+        (timedelta(days=2), "2d ago"),
+        (timedelta(days=729), "729d ago"),
+        (timedelta(days=730), "2y ago"),
+        (timedelta(seconds=-59), "0s ago"),
+        (timedelta(hours=-3), "in 3h"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(ago: timedelta, said: str) -> None:
+    now = datetime(2026, 5, 5, 16, 0, 1, tzinfo=UTC)
+    assert Ages(now)(now - ago) == said
+    assert not Ages(now)(None)
+
+
+def test_a_table_that_fits_says_ages_and_a_wide_one_says_times() -> None:
+    now = datetime(2026, 5, 5, 16, 0, 1, tzinfo=UTC)
+    column = Column("updated", lambda value: value, kind=Kind.AGE)
+    page = [now - timedelta(hours=20), "never", None]
+    for width in (8, 80):
+        fitted = Layout.within(width, page, [column], whole=True, now=now)
+        told = [column.text(value, fitted.times, fitted.ages) for value in page]
+        assert told == ["20h ago", "never", ""]
+        assert fitted.headings == ["updated"]
+    wide = Layout.of(page, [column], whole=True)
+    assert column.text(page[0], wide.times, wide.ages) == "2026-05-04T20:00:01Z"

@@ -24,7 +24,7 @@ from ledger import (
 from ledger.evidence.digests import digest_of
 from ledger.evidence.merkle import checkpoint_over
 from ledger.law.fields import SEQUENCE_MAX
-from ledger.log import text as encoders
+from ledger.log import flat as encoders
 from ledger.log.json import unstructure
 from ledger.log.rows import TAGS
 from support.clock import Clock

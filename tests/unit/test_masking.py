@@ -220,7 +220,7 @@ def test_the_page_lists_the_rules_that_there_are() -> None:
 
 
 def test_importing_the_ledger_makes_no_patterns() -> None:
-    code = "import sys, ledger; print(sorted(sys.modules))"
+    code = "import sys, ledger; ledger.open; ledger.Ledger; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "'ledger.law.fields'" in done.stdout
     assert "ledger.law.masking" not in done.stdout

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Iterator
 
 import ledger
 from ledger.stores import Appending, Provable, Reader, Store, Transaction, Writable
 from ledger.stores.paged import Connections, Session
+from support.modules import modules_of
 
 METHODS_MAX = 5
 
 
 def protocols() -> Iterator[type]:
     """Return every protocol that a module of the ledger defines."""
-    for module in pkgutil.walk_packages(ledger.__path__, "ledger."):
-        if module.name.endswith("__main__"):
-            continue
-        found = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+    for module in modules_of(ledger):
         yield from (
             value
-            for _, value in found
-            if value.__module__ == module.name and getattr(value, "_is_protocol", False)
+            for _, value in inspect.getmembers(module, inspect.isclass)
+            if value.__module__ == module.__name__ and getattr(value, "_is_protocol", False)
         )
 
 

@@ -14,8 +14,14 @@ import ledger.aio
 import ledger.positions
 import ledger.testing
 import projections
-from ledger.integrations import kafka
+from ledger.evidence.keys import PublicKey, SecretKey
+from ledger.integrations import django, kafka
+from ledger.integrations import sqlalchemy as with_sqlalchemy
+from ledger.integrations.django import testing as django_testing
 from support.places import GOLDEN
+
+# What two public classes have in common, and what no program names.
+INNER = {PublicKey, SecretKey}
 
 NAMES = GOLDEN / "public_names.txt"
 
@@ -23,19 +29,32 @@ NAMES = GOLDEN / "public_names.txt"
 def described(name: str, value: object) -> Iterator[str]:
     """Return a line for `value`, and for each public thing in it."""
     if inspect.isclass(value):
-        yield f"class {name}({', '.join(base.__name__ for base in value.__bases__)})"
+        yield f"class {name}({', '.join(base.__name__ for base in bases(value))})"
         if issubclass(value, enum.Enum):
             yield from (f"{name}.{member.name} = {member.value!r}" for member in value)
         if attrs.has(value):
             for field in attrs.fields(value):
                 yield f"{name}.{field.name}{'' if field.default is attrs.NOTHING else ' = …'}"
-        for label, inner in sorted(vars(value).items()):
+        for label, inner in sorted(own_members(value).items()):
             if not label.startswith("_"):
                 yield from member(f"{name}.{label}", inner)
     elif inspect.isfunction(value):
         yield f"{name}({parameters(value)})"
     else:
         yield name
+
+
+def bases(value: type) -> list[type]:
+    """Return the bases, without those that only the code of the ledger knows by name."""
+    return [base for base in value.__bases__ if base not in INNER] or [object]
+
+
+def own_members(value: type) -> dict[str, object]:
+    found = dict[str, object]()
+    for base in reversed(value.__mro__[1:]):
+        if base in INNER:
+            found.update(vars(base))
+    return {**found, **vars(value)}
 
 
 def member(name: str, value: object) -> Iterator[str]:
@@ -61,7 +80,17 @@ def parameter(each: inspect.Parameter) -> str:
 def there() -> list[str]:
     return [
         line
-        for module in (ledger, ledger.aio, kafka, ledger.positions, ledger.testing, projections)
+        for module in (
+            ledger,
+            ledger.aio,
+            django,
+            django_testing,
+            kafka,
+            with_sqlalchemy,
+            ledger.positions,
+            ledger.testing,
+            projections,
+        )
         for name in sorted(module.__all__)
         for line in described(f"{module.__name__}.{name}", getattr(module, name))
     ]

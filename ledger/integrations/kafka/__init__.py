@@ -1,6 +1,6 @@
 """Kafka: a member of a consumer group whose offsets are kept in the ledger, and not in Kafka.
 
-It needs the client of Confluent: pip install 'cursor-ledger[kafka]'.
+It needs the client of Confluent: pip install '.[kafka]' in a clone of cursor-ledger.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def _client() -> ModuleType:
     except ImportError as error:
         raise ImportError(
             "Members of a consumer group need the client of Confluent: "
-            f"pip install 'cursor-ledger[kafka]' ({error})."
+            f"pip install '.[kafka]' in a clone of cursor-ledger ({error})."
         ) from error
     return confluent_kafka
 

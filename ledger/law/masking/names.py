@@ -128,7 +128,7 @@ def kind_of(name: str) -> Kind | None:
 
 
 def is_random(value: str) -> bool:
-    """Say whether `value` looks randomly generated, and is no UUID."""
+    """Return whether `value` looks randomly generated, and is no UUID."""
     value = value[:96]
     low = value.lower()
     digits = len(_DIGIT.findall(low))
@@ -139,12 +139,12 @@ def is_random(value: str) -> bool:
 
 
 def begins_prose(word: str) -> bool:
-    """Say whether what follows a name and a colon begins a sentence rather than being a value."""
+    """Return whether what follows a name and a colon begins a sentence, and is no value."""
     return word.strip(".,;:!?()'\"") in _PROSE
 
 
 def is_no_secret(value: str, name: str, kind: Kind | None = None) -> bool:
-    """Say whether a value is empty, masked, a placeholder, code, or no more than a name.
+    """Return whether a value is empty, masked, a placeholder, code, or no more than a name.
 
     Both are in lower case, and at most `SHORT` characters of the value are given.
     """

@@ -252,7 +252,7 @@ def _is_pair(low: str, start: int, begin: int) -> bool:
 
 
 def _after_semicolon(low: str, start: int) -> bool:
-    """Say whether the pair before this name ended in a semicolon: Server=…;Password=…."""
+    """Return whether the pair before this name ended in a semicolon: Server=…;Password=…."""
     before = low[max(0, start - 256) : start].rstrip(" ")
     pair = before[:-1].rpartition(";")[2]
     return before.endswith(";") and "=" in pair and "\n" not in pair

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ledger.errors import InvalidCursorError
 from ledger.law import fields
 
-__all__ = ["OWN_PATH", "Address"]
+__all__ = ["OWN_PATH", "Address", "checked_schema", "place_of"]
 
 SCHEMA_BYTES_MAX = 63
 POOL_MAX = 1_000
@@ -92,11 +92,7 @@ class Address:
         if authority.count("@") > 1 or "@" in name:
             # The end of a password, most likely, which would be taken for a host, or for the name.
             raise InvalidCursorError(_UNREADABLE)
-        schema = ours.get("schema", "public")
-        # PostgreSQL would cut it off silently.
-        too_long = len(schema.encode(errors="replace")) > SCHEMA_BYTES_MAX
-        if not schema.strip() or too_long or fields.storable(schema, "schema") != schema:
-            raise InvalidCursorError(f"schema must have from 1 to 63 bytes, not {schema!r:.80}.")
+        schema = checked_schema(ours.get("schema", "public"))
         pool_min_size = _size(ours, "pool_min_size", least=0, default=1)
         return cls(
             conninfo=conninfo,
@@ -111,8 +107,21 @@ class Address:
             pool_max_size=_size(
                 ours, "pool_max_size", least=max(2, pool_min_size), default=max(20, pool_min_size)
             ),
-            place=_place(known, schema),
+            place=place_of(known, schema),
         )
+
+
+def checked_schema(schema: object) -> str:
+    """Return `schema`, if it may be the name of one.
+
+    Raises InvalidCursorError.
+    """
+    if isinstance(schema, str):
+        # PostgreSQL would cut it off silently.
+        too_long = len(schema.encode(errors="replace")) > SCHEMA_BYTES_MAX
+        if schema.strip() and not too_long and fields.storable(schema, "schema") == schema:
+            return schema
+    raise InvalidCursorError(f"schema must have from 1 to 63 bytes, not {schema!r:.80}.")
 
 
 def _defaults(known: Mapping[str, object]) -> dict[str, int]:
@@ -129,7 +138,8 @@ def _size(ours: dict[str, str], name: str, *, least: int, default: int) -> int:
     return int(given)
 
 
-def _place(known: Mapping[str, object], schema: str) -> str:
+def place_of(known: Mapping[str, object], schema: str) -> str:
+    """Return the name of a place, without user and password."""
     hosts = str(known.get("host") or known.get("hostaddr") or "").split(",")
     ports = str(known.get("port") or "").split(",")
     if len(ports) < len(hosts):

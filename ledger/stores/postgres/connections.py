@@ -3,162 +3,112 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 import attrs
 import psycopg
 import psycopg_pool
 
 from ledger import notices
-from ledger.errors import LedgerBusyError, StorageError, UnknownOutcomeError
+from ledger.errors import InvalidCursorError, StorageError
 from ledger.evidence.sharing import Companions
 from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.stores.forks import ForkGuard
 from ledger.stores.head_cache import HeadCache
+from ledger.stores.lending import async_lender, lender
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.address import OWN_PATH, Address
+from ledger.stores.postgres.address import Address
+from ledger.stores.postgres.attempts import CATALOGS_S_MIN, Attempt, Sent, is_server_s_own
+from ledger.stores.postgres.connecting import Connecting
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
 from ledger.stores.postgres.keys import cursor_id
-from ledger.stores.postgres.lent import NULLS, STRINGS, Borrowed
+from ledger.stores.postgres.lent import WANTED, Borrowed
+from ledger.stores.postgres.lent_async import WANTED_ASYNC, AsyncBorrowed, Known
 from ledger.stores.postgres.listening import Listener
-from ledger.stores.postgres.reading import PostgresSession, settle_types
-from ledger.stores.postgres.statements import catalog, statements
+from ledger.stores.postgres.pooling import CONNECT_EVERY_S, Connection, MostRecentFirst, roll_back
+from ledger.stores.postgres.reading import PostgresSession
+from ledger.stores.postgres.sharing import (
+    InTransactionError,
+    SharedAddress,
+    Source,
+    needed,
+    settled,
+)
+from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
 from ledger.stores.postgres.whole_log import PostgresLog
+
+if TYPE_CHECKING:
+    from ledger.evidence.merkle import TreeRow
 
 __all__ = ["Pool"]
 
 T = TypeVar("T")
 
-Connection = psycopg.Connection[Any]
-
 RETRY_S = 0.05
-CONNECT_EVERY_S = 1.0
-FIRST_EVERY_S = 0.001
-# Autovacuum locks a catalog for a moment, and gives way to whoever waits so long: a check does.
-CATALOGS_S_MIN = 2
 # A connection that has to be opened first is waited for so long, whatever the time-out.
 CONNECT_S_MIN = 0.25
-# This part of the time-out may be spent before the server is told what is left of it.
-SPENT_MAX = 0.1
 
-
-@attrs.frozen
-class Sent:
-    """A transaction that was sent; and what its work gave."""
-
-    transaction: Remembered | Held
-    result: Any
-
-
-class Attempt:
-    """One call: how long it may be tried, and what it has sent whose answer was lost."""
-
-    def __init__(self, deadline: Deadline, session_waits_s: float) -> None:
-        self._deadline = deadline
-        self._session_waits_s = session_waits_s
-        self._has_lost = False
-        self.lost: list[Sent] = []
-
-    @property
-    def left_s(self) -> float:
-        """How many seconds are left; 0 if none are."""
-        return self._deadline.left_s
-
-    @property
-    def left_ms(self) -> int:
-        """How many milliseconds are left; at least 1."""
-        return max(1, self._deadline.left_ms)
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether so much of it was spent that the time-out of the session would be too long."""
-        return self.left_s <= self._session_waits_s * (1 - SPENT_MAX)
-
-    def lose(self, sent: Sequence[Sent]) -> None:
-        """The connection is gone, and with it perhaps the answer to what was sent.
-
-        The first time, the call is given its whole time once more: to notice may have taken it.
-        """
-        self.lost += sent
-        if not self._has_lost:
-            self._has_lost = True
-            self._deadline = Deadline.after(self._deadline.allowed_s)
-
-
-class _Stack(deque[Connection]):
-    """What is appended last is taken first."""
-
-    def popleft(self) -> Connection:
-        """Take what was appended last."""
-        return self.pop()
-
-
-class _MostRecentFirst(psycopg_pool.ConnectionPool[Connection]):
-    """A pool that lends the connection that came back last, because its session has warm caches.
-
-    By itself it lends the one that came back first, and so each of its sessions in turn: with 20 of
-    them a call takes the server a third more time. If a later version has no such attribute, the
-    order is that of its own again, and a test says so.
-    """
-
-    def start(self) -> None:
-        """Begin to connect; before that, nothing is in it."""
-        self._pool = _Stack()
-        self.open()
+# How long a checkpoint waits for other writers, only to keep what it has computed.
+KEEP_S_MAX = 2.0
 
 
 class Pool:
     """Connections of our own to one server, or to several of which one can be written to."""
 
-    def __init__(self, address: Address, *, durability: str, busy_timeout_s: float) -> None:
+    identity: str
+
+    def __init__(
+        self, address: Address | SharedAddress, *, durability: str, busy_timeout_s: float
+    ) -> None:
         self._address = address
         self._place = address.place
-        self._durability = durability
         self._busy_timeout_s = busy_timeout_s
         self._guard = ForkGuard()
         self._sql = statements(address.schema)
         self._known = HeadCache()
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
-        self._server = ""
+        self._needed = needed(durability=durability, busy_timeout_s=busy_timeout_s)
+        self._connecting = Connecting(address, durability=durability, busy_timeout_s=busy_timeout_s)
+        self._lent = WeakSet[Connection]()
+        self._lent_async = Known()
+        self._pool: MostRecentFirst | None = None
+        if isinstance(address, SharedAddress):
+            self._source: Source | MostRecentFirst = address.source
+            with self._lend(self._attempt()) as connection:
+                self._make_ready(connection)
+            return
         try:
             # By hand first, because the pool would go on trying whatever is wrong.
-            with address.connect() as connection:
-                self._configure(connection)
-                migrations.bring_up_to_date(connection, address.schema, self._place)
-                self.identity = migrations.ledger_id(connection, address.schema)
+            first = self._connecting.connected()
         except psycopg.Error as error:
             raise translated(error, self._place) from error
-        self._pool = _MostRecentFirst(
-            address.conninfo,
-            # Prepared at once: what would be prepared later, in the middle of a pipeline that has
-            # failed by then, psycopg 3.3 takes for prepared although it was skipped.
-            kwargs={**address.options, "prepare_threshold": 0},
-            min_size=address.pool_min_size,
-            max_size=address.pool_max_size,
-            configure=self._configure,
-            open=False,
-            name="cursor-ledger",
-            # It would wait longer and longer between its attempts, up to minutes behind an outage.
-            reconnect_timeout=0,
-        )
+        try:
+            self._make_ready(first)
+            pool = MostRecentFirst.to(address, self._connecting.configure, first)
+        except BaseException:
+            first.close()
+            raise
+        self._pool = self._source = pool
         self._pool.start()
         try:
             if address.pool_min_size:
-                self._await_first()
+                self._pool.await_first()
         except BaseException:
             self._pool.close()
             raise
 
-    def read(self, work: Callable[[PostgresSession], T]) -> T:
+    def read(self, work: Callable[[PostgresSession], T], deadline: Deadline | None = None) -> T:
         """Run `work`, which only reads; again if the connection was lost."""
-        attempt = self._attempt()
+        # Nor longer than the busy time-out.
+        end = Deadline.after(self._busy_timeout_s)
+        attempt = self._attempt(end if deadline is None or end.at < deadline.at else deadline)
         while True:
             with self._lend(attempt) as connection:
                 try:
@@ -189,10 +139,34 @@ class Pool:
                     self._forget(sent)
                     self._go_on_or_raise(error, connection, attempt, sent)
                 finally:
-                    _rolled_back(connection)
+                    roll_back(connection)
 
-    def opening(self) -> PostgresOpening:
-        """Return how another process opens the log."""
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep rows of the tree in a transaction that waits for the disk, as its server does."""
+
+        def keep(transaction: Transaction) -> None:
+            if not isinstance(transaction, Held):
+                raise UnsureError
+            transaction.keep(rows)
+
+        self.write(keep, Deadline.after(min(KEEP_S_MAX, self._busy_timeout_s)))
+
+    def identify(self, given: str) -> str:
+        """Return the id of the ledger, which is `given` from now on if that is said."""
+        if given not in ("", self.identity):
+            attempt = self._attempt()
+            with self._lend(attempt) as connection:
+                try:
+                    migrations.replace_id(connection, self._address.schema, given)
+                except psycopg.Error as error:
+                    raise translated(error, self._place) from error
+            self.identity = given
+        return self.identity
+
+    def opening(self) -> PostgresOpening | None:
+        """Return how another process opens the log; none has the pool of a caller."""
+        if isinstance(self._address, SharedAddress):
+            return None
         return PostgresOpening(address=self._address)
 
     @contextmanager
@@ -213,31 +187,50 @@ class Pool:
             except psycopg.Error as error:
                 raise translated(error, self._place) from error
             finally:
-                _rolled_back(connection)
+                roll_back(connection)
 
     def listen(self) -> Listener:
         """Return what hears that cursors move, over a connection beside those of the pool."""
-        return Listener(self._connected, self._sql, self._address.schema, self._place)
+        return Listener(self._connecting.connected, self._sql, self._address.schema, self._place)
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same database instead."""
+        if isinstance(connection, psycopg.AsyncConnection):
+            raise InvalidCursorError(
+                "the connection is asynchronous, and the ledger would block its loop. Lend it to a "
+                "ledger of ledger.aio.open(…); or lend a psycopg.Connection, in a thread: await "
+                "asyncio.to_thread(work, connection)."
+            )
         return Borrowed(
-            connection,
+            lender(connection, WANTED, self._place),
             schema=self._address.schema,
             place=self._place,
             ledger_id=self.identity,
+            known=self._lent,
+        )
+
+    def borrow_async(self, connection: object) -> AsyncBorrowed:
+        """Lend the caller's own connection, which is awaited."""
+        return AsyncBorrowed(
+            async_lender(connection, WANTED_ASYNC, self._place),
+            schema=self._address.schema,
+            place=self._place,
+            ledger_id=self.identity,
+            known=self._lent_async,
         )
 
     def close(self) -> None:
         """Close the connections; what is in use is closed when it is given back."""
         self._closed = True
-        if not self._guard.forked():
+        if self._pool is not None and not self._guard.forked():
             self._pool.close()
 
     # --- transactions ---
 
     def _attempt(self, deadline: Deadline | None = None) -> Attempt:
-        return Attempt(deadline or Deadline.after(self._busy_timeout_s), self._busy_timeout_s)
+        return Attempt(
+            self._address, deadline or Deadline.after(self._busy_timeout_s), self._busy_timeout_s
+        )
 
     def _by_what_is_remembered(
         self, session: PostgresSession, work: Callable[[Transaction], T], sent: list[Sent]
@@ -260,7 +253,7 @@ class Pool:
         transaction = Held(session, begun=False, patience=attempt)
         for earlier in attempt.lost:
             transaction.begin()
-            if self._happened(session, earlier, attempt):
+            if earlier.has_happened(session, self._sql.happened, attempt):
                 return earlier.result  # type: ignore[no-any-return]
         result = work(transaction)
         if not transaction.drafts and not transaction.begun:
@@ -275,17 +268,6 @@ class Pool:
             raise StorageError(f"{self._place} has rolled back instead of committing.")
         self._remember(transaction)
         return result
-
-    def _happened(self, session: PostgresSession, earlier: Sent, attempt: Attempt) -> bool:
-        """Say whether a transaction was committed whose answer was lost.
-
-        This is asked under the locks that it had, because it may not have ended yet. It cannot
-        begin any more: it was sent on the condition of a head, or behind its locks.
-        """
-        head, _ = earlier.transaction.drafts[0]
-        Held(session, begun=True, patience=attempt).hold([head.cursor.key])
-        values = (cursor_id(head.cursor.key), head.cursor.version, head.digest)
-        return session.execute(self._sql.happened, values).fetchone() is not None
 
     def _forget(self, sent: list[Sent]) -> None:
         for each in sent:
@@ -307,7 +289,8 @@ class Pool:
             # It takes the place of one that is gone.
             for other in [other for other in list(self._sessions) if other.closed]:
                 self._sessions.pop(other, None)
-            session = self._sessions[connection] = PostgresSession(connection, self._sql)
+            session = PostgresSession(connection, self._sql, plain=self._pool is None)
+            self._sessions[connection] = session
         return session
 
     @contextmanager
@@ -315,53 +298,57 @@ class Pool:
         self._guard.check()
         if self._closed:
             raise StorageError(f"The ledger on {self._place} is closed; open it again.")
-        connection = self._take(attempt)
+        connection, set_back = self._take(attempt)
         try:
             yield connection
         finally:
-            self._pool.putconn(connection)
+            set_back()
+            self._source.give_back(connection)
 
-    def _await_first(self) -> None:
-        """Wait for the first connection, because the time-out of the first call may be short."""
-        # Not by getconn: the pool opens a second one for whoever waits, and lends them in turns,
-        # so that a lone caller meets a session with cold caches, at 50 µs a call.
-        until = time.monotonic() + CONNECT_EVERY_S
-        while not self._pool.get_stats()["pool_available"] and time.monotonic() < until:
-            time.sleep(FIRST_EVERY_S)
+    def _make_ready(self, connection: Connection) -> None:
+        """Make the tables, unless they are there, and ask the ledger for its id."""
+        try:
+            migrations.bring_up_to_date(connection, self._address.schema, self._place)
+            self.identity = migrations.ledger_id(connection, self._address.schema)
+        except psycopg.Error as error:
+            raise translated(error, self._place) from error
 
-    def _take(self, attempt: Attempt) -> Connection:
+    def _settled(self, connection: Connection) -> Callable[[], None]:
+        if self._pool is not None:
+            return _nothing
+        try:
+            return settled(connection, self._needed)
+        except InTransactionError:
+            self._source.give_back(connection)  # As it is: it is not ours to close.
+            raise
+        except BaseException:
+            connection.close()  # Its owner must not have it as it is.
+            self._source.give_back(connection)
+            raise
+
+    def _take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
         wait_s = max(attempt.left_s, CONNECT_S_MIN)
         while True:
             try:
-                # Asked anew, the pool tries anew to connect.
-                return self._pool.getconn(min(wait_s, CONNECT_EVERY_S))
+                # A pool of our own is asked anew, so that it tries anew to connect.
+                own_s = wait_s if self._pool is None else min(wait_s, CONNECT_EVERY_S)
+                connection = self._source.take(own_s)
+                return connection, self._settled(connection)
             except psycopg_pool.PoolTimeout as error:
                 if attempt.left_s <= 0:
-                    raise self._out_of_time(error, attempt) from error
+                    raise attempt.out_of_time(error) from error
                 wait_s = attempt.left_s
             except psycopg_pool.PoolClosed:
                 raise StorageError(
                     f"The ledger on {self._place} is closed; open it again."
                 ) from None
             except psycopg.Error as error:
+                # One of a caller's pool may have been lost while it was idle.
+                if self._pool is None and is_lost(error, None) and attempt.left_s > 0:
+                    notices.CONNECTION_LOST.report(place=self._place, cause=error)
+                    time.sleep(RETRY_S)
+                    continue
                 raise translated(error, self._place) from error
-
-    def _out_of_time(self, error: Exception, attempt: Attempt) -> StorageError:
-        if attempt.lost:
-            return self._unknown(attempt.lost)
-        return LedgerBusyError(
-            f"{self._place} had no connection to give within the busy time-out: the server cannot "
-            f"be reached, or all {self._address.pool_max_size} are in use. Nothing was appended; "
-            f"try again. ({error})"
-        )
-
-    def _unknown(self, lost: list[Sent]) -> UnknownOutcomeError:
-        key = lost[0].transaction.drafts[0][0].cursor.key
-        return UnknownOutcomeError(
-            f"{self._place} was lost in the middle of a commit, and could not be asked for its "
-            "outcome within the busy time-out. Whether the entry was appended is not known: look "
-            f"at {key} before you ask for it again."
-        )
 
     def _go_on_or_raise(
         self,
@@ -378,7 +365,7 @@ class Pool:
             if attempt.left_s > 0:
                 time.sleep(RETRY_S)
                 return
-            raise self._out_of_time(error, attempt) from error
+            raise attempt.out_of_time(error) from error
         if is_race(error) and attempt.left_s > 0:
             notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
             return
@@ -387,49 +374,18 @@ class Pool:
             error = psycopg.errors.LockNotAvailable(str(error))
         held_by = ""
         if is_late(error):
-            _rolled_back(connection)
+            roll_back(connection)
+            session = self._session(connection)
+            if is_server_s_own(error, session) and attempt.spares_the_server:
+                notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
+                time.sleep(RETRY_S)
+                return
             with suppress(Exception):  # The call fails all the same.
-                held_by = self._session(connection).holders()
+                held_by = session.holders()
         if attempt.lost:
-            raise self._unknown(attempt.lost) from error
+            raise attempt.out_of_time(error) from error
         raise translated(error, self._place, held_by) from error
 
-    def _connected(self) -> Connection:
-        connection = self._address.connect()
-        try:
-            self._configure(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
-    def _notice_server(self, connection: Connection) -> None:
-        server, before = f"{connection.info.host}:{connection.info.port}", self._server
-        notices.CONNECTED.report(place=self._place, server=server)
-        if before and server != before:
-            notices.FAILED_OVER.report(place=self._place, server=server, before=before)
-        self._server = server
-
-    def _configure(self, connection: Connection) -> None:
-        self._notice_server(connection)
-        settle_types(connection)
-        settings = [
-            f"SET lock_timeout = {int(self._busy_timeout_s * 1_000) or 1}",
-            "SET default_transaction_isolation = 'read committed'",
-            # A database may have them otherwise, for programs of long ago: see borrowed.py.
-            *(f"SET {name} = on" for name in (STRINGS, NULLS)),
-            # What is durable by the server's settings, and perhaps on its standbys, stays so.
-            "SET synchronous_commit = off"
-            if self._durability == "normal"
-            else "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
-            f" WHERE pg_catalog.current_setting('synchronous_commit') {catalog('=')} 'off'",
-        ]
-        connection.execute(OWN_PATH, prepare=False)
-        connection.execute("; ".join(settings).encode(), prepare=False)
-
-
-def _rolled_back(connection: Connection) -> None:
-    """End what was not committed. If that fails, the pool throws the connection away."""
-    if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        with suppress(psycopg.Error):
-            connection.execute(b"ROLLBACK")
+def _nothing() -> None:
+    pass

@@ -8,12 +8,19 @@ from psycopg import errors
 from ledger.errors import LedgerBusyError, StorageError, no_ledger
 from ledger.law import fields
 
-__all__ = ["is_late", "is_lost", "is_race", "swallowed", "translated"]
+__all__ = ["is_busy", "is_late", "is_lost", "is_of_row", "is_race", "swallowed", "translated"]
 
 # What ledger_swallowed raises.
 SWALLOWED = "CL001"
 
-_BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+# Where a transaction sees only what was there when it began, a cursor that another has made since
+# is there for the index alone, however often it is tried.
+_BUSY = (
+    errors.LockNotAvailable,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.UniqueViolation,
+)
 _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     (
         (errors.DiskFull,),
@@ -42,23 +49,33 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
 _GONE = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
 
+def is_busy(error: object) -> bool:
+    """Return whether `error` is one of psycopg's which says that others were in the way."""
+    return isinstance(error, _BUSY)
+
+
 def is_lost(error: psycopg.Error, connection: psycopg.Connection[object] | None) -> bool:
-    """Say whether the connection is gone, and with it perhaps the answer to what was sent."""
+    """Return whether the connection is gone, and with it perhaps the answer to what was sent."""
     if isinstance(error, _GONE) or (connection is not None and connection.closed):
         return True
     return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
 
 
 def is_race(error: psycopg.Error) -> bool:
-    """Say whether the same again may succeed: others made the cursor, or went the other way."""
+    """Return whether the same again may succeed: others made the cursor, or went the other way."""
     return isinstance(
         error, errors.UniqueViolation | errors.DeadlockDetected | errors.SerializationFailure
     )
 
 
 def is_late(error: psycopg.Error) -> bool:
-    """Say whether a wait for others was given up."""
+    """Return whether a wait for others was given up."""
     return isinstance(error, errors.LockNotAvailable)
+
+
+def is_of_row(error: psycopg.Error) -> bool:
+    """Say whether a wait was for a row that somebody has changed, of which a server says which."""
+    return bool(error.diag.context)
 
 
 def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageError:

@@ -13,8 +13,8 @@ import psycopg
 
 from ledger import notices
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import Row, cursor_from
+from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR, Row
+from ledger.log.cursors import cursor_from
 from ledger.stores.postgres.errors import is_lost, translated
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.reading import PostgresSession
@@ -131,7 +131,11 @@ class Listener:
         # Whatever is read while it runs is passed here, and not kept.
         connection.add_notify_handler(self._hear)
         session = PostgresSession(connection, self._sql)
-        session.execute(self._sql.listen)
+        try:
+            session.execute(self._sql.listen)
+        except BaseException:
+            connection.close()
+            raise
         return session
 
     def _drain(self, session: PostgresSession) -> None:

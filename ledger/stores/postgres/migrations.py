@@ -9,18 +9,27 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ledger import notices
 from ledger.errors import SchemaVersionError, StorageError
-from ledger.stores.postgres.reading import plain_cursor
-from ledger.stores.postgres.statements import literal, quoted
+from ledger.stores.postgres.reading import PostgresSession, plain_cursor
+from ledger.stores.postgres.statements import catalog, literal, quoted, statements
+from ledger.stores.postgres.steps import Ask, Steps, one
 
 __all__ = [
     "SCHEMAS",
+    "SESSIONS",
     "STARTS",
+    "TREE",
+    "add_tree",
     "allow_starts",
+    "allowing_starts",
     "applied",
     "bring_up_to_date",
+    "finding_id",
+    "finding_pending",
     "ledger_id",
     "pending",
+    "replace_id",
 ]
 
 SCHEMAS = ("0001_ledger", "0002_guards")
@@ -28,10 +37,19 @@ SCHEMAS = ("0001_ledger", "0002_guards")
 
 STARTS = "0003_starts"
 
-LATER: tuple[str, ...] = (STARTS,)
-"""Applied to a new ledger, and to an older one with the first entry that needs it.
+SESSIONS = "0005_sessions"
 
-Older versions refuse a ledger that has it; until then they can go on using theirs.
+LATER: tuple[str, ...] = (STARTS, SESSIONS)
+"""Applied to a new ledger; to an older one with the first start, and when its owner opens it.
+
+Older versions refuse a ledger that has them. Until then they can go on using theirs, and so can a
+role that only appends.
+"""
+
+TREE = "0004_tree"
+"""Applied with the first checkpoint that has rows to keep, in a new ledger as well as in an older.
+
+Few ledgers ever need it, and older versions refuse one that has it.
 """
 
 _APPLIED = """
@@ -40,6 +58,18 @@ CREATE TABLE {schema}.ledger_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+_HAS_ANY = b"""
+SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname OPERATOR(pg_catalog.=) %s
+    AND tablename OPERATOR(pg_catalog.=) 'ledger_migrations'
+"""
+
+# Others who may add the trigger would have it run with their own rights.
+_OWNS = f"""
+SELECT pg_catalog.pg_get_userbyid(relowner) {catalog("=")} current_user FROM pg_catalog.pg_class
+WHERE oid {catalog("=")} pg_catalog.to_regclass({{events}})
+"""
+NOTE_MS_MAX = 1_000
 
 # All ledgers of a database share this lock while they are made.
 _LOCK = (
@@ -50,17 +80,16 @@ _LOCK = (
 
 def applied(connection: psycopg.Connection[Any], schema: str) -> set[str]:
     """Return the names of the migrations that were applied. Reads only."""
-    rows = plain_cursor(connection)
-    known = rows.execute(
-        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname OPERATOR(pg_catalog.=) %s"
-        " AND tablename OPERATOR(pg_catalog.=) 'ledger_migrations'",
-        (schema,),
-    ).fetchone()
+    return _over(connection, schema).take(finding_applied(schema))
+
+
+def finding_applied(schema: str) -> Steps[set[str]]:
+    """Return the names of the migrations that were applied. Reads only."""
+    known = yield from one(_HAS_ANY, (schema,))
     if not known:
         return set()
-    table = sql.Identifier(schema, "ledger_migrations")
-    named = rows.execute(sql.SQL("SELECT name FROM {}").format(table))
-    return {row[0] for row in named.fetchall()}
+    named = yield from one(f"SELECT name FROM {quoted(schema)}.ledger_migrations".encode(), None)
+    return {row[0] for row in named}
 
 
 def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
@@ -68,8 +97,16 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
 
     Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
-    names = applied(connection, schema)
-    if newer := sorted(names.difference(SCHEMAS, LATER)):
+    return _over(connection, schema).take(finding_pending(schema))
+
+
+def finding_pending(schema: str) -> Steps[list[str]]:
+    """Return the migrations that are yet to be applied, as `pending` does."""
+    return _pending((yield from finding_applied(schema)))
+
+
+def _pending(names: set[str]) -> list[str]:
+    if newer := sorted(names.difference(SCHEMAS, LATER, (TREE,))):
         raise SchemaVersionError(
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
@@ -79,10 +116,21 @@ def pending(connection: psycopg.Connection[Any], schema: str) -> list[str]:
 
 def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
     """Return what tells this ledger from all others."""
-    table = sql.Identifier(schema, "ledger_identity")
-    rows = plain_cursor(connection)
-    rows.execute(sql.SQL("SELECT id::pg_catalog.text FROM {}").format(table))
-    return str(rows.fetchall()[0][0])
+    return _over(connection, schema).take(finding_id(schema))
+
+
+def finding_id(schema: str) -> Steps[str]:
+    """Return what tells this ledger from all others."""
+    table = f"{quoted(schema)}.ledger_identity"
+    rows = yield from one(f"SELECT id::pg_catalog.text FROM {table}".encode(), None)
+    return str(rows[0][0])
+
+
+def replace_id(connection: psycopg.Connection[Any], schema: str, given: str) -> None:
+    """Have the ledger called `given` from now on, as one that was moved here; its owner may."""
+    table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
+    statement = f"UPDATE {table} SET id = %s::pg_catalog.uuid"
+    plain_cursor(connection).execute(statement.encode(), (given,))
 
 
 def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: str) -> None:
@@ -90,9 +138,13 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
 
     Raises SchemaVersionError before anything is changed, StorageError.
     """
-    [(encoding, standby)] = connection.execute(
-        "SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery()"
-    ).fetchall()
+    [(encoding, standby)] = (
+        plain_cursor(connection)
+        .execute(
+            "SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery()"
+        )
+        .fetchall()
+    )
     if encoding != "UTF8":
         raise StorageError(
             f"{place} keeps its text in {encoding}, which cannot hold every key; make a database "
@@ -104,8 +156,11 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
             "that a reader could miss an entry. Name the primary, or all hosts and "
             "target_session_attrs=read-write."
         )
-    names = pending(connection, schema)
+    there = applied(connection, schema)
+    names = _pending(there)
     if not names:
+        if SESSIONS not in there and _owns(connection, schema):
+            _note_sessions(connection, schema, place)
         return
     try:
         _apply(connection, schema)
@@ -121,8 +176,9 @@ def bring_up_to_date(connection: psycopg.Connection[Any], schema: str, place: st
 def _apply(connection: psycopg.Connection[Any], schema: str) -> None:
     with connection.transaction():
         # Of several processes one makes the tables, and the others find them made.
-        connection.execute(_LOCK)
-        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")
+        rows = plain_cursor(connection)
+        rows.execute(_LOCK)
+        rows.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")
         names = pending(connection, schema)
         if not names:
             return
@@ -130,7 +186,33 @@ def _apply(connection: psycopg.Connection[Any], schema: str) -> None:
             _make_place(connection, schema)
             names += LATER
         for name in names:
-            _make(connection, schema, name)
+            _over(connection, schema).take(_making(schema, name))
+
+
+def _owns(connection: psycopg.Connection[Any], schema: str) -> bool:
+    events = literal(f"{quoted(schema)}.ledger_events")
+    found = plain_cursor(connection).execute(_OWNS.replace("{events}", events).encode())
+    return found.fetchall() == [(True,)]
+
+
+def _note_sessions(connection: psycopg.Connection[Any], schema: str, place: str) -> None:
+    """Have the database note who is logged in, in a ledger of an older version.
+
+    It waits for those who have appended and not ended, and others who append wait behind it, so it
+    does not wait long. If something is in its way, it is left for the next time that the owner
+    opens the ledger, because nothing else depends on it.
+    """
+    try:
+        with connection.transaction():
+            rows = plain_cursor(connection)
+            rows.execute(f"SET LOCAL lock_timeout = {NOTE_MS_MAX}".encode())
+            rows.execute(_LOCK)
+            if SESSIONS not in applied(connection, schema):
+                _over(connection, schema).take(_making(schema, SESSIONS))
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        notices.MIGRATION_PUT_OFF.report(place=place, migration=SESSIONS, cause=error)
 
 
 def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
@@ -138,12 +220,18 @@ def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
 
     Raises SchemaVersionError if this user may not.
     """
-    if STARTS in applied(connection, schema):
+    _over(connection, schema).take(allowing_starts(schema))
+
+
+def allowing_starts(schema: str) -> Steps[None]:
+    """Add the tag of starts, as `allow_starts` does."""
+    names = yield from finding_applied(schema)
+    if STARTS in names:
         return
     try:
         # If another does so at the same time, this waits for its end; if it was added by then, a
         # unique key is violated, and the transaction begins anew.
-        _make(connection, schema, STARTS)
+        yield from _making(schema, STARTS)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SchemaVersionError(
             f"the ledger in the schema {schema} was made by an older cursor-ledger, whose table of "
@@ -152,24 +240,43 @@ def allow_starts(connection: psycopg.Connection[Any], schema: str) -> None:
         ) from error
 
 
-def _make(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
-    rows = plain_cursor(connection)
+def add_tree(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Add the table of the tree, in the transaction that `connection` is in, if it is not there."""
+    _over(connection, schema).take(_adding_tree(schema))
+
+
+def _adding_tree(schema: str) -> Steps[None]:
+    names = yield from finding_applied(schema)
+    if TREE not in names:
+        # Two who add it at once would be in each other's way.
+        yield (Ask(_LOCK.encode(), None, is_read=False),)
+        names = yield from finding_applied(schema)
+    if TREE not in names:
+        yield from _making(schema, TREE)
+
+
+def _over(connection: psycopg.Connection[Any], schema: str) -> PostgresSession:
+    return PostgresSession(connection, statements(schema), lent=True)
+
+
+def _making(schema: str, name: str) -> Steps[None]:
     script = files(__package__).joinpath(f"schema/{name}.sql").read_text("utf-8")
-    rows.execute(_placed(script, schema), prepare=False)
-    table = sql.Identifier(schema, "ledger_migrations")
+    yield (Ask(_placed(script, schema), None, is_read=False, prepare=False),)
     # Not as a value, or a % in the name of the schema would be taken for the place of one.
-    rows.execute(sql.SQL("INSERT INTO {} (name) VALUES ({})").format(table, sql.Literal(name)))
+    noted = f"INSERT INTO {quoted(schema)}.ledger_migrations (name) VALUES ({literal(name)})"
+    yield (Ask(noted.encode(), None, is_read=False),)
 
 
 def _make_place(connection: psycopg.Connection[Any], schema: str) -> None:
-    there = connection.execute(
+    rows = plain_cursor(connection)
+    there = rows.execute(
         "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) %s", (schema,)
     ).fetchone()
     if not there:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        rows.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     # Not IF NOT EXISTS: one that somebody else has put there may have triggers, which would run
     # with our rights.
-    connection.execute(_placed(_APPLIED, schema))
+    rows.execute(_placed(_APPLIED, schema))
 
 
 def _placed(script: str, schema: str) -> bytes:

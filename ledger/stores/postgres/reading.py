@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8Dumper, IntLoader
 from psycopg.types.string import ByteaLoader, TextLoader
 
-from ledger.errors import InvalidCursorError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import Row, cursor_from, entry_from, move_from
-from ledger.log.text import instant, show_time, visible
-from ledger.stores import Horizon, Waiting
-from ledger.stores.postgres.keys import cursor_id, same
-from ledger.stores.postgres.statements import Statements, catalog
-from ledger.stores.queries import chosen_cursors, chosen_entries
+from ledger.log.rows import Row
+from ledger.stores.horizon import Horizon
+from ledger.stores.postgres import asking
+from ledger.stores.postgres.errors import swallowed
+from ledger.stores.postgres.statements import Statements
+from ledger.stores.postgres.steps import Answers, Ask, Copy, Steps
 
-__all__ = ["PostgresSession", "plain_cursor", "settle_types"]
+__all__ = ["EARLY_END", "PostgresSession", "plain_cursor", "settle_types", "taken"]
 
-_KEY, _CURSOR = KEYED_CURSOR.places(KEY), KEYED_CURSOR.places(CURSOR)
+T = TypeVar("T")
+
+# psycopg expects one result of a COPY, and a server that ends the session gives two.
+EARLY_END = "the server ended the COPY early"
 
 
 class PostgresSession:
     """One connection, and what the ledger reads over it."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], sql: Statements, *, lent: bool = False
+        self,
+        connection: psycopg.Connection[Any],
+        sql: Statements,
+        *,
+        lent: bool = False,
+        plain: bool = False,
     ) -> None:
         self.connection = connection
         self.sql = sql
         self.is_lent = lent
+        self._plain = plain or lent
         self.wanted: Sequence[int] = ()
         """The cursors that were locked last, or that somebody else has."""
         # For what is run by itself; to make one takes 10 µs.
@@ -45,7 +51,7 @@ class PostgresSession:
 
     def rows(self) -> psycopg.Cursor[Row]:
         """Return a cursor for statements of ours, whatever a caller's connection makes of rows."""
-        if self.is_lent:
+        if self._plain:
             return plain_cursor(self.connection)
         return self.connection.cursor(row_factory=tuple_row)
 
@@ -69,88 +75,112 @@ class PostgresSession:
                     pipeline.sync()  # Or psycopg would log what is raised here.
                 raise
 
+    def take(self, steps: Steps[T]) -> T:
+        """Take `steps`, one after the other, and return what they return."""
+        return taken(self._ask, steps)
+
     # --- a page at a time ---
 
     def cursor(self, key: CursorKey) -> Cursor | None:
         """Return the cursor of `key`, or None if it has no entry."""
-        row = self.execute(self.sql.cursor, (cursor_id(key),)).fetchone()
-        return None if row is None else cursor_from(same(key, row[_KEY]), row[_CURSOR])
+        return self.take(asking.cursor(self.sql, key))
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Return the cursors that come next after `after`, at most `rows`."""
-        chosen = chosen_cursors(query, after, spelled=catalog)
-        conditions = chosen.conditions.replace("?", "%s")
-        statement = self.sql.cursors.replace("<conditions>", conditions).encode()
-        half = (*chosen.values, rows)
-        found = self.execute(statement, (*half, *half, rows)).fetchall()
-        return [cursor_from(CursorKey.kept(*row[_KEY]), row[_CURSOR]) for row in found]
+        return self.take(asking.cursors(self.sql, query, after, rows))
 
-    def until(self, query: EntryQuery) -> int:
-        """Return the position up to which nothing can be missed any more.
+    def until(self, query: EntryQuery) -> tuple[int, None]:
+        """Return the position up to which nothing can be missed any more; nothing is archived."""
+        steps = asking.until(self.sql, query, in_transaction=self._in_transaction)
+        return self.take(steps), None
 
-        The entries of one cursor are appended one after the other, under its lock, so of those
-        all that can be seen are settled.
-        """
-        if query.key is not None:
-            rows = self.execute(self.sql.last_of_cursor, (cursor_id(query.key),)).fetchall()
-            return int(rows[0][0] or 0)
-        return self.horizon().position
+    def narrowed(self, query: EntryQuery, until: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return 0 and `until`: nothing looks for a span of time here but the scan."""
+        return 0, until
+
+    def is_held(self) -> bool:
+        """Say whether a session has a table of the ledger, or rows that a call waited for."""
+        # First the tables, because the other reads one of them.
+        if self.execute(self.sql.tables_held, ()).fetchall():
+            return True
+        return bool(self.execute(self.sql.holders, (list(self.wanted),)).fetchall())
 
     def holders(self) -> str:
         """Name the sessions that hold what a call waited for, as far as that can be known."""
-        # A row names the transaction that locked it, unless that was in a savepoint: the holder is
-        # then one of those that have appended and not ended.
-        rows = self.execute(self.sql.holders, (list(self.wanted),)).fetchall()
-        if found := sorted({_named(*row) for row in rows}):
-            return f"It is held by {'; '.join(found)}."
-        waiting = self.horizon().waiting
-        found = sorted({_named(each.process, each.application, each.since) for each in waiting})
-        return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
+        held = asking.holders(self.sql, self.wanted, in_transaction=self._in_transaction)
+        return self.take(held)
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled; what is read afterwards may go as far."""
-        with self.in_one_round_trip():
-            drawn = self.rows().execute(self.sql.last_drawn, ())
-            appending = self.rows().execute(self.sql.appending, ())
-        [(last, isolation, _)] = drawn.fetchall()
-        if isolation != "read committed" and self.connection.info.transaction_status:
-            raise InvalidCursorError(
-                f"the connection is at {isolation.upper()}, where entries that commit late would "
-                "be missed. Read the log at READ COMMITTED."
-            )
-        position = last
-        waiting = []
-        for low, pid, application, since in appending.fetchall():
-            # The lock's name has 31 bits of the position that was the last when it was taken.
-            behind = (last - low) & 0x7FFFFFFF
-            if behind < 1 << 30:
-                position = min(position, last - behind)
-                waiting.append(
-                    Waiting(
-                        process=pid,
-                        application=application or "",
-                        since=None if since is None else instant(since),
-                    )
-                )
-        # The lock may have a lower name than that, if somebody was in the way of it.
-        return Horizon(position=max(position, 0), last=last, waiting=tuple(waiting))
+        return self.take(asking.horizon(self.sql, in_transaction=self._in_transaction))
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
-        chosen = chosen_entries(query, after, until, of_key=_of_key, spelled=catalog)
-        statement = self.sql.entries.replace(
-            "<conditions>", chosen.conditions.replace("?", "%s")
-        ).replace("<order>", chosen.order)
-        found = self.execute(statement.encode(), (*chosen.values, rows))
-        return list(map(entry_from, found.fetchall()))
+        return self.take(asking.entries(self.sql, query, after, until, rows))
 
     def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
         """Return the last move of each key, up to a version; in this order."""
-        ids, versions = [cursor_id(key) for key, _ in places], [version for _, version in places]
-        found: list[Move | None] = [None] * len(places)
-        for nth, *row in self.execute(self.sql.moves, (ids, versions)).fetchall():
-            found[nth - 1] = move_from(places[nth - 1][0], tuple(row))
-        return found
+        return self.take(asking.moves(self.sql, places))
+
+    def session_users(self, positions: Sequence[int]) -> dict[int, str] | None:
+        """Return who was logged in when these entries were stored; None if that is not noted."""
+        return self.take(asking.session_users(self.sql, positions))
+
+    @property
+    def _in_transaction(self) -> bool:
+        return bool(self.connection.info.transaction_status)
+
+    def _ask(self, step: Sequence[Ask] | Copy) -> Answers:
+        if isinstance(step, Copy):
+            return self._copy(step)
+        if len(step) == 1:
+            [ask] = step
+            return [self._run(ask).fetchall() if ask.is_read else self._sent(ask)]
+        if not any(ask.is_read for ask in step):
+            # The caller may send more than that in the same round trip.
+            return [self._sent(ask) for ask in step]
+        with self.in_one_round_trip():
+            cursors = [self.rows().execute(ask.statement, ask.values) for ask in step]
+        return [
+            cursor.fetchall() if ask.is_read else []
+            for ask, cursor in zip(step, cursors, strict=True)
+        ]
+
+    def _run(self, ask: Ask) -> psycopg.Cursor[Row]:
+        if ask.values is None or ask.prepare is not None:
+            return self.rows().execute(ask.statement, ask.values, prepare=ask.prepare)
+        return self.execute(ask.statement, ask.values)
+
+    def _sent(self, ask: Ask) -> list[Row]:
+        self._run(ask)
+        return []
+
+    def _copy(self, step: Copy) -> Answers:
+        cursor = self.rows()
+        try:
+            with cursor.copy(step.statement) as copy:
+                for row in step.rows:
+                    copy.write_row(row)
+        except ValueError as error:
+            raise psycopg.OperationalError(EARLY_END) from error
+        if cursor.rowcount != len(step.rows):
+            raise swallowed("ledger_events", cursor.rowcount, len(step.rows))
+        return []
+
+
+def taken(ask: Callable[[Sequence[Ask] | Copy], Answers], steps: Steps[T]) -> T:
+    """Take `steps` by asking each with `ask`; what that raises is raised in them."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answers = ask(step)
+            except BaseException as error:  # noqa: BLE001 - they raise it again, or go on
+                step = steps.throw(error)
+            else:
+                step = steps.send(answers)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 def plain_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
@@ -171,15 +201,3 @@ def settle_types(context: psycopg.abc.AdaptContext) -> None:
     adapters.register_loader("int8", IntLoader)
     adapters.register_loader("text", TextLoader)
     adapters.register_loader("bytea", ByteaLoader)
-
-
-def _of_key(key: CursorKey) -> tuple[str, Sequence[object]]:
-    return f"e.cursor_id {catalog('=')} ?", (cursor_id(key),)
-
-
-def _named(process: int | None, application: str | None, since: datetime | int | None) -> str:
-    if process is None:
-        return "a prepared transaction"
-    name = visible(application or "") or "a transaction"
-    begun = instant(since) if isinstance(since, int) else since
-    return f"{name}, process {process}" + (f", since {show_time(begun)}" if begun else "")

@@ -77,6 +77,7 @@ class Statements:
     last_drawn: bytes
     appending: bytes
     holders: bytes
+    tables_held: bytes
     last_of_cursor: bytes
     last_position: bytes
     heads_by_id: bytes
@@ -304,6 +305,23 @@ def statements(schema: str) -> Statements:
                         SELECT c.xmax FROM {s}.ledger_cursors AS c WHERE c.id {_EQ} ANY(%s)
                     )
                 )
+        """.encode(),
+        # The sessions of users, prepared transactions among them, that keep others off a table of
+        # the ledger, or are the next to get a row of a cursor. Autovacuum has no user.
+        tables_held=f"""
+            SELECT 1
+            FROM pg_catalog.pg_locks AS l
+            JOIN pg_catalog.pg_class AS c ON c.oid {_EQ} l.relation
+            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid {_EQ} l.pid
+            WHERE l.granted AND (l.pid IS NULL OR l.pid {_NE} pg_catalog.pg_backend_pid())
+                AND (a.pid IS NULL OR a.usesysid IS NOT NULL)
+                AND c.relnamespace {_EQ} (
+                    SELECT o.relnamespace FROM pg_catalog.pg_class AS o
+                    WHERE o.oid {_EQ} {cursors}::pg_catalog.oid
+                )
+                AND (l.locktype {_EQ} 'tuple' OR l.mode {_EQ} ANY (ARRAY[
+                    'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock', 'AccessExclusiveLock'
+                ]))
         """.encode(),
         last_of_cursor=f"""
             SELECT pg_catalog.max(position) FROM {s}.ledger_events WHERE cursor_id {_EQ} %s

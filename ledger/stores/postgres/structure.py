@@ -6,7 +6,7 @@ It runs on connections of the ledger's own, where the path is that of pg_catalog
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -15,12 +15,16 @@ import psycopg
 from psycopg import sql
 
 from ledger.evidence.findings import Fault, FaultKind
+from ledger.law import paths
 from ledger.log.rows import Row
-from ledger.stores.postgres import migrations
+from ledger.stores.postgres import migrations, session_faults
+from ledger.stores.postgres.reading import plain_cursor
+from ledger.stores.postgres.session_statements import session_statements
 from ledger.stores.postgres.statements import literal
+from ledger.stores.postgres.tree_statements import tree_statements
 from ledger.stores.structure import differences, misplaced_tags, tag_ids, wrong_tags
 
-__all__ = ["check", "definitions", "made"]
+__all__ = ["check", "definition_faults", "definitions", "made"]
 
 Select: TypeAlias = Callable[[str], list[Row]]
 
@@ -91,10 +95,15 @@ _NAMES = [
     "ledger_log",
     "ledger_migrations",
     "ledger_positions",
+    "ledger_sessions",
     "ledger_tags",
+    "ledger_tree",
 ]
 
-_FUNCTIONS = ["ledger_gate", "ledger_may_append", "ledger_refuse", "ledger_swallowed"]
+_FUNCTIONS = [
+    *("ledger_gate", "ledger_may_append", "ledger_note_session", "ledger_refuse"),
+    *("ledger_refuse_session", "ledger_swallowed"),
+]
 
 # Each index is asked for as many rows as the table has. Which of them the server reads is settled
 # by what it is kept from reading, and by a condition and an order that only this index is for.
@@ -119,7 +128,9 @@ _INDEXES = (
     ),
     ("ledger_cursors_long_keys", "ledger_cursors", f"{_LONG} > 2400", "id"),
 )
-
+# Only where the table is there, and this user may read it.
+_INDEXES_OF_SESSIONS = (("ledger_sessions_pkey", "ledger_sessions", "position >= 0", "position"),)
+_INDEXES_OF_TREE = (("ledger_tree_pkey", "ledger_tree", "level >= 0", "level, number"),)
 
 _AMCHECK = b"""
 SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
@@ -139,8 +150,8 @@ WHERE c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname
 def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, str]:
     """Return the definitions of all that is ours, and of all that stands on our tables."""
     values = {"schema": schema, "names": _NAMES, "functions": _FUNCTIONS}
-    found = connection.execute(_DEFINITIONS.encode(), values)
-    [(quoted,)] = connection.execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
+    found = plain_cursor(connection).execute(_DEFINITIONS.encode(), values)
+    [(quoted,)] = plain_cursor(connection).execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
     # Inside the text of a default a quote in the name is doubled; our functions always quote it.
     always = '"' + schema.replace('"', '""') + '"'
     in_text = [name.replace("'", "''") for name in (quoted, always)]
@@ -173,25 +184,68 @@ def check(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
 
     The connection is in a transaction, whose settings are put back.
     """
-    yield from differences(made(), definitions(connection, schema))
+    names = migrations.applied(connection, schema)
+    yield from definition_faults(connection, schema)
     s = '"' + schema.replace('"', '""') + '"'
 
     def select(statement: str) -> list[Row]:
         # All that begins like this in the statements below are our tables. Not prepared, or the
         # plan would be that of other settings.
         named = statement.replace("ledger_", f"{s}.ledger_").encode()
-        return connection.execute(named, prepare=False).fetchall()
+        return plain_cursor(connection).execute(named, prepare=False).fetchall()
 
-    known = tag_ids(starts=migrations.STARTS in migrations.applied(connection, schema))
-    yield from wrong_tags(select("SELECT id, tag FROM ledger_tags"), known)
-    ids = ", ".join(map(str, known.values()))
-    yield from misplaced_tags(
-        select(f"SELECT position, tag_id FROM ledger_events WHERE tag_id NOT IN ({ids})")
-    )
+    def may_read(readable: bytes) -> bool:
+        return plain_cursor(connection).execute(readable, ()).fetchall() == [(True,)]
+
+    tags = tag_ids(starts=migrations.STARTS in names)
+    noted = migrations.SESSIONS in names and may_read(session_statements(schema).readable)
+    yield from _misplaced(select, tags, noted=noted)
     yield from _positions_beyond(select)
     yield from _twins(select)
-    yield from _gaps_in_indexes(connection, select)
+    kept = may_read(tree_statements(schema).readable)
+    indexes = (
+        *_INDEXES,
+        *(_INDEXES_OF_TREE if kept else ()),
+        *(_INDEXES_OF_SESSIONS if noted else ()),
+    )
+    yield from _gaps_in_indexes(connection, select, indexes)
     yield from _by_amcheck(connection, schema)
+
+
+def _misplaced(select: Select, tags: Mapping[str, int], *, noted: bool) -> Iterator[Fault]:
+    """Name entries with a tag that is none, and those of which it is not noted who stored them."""
+    ids = ", ".join(map(str, tags.values()))
+    if not noted:
+        yield from misplaced_tags(
+            select(f"SELECT position, tag_id FROM ledger_events WHERE tag_id NOT IN ({ids})")
+        )
+        return
+    since, fault = session_faults.since(select)
+    if fault:
+        yield fault
+    for position, tag in select(session_faults.entries_to_judge(ids, since)):
+        if tag in tags.values():
+            yield session_faults.without_note(position)
+        else:
+            yield from misplaced_tags([(position, tag)])
+    yield from session_faults.unfounded(select)
+
+
+def definition_faults(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fault]:
+    """Return what is wrong with definitions and tags: of `check`, what reads no entry."""
+    names = migrations.applied(connection, schema)
+    known = {
+        name: definition
+        for name, definition in made().items()
+        if ("ledger_tree" not in name or migrations.TREE in names)
+        and ("_session" not in name or migrations.SESSIONS in names)
+    }
+    yield from differences(known, definitions(connection, schema))
+    # Not prepared, or the plan would be that of other settings.
+    tags = sql.SQL("SELECT id, tag FROM {}").format(sql.Identifier(schema, "ledger_tags"))
+    found = plain_cursor(connection).execute(tags, prepare=False).fetchall()
+    yield from wrong_tags(found, tag_ids(starts=migrations.STARTS in names))
+    yield from session_faults.owners(connection, schema)
 
 
 def _positions_beyond(select: Select) -> Iterator[Fault]:
@@ -209,17 +263,19 @@ def _twins(select: Select) -> Iterator[Fault]:
         " FROM ledger_cursors GROUP BY 1, 2, 3 HAVING count(*) > 1"
     ):
         detail = f"it has more than one stored cursor, with the ids {ids}"
-        place = "/".join(part for part in key if part)
+        place = paths.joined(key)
         yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
 
 
-def _gaps_in_indexes(connection: psycopg.Connection[Any], select: Select) -> Iterator[Fault]:
+def _gaps_in_indexes(
+    connection: psycopg.Connection[Any], select: Select, indexes: Sequence[tuple[str, ...]]
+) -> Iterator[Fault]:
     """Compare the rows that each index leads to with those that the table has."""
 
     def count(off: list[str], table: str, condition: str, order: str = "") -> int:
         for name in {*_BY_TABLE, *_BY_INDEX}:
             value = "off" if name in off else "on"
-            connection.execute(b"SELECT set_config(%s, %s, true)", (name, value))
+            plain_cursor(connection).execute(b"SELECT set_config(%s, %s, true)", (name, value))
         # In the order of the index, so that no other index of the table serves as well.
         rows = f"SELECT 1 FROM {table} WHERE {condition}{order and f' ORDER BY {order}'} OFFSET 0"
         [(number,)] = select(f"SELECT count(*) FROM ({rows}) AS found")
@@ -227,7 +283,7 @@ def _gaps_in_indexes(connection: psycopg.Connection[Any], select: Select) -> Ite
 
     # What is set in a transaction that is rolled back was never set.
     with connection.transaction(force_rollback=True):
-        for index, table, condition, order in _INDEXES:
+        for index, table, condition, order in indexes:
             there = count(_BY_TABLE, table, condition)
             led_to = count(_BY_INDEX, table, condition, order)
             if there != led_to:
@@ -240,17 +296,17 @@ def _by_amcheck(connection: psycopg.Connection[Any], schema: str) -> Iterator[Fa
 
     https://www.postgresql.org/docs/current/amcheck.html
     """
-    found = connection.execute(_AMCHECK).fetchall()
+    found = plain_cursor(connection).execute(_AMCHECK).fetchall()
     if not found:
         return
     names = {"schema": schema, "names": _NAMES}
-    for number, index in connection.execute(_BTREES.encode(), names).fetchall():
+    for number, index in plain_cursor(connection).execute(_BTREES.encode(), names).fetchall():
         try:
             with connection.transaction():
                 check = sql.SQL("SELECT {}(%s::oid, true)").format(
                     sql.Identifier(found[0][0], "bt_index_check")
                 )
-                connection.execute(check, (number,), prepare=False)
+                plain_cursor(connection).execute(check, (number,), prepare=False)
         except (psycopg.errors.InternalError, psycopg.errors.OperationalError) as error:
             detail = f"amcheck: {error.diag.message_primary}"
             yield Fault(kind=FaultKind.INDEX, place=f"index {index}", detail=detail)

@@ -8,33 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
-import psycopg
 
 from ledger.evidence.repair import Repairable
 from ledger.law.cursor import CursorKey
-from ledger.law.events import CursorAdvanced, ErrorRecorded
-from ledger.log.columns import CONTENT, KEY, STATE, STORED_CURSOR
+from ledger.law.events import CursorAdvanced, Entry, ErrorRecorded
+from ledger.log.columns import CONTENT, STORED_CURSOR
 from ledger.log.heads import Head
-from ledger.log.rows import TAGS, Content, Row
+from ledger.log.rows import TAGS, Row
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
-from ledger.stores.postgres import migrations
-from ledger.stores.postgres.errors import swallowed
-from ledger.stores.postgres.keys import cursor_id, same
+from ledger.stores.postgres import asking, migrations
+from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.reading import PostgresSession
+from ledger.stores.postgres.statements import catalog
+from ledger.stores.postgres.storing import (
+    COPY_ROWS_MIN,
+    columns,
+    event,
+    head_of,
+    rows_of,
+    storing,
+    storing_new,
+)
+from ledger.stores.postgres.tree_statements import tree_statements
 from ledger.stores.postgres.whole_log import PostgresLog
-from ledger.stores.tables import event_row, has_start
+from ledger.stores.tables import has_start
+
+if TYPE_CHECKING:
+    from ledger.evidence.merkle import TreeRow
 
 __all__ = ["Held", "Remembered", "UnsureError"]
 
-# From so many on, COPY is faster than arrays.
-COPY_ROWS_MIN = 32
-
 _ID = STORED_CURSOR.place("id")
-_KEY, _STATE = STORED_CURSOR.places(KEY), STORED_CURSOR.places(STATE)
 
 _TAG = CONTENT.place("tag")
 # To tell of every advance would make all commits of the server wait for one another.
@@ -45,6 +53,11 @@ _BOUND = b"""
         pg_catalog.set_config('statement_timeout', %s, true)
 """
 _BOUND_EACH = b"SELECT pg_catalog.set_config('lock_timeout', %s, true)"
+# What is durable by the server's settings, and perhaps on its standbys, stays so.
+_SYNCED = (
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
+    f" WHERE pg_catalog.current_setting('synchronous_commit') {catalog('=')} 'off'"
+).encode()
 _UNBOUND = b"SET LOCAL statement_timeout TO DEFAULT"
 
 
@@ -95,6 +108,10 @@ class Remembered:
     def head(self, key: CursorKey) -> Head | None:
         """Return the head that is remembered."""
         return self._before[key]
+
+    def policies(self) -> Sequence[Entry]:
+        """Remember none: a reset is judged under the locks."""
+        raise UnsureError
 
     def confirm(self) -> None:
         """Refuse nothing by a head that may have moved on."""
@@ -169,10 +186,10 @@ class Held:
             self.begin()
             with self._within(bounds, len(ids)):
                 found = self.session.rows().execute(self.session.sql.hold, (ids,))
-        self._rows = {row[_ID]: row for row in found.fetchall()}
+        self._rows = rows_of(found.fetchall())
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
-        """Lock the rows of `keys` that nobody else has locked; give the others."""
+        """Lock the rows of `keys` that nobody else has locked; return the others."""
         wanted = {cursor_id(key): key for key in keys}
         session, ids = self.session, list(wanted)
         with nullcontext() if self.begun else session.in_one_round_trip():
@@ -180,13 +197,16 @@ class Held:
             with self._within(self._bounds(1), 1):
                 found = session.rows().execute(session.sql.hold_free, (ids,))
             there = session.rows().execute(session.sql.there, (ids,))
-        self._rows = {row[_ID]: row for row in found.fetchall()}
+        self._rows = rows_of(found.fetchall())
         return [wanted[number] for (number,) in there.fetchall() if number not in self._rows]
 
     def head(self, key: CursorKey) -> Head | None:
         """Return where the chain of `key` ends, or None if it has no entry."""
-        row = self._rows.get(cursor_id(key))
-        return None if row is None else Head.of(same(key, row[_KEY]), (row[_ID], *row[_STATE]))
+        return head_of(self._rows, key)
+
+    def policies(self) -> Sequence[Entry]:
+        """Return the last reset of each policy, as it is behind the lock of the table."""
+        return self.session.take(asking.policies(self.session.sql))
 
     def confirm(self) -> None:
         """It is as it is: nobody else can change it."""
@@ -205,13 +225,28 @@ class Held:
 
     @contextmanager
     def everything(self) -> Iterator[Repairable]:
-        """Keep all writers out, and give the whole log."""
+        """Keep all writers out, and yield the whole log."""
         self.begin()
         self.session.wanted = ()
         with self._within(self._bounds(1), 1):
             self.session.execute(self.session.sql.exclude_writers)
         last = self.session.execute(self.session.sql.last_position).fetchall()[0][0]
         yield PostgresLog(self.session, last or 0)
+
+    def keep(self, rows: Sequence[TreeRow]) -> None:
+        """Keep rows of the tree that are not kept yet, and wait for the disk at the commit.
+
+        None are kept if this user may not.
+        """
+        session, tree = self.session, tree_statements(self.session.sql.schema)
+        if session.execute(tree.writable).fetchall() != [(True,)]:
+            return
+        self.begin()
+        session.wanted = ()
+        session.execute(_SYNCED)
+        with self._within(self._bounds(2), 2):
+            migrations.add_tree(session.connection, session.sql.schema)
+            session.execute(tree.insert, columns(rows))
 
     @property
     def is_large(self) -> bool:
@@ -222,15 +257,9 @@ class Held:
         """Store it; the caller commits."""
         if not self.drafts:
             return
-        session, sql = self.session, self.session.sql
+        session = self.session
         new = [head for head in self.heads if head.cursor_id is None]
-        old = [head for head in self.heads if head.cursor_id is not None]
         if new:
-            rows = []
-            for head in new:
-                key = head.cursor.key
-                place = (key.consumer_id, key.stream_name, key.subject_id)
-                rows.append((cursor_id(key), *place, *head.state))
             bounds = self._bounds(len(new))
             pipelined = session.connection.pgconn.pipeline_status
             with (
@@ -238,23 +267,14 @@ class Held:
                 # Another may be about to make the same cursor.
                 self._within(bounds, len(new)),
             ):
-                session.execute(sql.insert_heads, [*columns(rows), len(rows)])
-        if old:
-            rows = [(head.cursor_id, *head.state) for head in old]
-            session.execute(sql.update_heads, [*columns(rows), len(rows)])
-        rows = [event(head, content) for head, content in self.drafts]
-        if self._positions is not None:
-            rows = [(position, *row) for position, row in zip(self._positions, rows, strict=True)]
-            self._copy(sql.copy_placed_events, rows)
-            # Last, because a rollback does not undo it.
-            session.execute(sql.place_next, (self._positions[-1],))
-        elif self.is_large:
-            self._copy(sql.copy_events, rows)
-        else:
-            session.execute(sql.insert_events, [*columns(rows), len(rows)])
+                session.take(storing_new(session.sql, new))
+        old = [head for head in self.heads if head.cursor_id is not None]
+        # In one statement, unless the caller of this sends both in one round trip anyway.
+        before = self._rows if session.is_lent and not new else None
+        session.take(storing(session.sql, self.drafts, old, self._positions, before))
         # A caller may want to prepare its transaction, which one that has told cannot be.
         if not session.is_lent and has_reset(self.drafts):
-            session.execute(sql.tell_of_reset)
+            session.execute(session.sql.tell_of_reset)
 
     def _bounds(self, locks: int) -> str:
         """Return for how long so many locks may be waited for; nothing if the session says it.
@@ -276,30 +296,7 @@ class Held:
         if bounds and several:
             self.session.execute(_UNBOUND)
 
-    def _copy(self, statement: bytes, rows: Sequence[Row]) -> None:
-        cursor = self.session.rows()
-        try:
-            with cursor.copy(statement) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        except ValueError as error:
-            # psycopg expects one result of a COPY, and a server that ends the session gives two.
-            raise psycopg.OperationalError("the server ended the COPY early") from error
-        if cursor.rowcount != len(rows):
-            raise swallowed("ledger_events", cursor.rowcount, len(rows))
-
 
 def has_reset(drafts: Sequence[Draft]) -> bool:
-    """Say whether something else than an advance or an error is among them."""
+    """Return whether something else than an advance or an error is among them."""
     return any(content[_TAG] not in _FREQUENT for _, content in drafts)
-
-
-def columns(rows: Sequence[Row]) -> list[list[object]]:
-    """Turn rows into columns, each of which is sent as an array."""
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def event(head: Head, content: Content) -> Row:
-    """Return the row of an event, in the order of `EVENT`."""
-    number = head.cursor_id
-    return event_row(cursor_id(head.cursor.key) if number is None else number, content, head.digest)

@@ -41,7 +41,7 @@ def open_shared(connection: object) -> PagedStore:
 
 
 def look(path: str) -> bool:
-    """Say whether there is a ledger in the file at `path`, and change nothing.
+    """Return whether there is a ledger in the file at `path`, and change nothing.
 
     Raises StorageError, SchemaVersionError.
     """

@@ -58,7 +58,7 @@ def connect_to_read(
 
 
 def may_write(file: str) -> bool:
-    """Say whether this user may write to `file`, and to what SQLite keeps beside it."""
+    """Return whether this user may write to `file`, and to what SQLite keeps beside it."""
     return os.access(file, os.W_OK) and os.access(os.path.dirname(file), os.W_OK)
 
 

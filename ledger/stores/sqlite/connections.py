@@ -1,43 +1,38 @@
-"""Connections of our own. A session is in the hands of one thread at a time, and of one process.
+"""Connections of our own: one that writes, in turns, and the `Sessions` that read.
 
-One of them writes, in turns; of those that read there are as many as are in use at once.
+All of them are closed before a fork, and opened again when they are needed.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerBusyError, StorageError
-from ledger.evidence.sharing import Companions
-from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
-from ledger.stores.forks import ForkGuard
-from ledger.stores.head_cache import HeadCache
-from ledger.stores.lending import not_to_be_lent
 from ledger.stores.sqlite import connecting, file, forking
-from ledger.stores.sqlite.elsewhere import SQLiteOpening, begin_to_read, writers_kept_out
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.lent import Borrowed
 from ledger.stores.sqlite.line import Line
 from ledger.stores.sqlite.reading import SQLiteSession
+from ledger.stores.sqlite.sessions import Sessions, rolled_back
 from ledger.stores.sqlite.taking_back import take_back
-from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.turn import Turn
 from ledger.stores.sqlite.watching import Watch
-from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.sqlite.write_ahead_log import WriteAheadLog
 
 if TYPE_CHECKING:
-    from ledger.stores.sqlite.listening import FileListener
+    from ledger.evidence.merkle import TreeRow
+    from ledger.evidence.sharing import Companions
+    from ledger.stores import Listening, Snapshot
+    from ledger.stores.sqlite.elsewhere import SQLiteOpening
+    from ledger.stores.sqlite.lent import Borrowed
+    from ledger.stores.sqlite.lent_async import AsyncBorrowed
+    from ledger.stores.sqlite.transaction import SQLiteTransaction
 
 __all__ = ["Pool"]
 
@@ -50,28 +45,17 @@ FORK_WAITS_S = 1.0
 # How long a check waits for a writer, so that other processes can begin to read with it.
 TOGETHER_S_MAX = 3.0
 
+# How long a checkpoint waits for other writers, only to keep what it has computed.
+KEEP_S_MAX = 2.0
+
 
 class Pool:
     """Connections of our own to one file, as many as are in use at once; one to memory."""
-
-    identity = ""  # A file is told by its place.
 
     def __init__(self, path: str, *, durability: str, busy_timeout_s: float) -> None:
         self._path = path
         self._durability = durability
         self._busy_timeout_s = busy_timeout_s
-        self._guard = ForkGuard()
-        self._closed = False
-        self._idle: deque[SQLiteSession] = deque()
-        # All sessions that are open, so that none is taken along by a fork. One is opened under the
-        # lock: SQLite has locks of its own then, which a child would find locked for good.
-        self._open: weakref.WeakSet[SQLiteSession] = weakref.WeakSet()
-        self._opening = threading.RLock()
-        self._listeners: weakref.WeakSet[FileListener] = weakref.WeakSet()
-        # Events are written in Python, and an interrupt can leave their lock with nobody: so this
-        # one is not looked at but during a fork.
-        self._forking = False
-        self._not_forking = threading.Event()
         self._stopped_for_fork = self._opens_none = False
         # What is in memory has one connection, which readers need as well.
         self._turn = Turn(path)
@@ -83,15 +67,25 @@ class Pool:
             self.file = os.path.realpath(path)
             made = file.prepare(path)
             forking.refuse_inherited(self.file)
-            forking.watch(self)
         self._watch = Watch(os.path.abspath(path), self.file, path)
         self._line = Line(self.file)
         self._log = WriteAheadLog(self.file, busy_timeout_s)
+        # The session that writes, and its transactions: `_open_writer` makes both.
         self._writer: SQLiteSession | None = None
-        # How to open those that read. As long as nothing is written, nothing is changed either.
-        self._way = connecting.READ_WRITE
+        self._transaction: SQLiteTransaction
+        self._sessions = Sessions(
+            path,
+            self.file,
+            self._watch,
+            self._log,
+            durability=durability,
+            busy_timeout_s=busy_timeout_s,
+        )
+        self._guard = self._sessions.guard
+        if path != file.MEMORY:
+            forking.watch(self)
         try:
-            if made or not self._holds_a_ledger():
+            if made or not self._sessions.find_ledger():
                 self._writer = self._open_writer(Deadline.after(busy_timeout_s))
         except BaseException:
             self._close_idle(writer=True)
@@ -99,63 +93,84 @@ class Pool:
 
     @property
     def immutable(self) -> bool:
-        """Say whether the file is read as one that nobody writes to."""
-        return self._way == connecting.IMMUTABLE
+        """Whether the file is read as one that nobody writes to."""
+        return self._sessions.way == connecting.IMMUTABLE
 
-    def read(self, work: Callable[[SQLiteSession], T]) -> T:
+    def read(self, work: Callable[[SQLiteSession], T], deadline: Deadline | None = None) -> T:
         """Run `work`, which only reads."""
         if self._path == file.MEMORY:
-            return self._in_turn(self._read_in_turn, work, None)
-        session = self._take()
+            return self._in_turn(self._read_in_turn, work, deadline)
+        session = self._sessions.take()
         try:
             return work(session)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._sessions.explained(error) from error
         finally:
-            self._give(session)
+            if self._sessions.give(session):
+                self.close()
 
     def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:
         """Run `work` in one transaction, and commit it; if it raises, nothing has happened."""
         return self._in_turn(self._transact, work, deadline)
 
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep rows of the tree in a transaction that is fully synchronous."""
+        until = Deadline.after(min(KEEP_S_MAX, self._busy_timeout_s))
+        self._in_turn(self._transact_synced, lambda transaction: transaction.keep(rows), until)
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from others; empty where nobody has given it an id."""
+        return self.read(lambda session: session.identity())
+
+    def identify(self, given: str) -> str:
+        """Return the id of the ledger; if it has none, it is `given` or a new one from now on."""
+        known = self.identity
+        if known and given in ("", known):
+            return known
+        identified: str = self._in_turn(
+            self._transact_synced, lambda transaction: transaction.identify(given), None
+        )
+        return identified
+
     def opening(self) -> SQLiteOpening | None:
         """Return how another process opens the file; None where writers cannot be kept out."""
         if self._path == file.MEMORY or self.immutable or not connecting.may_write(self.file):
             return None
+        # Imported here, because few checks are shared with other processes.
+        from ledger.stores.sqlite.elsewhere import SQLiteOpening
+
         return SQLiteOpening.of(self.file)
 
     @contextmanager
     def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:
         """Lend the whole log as of one moment, and let `companions` begin to read then."""
+        # Imported here, because few ask for all of it.
+        from ledger.stores.sqlite.whole_log import whole_log
+
         with self._turn_of_memory() if self._path == file.MEMORY else self._lent() as session:
             try:
                 session.connection.execute("BEGIN")
                 if companions:
-                    self._begin_together(session, companions)
+                    # Imported here, because few checks are shared with other processes.
+                    from ledger.stores.sqlite.elsewhere import begin_together
+
+                    waits_s = min(self._busy_timeout_s, TOGETHER_S_MAX)
+                    begin_together(session, companions, self._sessions, Line(self.file), waits_s)
                 with whole_log(session) as log:
                     yield log
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
             self._watch.check_now_and_then()
 
-    def _begin_together(self, session: SQLiteSession, companions: Companions) -> None:
-        """Begin to read, and let `companions` begin to, at a moment when nobody can write."""
-        # Its own connection, because the one that reads may not be able to write. It is closed
-        # before that one, so it is not the last, which would copy the log into the file.
+    @contextmanager
+    def _lent(self) -> Iterator[SQLiteSession]:
+        session = self._sessions.take()
         try:
-            lock = self._connect(connecting.READ_WRITE)
-        except StorageError as error:
-            companions.send_home(str(error))
-            return
-        waits_s = min(self._busy_timeout_s, TOGETHER_S_MAX)
-        try:
-            with writers_kept_out(lock.connection, Line(self.file), Deadline.after(waits_s)):
-                begin_to_read(session.connection)
-                companions.begin()
-        except sqlite3.OperationalError as error:
-            companions.send_home(str(error))
+            yield session
         finally:
-            lock.close()
+            if self._sessions.give(session):
+                self.close()
 
     def listen(self) -> Listening:
         """Return what hears that cursors move: by others as well, unless it is in memory."""
@@ -164,19 +179,35 @@ class Pool:
 
         if self._path == file.MEMORY:
             return MemoryListener(self.read, shared=False)
-        listener = FileListener(self._session_to_keep, self._check_kept, self._path)
-        self._listeners.add(listener)
+        # It keeps this pool, because a fork is announced to pools, and has to close its session.
+        sessions = self._sessions
+        listener = FileListener(self._session_to_keep, sessions.check_kept, sessions.explained)
+        self._sessions.listeners.add(listener)
         return listener
+
+    def _session_to_keep(self) -> SQLiteSession:
+        return self._sessions.to_keep()
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the caller's own connection to the same file instead."""
-        if not isinstance(connection, sqlite3.Connection):
-            raise not_to_be_lent(connection, "sqlite3.Connection", self._path)
-        return Borrowed(connection, self.file, self._watch)
+        # Imported here, because most programs lend none.
+        from ledger.stores.lending import lender
+        from ledger.stores.sqlite.lent import WANTED, Borrowed
+
+        return Borrowed(lender(connection, WANTED, self._path), self.file, self._watch)
+
+    def borrow_async(self, connection: object) -> AsyncBorrowed:
+        """Lend the caller's own connection, which is awaited."""
+        # Imported here, because few programs have one.
+        from ledger.stores.lending import async_lender
+        from ledger.stores.sqlite.lent_async import AsyncBorrowed, wanted
+
+        lent = async_lender(connection, wanted(), self._path)
+        return AsyncBorrowed(lent, self.file, self._watch)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
-        self._closed = True
+        self._sessions.closed = True
         if self._guard.forked():
             return  # A child must not close what its parent uses.
         if self._turn.owner == get_ident():
@@ -192,13 +223,13 @@ class Pool:
     def _in_turn(self, step: Callable[[W, Deadline], T], work: W, deadline: Deadline | None) -> T:
         self._guard.check()
         until = deadline or Deadline.after(self._busy_timeout_s)
-        if self._forking:
+        if self._sessions.forking:
             # Or one who writes without a pause would have the turn again before the fork has it.
-            self._not_forking.wait(until.left_s)
+            self._sessions.not_forking.wait(until.left_s)
         try:
             return self._turn.run(step, work, until)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._sessions.explained(error) from error
 
     def _read_in_turn(self, work: Callable[[SQLiteSession], T], deadline: Deadline) -> T:
         try:
@@ -217,8 +248,8 @@ class Pool:
 
     def _writing(self, deadline: Deadline) -> SQLiteSession:
         """Return the session that writes, with no transaction open."""
-        self._refuse_closed()
-        if self._writer is not None and not _rolled_back(self._writer):
+        self._sessions.refuse_closed()
+        if self._writer is not None and not rolled_back(self._writer):
             self._let_go_of_writer()
         if self._writer is None:
             self._writer = self._open_writer(deadline)
@@ -226,15 +257,15 @@ class Pool:
 
     def _tidy_up(self) -> None:
         """Leave no transaction open; what this is kept from doing, the next turn begins with."""
-        if self._writer is not None and not _rolled_back(self._writer):
+        if self._writer is not None and not rolled_back(self._writer):
             self._let_go_of_writer()
-        if self._closed:
+        if self._sessions.closed:
             self._close_idle(writer=True)
 
     def _transact(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline) -> T:
         try:
             session = self._writer
-            if session is None or self._closed or session.connection.in_transaction:
+            if session is None or self._sessions.closed or session.connection.in_transaction:
                 session = self._writing(deadline)
             transaction = self._transaction
             self._line.begin(transaction.begin, deadline)
@@ -251,9 +282,23 @@ class Pool:
         except BaseException:
             self._tidy_up()
             raise
-        if self._closed:
+        if self._sessions.closed:
             self._tidy_up()
         return result
+
+    def _transact_synced(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline) -> T:
+        connection = self._writing(deadline).connection
+        if self._path == file.MEMORY or self._durability == "full":
+            return self._transact(work, deadline)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = 1")
+            return self._transact(work, deadline)
+        finally:
+            # Nobody else has it meanwhile; one that was closed is made anew as it should be.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA fullfsync = 0")
+                connection.execute("PRAGMA synchronous = NORMAL")
 
     def _open_writer(self, deadline: Deadline) -> SQLiteSession:
         if self._path != file.MEMORY and not connecting.may_write(self.file):
@@ -262,7 +307,11 @@ class Pool:
                 "nothing was appended. Give it permission, or copy the ledger to a place where it "
                 "has it."
             )
-        writer = self._for_writing()
+        # Imported here, because most commands only read.
+        from ledger.stores.head_cache import HeadCache
+        from ledger.stores.sqlite.transaction import SQLiteTransaction
+
+        writer = self._sessions.for_writing()
         try:
             writer.connection.execute("PRAGMA busy_timeout = 0")
             self._transaction = SQLiteTransaction(writer, HeadCache())
@@ -276,21 +325,12 @@ class Pool:
                 if synced:
                     file.sync_folder(self.file, self._path)
                 self._watch.know_companions()
-        except BaseException:
+        except BaseException as error:
             writer.close()
+            if isinstance(error, StorageError):
+                # SQLite calls a file read-only that another one has replaced.
+                self._watch.check_at_once()
             raise
-        return writer
-
-    def _for_writing(self) -> SQLiteSession:
-        """Return a session that may write, and open only such ones from now on."""
-        if self._way == connecting.READ_WRITE:
-            with suppress(IndexError):
-                return self._idle.pop()
-        writer = self._connect(connecting.READ_WRITE)
-        if self._way != connecting.READ_WRITE:
-            self._way = connecting.READ_WRITE
-            self._watch.rely_on_no_change(rely=False)
-            self._close_idle(writer=False)
         return writer
 
     def _let_go_of_writer(self) -> None:
@@ -301,83 +341,28 @@ class Pool:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
         # may make its caller think otherwise. The next checkpoint finds the log as it is.
         with suppress(sqlite3.Error, StorageError):
-            other = self._take()
+            other = self._sessions.take()
             try:
                 self._log.checkpoint(connection, other.connection)
             finally:
-                self._give(other)
-
-    # --- those that read ---
-
-    def _holds_a_ledger(self) -> bool:
-        """Open one in the way that changes nothing, and say whether there is a ledger to read."""
-        with self._opening:
-            connection, self._way, found = connecting.connect_to_read(
-                self.file, self._path, self._busy_timeout_s
-            )
-            self._watch.rely_on_no_change(rely=self.immutable)
-            self._idle.append(self._session(connection, self._way))
-        return found
-
-    @contextmanager
-    def _lent(self) -> Iterator[SQLiteSession]:
-        session = self._take()
-        try:
-            yield session
-        finally:
-            self._give(session)
-
-    def _take(self) -> SQLiteSession:
-        self._guard.check()
-        if self._closed:
-            self._refuse_closed()
-        if self._forking:
-            self._not_forking.wait()
-        self._watch.check_now_and_then()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect(self._way)
-
-    def _session_to_keep(self) -> SQLiteSession:
-        """Return a session that reads, for longer than a call."""
-        self._guard.check()
-        self._refuse_closed()
-        if self._forking:
-            self._not_forking.wait()
-        return self._connect(self._way)
-
-    def _check_kept(self) -> None:
-        self._refuse_closed()
-        self._watch.check_now_and_then()
-
-    def _give(self, session: SQLiteSession) -> None:
-        if session.reads_only and self._way == connecting.READ_WRITE:
-            session.close()  # It was opened before the first write.
-        elif not session.connection.in_transaction or _rolled_back(session):
-            self._idle.append(session)
-        if self._closed:
-            self.close()
-
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise StorageError(f"The ledger on {self._path} is closed; open it again.")
+                if self._sessions.give(other):
+                    self.close()
 
     # --- around a fork, in the thread that forks ---
 
     def before_fork(self) -> bool:
-        """Close all connections, and open none until `after_fork`; say whether none is open."""
-        self._not_forking.clear()
-        self._forking = True
+        """Close all connections, and open none until `after_fork`; return whether none is open."""
+        self._sessions.not_forking.clear()
+        self._sessions.forking = True
         if self._turn.owner != get_ident():
             with suppress(LedgerBusyError):
                 self._turn.take(Deadline.after(FORK_WAITS_S))
                 self._stopped_for_fork = True
-        self._opens_none = self._opening.acquire(timeout=FORK_WAITS_S)
+        self._opens_none = self._sessions.opening.acquire(timeout=FORK_WAITS_S)
         until = time.monotonic() + FORK_WAITS_S
         while self._opens_none:
             self._close_idle(writer=self._stopped_for_fork)
-            in_use = [session for session in self._open if not session.closed]
+            in_use = self._sessions.in_use
             if not in_use or time.monotonic() > until:
                 return not in_use
             time.sleep(0.001)
@@ -385,57 +370,24 @@ class Pool:
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
-        self._forking = False
-        self._not_forking.set()
+        self._sessions.forking = False
+        self._sessions.not_forking.set()
         if self._opens_none:
             self._opens_none = False
-            self._opening.release()
+            self._sessions.opening.release()
         if self._stopped_for_fork:
             self._stopped_for_fork = False
             self._turn.give_back()
 
-    # --- connections ---
-
     def _close_idle(self, *, writer: bool) -> None:
-        # Another thread may take the last one in between.
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
-        for listener in list(self._listeners):
-            listener.let_go()
+        self._sessions.close_idle()
         if writer and self._writer is not None:
+            # First, because closing the last connection deletes the log, which a thread that is
+            # about to read would otherwise miss.
+            self._watch.forget_companions()
             self._writer.close()
             self._let_go_of_writer()
             self._line.close()
-
-    def _connect(self, way: str) -> SQLiteSession:
-        with self._opening:
-            try:
-                connection = connecting.connect(self.file, way, self._busy_timeout_s)
-            except sqlite3.Error as error:
-                self._watch.check_at_once()
-                raise translated(error, self._path) from error
-            return self._session(connection, way)
-
-    def _session(self, connection: sqlite3.Connection, way: str) -> SQLiteSession:
-        try:
-            full = self._durability == "full"
-            connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-            # On macOS a plain fsync leaves the data in the disk's own cache.
-            connection.execute(f"PRAGMA fullfsync = {int(full)}")
-            connection.execute(f"PRAGMA checkpoint_fullfsync = {int(full)}")
-            connection.execute("PRAGMA recursive_triggers = ON")
-            self._log.configure(connection)
-            # It was opened by its name; by now that may be another file's.
-            self._watch.check_at_once()
-            session = SQLiteSession(connection, reads_only=way != connecting.READ_WRITE)
-            self._open.add(session)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, self._path) from error
-            raise
-        return session
 
 
 @contextmanager
@@ -446,15 +398,3 @@ def _waiting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         yield
     finally:
         connection.execute("PRAGMA busy_timeout = 0")
-
-
-def _rolled_back(session: SQLiteSession) -> bool:
-    """Roll back what was not committed; say whether the session can be trusted with more."""
-    # Some failures, a full disk among them, have rolled back already.
-    if session.connection.in_transaction:
-        try:
-            session.connection.rollback()
-        except sqlite3.Error:
-            session.close()  # This rolls back as well.
-            return False
-    return True

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,13 +18,41 @@ from ledger.stores.sqlite.line import Line
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.whole_log import SQLiteLog
 
-__all__ = ["SQLiteOpening", "begin_to_read", "writers_kept_out"]
+if TYPE_CHECKING:
+    from ledger.evidence.sharing import Companions
+    from ledger.stores.sqlite.sessions import Sessions
+
+__all__ = ["SQLiteOpening", "begin_to_read", "begin_together"]
 
 BUSY_TIMEOUT_S = 1.0
 
 
+def begin_together(
+    session: SQLiteSession, companions: Companions, sessions: Sessions, line: Line, waits_s: float
+) -> None:
+    """Begin to read, and let `companions` begin to, at a moment when nobody can write.
+
+    A writer is waited for `waits_s` seconds, in `line`; after that the companions are sent home.
+    """
+    # Its own connection, because the one that reads may not be able to write. It is closed
+    # before that one, so it is not the last, which would copy the log into the file.
+    try:
+        lock = sessions.connect(connecting.READ_WRITE)
+    except StorageError as error:
+        companions.send_home(str(error))
+        return
+    try:
+        with _writers_kept_out(lock.connection, line, Deadline.after(waits_s)):
+            begin_to_read(session.connection)
+            companions.begin()
+    except sqlite3.OperationalError as error:
+        companions.send_home(str(error))
+    finally:
+        lock.close()
+
+
 @contextmanager
-def writers_kept_out(
+def _writers_kept_out(
     connection: sqlite3.Connection, line: Line, deadline: Deadline
 ) -> Iterator[None]:
     """Hold the lock of writers over `connection`, which is then closed.
@@ -74,7 +103,7 @@ class SQLiteOpening:
         """
         connection = connecting.connect(self.file, connecting.READ_ONLY, BUSY_TIMEOUT_S)
         with closing(connection):
-            connection.execute("SELECT 1 FROM ledger_events LIMIT 1").fetchall()
+            connection.execute("SELECT 1 FROM main.ledger_events LIMIT 1").fetchall()
             if self.of(self.file) != self:
                 raise StorageError(f"{self.file} is another file by now")
             yield SQLiteElsewhere(connection)

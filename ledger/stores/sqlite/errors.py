@@ -7,7 +7,7 @@ import sqlite3
 from ledger.errors import LedgerBusyError, StorageError, no_ledger
 from ledger.stores.sqlite.holders import disk_is_full, writer_of
 
-__all__ = ["check_kept", "translated"]
+__all__ = ["check_kept", "is_busy", "translated"]
 
 _FULL = "has no room to grow: the disk is full. Nothing was appended; make room and try again"
 # What SQLite makes of a disk without room, depending on which of its files had to grow.
@@ -27,7 +27,15 @@ _SENTENCES = {
     sqlite3.SQLITE_PERM: "cannot be opened: this user has no permission",
 }
 
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+
+
+def is_busy(error: object) -> bool:
+    """Return whether `error` is one of SQLite's which says that others were in the way."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return isinstance(error, sqlite3.Error) and code & 0xFF in _BUSY
 
 
 def translated(error: sqlite3.Error, place: str) -> StorageError:
@@ -35,9 +43,9 @@ def translated(error: sqlite3.Error, place: str) -> StorageError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         # Raised by the driver itself: a closed connection, or one used in another thread.
-        return StorageError(f"{place} could not be used: {error}.")
+        return StorageError(f"{place} could not be used: {str(error).rstrip('.')}.")
     primary = code & 0xFF
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if primary in _BUSY:
         return _busy(code, place)
     if primary == sqlite3.SQLITE_ERROR and "no such table" in str(error):
         return no_ledger(place, error)

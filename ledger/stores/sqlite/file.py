@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ledger.errors import StorageError
+from ledger.errors import LedgerBusyError, StorageError
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import migrations, structure
 from ledger.stores.sqlite.errors import translated
@@ -62,6 +62,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, deadline: Deadli
 
     Raises SchemaVersionError before anything is changed, StorageError, LedgerBusyError.
     """
+    fresh: list[str] = []
     try:
         with _within_time(connection):
             structure.refuse_strange(connection, path)
@@ -73,11 +74,18 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, deadline: Deadli
             # From the first look at a table on, the log and its index are there.
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        raise translated(error, path) from error
+        said = translated(error, path)
+        if fresh and isinstance(said, LedgerBusyError):
+            said = LedgerBusyError(
+                f"{said} The ledger's tables are yet to be made there, or brought up to date, "
+                "which no other transaction may be open for: use the ledger once, as by "
+                "book.find(key), before you begin yours."
+            )
+        raise said from error
 
 
 def holds_a_ledger(connection: sqlite3.Connection, path: str) -> bool:
-    """Say whether there is a ledger to read, and change nothing.
+    """Return whether there is a ledger to read, and change nothing.
 
     Raises SchemaVersionError, StorageError if it is one that must not be read, sqlite3.Error.
     """

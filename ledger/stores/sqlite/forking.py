@@ -23,7 +23,7 @@ class Forking(Protocol):
     file: str
 
     def before_fork(self) -> bool:
-        """Close all connections, and open none until `after_fork`; say whether none is open."""
+        """Close all connections, and open none until `after_fork`; return whether none is open."""
 
     def after_fork(self) -> None:
         """Go on, in the parent."""

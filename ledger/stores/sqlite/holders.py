@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-__all__ = ["disk_is_full", "writer_of"]
+__all__ = ["disk_is_full", "users_of", "writer_of"]
 
 # With less than this, not even the index of the write-ahead log can grow.
 ROOM_BYTES = 64 * 1024
@@ -30,8 +30,18 @@ def writer_of(file: str) -> str:
     return ""
 
 
+def users_of(file: str) -> list[str]:
+    """Return who else holds any lock of `file`, in words; none if that cannot be known."""
+    found: dict[int, None] = {}
+    with suppress(OSError, ValueError, LookupError):
+        for process in _lockers(file, None):
+            if process != os.getpid():
+                found[process] = None
+    return [_named(process) for process in found]
+
+
 def disk_is_full(file: str) -> bool:
-    """Say whether there is no room on the disk of `file` for more, or for another file."""
+    """Return whether there is no room on the disk of `file` for more, or for another file."""
     with suppress(OSError):
         disk = os.statvfs(os.path.dirname(os.path.abspath(file)))
         blocks = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
@@ -39,8 +49,10 @@ def disk_is_full(file: str) -> bool:
     return False
 
 
-def _lockers(file: str, byte: int) -> Iterator[int]:
+def _lockers(file: str, byte: int | None) -> Iterator[int]:
     """Return the processes that have locked that byte of `file` for themselves, on Linux.
+
+    Without a byte, those that have locked any part of it, alone or with others.
 
     Raises OSError, ValueError, LookupError where the system does not tell, or in another form.
     """
@@ -49,11 +61,10 @@ def _lockers(file: str, byte: int) -> Iterator[int]:
     with open("/proc/locks", encoding="ascii") as locks:
         for line in locks:
             _, kind, _, mode, process, place, first, last, *_ = line.split()
-            if (
-                (kind, mode, place) == ("POSIX", "WRITE", device)
-                and int(first) <= byte
-                and (last == "EOF" or byte <= int(last))
-                and int(process) > 0
+            if (kind, place) != ("POSIX", device) or int(process) <= 0:
+                continue
+            if byte is None or (
+                mode == "WRITE" and int(first) <= byte and (last == "EOF" or byte <= int(last))
             ):
                 yield int(process)
 

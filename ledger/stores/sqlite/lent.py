@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.evidence.sharing import Companions
 from ledger.stores import Listening, Snapshot
 from ledger.stores.deadline import Deadline
+from ledger.stores.lending import Lender, Wanted
+from ledger.stores.not_lent import closed
 from ledger.stores.sqlite import migrations
-from ledger.stores.sqlite.errors import translated
+from ledger.stores.sqlite.errors import is_busy, translated
 from ledger.stores.sqlite.file import MEMORY
 from ledger.stores.sqlite.plainly import plain_text
+from ledger.stores.sqlite.private import refuse_other_order, refuse_private
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
 from ledger.stores.sqlite.whole_log import whole_log
+from ledger.stores.turns import turn_of
 
-__all__ = ["Borrowed"]
+if TYPE_CHECKING:
+    from ledger.evidence.merkle import TreeRow
+    from ledger.evidence.sharing import Companions
+    from ledger.stores.sqlite.lent_async import AsyncBorrowed
+
+__all__ = ["WANTED", "Borrowed"]
 
 T = TypeVar("T")
+
+WANTED = Wanted(
+    sqlite3.Connection,
+    "sqlite3.Connection",
+    "sqlite:///…",
+    'Begin one: connection.execute("BEGIN IMMEDIATE")',
+    is_busy,
+)
 
 _IN_MEMORY = "make it out of your own connection, with ledger.testing.in_memory"
 _SAME_FILE = "lend it a connection to the same file"
@@ -32,35 +49,44 @@ _SAME_FILE = "lend it a connection to the same file"
 class Borrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
-    identity = ""
-
-    def __init__(
-        self, connection: sqlite3.Connection, path: str, watch: Watch, *, known: bool = False
-    ) -> None:
+    def __init__(self, lender: Lender, path: str, watch: Watch, *, known: bool = False) -> None:
+        self._lender = lender
         self._path = path
         self._watch = watch
         # Whether it is known to be to the ledger's own database, which has no file to tell.
         self._known = known
-        try:
-            self._session = SQLiteSession(connection)
-            self._transaction = SQLiteTransaction(self._session)
-        except sqlite3.Error as error:
-            raise translated(error, path) from error
-        self.read(self._check)
+        # Each thread has its own, because a session that is scoped has one connection a thread.
+        self._last = threading.local()
+        if not lender.is_lazy:
+            with self._turn():
+                pass
 
-    def read(self, work: Callable[[SQLiteSession], T]) -> T:
+    def read(self, work: Callable[[SQLiteSession], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - of the protocol
         """Run `work`, which sees what the caller's transaction has done so far."""
-        try:
-            if self._session.connection.text_factory is str:
-                return work(self._session)
-            with plain_text(self._session.connection):
-                return work(self._session)
-        except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+        with self._turn() as transaction:
+            return self._run(transaction.session, work)
 
     def write(self, work: Callable[[SQLiteTransaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
-        return self.read(lambda session: self._transact(session.connection, work))
+        with self._turn(writes=True) as transaction:
+            return self._run(
+                transaction.session,
+                lambda session: self._transact(session.connection, transaction, work),
+            )
+
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep none: what the caller's transaction has done may be taken back."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from others; empty where nobody has given it an id."""
+        return self.read(lambda session: session.identity())
+
+    def identify(self, given: str) -> str:  # noqa: ARG002 - refused
+        """Refuse: what the caller's transaction has done may be taken back."""
+        raise InvalidCursorError(
+            "an id is given to the ledger itself, not to the one inside your transaction."
+        )
 
     def opening(self) -> None:
         """Return none: what the caller's transaction has done, no other process can see."""
@@ -68,18 +94,20 @@ class Borrowed:
     @contextmanager
     def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - there are none
         """Lend the whole log; the caller's transaction holds the moment still, or one of ours."""
-        connection = self._session.connection
-        begun = not connection.in_transaction
-        try:
-            if begun:
-                connection.execute("BEGIN")
-            with plain_text(connection), whole_log(self._session) as log:
-                yield log
-        except sqlite3.Error as error:
-            raise translated(error, self._path) from error
-        finally:
-            if begun and connection.in_transaction:
-                connection.execute("ROLLBACK")
+        with self._turn() as transaction:
+            session = transaction.session
+            connection = session.connection
+            begun = not connection.in_transaction
+            try:
+                if begun:
+                    connection.execute("BEGIN")
+                with plain_text(connection), whole_log(session) as log:
+                    yield log
+            except sqlite3.Error as error:
+                raise translated(error, self._path) from error
+            finally:
+                if begun and connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     def listen(self) -> Listening:
         """Refuse: what others append cannot be seen from within a transaction."""
@@ -92,10 +120,49 @@ class Borrowed:
         """Refuse: this one is lent already."""
         raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
 
+    def borrow_async(self, connection: object) -> AsyncBorrowed:  # noqa: ARG002 - of the protocol
+        """Refuse: this one is lent already."""
+        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
+
     def close(self) -> None:
         """Leave the connection to its owner."""
 
+    @contextmanager
+    def _turn(self, *, writes: bool = False) -> Iterator[SQLiteTransaction]:
+        """Have the connection that is lent at this moment to this thread alone, if it is fit."""
+        connection: sqlite3.Connection = self._lender.connection()  # type: ignore[assignment]
+        with turn_of(connection, writes=writes):
+            yield self._transactions(connection)
+
+    def _transactions(self, connection: sqlite3.Connection) -> SQLiteTransaction:
+        last: SQLiteTransaction | None = getattr(self._last, "transaction", None)
+        if last is not None and last.session.connection is connection:
+            return last
+        try:
+            session = SQLiteSession(connection)
+            transaction = SQLiteTransaction(session)
+        except sqlite3.ProgrammingError as error:
+            # Raised by the driver itself: it is of another thread, or has been closed.
+            refusal = (
+                closed(self._path) if "closed" in str(error) else translated(error, self._path)
+            )
+            raise refusal from error
+        self._run(session, self._check)
+        self._last.transaction = transaction
+        return transaction
+
+    def _run(self, session: SQLiteSession, work: Callable[[SQLiteSession], T]) -> T:
+        try:
+            if session.connection.text_factory is str:
+                return work(session)
+            with plain_text(session.connection):
+                return work(session)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
     def _check(self, session: SQLiteSession) -> None:
+        # Before anything else, which could not be read in another order.
+        refuse_other_order(session)
         same = self._known
         attached = session.execute("PRAGMA database_list").fetchall()
         files = {name: file for _, name, file in attached}
@@ -112,14 +179,17 @@ class Borrowed:
             raise SchemaVersionError(f"{self._path} has no ledger in it any more; open it anew.")
 
     def _transact(
-        self, connection: sqlite3.Connection, work: Callable[[SQLiteTransaction], T]
+        self,
+        connection: sqlite3.Connection,
+        transaction: SQLiteTransaction,
+        work: Callable[[SQLiteTransaction], T],
     ) -> T:
         begun = False
         if not connection.in_transaction:
             if connection.isolation_level is None or _autocommits(connection):
                 raise StorageError(
                     "the connection is in autocommit mode and in no transaction, so there is "
-                    'nothing to be part of. Begin one: connection.execute("BEGIN IMMEDIATE").'
+                    f"nothing to be part of. {self._lender.begin}."
                 )
             begun = True
         # A signal handler may raise after any of these.
@@ -131,7 +201,8 @@ class Borrowed:
             connection.execute("SAVEPOINT cursor_ledger")
             connection.execute(_BECOME_WRITER)
             self._watch.check()
-            result = work(self._transaction)
+            refuse_private(transaction.session)
+            result = work(transaction)
             connection.execute("RELEASE cursor_ledger")
         except BaseException as error:
             if begun and connection.in_transaction:
@@ -153,7 +224,7 @@ class Borrowed:
 
 # Takes the writer's lock, and fails if others have written since this transaction first read;
 # without it that would show only after the law had judged by what is no longer true.
-_BECOME_WRITER = "UPDATE ledger_cursors SET id = id WHERE 0"
+_BECOME_WRITER = "UPDATE main.ledger_cursors SET id = id WHERE 0"
 
 
 def _autocommits(connection: sqlite3.Connection) -> bool:

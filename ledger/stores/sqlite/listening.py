@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import Lock
 from typing import TypeVar
 
+from ledger.errors import StorageError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import cursor_from
+from ledger.log.cursors import cursor_from
 from ledger.stores.bell import Bell
 from ledger.stores.sqlite import statements
-from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.reading import SQLiteSession
 
 __all__ = ["FileListener", "MemoryListener"]
@@ -41,11 +41,14 @@ class FileListener:
     resets_s = ASK_S
 
     def __init__(
-        self, session: Callable[[], SQLiteSession], check: Callable[[], None], path: str
+        self,
+        session: Callable[[], SQLiteSession],
+        check: Callable[[], None],
+        explained: Callable[[sqlite3.Error], StorageError],
     ) -> None:
         self._new_session = session
         self._check = check
-        self._path = path
+        self._explained = explained
         self._bell = Bell()
         # Held while the session is used: a fork waits for that.
         self._using = Lock()
@@ -97,7 +100,7 @@ class FileListener:
                 return ask(self._session)
             except sqlite3.Error as error:
                 self._close()
-                raise translated(error, self._path) from error
+                raise self._explained(error) from error
             except BaseException:
                 self._close()
                 raise

@@ -6,14 +6,21 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
-from ledger.errors import SchemaVersionError
+from ledger.errors import SchemaVersionError, StorageError
 
 __all__ = [
+    "ARCHIVED",
+    "IDENTITY",
     "LATER",
     "SCHEMAS",
     "STARTS",
+    "TREE",
+    "add_archived",
+    "add_identity",
+    "add_tree",
     "allow_starts",
     "applied",
+    "empty_tree",
     "holds_a_ledger",
     "make",
     "migrate",
@@ -31,7 +38,22 @@ LATER: tuple[str, ...] = (STARTS,)
 Older versions refuse a ledger that has it; until then they can go on using theirs.
 """
 
+TREE = "0004_tree"
+"""Applied with the first checkpoint that has rows to keep, in a new ledger as well as in an older.
+
+Few ledgers ever need it, and older versions refuse one that has it.
+"""
+
+IDENTITY = "0005_identity"
+"""Applied when a ledger is first asked for its id by whoever gives it one; as TREE otherwise."""
+
+ARCHIVED = "0006_archived"
+"""Applied when entries are pruned, which older versions would take for entries that never were."""
+
 _SET = "cursor-ledger"
+
+_TEMPORARY = "SELECT +name FROM sqlite_temp_master"
+_OURS = ("ledger_", "_sqlite_migrations")
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:
@@ -41,12 +63,14 @@ def applied(connection: sqlite3.Connection) -> set[str]:
     rows = connection.cursor()
     rows.row_factory = None
     known = rows.execute(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
+        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
     ).fetchone()
     if not known:
         return set()
     # As an expression, which none of a caller's converters is for.
-    named = rows.execute("SELECT +name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
+    named = rows.execute(
+        "SELECT +name FROM main._sqlite_migrations WHERE migration_set = ?", (_SET,)
+    )
     return {str(row[0]) for row in named.fetchall()}
 
 
@@ -56,7 +80,7 @@ def pending(connection: sqlite3.Connection) -> list[str]:
     Raises SchemaVersionError if a newer version of this package has changed the tables.
     """
     names = applied(connection)
-    if newer := sorted(names.difference(SCHEMAS, LATER)):
+    if newer := sorted(names.difference(SCHEMAS, LATER, (TREE, IDENTITY, ARCHIVED))):
         raise SchemaVersionError(
             f"the ledger was written by a newer cursor-ledger (its schema has {', '.join(newer)}); "
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
@@ -65,7 +89,7 @@ def pending(connection: sqlite3.Connection) -> list[str]:
 
 
 def holds_a_ledger(connection: sqlite3.Connection) -> bool:
-    """Say whether the tables are there; later migrations may be pending. Reads only.
+    """Return whether the tables are there; later migrations may be pending. Reads only.
 
     Raises SchemaVersionError if a newer version of this package has changed them.
     """
@@ -74,7 +98,7 @@ def holds_a_ledger(connection: sqlite3.Connection) -> bool:
 
 def make(connection: sqlite3.Connection, names: Collection[str]) -> None:
     """Make what the migrations `names` make, in an empty database; nothing is recorded."""
-    for name in (*SCHEMAS, *LATER):
+    for name in (*SCHEMAS, *LATER, TREE, IDENTITY, ARCHIVED):
         if name in names:
             for statement in _statements(_script(name)):
                 connection.execute(statement)
@@ -109,15 +133,64 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def allow_starts(connection: sqlite3.Connection) -> None:
     """Add the tag of starts, in the transaction that `connection` is in, if it is not there."""
-    if STARTS in applied(connection):
-        return
+    if STARTS not in applied(connection):
+        _refuse_temporary(connection, "because the first start adds to the ledger's tables")
+        _add(connection, STARTS)
+
+
+def add_tree(connection: sqlite3.Connection) -> None:
+    """Add the table of the tree, in the transaction that `connection` is in, if it is not there."""
+    if TREE not in applied(connection):
+        _add(connection, TREE)
+
+
+def add_identity(connection: sqlite3.Connection) -> None:
+    """Add the table of the id, in the transaction that `connection` is in, if it is not there."""
+    if IDENTITY not in applied(connection):
+        _refuse_temporary(connection, "because the ledger is given an id")
+        _add(connection, IDENTITY)
+
+
+def add_archived(connection: sqlite3.Connection) -> None:
+    """Add the tables of what is archived, in the transaction that `connection` is in.
+
+    They may be there: entries were removed before.
+    """
+    _refuse_temporary(connection, "because to prune adds to the ledger's tables")
+    if ARCHIVED not in applied(connection):
+        _add(connection, ARCHIVED)
+
+
+def empty_tree(connection: sqlite3.Connection) -> None:
+    """Make the table of the tree anew, in the transaction that `connection` is in."""
+    _refuse_temporary(connection, "because the table of the tree is made anew")
+    # Its rows are never deleted, but it may go as a whole: it is a cache.
+    connection.execute("DROP TABLE IF EXISTS main.ledger_tree")
+    for statement in _statements(_script(TREE)):
+        connection.execute(statement)
+
+
+def _refuse_temporary(connection: sqlite3.Connection, why: str) -> None:
+    # A script names no database, and a temporary table or trigger comes first by its name.
+    rows = connection.cursor()
+    rows.row_factory = None
+    named = [str(name) for (name,) in rows.execute(_TEMPORARY).fetchall()]
+    if found := [name for name in named if name.lower().startswith(_OURS)]:
+        raise StorageError(
+            "the connection has temporary tables or triggers by names of the ledger: "
+            f"{', '.join(found)}. Nothing was appended; drop them, {why}."
+        )
+
+
+def _add(connection: sqlite3.Connection, added: str) -> None:
     # By plain SQL: sqlite-utils refuses some connections that a caller may lend. Theirs may be to a
     # file that was not brought up to date by a write of ours.
-    for name in (*pending(connection), STARTS):
+    for name in (*pending(connection), added):
         for statement in _statements(_script(name)):
             connection.execute(statement)
         connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
+            "INSERT INTO main._sqlite_migrations (migration_set, name, applied_at)"
+            " VALUES (?, ?, ?)",
             (_SET, name, str(datetime.now(UTC))),
         )
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-__all__ = ["plain_rows", "plain_text"]
+__all__ = ["lenient", "plain_rows", "plain_text", "text_as"]
+
+
+def plain_text(connection: sqlite3.Connection) -> AbstractContextManager[None]:
+    """Have text read as str, and leave the text factory as it was."""
+    return text_as(connection, str)
 
 
 @contextmanager
-def plain_text(connection: sqlite3.Connection) -> Iterator[None]:
-    """Have text read as str, and leave the text factory as it was.
+def text_as(connection: sqlite3.Connection, factory: Callable[[bytes], str]) -> Iterator[None]:
+    """Have text read by `factory`, and leave the text factory as it was.
 
     Cursors of our own have no row factory, but text is read by the factory of their connection.
     """
     before = connection.text_factory
-    connection.text_factory = str
+    connection.text_factory = factory
     try:
         yield
     finally:
@@ -36,3 +41,8 @@ def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
             yield
     finally:
         connection.row_factory = before
+
+
+def lenient(text: bytes) -> str:
+    """Return `text`; where it is no UTF-8, it has surrogates."""
+    return text.decode("utf-8", "surrogateescape")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
+# What reads entries, `log.rows` and `stores.queries`, is imported when it is first used.
+from ledger import log, stores
 from ledger.errors import BrokenChainError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.events import Entry, Move
-from ledger.law.queries import CursorQuery, EntryQuery
-from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR
-from ledger.log.rows import Row, cursor_from, entry_from, move_from
-from ledger.stores import Horizon
-from ledger.stores.queries import chosen_cursors, chosen_entries, only_resets
-from ledger.stores.sqlite import statements
+from ledger.log.columns import CURSOR, KEY, KEYED_CURSOR, Row
+from ledger.log.cursors import cursor_from
+from ledger.stores.sqlite import migrations, statements
+
+if TYPE_CHECKING:
+    from ledger.errors import ArchivedError
+    from ledger.law.events import Entry, Move
+    from ledger.law.queries import CursorQuery, EntryQuery
+    from ledger.stores.horizon import Horizon
+    from ledger.stores.sqlite.archived import Archived
 
 __all__ = ["SQLiteSession"]
 
@@ -30,6 +36,9 @@ class SQLiteSession:
         self.closed = False
         # For all statements whose rows are fetched at once; to make one takes 0.5 µs.
         self._cursor = self.rows()
+        self._archived: Archived | None = None
+        # To prune puts another file in the place of this one, so it is looked at once.
+        self._knows_archived = False
 
     def close(self) -> None:
         """Close the connection."""
@@ -57,29 +66,67 @@ class SQLiteSession:
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
         """Return the cursors that come next after `after`, at most `rows`."""
-        chosen = chosen_cursors(query, after)
+        chosen = stores.queries.chosen_cursors(query, after)
         statement = statements.CURSORS.format(conditions=chosen.conditions)
         found = self.execute(statement, (*chosen.values, rows))
         return [cursor_from(CursorKey.kept(*row[_KEY]), row[_CURSOR]) for row in found.fetchall()]
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled: to its end, because one writes after the other."""
-        [[last]] = self.execute(statements.LAST_POSITION).fetchall()
-        return Horizon(position=last or 0, last=last or 0)
+        rows = self.execute(statements.LAST_POSITION).fetchall()
+        last = rows[0][0] if rows else 0
+        return stores.horizon.Horizon(position=last, last=last)
 
-    def until(self, query: EntryQuery) -> int:  # noqa: ARG002 - of the protocol
-        """Return the position of the last entry; 0 if there is none."""
-        return self.horizon().position
+    def until(self, query: EntryQuery) -> tuple[int, ArchivedError | None]:
+        """Return the position of the last entry, 0 if there is none.
+
+        And the error for entries that `query` may choose, and that are in an archive.
+        """
+        archived = self.archived()
+        left_out = None if archived is None else archived.refusal(self._ask, query)
+        return self.horizon().position, left_out
+
+    def archived(self) -> Archived | None:
+        """Return what is known of entries that were archived and removed."""
+        if not self._knows_archived:
+            if self.execute(statements.HAS_ARCHIVED).fetchall():
+                # Imported here, because few ledgers have archived entries.
+                from ledger.stores.sqlite import archived
+
+                self._archived = archived.found(self._ask)
+            self._knows_archived = True
+        return self._archived
+
+    def _ask(self, statement: str, values: Sequence[object]) -> list[Row]:
+        return self.execute(statement, values).fetchall()
+
+    def narrowed(self, query: EntryQuery, until: int) -> tuple[int, int]:
+        """Return between which positions the query's span of time lies, at most 0 and `until`."""
+        # Imported here, because few ask for a span of time.
+        from ledger.stores.sqlite.moments import narrowed
+
+        return narrowed(lambda sql, values: self.execute(sql, values).fetchall(), query, until)
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
-        chosen = chosen_entries(query, after, until, of_key=_of_key)
+        chosen = stores.queries.chosen_entries(query, after, until, of_key=_of_key)
         statement = statements.ENTRIES.format(
-            index="INDEXED BY ledger_events_resets" if only_resets(query) else "",
+            index=_index(query),
             conditions=chosen.conditions,
             order=chosen.order,
         )
-        return list(map(entry_from, self.execute(statement, (*chosen.values, rows)).fetchall()))
+        found = self.execute(statement, (*chosen.values, rows)).fetchall()
+        return list(map(log.rows.entry_from, found))
+
+    def session_users(self, positions: Sequence[int]) -> None:
+        """Return None: nobody logs in to a file."""
+
+    def identity(self) -> str:
+        """Return the id of the ledger; empty as long as nobody has given it one."""
+        if migrations.IDENTITY not in migrations.applied(self.connection):
+            return ""
+        row = self.execute(statements.IDENTITY).fetchone()
+        return str(row[0]) if row else ""
 
     def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
         """Return the last move of each key, up to a version; in this order."""
@@ -96,8 +143,13 @@ class SQLiteSession:
             (ids[number], version, nth) for number, version, nth in wanted if number in ids
         )
         found: list[Move | None] = [None] * len(places)
+        move_from = log.rows.move_from
         for row in self._each(statements.moves, rows):
             found[row[0]] = move_from(places[row[0]][0], row[1:])
+        if None in found and (archived := self.archived()) is not None:
+            for nth, (key, version) in enumerate(places):
+                if found[nth] is None and (moved := archived.moved(self._ask, key, version)):
+                    found[nth] = move_from(key, moved)
         return found
 
     def _each(
@@ -122,6 +174,13 @@ class SQLiteSession:
             raise BrokenChainError(
                 str(key), "its stored cursor has text that is no UTF-8"
             ) from None
+
+
+def _index(query: EntryQuery) -> str:
+    """Return which index is to be used, where SQLite might choose a worse one."""
+    if query.positions:
+        return "NOT INDEXED"  # By position, because the table itself is in this order.
+    return "INDEXED BY ledger_events_resets" if stores.queries.only_resets(query) else ""
 
 
 def _of_key(key: CursorKey) -> tuple[str, Sequence[object]]:

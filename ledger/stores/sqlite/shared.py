@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
 
 from ledger.errors import InvalidCursorError, LedgerBusyError, StorageError
-from ledger.evidence.sharing import Companions
 from ledger.stores import Snapshot
 from ledger.stores.deadline import Deadline
-from ledger.stores.lending import not_to_be_lent
-from ledger.stores.sqlite import file
+from ledger.stores.lending import Lender, lender
+from ledger.stores.not_lent import not_to_be_lent
+from ledger.stores.sqlite import file, migrations
 from ledger.stores.sqlite.errors import translated
-from ledger.stores.sqlite.lent import Borrowed
+from ledger.stores.sqlite.lent import WANTED, Borrowed
 from ledger.stores.sqlite.listening import MemoryListener
 from ledger.stores.sqlite.plainly import plain_rows, plain_text
+from ledger.stores.sqlite.private import refuse_other_order, refuse_private
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.transaction import SQLiteTransaction
 from ledger.stores.sqlite.watching import Watch
+from ledger.stores.turns import turn_of
+
+if TYPE_CHECKING:
+    from ledger.evidence.merkle import TreeRow
+    from ledger.evidence.sharing import Companions
+    from ledger.stores.sqlite.lent_async import AsyncBorrowed
 
 __all__ = ["Shared"]
 
@@ -36,7 +45,6 @@ PLACE = "the database in memory"
 class Shared:
     """The connection, which stays its owner's: never closed; its factories are not used."""
 
-    identity = ""
     immutable = False
 
     def __init__(self, connection: object) -> None:
@@ -45,10 +53,10 @@ class Shared:
         self._one_at_a_time = threading.RLock()
         with plain_rows(self._connection):
             file.bring_up_to_date(self._connection, file.MEMORY, Deadline.after(0))
-        self._lent = self._lend()
+        self._lent = self._lend(Lender(lambda: self._connection, WANTED.begin))
         self._transaction = SQLiteTransaction(SQLiteSession(self._connection))
 
-    def read(self, work: Callable[[SQLiteSession], T]) -> T:
+    def read(self, work: Callable[[SQLiteSession], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - of the protocol
         """Run `work`, which only reads, and sees what an open transaction has done so far."""
         with self._one_at_a_time:
             self._refuse_closed()
@@ -64,12 +72,24 @@ class Shared:
             )
         try:
             self._refuse_closed()
-            with plain_text(self._connection):
+            with turn_of(self._connection, writes=True), plain_text(self._connection):
                 return self._write(work)
         except sqlite3.Error as error:
             raise translated(error, PLACE) from error
         finally:
             self._one_at_a_time.release()
+
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep none: what a transaction of the caller has done may be taken back."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from others; empty where nobody has given it an id."""
+        return self.read(lambda session: session.identity())
+
+    def identify(self, given: str) -> str:
+        """Return the id of the ledger; if it has none, it is `given` or a new one from now on."""
+        return self.write(lambda transaction: transaction.identify(given))
 
     def opening(self) -> None:
         """Return none: no other process can see what is in memory."""
@@ -88,15 +108,25 @@ class Shared:
 
     def borrow(self, connection: object) -> Borrowed:
         """Lend the transaction of the one connection."""
-        if not isinstance(connection, sqlite3.Connection):
-            raise not_to_be_lent(connection, "sqlite3.Connection", PLACE)
-        if connection is not self._connection:
-            raise InvalidCursorError(
-                "this ledger is in the database of another connection, in memory; lend it the "
-                "connection that it was made with."
-            )
+        lent = lender(connection, WANTED, PLACE)
+
+        def the_one() -> object:
+            if (given := lent.connection()) is not self._connection:
+                raise InvalidCursorError(
+                    "this ledger is in the database of another connection, in memory; lend it the "
+                    "connection that it was made with."
+                )
+            return given
+
         self._refuse_closed()
-        return self._lend()
+        return self._lend(attrs.evolve(lent, connection=the_one))
+
+    def borrow_async(self, connection: object) -> AsyncBorrowed:  # noqa: ARG002 - of the protocol
+        """Refuse: the one connection is not awaited."""
+        raise InvalidCursorError(
+            "this ledger is in the database of a connection in memory, which no coroutine can "
+            "share. Test with a file, and lend it a connection of aiosqlite."
+        )
 
     def close(self) -> None:
         """Refuse later calls; the connection stays open."""
@@ -111,6 +141,7 @@ class Shared:
             )
         try:
             self._transaction.begin()
+            refuse_private(self._transaction.session)
             result = work(self._transaction)
             self._transaction.commit()
         except BaseException:
@@ -118,9 +149,9 @@ class Shared:
             raise
         return result
 
-    def _lend(self) -> Borrowed:
+    def _lend(self, lent: Lender) -> Borrowed:
         watch = Watch(file.MEMORY, file.MEMORY, PLACE)
-        return Borrowed(self._connection, PLACE, watch, known=True)
+        return Borrowed(lent, PLACE, watch, known=True)
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -133,9 +164,10 @@ def _checked(connection: object) -> sqlite3.Connection:
     Raises InvalidCursorError, StorageError.
     """
     if not isinstance(connection, sqlite3.Connection):
-        raise not_to_be_lent(connection, "sqlite3.Connection", PLACE)
+        raise not_to_be_lent(connection, sqlite3.Connection, WANTED.name, PLACE)
     try:
         with plain_rows(connection):
+            refuse_other_order(SQLiteSession(connection))
             rows = connection.execute("PRAGMA database_list").fetchall()
         main = {name: file for _, name, file in rows}.get("main", "")
     except sqlite3.Error as error:
@@ -145,7 +177,8 @@ def _checked(connection: object) -> sqlite3.Connection:
             f"the connection is to the file {main}. Open the ledger there with ledger.open, and "
             "lend it the connection with using."
         )
-    if connection.in_transaction:
+    # Where the tables are there, none are made.
+    if connection.in_transaction and migrations.pending(connection):
         raise InvalidCursorError(
             "the connection has a transaction open, in which the tables of the ledger would be "
             "made. Commit it first; with autocommit=False there always is one, so connect without."

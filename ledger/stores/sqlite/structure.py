@@ -4,37 +4,50 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from ledger.errors import StorageError
-from ledger.evidence.findings import Fault, FaultKind
+from ledger.law import paths
 from ledger.stores.sqlite import migrations
-from ledger.stores.structure import differences, misplaced_tags, tag_ids, wrong_tags
+from ledger.stores.sqlite.plainly import lenient, text_as
 
-__all__ = ["TIME_MAX_S", "check", "definitions", "refuse_strange"]
+if TYPE_CHECKING:
+    from ledger.evidence.findings import Fault
+
+__all__ = ["TIME_MAX_S", "check", "definition_faults", "definitions", "refuse_strange"]
 
 TIME_MAX_S = 30.0
 """So long a database may take to be looked at and brought up to date."""
 
-TABLES = ("ledger_cursors", "ledger_events", "ledger_tags")
+TABLES = (
+    *("ledger_cursors", "ledger_events", "ledger_identity", "ledger_tags", "ledger_tree"),
+    *("ledger_archived", "ledger_archived_cursors"),
+)
 
-_READ = ", ".join(f"'{name}'" for name in (*TABLES, "_sqlite_migrations"))
-_OURS = ", ".join(f"'{name}'" for name in (*TABLES, "ledger_log"))
+_READ = (*TABLES, "_sqlite_migrations")
+_OURS = (*TABLES, "ledger_log")
 
-KINDS = f"""
-SELECT name, type, CAST(sql AS TEXT), rootpage FROM sqlite_master WHERE lower(name) IN ({_READ})
+# Which names are ours is found out here: SQLite would need a function for it, or NOCASE.
+KINDS = """
+SELECT CAST(name AS TEXT), type, CAST(sql AS TEXT), rootpage FROM main.sqlite_master
 """
 
 # Expressions, as all columns in what follows: a caller's connection may have converters for those.
-OURS = f"""
-SELECT +type, +name, CAST(sql AS TEXT) FROM sqlite_master
-WHERE lower(tbl_name) IN ({_OURS})
+DEFINITIONS = """
+SELECT CAST(tbl_name AS TEXT), +type, +name, CAST(sql AS TEXT) FROM main.sqlite_master
 """
 
-SHADOWS = f"""
-SELECT +type, +name FROM sqlite_temp_master
-WHERE lower(name) IN ({_OURS}) OR lower(tbl_name) IN ({_OURS})
+TEMPORARY = """
+SELECT CAST(name AS TEXT), CAST(tbl_name AS TEXT), +type FROM sqlite_temp_master
+"""
+
+INDEX = """
+SELECT 1 FROM main.sqlite_master
+WHERE type = 'index' AND name = ? AND tbl_name = 'ledger_events'
 """
 
 # No column is computed without the word AS. Written so, it takes a tenth of the time of \bAS\b.
@@ -43,18 +56,18 @@ _COMPUTED = re.compile(r"AS(?<!\wAS)\b")
 # How integrity_check reports a read that failed, which is no fault of what was to be read.
 _FAILED_READ = re.compile(r"error code=(\d+)")
 
-TAGS = "SELECT +id, +tag FROM ledger_tags NOT INDEXED"
+TAGS = "SELECT +id, +tag FROM main.ledger_tags NOT INDEXED"
 
+# Numbers come before all text. One that is no integer has a point in it.
 MISPLACED_TAGS = """
-SELECT +position, +tag_id FROM ledger_events NOT INDEXED
-WHERE tag_id IS NULL OR typeof(tag_id) <> 'integer' OR tag_id NOT IN ({ids})
+SELECT +position, +tag_id FROM main.ledger_events NOT INDEXED
+WHERE tag_id IS NULL OR +tag_id >= '' OR CAST(tag_id AS TEXT) NOT IN ({tags})
 """
 
 # Not by the index of keys, which may lack one of the two.
-TWINS = """
-SELECT +consumer_id, +stream_name, +subject_id, group_concat(id, ', ')
-FROM ledger_cursors NOT INDEXED
-GROUP BY consumer_id, stream_name, subject_id HAVING count(*) > 1
+IN_ORDER = """
+SELECT +consumer_id, +stream_name, +subject_id, +id FROM main.ledger_cursors NOT INDEXED
+ORDER BY consumer_id, stream_name, subject_id, id
 """
 
 
@@ -66,7 +79,11 @@ def refuse_strange(connection: sqlite3.Connection, path: str) -> None:
 
     Raises StorageError.
     """
-    for name, kind, sql, root in connection.execute(KINDS).fetchall():
+    with text_as(connection, lenient):
+        kinds = connection.execute(KINDS).fetchall()
+    for name, kind, sql, root in kinds:
+        if not _is_one(name, _READ):
+            continue
         virtual = kind == "table" and not root  # It has no page of its own, whatever its text says.
         if kind != "table" or virtual:
             what = "virtual table" if virtual else str(kind)
@@ -78,6 +95,10 @@ def refuse_strange(connection: sqlite3.Connection, path: str) -> None:
                 raise _strange(path, f"the column {name}.{column[0]} is computed, not stored")
 
 
+def _is_one(name: object, names: Collection[str]) -> bool:
+    return str(name).lower() in names
+
+
 def _strange(path: str, fact: str) -> StorageError:
     return StorageError(
         f"{path} was not made by cursor-ledger: {fact:.300}. To read it would run what its author "
@@ -87,24 +108,58 @@ def _strange(path: str, fact: str) -> StorageError:
 
 def check(connection: sqlite3.Connection) -> Iterator[Fault]:
     """Return what is wrong with the tables, their indexes, triggers and definitions."""
+    # Imported here, because only a check needs them, and every process looks at the tables.
+    from ledger.evidence.findings import Fault, FaultKind
+    from ledger.stores.sqlite import archived
+    from ledger.stores.structure import differences, misplaced_tags, wrong_tags
+
     rows = connection.cursor()
     rows.row_factory = None
     made, found = _made(connection), definitions(connection)
     yield from differences(made, found)
-    for kind, name in rows.execute(SHADOWS).fetchall():
-        detail = "it is temporary, and stands in front of what the ledger has under this name"
-        yield Fault(kind=FaultKind.FOREIGN, place=f"{kind} {name}", detail=detail)
+    yield from _temporary(connection)
     # It would compute what a CHECK or an index of somebody else's says.
     if _stored(made) == _stored(found):
-        yield from _damages(connection)
-    known = tag_ids(starts=migrations.STARTS in migrations.applied(connection))
+        yield from _damages(connection, [t for t in TABLES if f"table {t}" in found])
+        yield from archived.check(connection)
+    known = _tags(connection)
     yield from wrong_tags(rows.execute(TAGS).fetchall(), known)
-    ids = ", ".join(map(str, known.values()))
-    yield from misplaced_tags(rows.execute(MISPLACED_TAGS.format(ids=ids)))
-    for *key, ids in rows.execute(TWINS):
-        place = "/".join(str(part) for part in key if part)
-        detail = f"it has more than one stored cursor, with the ids {ids}"
-        yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
+    tags = ", ".join(f"'{number}'" for number in known.values())
+    yield from misplaced_tags(rows.execute(MISPLACED_TAGS.format(tags=tags)))
+    for key, stored in groupby(rows.execute(IN_ORDER), itemgetter(0, 1, 2)):
+        if len(ids := [str(row[3]) for row in stored]) > 1:
+            place = paths.joined(str(part) for part in key if part)
+            detail = f"it has more than one stored cursor, with the ids {', '.join(ids)}"
+            yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
+
+
+def definition_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
+    """Return what is wrong with definitions and tags: of `check`, what reads no entry."""
+    from ledger.stores.structure import differences, wrong_tags
+
+    yield from differences(_made(connection), definitions(connection))
+    yield from _temporary(connection)
+    rows = connection.cursor()
+    rows.row_factory = None
+    yield from wrong_tags(rows.execute(TAGS).fetchall(), _tags(connection))
+
+
+def _temporary(connection: sqlite3.Connection) -> Iterator[Fault]:
+    from ledger.evidence.findings import Fault, FaultKind
+
+    rows = connection.cursor()
+    rows.row_factory = None
+    for name, table, kind in rows.execute(TEMPORARY).fetchall():
+        if not (_is_one(name, _OURS) or _is_one(table, _OURS)):
+            continue
+        detail = "it is temporary, and stands in front of what the ledger has under this name"
+        yield Fault(kind=FaultKind.FOREIGN, place=f"{kind} {name}", detail=detail)
+
+
+def _tags(connection: sqlite3.Connection) -> dict[str, int]:
+    from ledger.stores.structure import tag_ids
+
+    return tag_ids(starts=migrations.STARTS in migrations.applied(connection))
 
 
 def _stored(definitions: Mapping[str, str]) -> dict[str, str]:
@@ -116,7 +171,18 @@ def definitions(connection: sqlite3.Connection) -> Mapping[str, str]:
     """Return the definitions of all that is ours, and of all that stands on our tables."""
     rows = connection.cursor()
     rows.row_factory = None
-    return {f"{kind} {name}": sql or "" for kind, name, sql in rows.execute(OURS)}
+    return {
+        f"{kind} {name}": sql or ""
+        for table, kind, name, sql in rows.execute(DEFINITIONS)
+        if _is_one(table, _OURS)
+    }
+
+
+def has_index(connection: sqlite3.Connection, name: str) -> bool:
+    """Return whether the table of events has the index `name`."""
+    rows = connection.cursor()
+    rows.row_factory = None
+    return bool(rows.execute(INDEX, (name,)).fetchall())
 
 
 def _made(connection: sqlite3.Connection) -> Mapping[str, str]:
@@ -126,12 +192,14 @@ def _made(connection: sqlite3.Connection) -> Mapping[str, str]:
         return definitions(fresh)
 
 
-def _damages(connection: sqlite3.Connection) -> Iterator[Fault]:
+def _damages(connection: sqlite3.Connection, tables: Iterable[str]) -> Iterator[Fault]:
     """Return what SQLite finds wrong with the pages, and between tables and their indexes."""
+    from ledger.evidence.findings import Fault, FaultKind
+
     rows = connection.cursor()
     rows.row_factory = None
-    for table in TABLES:
-        for (found,) in rows.execute(f"PRAGMA integrity_check({table})").fetchall():
+    for table in tables:
+        for (found,) in rows.execute(f"PRAGMA main.integrity_check({table})").fetchall():
             failed = _FAILED_READ.search(found)
             if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
                 raise StorageError(

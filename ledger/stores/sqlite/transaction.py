@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import attrs
 
-from ledger.evidence.repair import Repairable
+from ledger.errors import DivergedError
 from ledger.law.cursor import CursorKey
+from ledger.law.reserved import POLICY, POLICY_STREAMS
 from ledger.log.heads import Head
-from ledger.log.rows import Content, Row
+from ledger.log.rows import Content, Row, entry_from
 from ledger.stores import Draft
 from ledger.stores.head_cache import HeadCache
 from ledger.stores.sqlite import migrations, statements
@@ -20,6 +22,11 @@ from ledger.stores.sqlite.events import Form, form_of
 from ledger.stores.sqlite.reading import SQLiteSession
 from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.tables import has_start
+
+if TYPE_CHECKING:
+    from ledger.evidence.merkle import TreeRow
+    from ledger.evidence.repair import Repairable
+    from ledger.law.events import Entry
 
 __all__ = ["SQLiteTransaction"]
 
@@ -77,6 +84,11 @@ class SQLiteTransaction:
         rows = self.session.rows_of(key, statements.HEAD)
         return Head.of(key, rows[0]) if rows else None
 
+    def policies(self) -> list[Entry]:
+        """Return the last reset of each policy."""
+        rows = self.session.execute(statements.POLICIES, (*POLICY_STREAMS, POLICY)).fetchall()
+        return list(map(entry_from, rows))
+
     def confirm(self) -> None:
         """Do nothing: heads are read, or known to be unchanged, within the transaction."""
 
@@ -127,6 +139,31 @@ class SQLiteTransaction:
     def everything(self) -> AbstractContextManager[Repairable]:
         """Lend the whole log, which nobody else can write to."""
         return whole_log(self.session)
+
+    def keep(self, rows: Iterable[TreeRow]) -> None:
+        """Keep rows of the tree that are not kept yet."""
+        migrations.add_tree(self.session.connection)
+        self._cursor.executemany(statements.INSERT_TREE_ROW, rows)
+
+    def identify(self, given: str) -> str:
+        """Return the id of the ledger; if it has none, it is `given` or a new one from now on.
+
+        Raises DivergedError if it has another than `given`.
+        """
+        known = self.session.identity()
+        if not known:
+            migrations.add_identity(self.session.connection)
+            # Imported here, because few ledgers are ever given one.
+            from uuid import uuid4
+
+            known = given or str(uuid4())
+            self._cursor.execute(statements.INSERT_IDENTITY, (known,))
+        if given not in ("", known):
+            raise DivergedError(
+                f"the target has an id of its own, {known}, by which others know it, and keeps it. "
+                "Move the ledger to an empty target."
+            )
+        return known
 
     def _append_one(self, head: Head, content: Content) -> None:
         """Store one entry, without the bookkeeping that several need."""

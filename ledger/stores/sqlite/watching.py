@@ -89,7 +89,8 @@ class Watch:
 
     def _check_the_rest(self) -> None:
         for name, identity in list(self._companions.items()):
-            if _identity(name) != identity:
+            # Once more, because our own connection that writes may be closed in between.
+            if _identity(name) != identity and self._companions.get(name) == identity:
                 raise StorageError(
                     f"{name} was deleted or replaced while this ledger had it open, and with it "
                     "may have gone what was appended last. Close all programs that use "

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ledger import notices
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite.file import MEMORY
 from ledger.stores.sqlite.line import is_busy
@@ -72,7 +71,7 @@ class WriteAheadLog:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
 
     def grew(self, rows: int) -> bool:
-        """Count a commit of so many rows; say whether it is time for a checkpoint."""
+        """Count a commit of so many rows; return whether it is time for a checkpoint."""
         self._pages += PAGES_A_COMMIT + rows // ROWS_A_PAGE
         return self._ours and self._pages >= PAGES_MAX
 
@@ -81,20 +80,22 @@ class WriteAheadLog:
         soon = PAGES_MAX - PAGES_AGAIN
         again = soon
         try:
-            # The caller's own commit is done. He need not wait long for this.
+            # The caller's own commit is done, so it need not wait long for this.
             _begin(holder, min(self._busy_timeout_s, HOLDER_WAITS_S))
             pages, whole = _copied(copier)
             drained = pages > PAGES_LONG and self._clock() >= self._drain_again_at
             if drained:
                 whole = self._drain(copier, whole=whole)
-            # A log that is copied whole is begun anew by the next commit, unless somebody reads in
-            # it. One that has grown long may have somebody again: whether it is short by now is
-            # looked at soon, as is one that is not whole.
+            # After a log is copied whole, the next commit begins it anew, unless somebody reads in
+            # it. Of a long log that is likely, so we look again soon; also if it is not whole.
             again = 0 if whole and pages <= PAGES_LONG else min(pages, soon)
         finally:
             self._pages = again
             if holder.in_transaction:
                 holder.execute("ROLLBACK")
+        # Imported here, because most commands only read.
+        from ledger import notices
+
         notices.WAL_CHECKPOINTED.report(place=self._place, pages=pages, complete=whole)
         if drained and not whole:
             wait_s = math.ceil(self._pause_s)
@@ -138,11 +139,10 @@ def _begin(connection: sqlite3.Connection, timeout_s: float) -> None:
 
 
 def _copied(connection: sqlite3.Connection) -> tuple[int, bool]:
-    """Copy the write-ahead log into the database, as far as its readers let.
+    """Copy the write-ahead log into the database, as far as its readers allow.
 
-    Gives how many pages the log has, and whether all of them are copied.
-
-    The caller sees to it that nobody commits in the meantime.
+    Returns how many pages the log has, and whether all of them are copied. The caller makes sure
+    that nobody commits in the meantime.
     """
     _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return pages, copied == pages

@@ -20,8 +20,8 @@ import attrs
 import ledger
 from ledger import Cursor, CursorKey, Ledger
 from projections import resets
-from support.commands import COMMAND
 from support.dispatching.findings import Arrival, arrivals, by_subject, findings
+from support.preloaded import COMMAND
 
 __all__ = ["Plan", "Trial"]
 

@@ -1,0 +1,118 @@
+"""Whether a caller's connection may be lent: to this ledger, with settings that change no value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.stores.not_lent import closed
+from ledger.stores.postgres import migrations
+from ledger.stores.postgres.statements import quoted
+from ledger.stores.postgres.steps import Steps, one
+
+__all__ = [
+    "NULLS",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "STRINGS",
+    "TRIES_MAX",
+    "checking",
+    "refuse_autocommit",
+    "refuse_closed",
+    "refuse_unfit",
+]
+
+TRIES_MAX = 5
+"""So often a call begins anew because another has made the same cursor."""
+
+SAVEPOINT = b"SAVEPOINT cursor_ledger"
+ROLLBACK = b"ROLLBACK TO cursor_ledger"
+RELEASE = b"RELEASE cursor_ledger"
+
+# Where one of them is off, as for programs of long ago, bytes that psycopg escapes, or a NULL among
+# the values of an array, arrive as something else; and would stay so in the log.
+STRINGS = "standard_conforming_strings"
+NULLS = "array_nulls"
+
+
+def refuse_unfit(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a connection whose state or settings are unfit, without asking the server.
+
+    Raises StorageError.
+    """
+    info = connection.info
+    if info.transaction_status == TransactionStatus.INERROR:
+        raise StorageError(
+            "the transaction of the connection has failed before; roll it back, and run it again."
+        )
+    if info.pipeline_status:
+        raise StorageError(
+            "the connection is in pipeline mode, where what fails is known too late to be "
+            "undone by itself. Do it before or after the block of the pipeline."
+        )
+    if not connection.closed:
+        for name, needed in (("client_encoding", "UTF8"), (STRINGS, "on")):
+            _refuse_unless(name, info.parameter_status(name), needed)
+
+
+def refuse_closed(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], place: str
+) -> None:
+    """Refuse a connection that its owner has closed.
+
+    Raises StorageError.
+    """
+    if connection.closed:
+        raise closed(place)
+
+
+def refuse_autocommit(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], begin: str
+) -> None:
+    """Refuse a connection that would commit by itself; `begin` says how to prevent that.
+
+    Raises StorageError.
+    """
+    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    if idle and connection.autocommit:
+        raise StorageError(
+            "the connection is in autocommit mode and in no transaction, so there is nothing "
+            f"to be part of. {begin}."
+        )
+
+
+def checking(schema: str, place: str, ledger_id: str, *, known: bool) -> Steps[None]:
+    """Make sure that the connection is to this ledger; `known` if it was, the last time.
+
+    Raises InvalidCursorError, SchemaVersionError, StorageError.
+    """
+    if known:
+        table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
+        statement = f"SELECT id::pg_catalog.text, pg_catalog.current_setting(%s) FROM {table}"
+        [[found, nulls]] = yield from one(statement.encode(), (NULLS,))
+    else:
+        names = yield from migrations.finding_pending(schema)
+        if names:
+            raise SchemaVersionError(
+                f"the connection's database has no ledger in its schema {schema}; lend one to "
+                f"{place}."
+            )
+        found = yield from migrations.finding_id(schema)
+        [[nulls]] = yield from one(b"SELECT pg_catalog.current_setting(%s)", (NULLS,))
+    if found != ledger_id:
+        raise InvalidCursorError(
+            f"the connection is to another ledger than {place}; lend it one to the same database."
+        )
+    _refuse_unless(NULLS, nulls, "on")
+
+
+def _refuse_unless(name: str, value: object, needed: str) -> None:
+    if value != needed:
+        raise StorageError(
+            f"the connection has {name} = {value}, with which not every value would arrive as "
+            f"it is. Before you lend it: SET {name} = '{needed}'."
+        )

@@ -1,0 +1,277 @@
+"""A connection of psycopg that a coroutine lends: statements are awaited, in no thread of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
+
+import attrs
+import psycopg
+from psycopg.rows import tuple_row
+
+from ledger.errors import StorageError
+from ledger.law.cursor import Cursor, CursorKey
+from ledger.law.events import Entry, Move
+from ledger.law.queries import CursorQuery, EntryQuery
+from ledger.log.rows import Row
+from ledger.stores import Appending
+from ledger.stores.awaited import cancelled_once, ended
+from ledger.stores.horizon import Horizon
+from ledger.stores.lending import AsyncLender, Wanted
+from ledger.stores.postgres import asking
+from ledger.stores.postgres.errors import is_busy, is_late, swallowed, translated
+from ledger.stores.postgres.fitness import (
+    RELEASE,
+    ROLLBACK,
+    SAVEPOINT,
+    TRIES_MAX,
+    checking,
+    refuse_autocommit,
+    refuse_closed,
+    refuse_unfit,
+)
+from ledger.stores.postgres.keys import cursor_id
+from ledger.stores.postgres.reading import EARLY_END, settle_types
+from ledger.stores.postgres.statements import Statements, statements
+from ledger.stores.postgres.steps import Answers, Ask, Copy, Steps
+from ledger.stores.postgres.storing import appending
+
+__all__ = ["WANTED_ASYNC", "AsyncBorrowed", "Known"]
+
+T = TypeVar("T")
+
+Connection = psycopg.AsyncConnection[Any]
+
+WANTED_ASYNC = Wanted(
+    psycopg.AsyncConnection,
+    "psycopg.AsyncConnection",
+    "postgresql+psycopg://…",
+    "Begin one: async with connection.transaction(): …",
+    is_busy,
+)
+
+
+class Known(WeakSet[Connection]):
+    """The connections that were found to be to this ledger."""
+
+
+# Two tasks that append over one connection at the same time would both continue the same chain, and
+# go back to each other's savepoints; also if each does so by a ledger of its own.
+_TURNS: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
+_GUARD = threading.Lock()
+
+
+def _turn_of(connection: Connection) -> asyncio.Lock:
+    with _GUARD:  # Other threads have loops of their own.
+        return _TURNS.setdefault(connection, asyncio.Lock())
+
+
+class AsyncBorrowed:
+    """A caller's connection: everything happens in the transaction that it is in."""
+
+    def __init__(
+        self, lender: AsyncLender, *, schema: str, place: str, ledger_id: str, known: Known
+    ) -> None:
+        self.identity = ledger_id
+        self._lender = lender
+        self._sql = statements(schema)
+        self._place = place
+        self._known = known
+        # A session gives its connection back with each commit, and may get another one.
+        self._last: _Session | None = None
+
+    async def cursor(self, key: CursorKey) -> Cursor | None:
+        """Return the cursor of `key`, or None if it has no entry."""
+        return await self._read(lambda sql, _: asking.cursor(sql, key))
+
+    async def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
+        """Return the cursors that come next after `after`, at most `rows`."""
+        return await self._read(lambda sql, _: asking.cursors(sql, query, after, rows))
+
+    async def until(self, query: EntryQuery) -> int:
+        """Return the position up to which nothing can be missed any more."""
+        return await self._read(
+            lambda sql, in_transaction: asking.until(sql, query, in_transaction=in_transaction)
+        )
+
+    async def entries(
+        self, query: EntryQuery, after: Entry | None, until: int, rows: int
+    ) -> list[Entry]:
+        """Return the entries that come next after `after`, up to `until`, at most `rows`."""
+        return await self._read(lambda sql, _: asking.entries(sql, query, after, until, rows))
+
+    async def moves(self, places: Sequence[tuple[CursorKey, int]]) -> list[Move | None]:
+        """Return the last move of each key, up to a version; in this order."""
+        return await self._read(lambda sql, _: asking.moves(sql, places))
+
+    async def horizon(self) -> Horizon:
+        """Return how far the log is settled; what is read afterwards may go as far."""
+        return await self._read(
+            lambda sql, in_transaction: asking.horizon(sql, in_transaction=in_transaction)
+        )
+
+    async def append(self, keys: Collection[CursorKey], work: Callable[[Appending], T]) -> T:
+        """Run `work` in the caller's transaction; if it raises, only that is undone."""
+        connection = await self._connection()
+        return await cancelled_once(self._append(connection, keys, work))
+
+    async def _append(
+        self, connection: Connection, keys: Collection[CursorKey], work: Callable[[Appending], T]
+    ) -> T:
+        session = await self._session(connection)
+        refuse_autocommit(connection, self._lender.begin)
+        async with _turn_of(connection):
+            tries = 0
+            while True:
+                tries += 1
+                try:
+                    return await self._in_savepoint(session, appending(self._sql, keys, work))
+                except psycopg.Error as error:
+                    # Another has made the same cursor just now: it is seen from here on.
+                    if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
+                        continue
+                    held_by = ""
+                    if is_late(error):
+                        wanted = [cursor_id(key) for key in keys]
+                        steps = asking.holders(self._sql, wanted, in_transaction=True)
+                        with suppress(Exception):  # The call fails all the same.
+                            held_by = await session.take(steps)
+                    raise await self._said(error, connection, held_by) from error
+
+    async def _in_savepoint(self, session: _Session, steps: Steps[T]) -> T:
+        try:
+            # To their ends, like what undoes: who is cancelled within could not tell whether there
+            # is a savepoint, and to go back to one that is not there fails the transaction.
+            await _to_its_end(session.run(SAVEPOINT))
+            result = await session.take(steps)
+        except BaseException:
+            await _to_its_end(_undo(session))
+            raise
+        await _to_its_end(session.run(RELEASE))
+        return result
+
+    async def _read(self, steps: Callable[[Statements, bool], Steps[T]]) -> T:
+        connection = await self._connection()
+        return await cancelled_once(self._taken(connection, steps))
+
+    async def _taken(
+        self, connection: Connection, steps: Callable[[Statements, bool], Steps[T]]
+    ) -> T:
+        session = await self._session(connection)
+        # Not in the middle of what another task appends, which may yet be undone.
+        async with _turn_of(connection):
+            try:
+                in_transaction = bool(connection.info.transaction_status)
+                return await session.take(steps(self._sql, in_transaction))
+            except psycopg.Error as error:
+                raise await self._said(error, connection) from error
+
+    async def _said(
+        self, error: psycopg.Error, connection: Connection, held_by: str = ""
+    ) -> StorageError:
+        if connection.closed:
+            await self._lender.lost(connection)
+        return translated(error, self._place, held_by)
+
+    async def _connection(self) -> Connection:
+        """Return the connection that is lent at this moment, if it is fit.
+
+        In the caller's task, because the session that a framework has may be that of the task.
+        """
+        connection: Connection = await self._lender.connection()  # type: ignore[assignment]
+        refuse_unfit(connection)
+        return connection
+
+    async def _session(self, connection: Connection) -> _Session:
+        """Return the session of `connection`, once it is known to be to this ledger."""
+        last = self._last
+        if last is not None and last.connection is connection:
+            return last
+        if connection.closed:
+            await self._lender.lost(connection)
+            refuse_closed(connection, self._place)
+        known = connection in self._known
+        steps = checking(self._sql.schema, self._place, self.identity, known=known)
+        try:
+            session = _Session(connection, _plain_cursor(connection))
+            async with _turn_of(connection):
+                await session.take(steps)
+        except psycopg.Error as error:
+            raise await self._said(error, connection) from error
+        # A transaction that this has begun stays open, as by any statement.
+        self._known.add(connection)
+        self._last = session
+        return session
+
+
+@attrs.frozen
+class _Session:
+    """A connection, and a cursor of ours on it, which takes 10 µs to make."""
+
+    connection: Connection
+    cursor: psycopg.AsyncCursor[Row]
+
+    async def run(self, statement: bytes) -> None:
+        """Run a statement that has neither values nor rows."""
+        await self.cursor.execute(statement)
+
+    async def take(self, steps: Steps[T]) -> T:
+        """Take `steps`, one after the other, and return what they return."""
+        return await _taken(self._ask, steps)
+
+    async def _ask(self, step: Sequence[Ask] | Copy) -> Answers:
+        if isinstance(step, Copy):
+            return await self._copy(step)
+        answers: Answers = []
+        for ask in step:
+            cursor = await self.cursor.execute(ask.statement, ask.values, prepare=ask.prepare)
+            answers.append(await cursor.fetchall() if ask.is_read else [])
+        return answers
+
+    async def _copy(self, step: Copy) -> Answers:
+        cursor = _plain_cursor(self.connection)
+        try:
+            async with cursor.copy(step.statement) as copy:
+                for row in step.rows:
+                    await copy.write_row(row)
+        except ValueError as error:
+            raise psycopg.OperationalError(EARLY_END) from error
+        if cursor.rowcount != len(step.rows):
+            raise swallowed("ledger_events", cursor.rowcount, len(step.rows))
+        return []
+
+
+async def _taken(ask: Callable[[Sequence[Ask] | Copy], Awaitable[Answers]], steps: Steps[T]) -> T:
+    """Take `steps` by asking each with `ask`; what that raises is raised in them."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answers = await ask(step)
+            except BaseException as error:  # noqa: BLE001 - they raise it again, or go on
+                step = steps.throw(error)
+            else:
+                step = steps.send(answers)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    await ended(asyncio.ensure_future(work))
+
+
+async def _undo(session: _Session) -> None:
+    with suppress(psycopg.Error):
+        await session.run(ROLLBACK)
+        await session.run(RELEASE)
+
+
+def _plain_cursor(connection: Connection) -> psycopg.AsyncCursor[Row]:
+    """Return a cursor as psycopg makes them, whatever the connection makes of its own."""
+    cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+    settle_types(cursor)
+    return cursor

@@ -1,0 +1,113 @@
+"""Coroutines on PostgreSQL: they wait for others in no thread, and can be cancelled meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+import ledger.aio
+from ledger import Ledger
+from support.coroutines import asynchronous
+from support.cursors import JOBS, ORDERS
+from support.lending import awaited, lending
+from support.servers import connect
+
+ASYNC_KINDS = ["async driver", "AsyncSession", "AsyncConnection"]
+
+pytestmark = pytest.mark.parametrize("lent_kind", ASYNC_KINDS)
+
+
+@asynchronous
+async def test_the_loop_goes_on_while_a_call_waits_for_others_in_no_thread(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    book.advance(ORDERS, to=1)
+    async with lending(lent_kind, target) as own:
+        await awaited(own.begin())
+        await own.call("advance", JOBS, to=1)
+        with connect(target, autocommit=False) as other:
+            book.using(other).advance(ORDERS, to=2)
+            threads = threading.active_count()
+            task = asyncio.ensure_future(own.call("advance", ORDERS, to=3))
+            until = time.monotonic() + 0.3
+            ticks = 0
+            while time.monotonic() < until:
+                await asyncio.sleep(0.001)
+                ticks += 1
+            assert not task.done()
+            assert threading.active_count() == threads
+            assert ticks > 20
+            # Cancelled while it waits: what the transaction had before is still good.
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert (await own.call("get", JOBS)).last_sequence == 1
+            other.rollback()
+        await own.call("advance", ORDERS, to=4)
+        await awaited(own.commit())
+    assert book.get(ORDERS).last_sequence == 4
+    assert book.verify().ok
+
+
+@asynchronous
+async def test_a_new_cursor_that_another_has_made_meanwhile_is_gone_on_with(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    async with lending(lent_kind, target) as own:
+        with connect(target, autocommit=False) as other:
+            book.using(other).advance(ORDERS, to=1)
+            await awaited(own.begin())
+            await own.call("advance", JOBS, to=1)
+            task = asyncio.ensure_future(own.call("advance", ORDERS, to=2))
+            await asyncio.sleep(0.2)
+            other.commit()
+            assert (await task).version == 2
+        await awaited(own.commit())
+    assert book.get(JOBS).version == 1
+    assert book.verify().ok
+
+
+@asynchronous
+async def test_a_call_that_waits_too_long_says_who_is_in_the_way(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    book.advance(ORDERS, to=1)
+    async with lending(lent_kind, target) as own:
+        with connect(target, autocommit=False, application_name="holder") as other:
+            book.using(other).advance(ORDERS, to=2)
+            await awaited(own.begin())
+            await awaited(own.run("SET LOCAL lock_timeout = 50"))
+            with pytest.raises(ledger.LedgerBusyError, match="holder"):
+                await own.call("advance", ORDERS, to=3)
+            await own.call("advance", JOBS, to=1)
+            other.rollback()
+        await awaited(own.commit())
+    assert book.get(JOBS).version == 1
+
+
+@asynchronous
+async def test_settings_under_which_values_would_arrive_changed_are_refused(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    async with lending(lent_kind, target) as own:
+        await awaited(own.begin())
+        await awaited(own.run("SET LOCAL array_nulls = off"))
+        with pytest.raises(ledger.StorageError, match="SET array_nulls"):
+            await own.call("advance", ORDERS, to=1)
+        await awaited(own.rollback())
+        await awaited(own.begin())
+        await awaited(own.run("SET LOCAL standard_conforming_strings = off"))
+        with pytest.raises(ledger.StorageError, match="SET standard_conforming_strings"):
+            await own.call("advance", ORDERS, to=1)
+        await awaited(own.rollback())
+        await awaited(own.begin())
+        with suppress(Exception):
+            await awaited(own.run("SELECT nonsense"))
+        with pytest.raises(ledger.StorageError, match="roll it back"):
+            await own.call("advance", ORDERS, to=1)
+        await awaited(own.rollback())
+    assert book.find(ORDERS) is None
