@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -30,7 +31,11 @@ ROOMS = {"contract": "every", "postgres": "postgres"}
 
 SLOW_TIMEOUT_S = 1_200
 
+# What is to clean up after a test that has been too slow, and hangs too, is given this long.
+CLEANING_S = 60.0
+
 servers = pytest.StashKey[AbstractContextManager[None]]()
+errors = pytest.StashKey[int]()
 
 begun: set[str] = set()
 """The modules of which a test has been run in this process."""
@@ -53,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "on_postgres: needs a server (set by conftest.py)")
     # Modules of tests ask for it while they are imported.
     os.environ[DEPTH] = "all" if config.getoption("--all") else "quick"
+    # While a test runs, number 2 is another file.
+    config.stash[errors] = os.dup(2)
     if not hasattr(config, "workerinput"):
         config.stash[servers] = shared_by_processes()
         config.stash[servers].__enter__()
@@ -87,6 +94,23 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the run: modules, thousands of tests."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let no test hang for ever: its process says where each thread is, and ends.
+
+    The time-out of a test is raised in it once. What cleans up behind it has none.
+    """
+    marked = item.get_closest_marker("timeout")
+    limit_s = marked.args[0] if marked and marked.args else float(item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(
+        limit_s + CLEANING_S, exit=True, file=item.config.stash[errors]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(tryfirst=True)
