@@ -25,7 +25,7 @@ from ledger.evidence.faults import FAULTS_MAX, Faults
 from ledger.evidence.sharing import Opening
 from ledger.evidence.source import Ids, Log
 
-__all__ = ["RANGES_MAX", "Bound", "Checked", "Crew", "hired", "ranges_between"]
+__all__ = ["NO_MORE", "RANGES_MAX", "Bound", "Checked", "Crew", "hired", "ranges_between", "taken"]
 
 START_S_MAX = 10.0
 """An interpreter that takes longer than this to start is not waited for."""
@@ -36,6 +36,11 @@ BEGIN_S_MAX = 1.0
 
 RANGES_MAX = 250
 """At most so many ranges of cursors, because the number of a range is written as one byte."""
+
+NO_MORE = 255
+"""Each process reads this after the last range. The end of the pipe is no sign of it: a process
+that the caller forks meanwhile keeps the pipe open.
+"""
 
 LISTEN_S = 0.2
 
@@ -150,7 +155,8 @@ class Crew:
     def share_out(self, ranges: Sequence[Ids]) -> None:
         """Let all begin to check `ranges`, in order: whoever has done one takes the next."""
         self._ranges = ranges
-        os.write(self._fill, bytes(range(len(ranges))))
+        ends = [NO_MORE] * (1 + len(self._workers))
+        os.write(self._fill, bytes([*range(len(ranges)), *ends]))
         self._fill = _closed(self._fill)
         try:
             for worker in self._workers:
@@ -172,8 +178,7 @@ class Crew:
 
         try:
             entries, bound = 0, Bound()
-            while self._workers and (ticket := os.read(self._take, 1)):
-                nth = ticket[0]
+            while self._workers and (nth := taken(self._take)) != NO_MORE:
                 chains = check_chains(log, self._ranges[nth], before=entries, progress=tell)
                 entries += chains.entries
                 self._results[nth] = bound.cut(chains)
@@ -190,6 +195,7 @@ class Crew:
         """Take in what the others say; wait for the first word if there is none yet."""
         wait([worker.answers for worker in self._workers if not worker.done], timeout_s)
         for worker in self._workers:
+            ended = worker.process.poll() is not None
             while not worker.done and worker.answers.poll():
                 match worker.answer():
                     case Checked() as checked:
@@ -200,6 +206,8 @@ class Crew:
                         worker.done = True
                     case failure:
                         raise UnreliableError(str(failure))
+            if ended and not worker.done:
+                raise UnreliableError("a process has ended early")
 
     # --- the end ---
 
@@ -238,6 +246,12 @@ def hired(opening: Opening | None, processes: int) -> Iterator[Crew]:
         yield crew
     finally:
         crew.close()
+
+
+def taken(tickets: int) -> int:
+    """Take the number of a range that nobody has taken; NO_MORE if there is none."""
+    ticket = os.read(tickets, 1)
+    return ticket[0] if ticket else NO_MORE
 
 
 def ranges_between(cuts: Sequence[int]) -> Sequence[Ids]:

@@ -7,7 +7,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from ledger.evidence.chains import check_chains
-from ledger.evidence.crew import Bound, Checked
+from ledger.evidence.crew import NO_MORE, Bound, Checked, taken
 from ledger.evidence.sharing import Opening
 
 __all__ = ["work"]
@@ -25,8 +25,7 @@ def work(orders: Connection, answers: Connection, tickets: int) -> None:
             done = threading.Event()
             threading.Thread(target=_end_with, args=(orders, done), daemon=True).start()
             entries, bound = 0, Bound()
-            while ticket := os.read(tickets, 1):
-                nth = ticket[0]
+            while (nth := taken(tickets)) != NO_MORE:
                 chains = check_chains(log, ranges[nth], before=entries, progress=answers.send)
                 entries += chains.entries
                 answers.send(Checked(nth, bound.cut(chains)))
