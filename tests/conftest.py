@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all",
         action="store_true",
-        help="run everything: slow tests, all examples, a new schema for every test",
+        help="run everything: slow tests, all examples, each program a process of its own",
     )
 
 

@@ -1,7 +1,7 @@
 """Targets for `ledger.open`: a file that is not there yet, or a schema of PostgreSQL.
 
-In a run of everything each schema is new. In other runs a schema is emptied and used again, if the
-test that had it has left its definitions alone, because making one takes as long as many a test.
+A schema is emptied and used again, if the test that had it has left its definitions alone, because
+making one takes longer than most tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import attrs
 import psycopg
 
 import ledger
-from support.depth import everything
 from support.servers import drop, fresh_schema, server, with_schema
 
 __all__ = ["close_connections", "drop_targets", "new_target"]
@@ -33,7 +32,7 @@ def new_target(kind: str, path: Path, *, made: bool = True) -> Iterator[str]:
         yield str(path)
         return
     url = server(kind)
-    if everything() or not made:
+    if not made:
         schema = fresh_schema()
         yield with_schema(url, schema)
         drop(url, schema)
