@@ -207,13 +207,19 @@ def _not_written(error: OSError, watch: Watch) -> int:
 
 
 def _mistaken(error: Exception, watch: Watch) -> int:
-    """Say that the program has a bug, and how to report it; return the exit code."""
+    """Say that the program has a bug, and how to report it; return the exit code.
+
+    What an interrupt has brought about is none: one that comes while a lock is awaited leaves that
+    lock to others, so that `threading` fails when it is to release it.
+    """
     import traceback
 
     from ledger import __version__
 
     if os.environ.get(_TRACEBACK):
         traceback.print_exception(error)
+    if _came_of_an_interrupt(error):
+        return _interrupted(watch)
     account = f" {watch.account.capitalize()}." if watch.writes and not watch.told else ""
     _say(
         f"this is a bug in cursor-ledger (version {__version__}): "
@@ -221,6 +227,14 @@ def _mistaken(error: Exception, watch: Watch) -> int:
         f"with the command and what {_TRACEBACK}=1 in front of it prints."
     )
     return EXIT_BUG
+
+
+def _came_of_an_interrupt(error: BaseException) -> bool:
+    while error.__context__ is not None:
+        error = error.__context__
+        if isinstance(error, KeyboardInterrupt):
+            return True
+    return False
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -200,3 +201,22 @@ def test_what_was_appended_is_told_once_however_often_it_is_interrupted(
     assert told.count(" appended") == 1
     assert end.value.code == 130
     assert sequences(tmp_path) == [1, 2, 3, 4, 5, 6, 8]
+
+
+def test_an_interrupt_that_makes_a_lock_fail_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lock = threading.Lock()
+
+    def interrupted(_: object) -> int:
+        with lock:
+            lock.release()  # As threading.Condition does while it waits.
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("projections.cli.watching.last_position", interrupted)
+    path = str(tmp_path / "cursors.db")
+    with ledger.open(path, actor="tester") as book:
+        book.advance(JOBS, to=1)
+    with pytest.raises(SystemExit) as end:
+        main(["--db", path, "watch"])
+    assert (end.value.code, capfd.readouterr().err) == (130, "")
