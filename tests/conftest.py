@@ -6,9 +6,11 @@ import faulthandler
 import gc
 import os
 import signal
+import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -25,6 +27,18 @@ from support.targets import close_connections, drop_targets, new_target
 
 # A shell that runs the tests in the background has them ignore this, and so would their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+leave = subprocess.Popen.__exit__
+
+
+def end(process: subprocess.Popen[str], failed: type[BaseException] | None, *rest: Any) -> None:
+    """Leave the block of a process; kill it if the block fails, because it may never end then."""
+    if failed is not None:
+        process.kill()
+    leave(process, failed, *rest)
+
+
+subprocess.Popen.__exit__ = end  # type: ignore[method-assign,assignment]
 
 # The stores of a room; a module elsewhere names its own, as in STORES = "every".
 ROOMS = {"contract": "every", "postgres": "postgres"}

@@ -22,11 +22,30 @@ from ledger.errors import LedgerError, UnknownOutcomeError
 if TYPE_CHECKING:
     from ledger.service import Ledger
 
-__all__ = ["Watch"]
+__all__ = ["Stop", "Watch"]
 
 R = TypeVar("R")
 
 _META = "ledger.cli.watch"
+
+
+class Stop(threading.Event):
+    """Set from the first Ctrl-C on.
+
+    A command that never ends waits for it, because Python drops the KeyboardInterrupt that comes
+    while an object is deleted. The signal handler cannot call `set`: its thread may be waiting.
+    """
+
+    asked = False
+
+    def is_set(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
+        return self.asked
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for `timeout` seconds; return whether Ctrl-C was pressed before or meanwhile."""
+        super().wait(timeout)
+        return self.asked
 
 
 class Watch:
@@ -48,6 +67,8 @@ class Watch:
         """Whether the command has already said what it appended."""
         self.tally: Callable[[], str] | None = None
         """How a command that appends many words what it has appended."""
+        self.stop = Stop()
+        """What a command that never ends waits for."""
         self._busy = False
 
     @classmethod
@@ -103,6 +124,7 @@ class Watch:
 
     def _interrupted(self, *_: object) -> None:
         if self.asked or not self._busy:
+            self.stop.asked = True
             raise KeyboardInterrupt
         self.asked = True
         if os.isatty(2):

@@ -59,15 +59,17 @@ def tail(
         last_ones = attrs.evolve(query, position_until=bound, newest_first=True, limit=lines)
         # A limit of 0 would mean all of them.
         last = list(chosen_entries(book, last_ones, reserved=not no_reserved)) if lines else []
-        Watch.current().nothing_found = not last
+        watch = Watch.current()
+        watch.nothing_found = not last
         show_line = _reader(names) if to_read else json_lines(ENTRIES, [Entry], names)
         for entry in reversed(last):
             show_line(entry)
         say_what_is_not_settled(book)
         if follow:
-            for entry in follow_log(book, query, after=until):
+            for entry in follow_log(book, query, after=until, stop=watch.stop):
                 if not (no_reserved and is_reserved(entry.key.consumer_id)):
                     show_line(entry)
+            raise KeyboardInterrupt
 
 
 def _reader(names: Names) -> Callable[[Entry], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import click
 
 from ledger import Cursor, CursorKey, CursorQuery, Ledger
 from ledger.cli.forms import Form, endless_options, fitting, print_json
+from ledger.cli.interrupts import Stop, Watch
 from ledger.cli.records import flat
 from ledger.cli.shaped import shaped
 from ledger.cli.shapes import Shape
@@ -80,7 +80,7 @@ def watch_rows(
     """
     printer = _Printer(rows, Names(book), form)
     seen: dict[CursorKey, tuple[int, str]] = {}
-    never = threading.Event()
+    stop = Watch.current().stop
     position = last_position(book)
     is_first = True
     while True:
@@ -95,18 +95,23 @@ def watch_rows(
         printer.show(news, is_first=is_first)
         is_first = False
         took_s = time.monotonic() - began
-        never.wait(took_s * REST_PER_LOOK)
+        if stop.wait(took_s * REST_PER_LOOK):
+            raise KeyboardInterrupt
         again = began + max(AGAIN_S, took_s * REST_PER_LOOK)
-        position = _next_position(book, position, again, never)
+        position = _next_position(book, position, again, stop)
 
 
-def _next_position(book: Ledger, position: int, again: float, never: threading.Event) -> int:
-    """Wait until the log goes on beyond `position`, or it is time to look `again`."""
+def _next_position(book: Ledger, position: int, again: float, stop: Stop) -> int:
+    """Wait until the log goes on beyond `position`, or it is time to look `again`.
+
+    Raises KeyboardInterrupt.
+    """
     while True:
         until = last_position(book)
         if until > position or time.monotonic() >= again:
             return until
-        rests(book, until, POLL_S, never)
+        if rests(book, until, POLL_S, stop):
+            raise KeyboardInterrupt
 
 
 class _Printer:

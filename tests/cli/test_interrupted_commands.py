@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from ledger import CursorKey
 from ledger.cli import bulk
 from ledger.cli.progress import Progress
 from projections.cli import main
+from projections.following import rests
 
 COMMAND = Path(sys.executable).with_name("cursor-ledger")
 JOBS = CursorKey("mailer", "jobs")
@@ -220,3 +222,30 @@ def test_an_interrupt_that_makes_a_lock_fail_is_no_bug(
     with pytest.raises(SystemExit) as end:
         main(["--db", path, "watch"])
     assert (end.value.code, capfd.readouterr().err) == (130, "")
+
+
+@pytest.mark.parametrize("command", [["watch"], ["tail", "-f"]])
+def test_a_ctrl_c_that_python_drops_ends_a_command_that_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    class Deleted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def rested(*arguments: Any) -> bool:
+        dropped.append(Deleted())
+        dropped.clear()
+        return rests(*arguments)
+
+    dropped: list[Deleted] = []
+    unheard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    for module in ("projections.cli.watching", "projections.following"):
+        monkeypatch.setattr(f"{module}.rests", rested)
+    path = str(tmp_path / "cursors.db")
+    with ledger.open(path, actor="tester") as book:
+        book.advance(JOBS, to=1)
+    with pytest.raises(SystemExit) as end:
+        main(["--db", path, *command])
+    assert end.value.code == 130
+    assert len(unheard) == 1
