@@ -23,6 +23,11 @@ def checkpoints(file: BinaryIO) -> Iterator[tuple[str, Checkpoint]]:
         number += 1
         if line.strip():
             place = file.name if number == 1 else f"{file.name} line {number}"
+            if not line.lstrip().startswith(b"{"):
+                raise InvalidCursorError(
+                    f"{place} is not a JSON checkpoint. A signed one is for --checkpoint "
+                    f"{file.name} --vkey VKEY."
+                )
             yield place, _checkpoint(place, line)
     if not number:
         raise InvalidCursorError(f"{file.name} is empty; {command_name()} checkpoint prints one.")

@@ -1,4 +1,4 @@
-"""What a command or an option that does not exist may have meant."""
+"""What a command or an option that does not exist, or a word too many, may have meant."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ _OF_TIME = {"since", "until", "from", "after", "before"}
 
 
 def meant(error: click.UsageError) -> str | None:
-    """Return what is said of a command or an option that does not exist; None of other errors."""
+    """Return what is said of what does not exist, or is too much; None of other errors."""
     if isinstance(error, click.NoSuchOption):
         return f"{error.message}{_option(error)}"
+    if error.format_message().startswith("Got unexpected extra argument"):
+        return _too_much(error)
     # Older versions of click have no error of its own for it.
     found = re.match(r"No such command '(.*?)'\.", error.format_message(), re.DOTALL)
     context = error.ctx
@@ -51,6 +53,21 @@ def meant(error: click.UsageError) -> str | None:
     if found is None or context is None or not isinstance(context.command, click.Group):
         return None
     return f"{found[0]}{_command(found[1], context, context.command)}"
+
+
+def _too_much(error: click.UsageError) -> str | None:
+    """Return how to name cursors, where options choose them."""
+    options = [] if error.ctx is None else [each.opts[0] for each in error.ctx.command.params]
+    if not {"--consumer", "--stream"} <= {*options}:
+        return None
+    return (
+        f"{error.format_message()} {_shown(error)} takes no names as words: choose by --consumer, "
+        "--stream and --subject."
+    )
+
+
+def _shown(error: click.UsageError) -> str:
+    return (error.ctx.command.name if error.ctx is not None else None) or "It"
 
 
 def _option(error: click.NoSuchOption) -> str:

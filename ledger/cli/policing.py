@@ -116,7 +116,7 @@ def drop_policy(
     Everybody who may set a policy can drop it. It stays in the log for ever that they have, and
     resets and its report name it.
     """
-    with target.open(actor=actor) as book:
+    with target.open(actor=actor, writes=True) as book:
         unwanted = Policy(PolicyKind(kind), name)
         change = Watch.current().watched(
             lambda: book.policies.drop(unwanted, reason=reason, metadata=metadata)

@@ -114,5 +114,7 @@ def _say_plan(cut: Cut, file: str) -> None:
     newest = show_time(cut.latest)
     say(f"{counted(archived)} up to position {cut.position:,}, the newest of {newest}")
     say(f"archived in {visible(file)}, SHA-256 {cut.archive.sha256}", indent=2)
-    say(f"{counted(cut.entries - archived)} stay, and the digests of all", indent=2)
+    left = cut.entries - archived
+    stay = "stays" if left == 1 else "stay"
+    say(f"{counted(left)} {stay}, and the digests of all", indent=2)
     say("Nothing was changed. To remove them, add --execute.")

@@ -75,7 +75,7 @@ def hold(target: Target, name: str, reason: str, actor: str | None) -> None:
 @pass_target
 def release(target: Target, name: str, reason: str, actor: str | None) -> None:
     """End the hold NAME."""
-    with target.open(actor=actor) as book:
+    with target.open(actor=actor, writes=True) as book:
         release_entries(book, name, reason=reason)
     say(f"{visible(name)} holds no longer", err=True)
 

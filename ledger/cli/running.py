@@ -255,7 +255,9 @@ def _check_text(typed: list[str]) -> None:
 def _showable(error: click.ClickException) -> click.ClickException:
     """Return a refusal of click's as it can be shown: it repeats what was typed, in long lines."""
     said = error.format_message()
-    if isinstance(error, click.NoSuchOption) or said.startswith("No such command "):
+    if isinstance(error, click.NoSuchOption) or said.startswith(
+        ("No such command ", "Got unexpected extra argument")
+    ):
         # Only a refusal needs it.
         from ledger.cli import mistyped
 

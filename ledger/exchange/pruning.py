@@ -245,13 +245,14 @@ class Pruning:
 def _refuse_by_rules(now: datetime, cut: Cut, keep: timedelta | None, holds: list[str]) -> None:
     if holds:
         raise InvalidCursorError(
-            f"nothing is removed while a hold is in force: {', '.join(holds):.200}. retention "
-            "list says who has set it and why, and retention release ends it."
+            f"nothing is removed while a hold is in force: {', '.join(holds):.200}. "
+            "cursor-ledger retention list says who has set it and why, and cursor-ledger retention "
+            "release ends it."
         )
     if keep is None:
         raise InvalidCursorError(
             "nobody has said how long entries are kept at least, so none is removed. Say it first, "
-            "as in: retention keep 365d --reason WHY."
+            "as by cursor-ledger retention keep 365d --reason WHY."
         )
     if cut.policy is not None:
         raise InvalidCursorError(

@@ -64,6 +64,8 @@ def blame(
     key = key_of(consumer, stream, *subject)
     first_typed, last_typed = _typed(asked)
     with target.open() as book:
+        if subject and subject[0].isdecimal() and ".." not in asked and book.find(key) is None:
+            raise click.UsageError(f"A range has two dots in it: {subject[0]}..{asked}.")
         cursor, names = book.get(key), Names(book)
         first = sequence_of(book, key, first_typed)
         last = None if last_typed is None else sequence_of(book, key, last_typed)

@@ -36,9 +36,6 @@ from ledger.log.text import visible
 
 __all__ = ["events", "users"]
 
-LOOKED_AT_MAX = 1_000
-"""How many cursors are looked at for a stream that may have been meant."""
-
 
 @click.command()
 @click.argument("stream", required=False, metavar="STREAM", shell_complete=known("stream_name"))
@@ -127,16 +124,10 @@ def _expect(book: Ledger, place: CursorKey) -> None:
     )
     if any(True for _ in book.cursors(query)):
         return
-    # Imported here, because it is rare.
-    from ledger.cli.near import near_names
-
-    streams = (cursor.key.stream_name for cursor in book.cursors(CursorQuery(limit=LOOKED_AT_MAX)))
-    near = near_names(place.stream_name, streams) if not place.subject_id else []
     subject = f", subject {place.subject_id!r:.80}" if place.subject_id else ""
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise CursorNotFoundError(
-        f"No cursor is on stream {place.stream_name!r:.80}{subject}.{meant} To see the cursors "
-        f"that there are: {command_name()} list"
+        f"No cursor is on stream {place.stream_name!r:.80}{subject}. Run {command_name()} list to "
+        "see the cursors that there are."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, assert_never
 
@@ -70,16 +71,17 @@ def say_unmet(book: Ledger, plan: ResetPlan, signing: Signing) -> None:
     for change in book.policies.in_force():
         match change.policy.kind:
             case PolicyKind.SIGNATURE:
-                meets = signed
+                meets, add = signed, "--sign KEY"
             case PolicyKind.APPROVAL:
-                meets = signed and approved
+                meets, add = signed and approved, "--sign KEY, --approved-by NAME and --approve KEY"
             case PolicyKind.META:
                 name = change.policy.name
                 meets = all(reset.metadata.get(name, "").strip() for reset in plan.resets)
+                add = f"--meta {shlex.quote(f'{name}=VALUE')}"
             case _:
                 assert_never(change.policy.kind)
         if not meets:
-            say(f"To execute it, something is missing: {visible(str(change))}.", err=True)
+            say(f"To execute it, add {visible(add)}, because {visible(str(change))}.", err=True)
 
 
 def named(unmet: Iterable[PolicyChange]) -> str:

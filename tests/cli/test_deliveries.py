@@ -148,3 +148,9 @@ def test_a_bar_says_how_much_is_read_and_how_long_it_takes(
         assert list(share.cleared([1])) == [1]
     assert "██████████░░░░░░░░░░  50 % of 6 entries, 11s left" in screen.getvalue()
     assert screen.getvalue().endswith("\r\033[K")
+
+
+def test_two_sequences_are_no_range(jumpy: Run) -> None:
+    refused = jumpy("blame", *MAILER, "2", "9")
+    assert refused.exit_code == 2
+    assert "A range has two dots in it: 2..9." in refused.stderr

@@ -38,6 +38,12 @@ ANSWERS = {
     ("tail", "--limit", "4"): "No such option '--limit'. Did you mean '--lines'?",
     ("tail", "--watch"): "Did you mean '--follow'?",
     ("list", "--follow"): "Did you mean '--watch'?",
+    # A word too many.
+    (
+        "list",
+        "mailer",
+    ): "list takes no names as words: choose by --consumer, --stream and --subject.",
+    ("verify", "mailer"): "Got unexpected extra argument (mailer)",
     ("resets", "--format", "csv"): "Did you mean '-o'?",
     ("gaps", "--fields", "x"): "Did you mean '--columns'?",
     ("resets", "--reverse"): "Did you mean '--newest-first' or '--sort'?",

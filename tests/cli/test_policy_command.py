@@ -10,6 +10,7 @@ import pytest
 
 import ledger
 from ledger import ResetCursor
+from ledger.cli.target import default_actor
 from support.commands import OWNER, Run, records
 from support.cursors import ORDERS
 from support.ssh_keys import Keys, needs_ssh
@@ -75,9 +76,22 @@ def test_a_reset_is_refused_with_what_to_type(strict: Run) -> None:
 def test_a_plan_says_before_what_it_lacks(strict: Run) -> None:
     plan = strict(*RESET[:-2])
     assert plan.exit_code == 0
-    told = "To execute it, something is missing: require-meta ticket is in force, set by ines at "
+    told = (
+        "To execute it, add --meta ticket=VALUE, because require-meta ticket is in force, set by "
+    )
     assert told in said(plan.stderr)
-    assert "missing" not in strict(*RESET[:-2], "--meta", "ticket=OPS-7").stderr
+    assert "To execute it, add" not in strict(*RESET[:-2], "--meta", "ticket=OPS-7").stderr
+
+
+def test_whoever_runs_the_command_is_its_actor(
+    strict: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CURSOR_LEDGER_ACTOR")
+    assert strict(*DROP[:-2]).exit_code == 0
+    for what in ("hold", "release"):
+        assert strict("retention", what, "lawsuit", "--reason", "a letter").exit_code == 0
+    last = records(strict("entries", "--newest-first", "-n", 3))
+    assert {entry["actor"] for entry in last} == {default_actor()}
 
 
 @needs_ssh
@@ -88,9 +102,10 @@ def test_a_plan_that_is_signed_and_approved_by_options_lacks_nothing(
     strict("policy", "set", "require-approval", "--reason", "two pairs of eyes")
     file, key = path.with_name("plan.jsonl"), keys.folder / "ines"
     export = (*RESET[:-2], "--export", file, "--sign", key)
-    assert "something is missing: require-approval" in said(strict(*export).stderr)
+    told = "add --sign KEY, --approved-by NAME and --approve KEY, because require-approval is in"
+    assert told in said(strict(*export).stderr)
     approve = ("--approve", keys.folder / "omar", "--approved-by", "omar")
-    assert "missing" not in strict(*export, *approve).stderr
+    assert "To execute it, add" not in strict(*export, *approve).stderr
     own = ("--approve", key, "--approved-by", "omar")
     refused = strict(*RESET, "--sign", key, *own)
     assert refused.exit_code != 0

@@ -242,6 +242,15 @@ def test_a_checkpoint_of_before_and_one_with_more_in_it_are_read(folder: Path, r
         assert "is not a checkpoint" in refused.stderr
 
 
+def test_a_signed_checkpoint_in_the_place_of_json_is_sent_to_its_option(
+    signed: Run, folder: Path
+) -> None:
+    (folder / "note").write_text(signed("checkpoint", "--sign", "key").stdout)
+    refused = signed("verify", "--against", "note")
+    assert refused.exit_code == 2
+    assert "A signed one is for --checkpoint note --vkey VKEY." in " ".join(refused.stderr.split())
+
+
 def test_a_witness_watches_a_ledger_that_it_has_not(signed: Run, folder: Path) -> None:
     vkey = ("--vkey", "vkey")
     made = alone("key", "new", "witness", "--witness", "example.net/ines")
