@@ -166,7 +166,7 @@ class ArchivedError(LedgerError):
     >>> import ledger
     >>> error = ledger.ArchivedError(position=812, file="2025.jsonl", actor="ines", reason="a year")
     >>> print(error)  # doctest: +ELLIPSIS
-    entries up to position 812 were archived in 2025.jsonl and removed, by ines: a year. Ask for...
+    entries up to position 812 were archived in 2025.jsonl and removed, by ines: a year. What is...
     """
 
     __module__ = "ledger"
@@ -201,9 +201,10 @@ class ArchivedError(LedgerError):
         where = f" in {file}{digest}" if file else ""
         by = f", by {actor}: {reason.rstrip('.')}" if actor else ""
         message = (
-            f"{whose} up to position {position} were archived{where} and removed{by}. Ask for "
-            f"what is left, from position {position + 1} on, or make a ledger of the archive "
-            f"and ask that: cursor-ledger --db archive.db import {file or 'FILE'} --vkey VKEY."
+            f"{whose} up to position {position} were archived{where} and removed{by}. What is "
+            f"left: cursor-ledger entries --from-position {position + 1}. To ask about all of "
+            "them, make a ledger of the archive: cursor-ledger --db archive.db import "
+            f"{file or 'FILE'} --vkey VKEY."
         )
         super().__init__(message)
         self.position, self.file, self.sha256 = position, file, sha256
