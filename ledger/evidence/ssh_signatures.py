@@ -100,6 +100,18 @@ class SshSignature:
         digest = sha256(_parts(self.base64)[0]).digest()
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
+    def same_key(self, other: SshSignature) -> bool:
+        """Return whether both are by one key, itself or in a certificate."""
+        return _key(self) == _key(other)
+
+
+def _key(signature: SshSignature) -> bytes:
+    key, *_ = _parts(signature.base64)
+    try:
+        return sshsig.plain_key(key)
+    except ValueError as error:
+        raise _flawed(str(error)) from None
+
 
 def _parts(text: object) -> tuple[bytes, bytes, bytes]:
     """Return the key, the namespace and the name of the hash in a signature."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,8 @@ from ledger.exchange.backups import as_private_as, copied, sync
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, ErrorRecorded
-from ledger.law.reserved import ARCHIVE, ARCHIVED_STREAM, POLICY
+from ledger.law.policies import change_by
+from ledger.law.reserved import ARCHIVE, ARCHIVED_STREAM
 from ledger.log.columns import Row
 from ledger.log.heads import make_head
 from ledger.log.text import micros
@@ -221,7 +222,7 @@ class Pruning:
                         f"{each.position} is not there. Archive the ledger itself."
                     )
                 position = each.position
-                if each.key.consumer_id == POLICY and policy is None:
+                if policy is None and change_by(each) is not None:
                     policy = position
                 latest = each.recorded_at if latest is None else max(latest, each.recorded_at)
                 stood.setdefault(each.key, _Stood()).follow(each)
@@ -259,11 +260,12 @@ def _refuse_by_rules(now: datetime, cut: Cut, keep: timedelta | None, holds: lis
             f"position {cut.policy} sets or drops a policy, and stays: it says which resets were "
             "allowed. Archive under a checkpoint from before it."
         )
-    if cut.latest > now - keep:
+    if now - cut.latest < keep:
+        until = cut.latest + keep if keep < datetime.max.replace(tzinfo=UTC) - cut.latest else None
         raise InvalidCursorError(
             f"entries are kept for {keep}, and the newest one in the archive is of "
-            f"{cut.latest:%Y-%m-%dT%H:%M:%SZ}. Archive under an older checkpoint, or wait until "
-            f"{cut.latest + keep:%Y-%m-%dT%H:%M:%SZ}."
+            f"{cut.latest:%Y-%m-%dT%H:%M:%SZ}. Archive under an older checkpoint"
+            + (f", or wait until {until:%Y-%m-%dT%H:%M:%SZ}." if until else ".")
         )
 
 

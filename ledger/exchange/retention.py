@@ -20,6 +20,7 @@ from ledger.service import Ledger
 __all__ = ["Rule", "hold", "holds", "keep", "kept_for", "release", "rules"]
 
 _SECOND = timedelta(seconds=1)
+_DAY_S = 86_400
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,7 @@ def hold(book: Ledger, name: str, *, reason: str, actor: str = "") -> Cursor:
     """Have nothing removed until the hold is released. Raises InvalidCursorError if it is there."""
     key = CursorKey(HOLD, name)
     cursor = book.find(key)
-    if cursor is not None and cursor.last_sequence:
+    if cursor is not None and _set(book, cursor):
         raise InvalidCursorError(f"the hold {name} is in force already. Choose another name.")
     version = 0 if cursor is None else cursor.version
     return book.reset(key, to=1, reason=reason, actor=actor, expected_version=version)
@@ -63,9 +64,9 @@ def release(book: Ledger, name: str, *, reason: str, actor: str = "") -> Cursor:
     """End a hold. Raises InvalidCursorError if there is none of that name."""
     key = CursorKey(HOLD, name)
     cursor = book.find(key)
-    if cursor is None or not cursor.last_sequence:
+    if cursor is None or not _set(book, cursor):
         raise InvalidCursorError(
-            f"no hold {name} is in force. retention list shows those that are."
+            f"no hold {name} is in force. cursor-ledger retention list shows those that are."
         )
     return book.reset(key, to=0, reason=reason, actor=actor, expected_version=cursor.version)
 
@@ -73,7 +74,7 @@ def release(book: Ledger, name: str, *, reason: str, actor: str = "") -> Cursor:
 def kept_for(book: Ledger) -> timedelta | None:
     """Return how long entries are kept at least; None if nobody has said that."""
     cursor = book.find(_kept())
-    return None if cursor is None else cursor.last_sequence * _SECOND
+    return None if cursor is None else _span(_set(book, cursor))
 
 
 def holds(book: Ledger) -> list[str]:
@@ -84,14 +85,30 @@ def holds(book: Ledger) -> list[str]:
 def rules(book: Ledger) -> Iterator[Rule]:
     """Yield the rules that are in force, how long entries are kept first."""
     if (cursor := book.find(_kept())) is not None:
-        yield _rule(book, cursor, "keep", cursor.last_sequence * _SECOND / timedelta(days=1))
+        yield _rule(book, cursor, "keep", _set(book, cursor) / _DAY_S)
     for cursor in _holds(book):
         yield _rule(book, cursor, "hold", None)
 
 
 def _holds(book: Ledger) -> Iterator[Cursor]:
     chosen = CursorQuery(consumer_id=HOLD, reserved=True)
-    return (cursor for cursor in book.cursors(chosen) if cursor.last_sequence)
+    return (cursor for cursor in book.cursors(chosen) if _set(book, cursor))
+
+
+def _set(book: Ledger, cursor: Cursor) -> int:
+    """Return where the last reset of `cursor` led to: nothing else that is appended is a rule.
+
+    Of one whose resets were archived it is not known; it is where the cursor is.
+    """
+    query = EntryQuery(key=cursor.key, kinds=(CursorReset,), newest_first=True, limit=1)
+    try:
+        return next((entry.event.sequence for entry in book.entries(query)), 0)  # type: ignore[union-attr]
+    except ArchivedError:
+        return cursor.last_sequence
+
+
+def _span(seconds: int) -> timedelta:
+    return timedelta.max if seconds > timedelta.max // _SECOND else seconds * _SECOND
 
 
 def _kept() -> CursorKey:

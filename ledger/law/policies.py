@@ -28,7 +28,7 @@ from ledger.law.reserved import (
     SIGNED_TEXT,
     is_reserved,
 )
-from ledger.law.sshsig import parts
+from ledger.law.sshsig import parts, plain_key
 from ledger.law.takeovers import takes_over
 
 __all__ = [
@@ -89,8 +89,8 @@ class Policy:
     """Something that each reset must carry.
 
     `kind` says what, and `name` is the name in the metadata that `require-meta` asks for, empty for
-    the other kinds: at most 512 characters. A reset carries it if the text under that name is not
-    blank.
+    the other kinds: at most 512 characters. A reset carries it if the text under that name has a
+    visible character.
 
     Raises InvalidCursorError.
 
@@ -252,10 +252,10 @@ def _is_met(policy: Policy, metadata: Mapping[str, str]) -> bool:
             return _signing_key(metadata) is not None
         case PolicyKind.APPROVAL:
             planner, approver = _signing_key(metadata), _key_in(metadata.get(APPROVAL))
-            by = metadata.get(APPROVED_BY, "").strip()
+            by = fields.is_seen(metadata.get(APPROVED_BY, ""))
             return bool(by and planner and approver) and planner != approver
         case PolicyKind.META:
-            return bool(metadata.get(policy.name, "").strip())
+            return fields.is_seen(metadata.get(policy.name, ""))
         case _:
             assert_never(policy.kind)
 
@@ -266,7 +266,7 @@ def _signing_key(metadata: Mapping[str, str]) -> bytes | None:
 
 def _key_in(signature: str | None) -> bytes | None:
     try:
-        return parts(signature)[0] or None
+        return plain_key(parts(signature)[0]) or None
     except ValueError:
         return None
 

@@ -12,6 +12,7 @@ from ledger import Ledger, PolicyChange, PolicyKind
 from ledger.cli.layout import Kind
 from ledger.cli.sentences import say
 from ledger.cli.tables import Column, colour
+from ledger.law.fields import is_seen
 from ledger.log.text import visible
 from projections.cli.signing import Signing
 from projections.resets.plans import ResetPlan
@@ -76,7 +77,7 @@ def say_unmet(book: Ledger, plan: ResetPlan, signing: Signing) -> None:
                 meets, add = signed and approved, "--sign KEY, --approved-by NAME and --approve KEY"
             case PolicyKind.META:
                 name = change.policy.name
-                meets = all(reset.metadata.get(name, "").strip() for reset in plan.resets)
+                meets = all(is_seen(reset.metadata.get(name, "")) for reset in plan.resets)
                 add = f"--meta {shlex.quote(f'{name}=VALUE')}"
             case _:
                 assert_never(change.policy.kind)

@@ -114,7 +114,8 @@ def _judged(seal: Seal, signers: AllowedSigners, at: datetime) -> ResetSignature
     approval = None
     if signatures.approval is not None:
         approval = signers.judge(text.to_approve(signatures.approved_by), signatures.approval, at)
-        if approval.key == by.key or (approval.signer and approval.signer == by.signer):
+        one_key = signatures.approval.same_key(signatures.planner) or approval.key == by.key
+        if one_key or (approval.signer and approval.signer == by.signer):
             approval = attrs.evolve(
                 approval, state=SignatureState.BAD, why="whoever planned it has approved it"
             )

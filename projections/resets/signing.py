@@ -43,7 +43,7 @@ def approved(
         raise InvalidCursorError("the plan is not signed. The planner signs it before an approver.")
     text, paths = _text_of(plan)
     approval.check(text.to_approve(approved_by))
-    if approval.fingerprint == before.planner.fingerprint:
+    if approval.same_key(before.planner):
         raise UnprovenError(
             f"the key {approval.fingerprint} has signed the plan itself. Somebody else approves "
             "it, with another key."

@@ -296,6 +296,13 @@ def test_starts_advances_and_errors_are_not_judged(strict: Ledger) -> None:
     assert strict.get(ORDERS).last_sequence == 45
 
 
+@pytest.mark.parametrize("ticket", ["", " ", "\u200b", "\u3164"])
+def test_a_ticket_that_nobody_can_see_is_none(strict: Ledger, ticket: str) -> None:
+    with pytest.raises(PolicyUnmetError):
+        strict.append([lost(metadata={"ticket": ticket})])
+    assert strict.append([lost(metadata={"ticket": f"{ticket}7"})])
+
+
 def test_a_policy_is_no_cursor_that_is_reset(strict: Ledger) -> None:
     for key in (TICKET.key, SIGNATURE.key, CursorKey(POLICY, "else")):
         for to in (0, 1, 2):

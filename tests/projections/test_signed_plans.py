@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,9 @@ from ledger import (
     InvalidCursorError,
     Ledger,
     LedgerError,
+    Policy,
+    PolicyKind,
+    PolicyUnmetError,
     SignatureState,
     SshSignature,
     UnprovenError,
@@ -160,6 +164,34 @@ def test_two_sign_and_are_shown_apart(three: Ledger, keys: Keys, signers: Allowe
         assert (found.approved_by, found.approval.signer) == ("omar", "omar@example.com")
         assert found.approval.key != found.by.key
         assert found.is_approved
+
+
+@pytest.mark.parametrize("algorithm", ["ed25519", "rsa", "ecdsa"])
+def test_a_certificate_of_the_planners_key_is_no_other_key(
+    three: Ledger, keys: Keys, tmp_path: Path, algorithm: str
+) -> None:
+    key = tmp_path / "key"
+    for command in (
+        ("-t", algorithm, "-N", "", "-f", key),
+        ("-s", keys.folder / "ines", "-I", "x", "-n", "omar", f"{key}.pub"),
+    ):
+        subprocess.run(["ssh-keygen", "-q", *command], check=True)
+    book, certificate = three, tmp_path / "key-cert.pub"
+    plan = planned(book, ORDERS)
+    signed = plan.signed(SshSignature.by(key, plan.text.to_sign()))
+    by_certificate = SshSignature.by(certificate, signed.text.to_approve("omar"))
+    assert signed.signatures is not None
+    assert by_certificate.fingerprint != signed.signatures.planner.fingerprint
+    with pytest.raises(UnprovenError, match="has signed the plan itself"):
+        signed.approved(by_certificate, approved_by="omar")
+    # Nor does a policy take them for two, whatever program has put them together.
+    book.policies.set(Policy(PolicyKind.APPROVAL), reason="two pairs of eyes")
+    both = attrs.evolve(signed.signatures, approved_by="omar", approval=by_certificate)
+    with pytest.raises(PolicyUnmetError):
+        forge(book, signed._having(both))
+    other = SshSignature.by(keys.folder / "omar", signed.text.to_approve("omar"))
+    forge(book, signed._having(attrs.evolve(both, approval=other)))
+    assert book.get(ORDERS).epoch == 1
 
 
 def test_an_approval_by_the_planner_is_refused(three: Ledger, keys: Keys) -> None:

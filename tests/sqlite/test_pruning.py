@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 import ledger
 from ledger import ArchivedError, CursorKey, EntryQuery, LedgerBusyError
 from ledger.exchange import retention
-from ledger.law.reserved import ARCHIVE, ARCHIVED_STREAM, RETENTION
+from ledger.law.reserved import ARCHIVE, ARCHIVED_STREAM, HOLD, POLICY, RETENTION
 from ledger.stores.sqlite import migrations
 from projections.cli import main
 from support.cursors import JOBS, ORDERS
@@ -115,6 +115,43 @@ def test_rules_and_holds_stand_in_the_way(path: Path) -> None:
             (900, "ines"),
             (30, "ines"),
         ]
+
+
+def test_only_resets_are_rules(path: Path) -> None:
+    with ledger.open(path, actor="mallory") as book:
+        for consumer, stream in ((HOLD, "case 7"), (RETENTION, ARCHIVED_STREAM), (POLICY, "x")):
+            book.advance(CursorKey(consumer, stream), to=2**63 - 1)
+        assert (retention.holds(book), retention.kept_for(book)) == ([], timedelta(0))
+        assert [rule.days for rule in retention.rules(book)] == [0]
+        retention.hold(book, "case 7", reason="a lawsuit")
+        assert retention.holds(book) == ["case 7"]
+        retention.release(book, "case 7", reason="settled")
+        book.reset(CursorKey(RETENTION, ARCHIVED_STREAM), to=2**63 - 1, reason="for ever")
+        assert retention.kept_for(book) == timedelta.max
+        assert [rule.days for rule in retention.rules(book)] == [(2**63 - 1) / 86_400]
+
+
+@pytest.mark.usefixtures("notes")
+def test_whoever_may_append_cannot_keep_entries_from_being_pruned(path: Path) -> None:
+    removal = CursorKey(ARCHIVE, ARCHIVED_STREAM)
+    with ledger.open(path, actor="mallory") as book:
+        book.advance(removal, to=13)
+        book.reset(removal, to=13, reason="never mind")
+        book.advance(CursorKey(HOLD, "mine"), to=1)
+    assert pruning(path, "--execute").exit_code == 0
+    with ledger.open(path) as book:
+        assert book.verify().ok
+        with pytest.raises(ArchivedError) as refused:
+            list(book.history(IDLE))
+    assert (refused.value.actor, refused.value.file) == ("ines", "a.jsonl")
+
+
+@pytest.mark.usefixtures("notes")
+def test_entries_may_be_kept_for_longer_than_there_are_calendars(path: Path) -> None:
+    assert command(path, "retention", "keep", "1000000d", "--reason", "for ever").exit_code == 0
+    refused = pruning(path, "--execute")
+    assert refused.exit_code == 2
+    assert "entries are kept for 1000000 days" in said(refused)
 
 
 def test_without_a_rule_nothing_is_removed(tmp_path: Path, path: Path) -> None:

@@ -45,7 +45,7 @@ _PRUNED = f"""
 SELECT +e.position, +e.sequence, +e.actor, +e.reason, +e.metadata
 FROM main.ledger_cursors AS c
 CROSS JOIN main.ledger_events AS e ON e.cursor_id = c.id
-WHERE {_OF_KEY} AND e.sequence = ? ORDER BY e.version LIMIT 1
+WHERE {_OF_KEY} AND e.sequence = ? ORDER BY e.version LIMIT 100
 """  # noqa: S608 - of constants
 _STATES = f"""
 SELECT {", ".join(f"+c.{name}" for name in KEY.names)}, +a.position,
@@ -127,8 +127,9 @@ class Archived:
         rows = ask(_PRUNED, (*_place(_key()), self.position))
         if not rows:
             return ArchivedError(position=self.position, key=key, first=first, last=last)
-        *_, actor, reason, metadata = rows[0]
-        said = _pairs(metadata)
+        # Anybody who may append can reset the same cursor to the same position.
+        told = [(*row[2:4], _pairs(row[-1])) for row in rows]
+        actor, reason, said = next((each for each in told if "root" in each[-1]), told[0])
         return ArchivedError(
             position=self.position,
             key=key,
@@ -175,23 +176,30 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
         "SELECT +position, +digest FROM main.ledger_archived ORDER BY position"
     ):
         tree.add(position, leaf)
-    entry = ask(_PRUNED, (*_place(_key()), archived.position))
-    if not entry:
+    entries = ask(_PRUNED, (*_place(_key()), archived.position))
+    if not entries:
         detail = "no entry says by whom and why entries were pruned, and where they are archived"
         yield Fault(kind=FaultKind.MISSING, place=place, position=archived.position, detail=detail)
         return
-    said = _pairs(entry[0][-1])
-    if (said.get("entries"), said.get("root")) != (str(tree.entries), tree.checkpoint().root.hex()):
+    digests = str(tree.entries), tree.checkpoint().root.hex()
+    states = states_digest(ask)
+    told = [(row[0], _pairs(row[-1])) for row in entries]
+    # The one that says the most of what is so; anybody may have reset the same cursor besides.
+    by, said = max(
+        told,
+        key=lambda each: (
+            (each[1].get("entries"), each[1].get("root")) == digests,
+            each[1].get("cursors") == states,
+        ),
+    )
+    if (said.get("entries"), said.get("root")) != digests:
         detail = (
             f"its {tree.entries:,} digests are not those of the {said.get('entries', '?')} entries "
-            f"that were pruned, as position {entry[0][0]} says"
+            f"that were pruned, as position {by} says"
         )
         yield Fault(kind=FaultKind.EDITED, place=place, position=archived.position, detail=detail)
-    if said.get("cursors") != states_digest(ask):
-        detail = (
-            "where the cursors stood when entries were pruned is not what position "
-            f"{entry[0][0]} says"
-        )
+    if said.get("cursors") != states:
+        detail = f"where the cursors stood when entries were pruned is not what position {by} says"
         yield Fault(kind=FaultKind.CURSOR, place="ledger_archived_cursors", detail=detail)
     first = ask(_BEFORE, ())
     if first and type(first[0][0]) is int and first[0][0] <= archived.position:
