@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import attrs
 import click
 
 from ledger.cli.progress import Progress
 from ledger.cli.sentences import say
 from ledger.cli.target import Target, pass_target
+from ledger.law.queries import EntryQuery
 from ledger.log.plain import unstructure
 from ledger.log.text import dumps
 
@@ -31,10 +34,13 @@ def copy(target: Target, source: str, into: str, *, move: bool) -> None:
     writers of SOURCE before, and put it away afterwards.
     """
     progress = Progress()
-    with (
-        attrs.evolve(target, path=source, name="SOURCE").open() as from_book,
-        attrs.evolve(target, path=into, name="TARGET").open(make=True) as to_book,
-    ):
+    with ExitStack() as opened:
+        from_book = opened.enter_context(attrs.evolve(target, path=source, name="SOURCE").open())
+        # One whose first entries were removed is refused before TARGET is made.
+        next(iter(from_book.entries(EntryQuery(position_from=1, limit=1))), None)
+        to_book = opened.enter_context(
+            attrs.evolve(target, path=into, name="TARGET").open(make=True)
+        )
         try:
             copied = from_book.copy_to(
                 to_book, move=move, progress=lambda done: progress.say(f"{done:,} entries copied")

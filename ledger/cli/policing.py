@@ -31,8 +31,9 @@ def policy() -> None:
     require-meta NAME  metadata of this name: reset --meta ticket=OPS-12
 
     A reset without it is refused, with exit code 3, whoever makes it and by whatever program of
-    this version. Takeovers by consumers, which move nothing, are not. Each change stays in the log
-    with its actor and its reason: resets lists it, and a report names it.
+    this version. Takeovers by consumers, which move nothing, are not, nor is what import brings.
+    Each change stays in the log with its actor and its reason: resets lists it, and a report names
+    it, and what was made against a policy.
     """
 
 

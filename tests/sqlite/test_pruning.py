@@ -147,6 +147,15 @@ def test_whoever_may_append_cannot_keep_entries_from_being_pruned(path: Path) ->
 
 
 @pytest.mark.usefixtures("notes")
+def test_a_copy_of_what_is_left_is_refused_and_makes_nothing(tmp_path: Path, path: Path) -> None:
+    assert pruning(path, "--execute").exit_code == 0
+    refused = command(path, "copy", path, tmp_path / "copy.db")
+    assert refused.exit_code == 3
+    assert "were archived in a.jsonl" in said(refused)
+    assert not (tmp_path / "copy.db").exists()
+
+
+@pytest.mark.usefixtures("notes")
 def test_entries_may_be_kept_for_longer_than_there_are_calendars(path: Path) -> None:
     assert command(path, "retention", "keep", "1000000d", "--reason", "for ever").exit_code == 0
     refused = pruning(path, "--execute")
