@@ -25,7 +25,7 @@ def checkpoints(file: BinaryIO) -> Iterator[tuple[str, Checkpoint]]:
             place = file.name if number == 1 else f"{file.name} line {number}"
             if not line.lstrip().startswith(b"{"):
                 raise InvalidCursorError(
-                    f"{place} is not a JSON checkpoint. A signed one is for --checkpoint "
+                    f"{place} is not a checkpoint (not JSON). A signed one is for --checkpoint "
                     f"{file.name} --vkey VKEY."
                 )
             yield place, _checkpoint(place, line)

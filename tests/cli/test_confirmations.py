@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,15 @@ class Terminal:
         return self.end()
 
     def interrupt(self) -> tuple[int, str]:
-        self._process.send_signal(signal.SIGINT)
+        """Interrupt it until it ends.
+
+        Python does not see an interrupt that comes between its last look for signals and the wait
+        for input, until there is input.
+        """
+        while self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
         return self.end()
 
     def end(self) -> tuple[int, str]:

@@ -18,6 +18,9 @@ from support.places import TOP
 from support.tampered_bundles import Case, Deed
 from support.tampering_tables import SECTION, table
 
+# What they look at takes long to make: one process makes it.
+pytestmark = pytest.mark.xdist_group("tampered evidence")
+
 PARTS: dict[str, dict[str, Deed]] = {
     "honest": tampered_bundles.HONEST,
     "positions": tampered_bundles.POSITIONS,

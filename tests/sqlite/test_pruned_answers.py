@@ -26,6 +26,9 @@ from projections.cli import main
 from support.cursors import JOBS, ORDERS
 from support.pruned import IDLE, ONLY_ERRORS, TwoLedgers, two_ledgers
 
+# What they look at takes long to make: one process makes it.
+pytestmark = pytest.mark.xdist_group("pruned answers")
+
 NEW = CursorKey("new", "clicks", "0")
 KEYS = [ORDERS, JOBS, IDLE, ONLY_ERRORS, NEW, CursorKey("nobody", "orders")]
 

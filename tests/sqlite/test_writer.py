@@ -135,9 +135,9 @@ def test_at_64_threads_the_mean_batch_is_over_16(path: Path) -> None:
             at_work.discard(nth)
 
         def as_slow_as_a_disk() -> None:
-            """Commit when half of the callers ask again, however little time they are given."""
+            """Commit when most of the callers ask again, however little time they are given."""
             until = time.monotonic() + 1
-            while len(asking) < len(at_work) / 2 and time.monotonic() < until:
+            while len(asking) < len(at_work) * 0.75 and time.monotonic() < until:
                 time.sleep(0.0005)
 
         asking: set[int] = set()
