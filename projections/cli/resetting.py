@@ -27,6 +27,7 @@ from ledger.cli.sentences import say
 from ledger.cli.sources import Names
 from ledger.cli.target import Target, default_actor, pass_target
 from ledger.log.text import visible
+from projections.cli.applied import unless_applied
 from projections.cli.choosing import Choice, choice
 from projections.cli.planning import Asked, check_only_file
 from projections.cli.printed_commands import Place
@@ -198,7 +199,8 @@ def reset(
             before=before_the_undone(book, plan.resets[0]) if len(plan.resets) == 1 else {},
         )
         if not execute:
-            plan.check(book)
+            with unless_applied(book, plan):
+                plan.check(book)
             show_plan(plan, form, setting)
             # Only who plans needs to know it before.
             from projections.cli.policing import say_unmet
@@ -214,7 +216,9 @@ def reset(
         unseen = yes and not looked_at and export is None
         plan = signing.made(plan)
         anyway = unseen and asked.holds_anyway and plan.signatures is None
-        _show(plan.apply(book, if_unchanged=not anyway), form, names)
+        with unless_applied(book, plan):
+            cursors = plan.apply(book, if_unchanged=not anyway)
+        _show(cursors, form, names)
 
 
 def _show(cursors: list[Cursor], form: Form | None, names: Names) -> None:

@@ -98,6 +98,26 @@ def test_each_entry_names_the_plan_its_planner_and_who_applied_it(three: Run, pl
         assert entry["metadata"]["approved"] == "eve"
 
 
+def test_a_plan_that_was_applied_before_says_so_and_by_whom(three: Run, plan: Path) -> None:
+    three("reset", "--from-file", plan, "--execute", "--actor", "omar")
+    before = records(three("entries"))
+    for extra in ([], ["--execute"]):
+        again = three("reset", "--from-file", plan, *extra)
+        assert again.exit_code == 3
+        assert "this plan was applied before, at 20" in again.stderr
+        assert "by omar" in again.stderr
+    assert records(three("entries")) == before
+
+
+def test_a_cursor_that_another_reset_has_moved_is_not_said_to_be_where_the_plan_put_it(
+    three: Run, plan: Path
+) -> None:
+    three(*("reset", *OWNER, "--to", 3, "--reason", "by hand", "--execute", "--yes"))
+    refused = three("reset", "--from-file", plan, "--execute")
+    assert refused.exit_code == 3
+    assert "something was appended to it in between" in refused.stderr
+
+
 def test_what_is_exported_and_executed_at_once_names_its_plan_too(three: Run, path: Path) -> None:
     file = path.with_name("plan.jsonl")
     three(*EXPORT, "--export", file, "--execute", "--yes")
