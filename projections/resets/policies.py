@@ -15,6 +15,7 @@ from operator import attrgetter
 import attrs
 
 from ledger import (
+    ArchivedError,
     CursorKey,
     CursorQuery,
     Entry,
@@ -118,13 +119,19 @@ def _changes(book: Ledger, key: CursorKey) -> Iterator[PolicyChange]:
 
 
 def _takes_over(book: Ledger, reset: RecordedReset) -> bool:
-    """Return whether a reset takes its cursor over, and leaves it where it stood."""
+    """Return whether a reset takes its cursor over, and leaves it where it stood.
+
+    Where what it follows was archived and removed, its delivery id cannot be compared.
+    """
     marked = reset.metadata.get(MARK) == str(reset.epoch - 1)
     if reset.direction is not Direction.NOWHERE or not marked:
         return False
     query = EntryQuery(key=reset.key, version_until=reset.version, newest_first=True)
     entries = (e for e in book.entries(query) if not isinstance(e.event, ErrorRecorded))
-    own, before = next(entries, None), next(entries, None)
+    try:
+        own, before = next(entries, None), next(entries, None)
+    except ArchivedError:
+        return True
     return _delivery_id(own) == _delivery_id(before)
 
 

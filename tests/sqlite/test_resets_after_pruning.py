@@ -106,3 +106,13 @@ def test_what_says_which_policies_were_in_force_is_not_removed(
     with pytest.raises(InvalidCursorError, match=f"position {at} sets or drops a policy"):
         prune(path, tmp_path / "a.jsonl", key)
     assert path.read_bytes() == before
+
+
+def test_a_takeover_right_behind_the_cut_is_no_reset_against_a_policy(two: TwoLedgers) -> None:
+    with ledger.open(two.pruned, actor="ines") as book:
+        book.policies.set(TICKET, reason="audit")
+        with book.consumer(IDLE, take_over="deploy 1.4.2"):
+            pass
+    for words in (["--takeovers"], ["--takeovers", "--against-policy"]):
+        found = command(two.pruned, "resets", "--since", "2026-05-05T17:00:00Z", *words)
+        assert found.exit_code == 0, found.output
