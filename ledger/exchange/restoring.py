@@ -44,7 +44,8 @@ class Compared:
     """A ledger beside the backup that is to replace it.
 
     `shared` is how many entries both begin with, up to `position`. `moved` are the first of the
-    `cursors` that have entries behind that. `last` is the last entry of the ledger.
+    `cursors` that have entries behind that. `last` is the last entry of the ledger. `lacks_id` is
+    the id of the ledger, if it was given one after the backup; empty otherwise.
     """
 
     entries: int
@@ -54,6 +55,7 @@ class Compared:
     last: Last | None
     cursors: int
     moved: tuple[Moved, ...]
+    lacks_id: str = ""
 
     @property
     def lost(self) -> int:
@@ -163,6 +165,7 @@ class Replacement:
         """
         try:
             if isinstance(before, Compared):
+                self._give_id(before)
                 return self._put_alone(before)
             return self._put_beside()
         except OSError as error:
@@ -187,11 +190,21 @@ class Replacement:
             if not self.file.is_file():
                 raise InvalidCursorError(f"{self.path} is not a regular file.")
 
+    def _give_id(self, before: Compared) -> None:
+        """Give the backup the id that the ledger got after it: it is the same ledger, and stays it.
+
+        Raises StorageError.
+        """
+        if before.lacks_id and before.shared and not before.diverged:
+            with closing(sqlite.open_store(self.part)) as store:
+                store.identify(before.lacks_id)
+
     def _compared(self) -> Compared:
         with (
             closing(sqlite.open_store(str(self.file), busy_timeout_s=self.busy_timeout_s)) as old,
             closing(sqlite.open_store(self.part)) as new,
         ):
+            lacks_id = "" if new.identity() else old.identity()
             entries = new_entries = shared = position = 0
             last: Last | None = None
             with old.snapshot() as mine, new.snapshot() as theirs:
@@ -220,6 +233,7 @@ class Replacement:
             last=last,
             cursors=cursors,
             moved=tuple(moved),
+            lacks_id=lacks_id,
         )
 
     def _put_alone(self, before: Compared) -> str:

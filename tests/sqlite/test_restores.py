@@ -77,6 +77,25 @@ def test_where_nothing_is_lost_nobody_is_asked(copy: Path, path: Path, run: Run)
     assert [entries(old) for old in kept(path)] == [7, 7, 11, 7]
 
 
+def test_an_id_that_the_ledger_got_after_the_backup_stays(copy: Path, path: Path, run: Run) -> None:
+    with ledger.open(path) as book:
+        given = book.identify()
+    go_on(path)
+    assert run("restore", copy, "--lose", "4").exit_code == 0
+    with ledger.open(path) as book:
+        assert book.identity() == given
+        assert book.verify().ok
+    assert entries(path) == 7
+    # The backup itself is left as it was, and another history is another ledger.
+    with ledger.open(copy) as book:
+        assert book.identity() == ""
+        book.advance(JOBS, to=99)
+    go_on(path)
+    assert run("restore", copy, "--lose", "4").exit_code == 0
+    with ledger.open(path) as book:
+        assert book.identity() == ""
+
+
 def test_it_makes_a_ledger_where_there_is_none(
     copy: Path, path: Path, run: Run, tmp_path: Path
 ) -> None:
