@@ -165,7 +165,7 @@ class Replacement:
         """
         try:
             if isinstance(before, Compared):
-                self._give_id(before)
+                self._identify(before)
                 return self._put_alone(before)
             return self._put_beside()
         except OSError as error:
@@ -190,8 +190,8 @@ class Replacement:
             if not self.file.is_file():
                 raise InvalidCursorError(f"{self.path} is not a regular file.")
 
-    def _give_id(self, before: Compared) -> None:
-        """Give the backup the id that the ledger got after it: it is the same ledger, and stays it.
+    def _identify(self, before: Compared) -> None:
+        """Keep the id that the ledger got after the backup, because it is the same ledger.
 
         Raises StorageError.
         """
