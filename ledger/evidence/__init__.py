@@ -10,5 +10,11 @@ since a checkpoint.
 `bundles` are many entries as one file, `blocks` has the paths in it, `bundling` makes one of a log,
 and `bundled` verifies one; `standalone` verifies one, too, and imports nothing of ours. `archives`
 are complete bundles that a disk has given back. `crew` and `worker` divide the cursors among
-processes. `repair` makes stored cursors anew.
+processes, over a log that is read as of one moment (`sharing`). `repair` makes stored cursors anew.
+
+The rest is what others verify with tools of their own. `keys` sign `notes`, and `key_files` keep
+both; `tree_heads` are checkpoints as others write them, and `tiles` are the tree in files. `paths`
+prove that an entry is in a tree and that a tree only grew: `proving` makes such `proofs` of a log.
+`witnesses` cosign, and `witnessing` is how one works. `plan_texts` are what is signed of a plan of
+resets: `ssh_signatures` are made and verified by `ssh_keygen`, for keys of `allowed_signers`.
 """

@@ -5,7 +5,8 @@ are told of them. `committer` runs that in a transaction of the store, for one c
 `group_commit` is the queue of callers before it: `calls` are what is queued, `floor` says which
 thread commits, `serving` is the thread that serves the queue, and `late` makes all that when
 something is first appended. `futures` and `waits` are for callers who do not wait at once.
-`copying` appends the entries of another log as they are.
+`copying` appends the entries of another log as they are, and `importing` those of a file.
+`policies` sets and drops what each reset must carry.
 """
 
 from __future__ import annotations
