@@ -64,6 +64,7 @@ def completed(book: Ledger, run: Run, file: Path) -> None:
     assert book.verify().ok
 
 
+@pytest.mark.slow("it interrupts or kills commands at many moments")
 def test_after_a_kill_the_same_command_starts_what_is_missing(
     book: Ledger, target: str, file: Path, run: Run
 ) -> None:
@@ -75,6 +76,7 @@ def test_after_a_kill_the_same_command_starts_what_is_missing(
     completed(book, run, file)
 
 
+@pytest.mark.slow("it interrupts or kills commands at many moments")
 def test_after_an_interrupt_it_says_how_to_go_on(
     book: Ledger, target: str, file: Path, run: Run
 ) -> None:
@@ -90,6 +92,7 @@ def test_after_an_interrupt_it_says_how_to_go_on(
     completed(book, run, file)
 
 
+@pytest.mark.slow("it starts many processes")
 def test_two_at_once_start_each_cursor_once(
     book: Ledger, target: str, file: Path, run: Run
 ) -> None:
@@ -135,6 +138,7 @@ def memory_kib(target: str, file: Path) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow("it measures memory over long logs")
 def test_a_long_source_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     target = str(tmp_path / "none.db")
     group = "g" * 400

@@ -238,6 +238,7 @@ def most_kib(*arguments: object) -> int:
     return int(done.stderr.split()[-1])
 
 
+@pytest.mark.slow("it measures memory over long logs")
 def test_a_long_log_takes_no_more_memory_than_a_short_one(book: Ledger, target: str) -> None:
     book.append([AdvanceCursor(ORDERS, n) for n in range(1, 2_000)])
     short = most_kib("--db", target, "export", "--format", "cloudevents")

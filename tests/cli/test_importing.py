@@ -349,6 +349,7 @@ def completed(book: Ledger, run: Run, file: Path) -> None:
     assert book.verify().ok
 
 
+@pytest.mark.slow("it interrupts or kills commands at many moments")
 def test_after_an_interrupt_the_same_command_goes_on(
     book: Ledger, target: str, run: Run, long: tuple[Path, Ledger]
 ) -> None:
@@ -381,6 +382,7 @@ def test_an_import_that_is_killed_again_and_again_ends_the_same(
     completed(book, run, long[0])
 
 
+@pytest.mark.slow("it starts many processes")
 def test_two_imports_at_once_end_as_one(
     book: Ledger, target: str, run: Run, long: tuple[Path, Ledger]
 ) -> None:

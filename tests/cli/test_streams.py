@@ -145,6 +145,7 @@ def ran(
     return done, positions(folder)
 
 
+@pytest.mark.slow("it starts many processes")
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_an_exit_code_holds_whatever_becomes_of_the_streams(
     original: Path, tmp_path: Path, arguments: list[str]

@@ -157,6 +157,7 @@ def test_the_command_refuses_what_is_caught(
             assert said.startswith(("line ", "the older checkpoint"))
 
 
+@pytest.mark.slow("it runs the program that stands alone for each kind of tampering")
 @pytest.mark.parametrize("name", TABLE)
 def test_the_file_that_stands_alone_agrees(
     name: str, cases: dict[str, Case], alone: dict[str, subprocess.CompletedProcess[str]]

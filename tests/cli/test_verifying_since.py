@@ -158,6 +158,7 @@ def noted(name: str, passes: list[str]) -> Callable[..., object]:
     return reading
 
 
+@pytest.mark.slow("it checks a long log in many turns")
 def test_a_year_of_checkpoints_is_checked_in_one_pass(
     run: Run, path: Path, days: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ def test_other_files_of_the_folder_are_left_alone(run: Run, path: Path, days: Pa
     assert f"{days / '001.note'}: kept, 10 entries" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow("it checks a long log in many turns")
 def test_checkpoints_of_a_year_are_compared_by_the_tree_since_the_last(
     path: Path, days: Path
 ) -> None:

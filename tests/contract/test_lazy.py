@@ -122,6 +122,7 @@ def test_a_fork_beside_a_thread_that_opens_it_does_not_hang(
         assert parent.result(10).version == 1
 
 
+@pytest.mark.slow("it starts many processes")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_multiprocessing_take_it_along(target: str, method: str) -> None:
     context: Any = multiprocessing.get_context(method)

@@ -38,6 +38,7 @@ async def test_tasks_that_append_over_one_connection_continue_one_chain(
     assert book.verify().ok
 
 
+@pytest.mark.slow("it cancels a call at each of its steps")
 @asynchronous
 async def test_wherever_a_call_is_cancelled_all_of_it_is_there_or_nothing(
     lent_kind: str, target: str, book: Ledger

@@ -81,6 +81,7 @@ def test_rows_and_cursor_stay_or_go_together_with_a_ledger_that_is_opened_by_it(
     assert book.verify().entries == 2
 
 
+@pytest.mark.slow("it starts many processes")
 @every_kind
 @pytest.mark.parametrize("used", [False, True])
 @pytest.mark.usefixtures("rows")

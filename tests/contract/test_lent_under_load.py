@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import sqlalchemy
 from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -50,6 +51,7 @@ def agree(book: Ledger, engine: sqlalchemy.Engine) -> None:
     assert book.verify().ok
 
 
+@pytest.mark.slow("many threads or tasks at once")
 def test_threads_with_a_session_each(target: str, book: Ledger) -> None:
     url, more = options(target, asynchronous=False)
     engine = sqlalchemy.create_engine(url, **more)
@@ -79,6 +81,7 @@ def test_threads_with_a_session_each(target: str, book: Ledger) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow("many threads or tasks at once")
 def test_tasks_with_an_asynchronous_session_each(target: str, book: Ledger) -> None:
     # Without the loop's debug mode, in which this takes five times as long.
     asyncio.run(all_requests(target))

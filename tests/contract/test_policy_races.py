@@ -134,6 +134,7 @@ def storm(target: str, nth: int, rounds: int, answers: Any) -> None:
     answers.put((made, refused))
 
 
+@pytest.mark.slow("it looks for a race, at random")
 def test_no_reset_is_made_against_a_policy_however_they_race(book: Ledger, target: str) -> None:
     rounds, processes = thorough(300, 60), processes_of_their_own()
     answers = processes.Queue()

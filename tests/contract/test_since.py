@@ -104,6 +104,7 @@ def test_where_a_cursor_stands_is_found_by_few_of_its_entries(book: Ledger, cloc
             assert check.compare(head[2]) is None
 
 
+@pytest.mark.slow("it checks a long log in many turns")
 def test_each_span_can_be_checked_alone(book: Ledger, clock: Clock) -> None:
     live(book, clock)
     positions = [0, *(entry.position for entry in book.entries())]
@@ -130,6 +131,7 @@ def test_each_stored_cursor_is_in_one_of_the_parts(book: Ledger, parts: int) -> 
         assert check_heads(log, log.share(0, 1)) == 16  # type: ignore[arg-type, attr-defined]
 
 
+@pytest.mark.slow("it checks a long log in many turns")
 def test_what_is_new_is_read_and_the_rest_in_turn(book: Ledger, kept: Checkpoint) -> None:
     grow(book, 100)
     whole, old, turns = book.verify(kept), kept.entries // BLOCK * BLOCK, 8

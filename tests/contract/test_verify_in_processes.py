@@ -115,6 +115,7 @@ DEEDS = [
 ]
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 def test_a_falsified_log_has_the_report_of_one_process(
     full: Ledger, tamper: Tamper, crews: Crews
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_falsified_log_has_the_report_of_one_process(
     assert len(crews) == crews.checks * (processes - 1)
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 def test_faults_past_the_bound_are_the_same(full: Ledger, tamper: Tamper, crews: Crews) -> None:
     full.append([AdvanceCursor(key(n % 50), 100 + n) for n in range(10_500)])
     tamper("UPDATE ledger_events SET actor = 'nobody'")
@@ -153,6 +155,7 @@ def test_tables_that_are_not_as_they_were_made_are_checked_by_one_process(
     assert not crews.checks
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 def test_all_read_as_of_one_moment_while_others_write(
     full: Ledger, target: str, crews: Crews
 ) -> None:
@@ -198,6 +201,7 @@ def stopped(crews: Crews, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew.Crew, "share_out", shared)
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 @pytest.mark.usefixtures("stopped")
 @pytest.mark.parametrize("when", ["begin", "share_out", "check_chains"])
 def test_without_a_process_that_was_killed_the_report_is_the_same(
@@ -242,6 +246,7 @@ def test_an_interpreter_that_does_not_start_is_done_without(
     assert not crews.checks
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 @pytest.mark.usefixtures("stopped")
 def test_an_interrupt_ends_all_processes(full: Ledger, crews: Crews) -> None:
     full.append([AdvanceCursor(key(n % 50), 100 + n) for n in range(12_000)])
@@ -317,6 +322,7 @@ def test_processes_end_with_a_caller_that_is_killed(target: str) -> None:
     wait_for_the_end_of(pids)
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 @pytest.mark.usefixtures("full")
 def test_a_ctrl_c_on_the_terminal_ends_all_processes(target: str) -> None:
     with calling(target, "sleeps") as caller:
@@ -328,6 +334,7 @@ def test_a_ctrl_c_on_the_terminal_ends_all_processes(target: str) -> None:
     wait_for_the_end_of(pids)
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 @pytest.mark.usefixtures("full")
 def test_nothing_of_the_current_folder_is_imported(target: str, tmp_path: Path) -> None:
     for name in ("json", "threading", "pickle", "hashlib"):

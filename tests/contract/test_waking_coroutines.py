@@ -29,6 +29,7 @@ async def test_a_coroutine_is_woken(target: str) -> None:
         assert await book.wait(ORDERS, 0) == cursor
 
 
+@pytest.mark.slow("a group of many thousands of records or cursors")
 def test_ten_thousand_coroutines_wait_in_one_thread(target: str) -> None:
     # Not in the debugging mode of asyncio, which keeps the stack of every call.
     asyncio.run(ten_thousand_wait(target))

@@ -50,6 +50,7 @@ def files_of(*folders: str) -> set[str]:
     }
 
 
+@pytest.mark.slow("it builds the distributions")
 def test_a_wheel_has_the_packages_and_what_is_said_of_them(wheel: zipfile.ZipFile) -> None:
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     # pytest imports it by itself, so it stands beside the packages.
@@ -68,6 +69,7 @@ def test_a_source_distribution_has_what_the_repository_has(built: Path) -> None:
     assert names - alone - {"PKG-INFO"} == files_of(*folders)
 
 
+@pytest.mark.slow("it builds the distributions")
 def test_what_a_wheel_holds_runs_without_the_repository(
     wheel: zipfile.ZipFile, tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_what_a_wheel_holds_runs_without_the_repository(
     assert done.stdout.split() == ["installed", ledger.__version__]
 
 
+@pytest.mark.slow("it builds the distributions")
 def test_a_wheel_brings_its_plugin_for_pytest(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "installed")
     test = tmp_path / "test_it.py"
@@ -102,6 +105,7 @@ def test_a_wheel_brings_its_plugin_for_pytest(wheel: zipfile.ZipFile, tmp_path: 
     assert "1 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.slow("it builds the distributions")
 def test_the_metadata_says_who_made_it_and_where_it_is(metadata: Message) -> None:
     assert metadata["Version"] == ledger.__version__
     assert metadata["Author"] == "The cursor-ledger authors"

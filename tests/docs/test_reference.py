@@ -106,6 +106,7 @@ def test_the_example_of_a_public_name_holds(path: str) -> None:
     assert runner.run(example, out=told.append).failed == 0, "".join(told)
 
 
+@pytest.mark.slow("it builds the site")
 @pytest.mark.parametrize("face", [ledger.Ledger, ledger.aio.AsyncLedger])
 def test_the_site_tells_what_a_method_does_and_takes(face: type) -> None:
     extension = str(TOP / "scripts" / "site" / "signatures.py")

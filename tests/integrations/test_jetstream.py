@@ -137,6 +137,7 @@ async def rewind(target: str, to: int) -> None:
     assert await process.wait() == 0
 
 
+@pytest.mark.slow("a real server, or workers of one, are killed")
 @asynchronous
 async def test_a_server_that_is_killed_and_a_cursor_that_is_rewound(
     target: str, server: NatsServer

@@ -147,6 +147,7 @@ def committed(cluster: KafkaCluster) -> set[int]:
         client.close()
 
 
+@pytest.mark.slow("a real server, or workers of one, are killed")
 def test_a_member_that_is_killed_is_followed_by_another_from_where_the_ledger_is(
     book: Ledger, target: str, cluster: KafkaCluster
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_member_that_is_killed_is_followed_by_another_from_where_the_ledger_is
         assert list(group.passed_over()) == []
 
 
+@pytest.mark.slow("a group of many thousands of records or cursors")
 def test_resets_while_thousands_of_records_are_waiting_leave_nothing_out(group: Group) -> None:
     """What the client has at hand is of where the cursor was; it is told to pause before that."""
     produce(group.cluster, range(RECORDS, 1_700), 1)

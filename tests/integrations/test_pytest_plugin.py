@@ -125,6 +125,7 @@ def test_rows_and_cursor_are_committed_together_in_memory(project: pytest.Pytest
     done.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow("each runs the tests of a project of its own")
 def test_a_fixture_of_the_project_takes_the_place_of_the_plugins(project: pytest.Pytester) -> None:
     done = run(
         project,
@@ -201,6 +202,7 @@ def test_a_book_for_coroutines_needs_no_other_plugin(project: pytest.Pytester) -
     done.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow("each runs the tests of a project of its own")
 @pytest.mark.parametrize("plugin", OTHERS)
 def test_a_book_for_coroutines_works_with_the_plugins_for_them(
     project: pytest.Pytester, plugin: str

@@ -77,6 +77,7 @@ def check(target: str, actor: str) -> None:
         assert book.verify().ok
 
 
+@pytest.mark.slow("a real server, or workers of one, are killed")
 @pytest.mark.parametrize(
     "preload",
     [

@@ -191,6 +191,7 @@ def test_a_log_is_not_read_at_a_level_that_would_miss_something(target: str, boo
             list(lent.entries())
 
 
+@pytest.mark.slow("it looks for a race, at random")
 @pytest.mark.parametrize("seed", range(4))
 def test_random_interleavings_skip_nothing_and_give_nothing_twice(target: str, seed: int) -> None:
     chance = random.Random(seed)

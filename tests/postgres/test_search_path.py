@@ -74,6 +74,7 @@ def log(server: Server) -> str:
     return (server.folder / "server.log").read_text("utf-8", errors="replace")
 
 
+@pytest.mark.slow("it plants an overload of every operator and function")
 def test_nothing_that_stands_first_on_the_path_is_run(traced: Server, tmp_path: Path) -> None:
     server = traced.url.removesuffix("postgres")
     plain, trapped, misfit = (server + name for name in ("plain", "trapped", "misfit"))

@@ -73,6 +73,7 @@ def test_a_process_that_waits_for_the_server_ends_with_its_caller(
             pytest.fail(f"process {pid} is still there")
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 def test_a_snapshot_of_another_server_is_not_used(
     book: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

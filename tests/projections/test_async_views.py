@@ -376,6 +376,7 @@ async def test_many_views_at_once_are_more_than_there_are_threads(target: str) -
         assert [[(gap.first, gap.last) for gap in each] for each in found] == [[(2, 4)]] * 100
 
 
+@pytest.mark.slow("it measures memory over long logs")
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     """What is held at once is a page of rows, however long the history."""
 

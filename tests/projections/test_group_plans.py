@@ -227,6 +227,7 @@ def test_if_one_cursor_has_moved_none_is_reset(topic: Ledger, moved: int) -> Non
     assert list(topic.entries()) == before
 
 
+@pytest.mark.slow("a group of many thousands of records or cursors")
 def test_a_group_of_more_than_one_batch_of_the_writer_is_one_transaction(book: Ledger) -> None:
     keys = [CursorKey("mailer", "orders", f"{n:04}") for n in range(1_100)]
     plan = ResetPlan.make(book, to=dict.fromkeys(keys, 5), reason="x", missing=Missing.ZERO)

@@ -236,6 +236,7 @@ def test_it_finds_what_reading_everything_finds(
         assert [row.moved_at for row in rows] == [moves[row.key] for row in rows]
 
 
+@pytest.mark.slow("a group of many thousands of records or cursors")
 def test_so_it_does_over_many_cursors_with_long_histories(book: Ledger, clock: Clock) -> None:
     rng = random.Random(16)
     places = [(f"stream-{n % 5}", f"s{n}" if n % 3 else "") for n in range(15)]

@@ -200,6 +200,7 @@ with ledger.open(sys.argv[1]) as book:
 """
 
 
+@pytest.mark.slow("it interrupts or kills commands at many moments")
 def test_a_projector_that_is_killed_goes_on_without_missing_or_repeating(path: Path) -> None:
     with ledger.open(path, actor="tester", durability="normal") as book:
         book.append([AdvanceCursor(ORDERS, n) for n in range(1, 2_001)])

@@ -60,6 +60,7 @@ def stands_at(path: Path) -> int:
         return book.get(JOBS).last_sequence
 
 
+@pytest.mark.slow("it makes each call fail at each of its system calls")
 @pytest.mark.parametrize("end", ["kill", "close", "go on"])
 @pytest.mark.parametrize("rows", [1, 2_000])
 @pytest.mark.parametrize(

@@ -243,6 +243,7 @@ def test_whoever_is_interrupted_while_queued_is_withdrawn(slow_book: Ledger, slo
 
 # One that comes while the interpreter destroys something can only be reported.
 # It has the one timer of the process for itself.
+@pytest.mark.slow("it looks for a race, at random")
 @pytest.mark.timeout(method="thread")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_storm_of_interrupts_leaves_a_ledger_that_works(path: Path) -> None:

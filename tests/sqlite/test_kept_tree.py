@@ -370,6 +370,7 @@ def kill_many(path: Path, tmp_path: Path, times: int) -> None:
     assert killed
 
 
+@pytest.mark.slow("it interrupts or kills commands at many moments")
 def test_a_checkpoint_that_is_killed_leaves_all_rows_or_none(path: Path, tmp_path: Path) -> None:
     kill_many(path, tmp_path, 8)
 

@@ -170,6 +170,7 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(
             assert [e.version for e in book.history(JOBS)] == list(range(1, cursor.version + 1))
 
 
+@pytest.mark.slow("it starts many processes")
 def test_the_write_ahead_log_is_copied_away_beside_readers(path: Path) -> None:
     log = path.with_name(path.name + "-wal")
     stop = threading.Event()

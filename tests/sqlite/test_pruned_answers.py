@@ -69,6 +69,7 @@ def queries(two: TwoLedgers, twin: Ledger) -> Iterator[EntryQuery]:
     yield from (EntryQuery(positions=[n, n + 1]) for n in range(1, cut + 4))
 
 
+@pytest.mark.slow("it asks a ledger after each prune all that can be asked")
 def test_entries_are_the_same_or_they_are_said_to_be_archived(
     two: TwoLedgers, books: tuple[Ledger, Ledger]
 ) -> None:

@@ -151,6 +151,7 @@ def test_the_file_is_left_as_it_is(path: Path, together: list[bool], log_left: b
     assert together == [True]
 
 
+@pytest.mark.slow("it verifies a log in several processes, again and again")
 def test_a_damaged_file_has_the_report_of_one_process(book: Ledger, path: Path) -> None:
     fill(book)
     book.append([AdvanceCursor(JOBS, n) for n in range(1, 2_000)])

@@ -197,6 +197,7 @@ def test_a_caller_whose_commit_takes_too_long_waits_for_its_end(path: Path) -> N
         assert asked.result().version == 1
 
 
+@pytest.mark.slow("it looks for a race, at random")
 def test_a_lone_advance_beside_a_flood_is_answered_within_a_few_batches(path: Path) -> None:
     with gated(path, durability="normal") as (book, store):
         asked: list[Future[Cursor]] = []

@@ -16,6 +16,7 @@ SHORT = Plan(events=300, subjects=2, kills=1, resets=3, answers_within_s=0.06, s
 LONG = Plan(events=5_000, subjects=20, kills=10, resets=5, answers_within_s=0.1, seed=16)
 
 
+@pytest.mark.slow("a dispatcher is killed and reset while it delivers")
 def test_a_dispatcher_that_is_killed_and_reset_delivers_everything_and_the_ledger_knows(
     kind: str, target: str, tmp_path: Path
 ) -> None:

@@ -290,6 +290,7 @@ def test_entries_that_change_while_they_are_read_are_not_proved(tmp_path: Path, 
 # --- what it costs ---
 
 
+@pytest.mark.slow("it measures memory over long logs")
 def test_memory_does_not_grow_with_the_entries(open_book: Ledger, key: Path) -> None:
     peaks = []
     for _ in range(2):

@@ -310,6 +310,7 @@ def test_a_tail_that_is_too_long_is_left_to_a_pass_over_the_log(
     assert KeptTree(log, 150, block=4).roots([(0, 150)]) == [naive_root(log.digests)]
 
 
+@pytest.mark.slow("it checks a long log in many turns")
 @pytest.mark.parametrize("blocks", [4, 5, 16, 17, 64])
 def test_an_entry_that_is_edited_with_its_row_is_found_when_it_is_its_turn(blocks: int) -> None:
     """The row of a block that is in a larger one proves nothing by itself."""
