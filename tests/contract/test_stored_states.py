@@ -19,7 +19,6 @@ STATES = {
     "last_sequence": ("-5",),
     # An entry that is recorded then could not be read again.
     "recorded_at": (str(LAST), str(-LAST), "253402300800000000"),
-    "digest": ("''",),
 }
 
 
@@ -32,7 +31,7 @@ def set_by_hand(target: str, column: str, value: str) -> None:
             raw.execute(change.encode())
         return
     with closing(sqlite3.connect(target, isolation_level=None)) as raw:
-        raw.execute(change.replace("''", "x''", 1) if column == "digest" else change)
+        raw.execute(change)
 
 
 @pytest.mark.parametrize("column", STATES)
