@@ -29,6 +29,7 @@ __all__ = [
     "placing",
     "plain",
     "read_back",
+    "refuse_part",
     "write",
     "writing",
 ]
@@ -39,6 +40,8 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _BY_NUMBER = Path("/proc/self/fd")
 # Beside a database of SQLite, and as much a part of it.
 BESIDE = ("", "-wal", "-shm", "-journal")
+_PARTS = (*BESIDE[1:], "-queue")
+"""What SQLite and the ledger put behind the name of a database: they overwrite and remove those."""
 SIGNED = ".signed"
 """What the file with the last note is called behind the name of a key's file."""
 # How a key begins: one that signs notes, one of OpenSSH, and those that are PEM.
@@ -64,14 +67,10 @@ def check(path: str | os.PathLike[str], *, ledger: str | None = None) -> None:
     named = repr(str(place))
     if str(place) == "-":
         raise InvalidCursorError("'-' names no file; ./- does.")
-    if ledger is not None and any(is_same(place, Path(ledger + suffix)) for suffix in BESIDE):
+    parts = ("", *_PARTS)
+    if ledger is not None and any(is_same(place, Path(ledger + suffix)) for suffix in parts):
         raise InvalidCursorError(f"{named} is the ledger, or a part of it. Choose another name.")
-    for suffix in BESIDE[1:]:
-        database = str(place).removesuffix(suffix)
-        if database != str(place) and Path(database).exists():
-            raise InvalidCursorError(
-                f"{named} would be taken for a part of {database!r}. Choose another name."
-            )
+    refuse_part(place)
     there = plain(place)
     if there is None:
         return
@@ -89,6 +88,20 @@ def check(path: str | os.PathLike[str], *, ledger: str | None = None) -> None:
             f"{named} is a private key, or what it has signed last, and is not written over. "
             "Choose another name."
         )
+
+
+def refuse_part(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that SQLite or the ledger would take for a part of a database that is there.
+
+    Raises InvalidCursorError.
+    """
+    place = os.fspath(path)
+    for suffix in _PARTS:
+        database = place.removesuffix(suffix)
+        if database != place and Path(database).exists():
+            raise InvalidCursorError(
+                f"{place!r} would be taken for a part of {database!r}. Choose another name."
+            )
 
 
 def plain(path: str | os.PathLike[str]) -> os.stat_result | None:

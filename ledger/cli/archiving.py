@@ -10,6 +10,7 @@ from ledger.cli.notes import NOTE, Note, about, origin_option, vkey_option
 from ledger.cli.progress import Progress
 from ledger.cli.sentences import say
 from ledger.cli.target import Target, pass_target
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.errors import ArchivedError, InvalidCursorError
 from ledger.evidence.archives import Archive
 from ledger.evidence.key_files import read_key
@@ -80,6 +81,7 @@ def archive(
             own = read_key(key_file or "", SigningKey).verifier
             signed = book.sign(key_file or "").encode()
             made = _archived(book, signed, output, (own,), None, after)
+            say_what_is_not_settled(book)
     click.echo(dumps(_plain(made)))
     done = "archived" if made.is_new else "are archived already"
     say(

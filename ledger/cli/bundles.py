@@ -31,6 +31,7 @@ from ledger.cli.records import names_of
 from ledger.cli.sentences import say
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.errors import InvalidCursorError
 from ledger.evidence.bundled import ProvedEvidence, verify_evidence
 from ledger.evidence.bundles import EvidenceKind
@@ -121,6 +122,8 @@ def evidence(
         note = note or Note(f"the checkpoint of {key_file}", book.sign(key_file or "").encode())
         with about(note):
             listed = _write(book, note, query, since_note, output)
+        if key_file is not None:
+            say_what_is_not_settled(book)
     head = TreeHead.unverified(note.data)
     said = f"{listed:,} of the {_entries(head.entries)} of {visible(head.origin)}"
     if query is None:

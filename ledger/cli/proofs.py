@@ -22,6 +22,7 @@ from ledger.cli.notes import (
 from ledger.cli.sentences import say
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
+from ledger.cli.waiting import say_what_is_not_settled
 from ledger.errors import InvalidCursorError, UnprovenError
 from ledger.evidence.notes import VerifierKey
 from ledger.evidence.proofs import ConsistencyProof, EntryProof, Proved, is_growth
@@ -77,6 +78,8 @@ def proof(
                 made = book.prove_growth(old.data, data)
             else:
                 made = book.prove(position or 0, data)
+        if key_file is not None:
+            say_what_is_not_settled(book)
     click.echo(made.text, nl=False)
 
 

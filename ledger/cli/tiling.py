@@ -40,6 +40,7 @@ def tiles(target: Target, folder: Path, note: Note) -> None:
     that has an older tree of the same ledger only what is new is written, and a tree that does not
     begin with that one is refused. Only you may read the files; publish them as they are.
     """
+    files.refuse_part(folder)
     progress, written, kept = Progress(), 0, 0
     try:
         with target.open() as book, _failing():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import BinaryIO, TypeAlias
 
 import click
 
+from ledger.cli import streams
 from ledger.cli.checkpoints import checkpoints, last_checkpoint
 from ledger.cli.exits import EXIT_NOT_VERIFIED
 from ledger.cli.forms import Form, fitting, form_options, show, show_one, to_keep
@@ -132,22 +134,36 @@ def verify(
             processes=processes or processes_default(),
         )
     progress.clear()
-    match fitting(form):
-        case Form.JSON | Form.JSONL | Form.TEMPLATE:
-            show_one(found, [], form, plain=_plain)
-        case Form.CSV:
-            show(_rows(found), [], form, of=[Fault], plain=dict)
-            for line in _covered(found, names):
-                say(line, err=True)
-        case Form.TABLE | Form.WIDE:
-            show(found.faults, _FAULTS, form, none="")
-            if found.ok:
-                say(f"{_ok(found)}: {_size(found)}, root {_root(found)}")
-            for line in _covered(found, names):
-                say(line)
+    with _even_if_unread(found):
+        match fitting(form):
+            case Form.JSON | Form.JSONL | Form.TEMPLATE:
+                show_one(found, [], form, plain=_plain)
+            case Form.CSV:
+                show(_rows(found), [], form, of=[Fault], plain=dict)
+                for line in _covered(found, names):
+                    say(line, err=True)
+            case Form.TABLE | Form.WIDE:
+                show(found.faults, _FAULTS, form, none="")
+                if found.ok:
+                    say(f"{_ok(found)}: {_size(found)}, root {_root(found)}")
+                for line in _covered(found, names):
+                    say(line)
     if not found.ok:
         say(f"{_count(len(found.faults), 'fault')} in {_size(found)}.", err=True)
         context.exit(EXIT_NOT_VERIFIED)
+
+
+@contextmanager
+def _even_if_unread(found: Verification) -> Iterator[None]:
+    """Let the exit code say that there are faults, also if the output cannot be written."""
+    try:
+        yield
+        if not found.ok:
+            streams.flush_output()
+    except OSError:
+        if found.ok:
+            raise
+        streams.abandon_output()
 
 
 @click.command()

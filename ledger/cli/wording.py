@@ -20,9 +20,11 @@ __all__ = ["as_typed"]
 # What a field is called in Python and in JSON, and which parameters of commands it may come from.
 _FIELDS = {
     "consumer_id": ("consumer", "named_consumer"),
-    "stream_name": ("stream", "named_stream"),
+    # What a hold is called is the stream of its cursor.
+    "stream_name": ("stream", "named_stream", "name"),
     "subject_id": ("subject", "named_subject"),
     "last_sequence": ("to", "at"),
+    "name": ("name",),
     "to": ("to",),
     "by": ("by",),
     "sequence": ("sequence", "rest"),

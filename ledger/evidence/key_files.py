@@ -29,7 +29,7 @@ from ledger.evidence.keys import SecretKey
 from ledger.evidence.merkle import Checkpoint
 from ledger.evidence.notes import NOTE_BYTES_MAX, SigningKey
 from ledger.evidence.tree_heads import EMPTY_ROOT, TreeHead
-from ledger.files import SIGNED, placing, plain
+from ledger.files import SIGNED, placing, plain, refuse_part
 
 __all__ = [
     "SIGNED",
@@ -92,9 +92,10 @@ def make_files(path: str | os.PathLike[str], key: SecretKey, first: str) -> None
 
 
 def refuse_there(path: str | os.PathLike[str]) -> None:
-    """Refuse to make a key where something is. Raises InvalidCursorError."""
+    """Refuse to make a key where something is, or would be. Raises InvalidCursorError."""
     if os.path.lexists(path):
         raise _is_there(os.fspath(path))
+    refuse_part(path)
 
 
 def read_key(path: str | os.PathLike[str], kind: type[K]) -> K:

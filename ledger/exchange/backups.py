@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from ledger.errors import InvalidCursorError, StorageError
-from ledger.files import BESIDE, named, new_name
+from ledger.files import BESIDE, named, new_name, refuse_part
 from ledger.stores.sqlite import backup
 
 __all__ = ["Backup", "Progress", "as_private_as", "copied", "sync"]
@@ -79,6 +79,7 @@ class Backup:
         for end in BESIDE:
             if os.path.lexists(f"{self.file}{end}"):
                 raise self._is_there(f"{self.file}{end}")
+        refuse_part(self.file)
 
     def _is_there(self, name: str) -> InvalidCursorError:
         if name == str(self.file):

@@ -105,10 +105,14 @@ def is_seen(value: str) -> bool:
 
 
 def spelled(value: str) -> str:
-    r"""Return `value` as it is if it is visible or blank; otherwise spelled out, like \u200b."""
-    if is_seen(value) or not value.strip():
+    r"""Return `value` as it is if it is visible or blank; otherwise spelled out, like \u200b.
+
+    Only its beginning counts, because no more of it is looked at when secrets are masked.
+    """
+    beginning = value if len(value) <= _BEGINNING else value.strip()[:_BEGINNING]
+    if is_seen(beginning) or not beginning.strip():
         return value
-    return value.encode("unicode_escape").decode()
+    return beginning.encode("unicode_escape").decode()
 
 
 def required(value: object, name: str, *, seen: bool = False) -> str:
@@ -275,6 +279,9 @@ set_field = object.__setattr__
 # Letters and symbols without a glyph: fillers of Hangul, blank Braille, blank hieroglyphs, a note
 # without a head. All else that Unicode ignores by default is a mark, a control or unassigned.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159"
+
+# As many characters as `ledger.law.masking` looks at.
+_BEGINNING = 6_144
 
 # Some databases end a text at NUL; a lone surrogate has no UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

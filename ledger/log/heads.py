@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import attrs
 
 from ledger.errors import BrokenChainError
@@ -36,6 +38,11 @@ class Head:
         cursor_id, recorded_at, last_digest = row[_ID], row[_RECORDED_AT], row[_DIGEST]
         if (type(cursor_id), type(recorded_at), type(last_digest)) != (int, int, bytes):
             raise BrokenChainError(str(key), "its stored cursor has columns of the wrong types")
+        # The next entry is recorded no earlier, and has to be read again.
+        if not _EARLIEST <= recorded_at <= _LATEST:
+            raise BrokenChainError(
+                str(key), "its stored cursor was recorded at a time that no calendar has"
+            )
         return cls(
             cursor_id=cursor_id,
             cursor=cursor_from(key, row[_CURSOR]),
@@ -69,6 +76,8 @@ class Head:
 
 make_head = maker(Head)
 
+_EARLIEST = micros(datetime.min.replace(tzinfo=UTC))
+_LATEST = micros(datetime.max.replace(tzinfo=UTC))
 
 _ID, _RECORDED_AT, _DIGEST = (columns.HEAD.place(name) for name in ("id", "recorded_at", "digest"))
 _CURSOR = columns.HEAD.places(columns.CURSOR)

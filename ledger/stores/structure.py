@@ -8,7 +8,7 @@ from ledger.evidence.findings import Fault, FaultKind
 from ledger.log.rows import Row
 from ledger.stores.tables import START_ID, TAG_IDS
 
-__all__ = ["differences", "misplaced_tags", "tag_ids", "wrong_tags"]
+__all__ = ["differences", "misplaced_tags", "tag_ids", "wrong_ids", "wrong_tags"]
 
 
 def differences(made: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Fault]:
@@ -42,6 +42,13 @@ def wrong_tags(found: Iterable[Row], known: Mapping[str, int]) -> Iterator[Fault
     for number, tag in sorted(there - made, key=str):
         detail = f"{number!r:.40} stands for {tag!r:.60}; events of that id are hidden from readers"
         yield Fault(kind=FaultKind.TAG, place="ledger_tags", detail=detail)
+
+
+def wrong_ids(rows: int) -> Iterator[Fault]:
+    """Name a table of the ledger's id that has not one row, of those that were counted."""
+    if rows != 1:
+        detail = f"it has {'no id' if not rows else 'more than one id'}, and a ledger has one"
+        yield Fault(kind=FaultKind.DEFINITION, place="ledger_identity", detail=detail)
 
 
 def misplaced_tags(found: Iterable[Row]) -> Iterator[Fault]:

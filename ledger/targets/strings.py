@@ -33,6 +33,8 @@ _USER_INFO = re.compile(r"^/{0,2}[^\s/:@]+:[^\s@]*@[^\s@]")
 _KINDS = (
     (_KEYWORD, "a connection string of names and values"),
     (_USER_INFO, "user, password and host"),
+    # A URL with a slip in it: postgresql//user:password@host.
+    (re.compile(r"//[^\s/:@]*:[^\s@]*@[^\s@]"), "user, password and host"),
 )
 
 # What masks secrets looks at each character a few times only, because a refusal may repeat what is

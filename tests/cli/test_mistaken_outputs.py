@@ -52,6 +52,42 @@ def test_no_key_and_no_state_of_one_is_written_over(run: Run, name: str, key: st
         assert "and is not written over" in " ".join(refused.stderr.split())
 
 
+# Each makes a new file; SQLite would overwrite or remove it with the next entry.
+PARTS = {
+    "export": ("export", "-o"),
+    "archive": ("archive", "--checkpoint", "monday.note", "--vkey", "vkey", "-o"),
+    "a backup": ("backup",),
+    "a copy": ("copy", "cursors.db"),
+    "a key": ("key", "new", "--origin", "example.com/x"),
+    "a witness": ("key", "new", "--witness", "example.net/x"),
+    "tiles": ("tiles", "--checkpoint", "monday.note"),
+    "another ledger": ("advance", "webhooks", "orders", "--to", "1", "--db"),
+}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", "-queue"])
+def test_nothing_is_made_where_a_part_of_a_database_would_be(
+    run: Run, path: Path, name: str, end: str
+) -> None:
+    words = [*PARTS[name], f"{path.name}{end}"]
+    if words[-2] == "--db":
+        words = [*words[-2:], *words[:-2]]
+    if "vkey" in words:
+        words[words.index("vkey")] = run("key", "show", "orders.key").stdout.strip()
+    with ledger.open(path) as book:
+        before = book.checkpoint()
+    Path(words[-1]).unlink(missing_ok=True)
+    refused = run(*words)
+    assert refused.exit_code == 2, refused.output
+    assert "a part of" in " ".join(refused.stderr.split())
+    assert not Path(f"{path}{end}").exists()
+    assert not Path(f"{path}{end}.signed").exists()
+    with ledger.open(path) as book:
+        assert book.checkpoint() == before
+
+
 TWICE = {
     "export": ("export", "-o", "{0}", "--checkpoint", "{1}"),
     "plan": (*PLAN, "--export", "{0}", "--to-sign", "{1}"),

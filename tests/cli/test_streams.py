@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,20 @@ def test_an_exit_code_holds_whatever_becomes_of_the_streams(
             assert "input or output failed" in done.stderr
             said = "started" if arguments[0] == "adopt" else "appended"
             assert (said in done.stderr) == appends
+
+
+@pytest.mark.parametrize("form", ["--table", "--json", "--csv"])
+def test_faults_are_told_by_the_exit_code_also_where_nobody_reads_them(
+    original: Path, tmp_path: Path, form: str
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(original, damaged)
+    with closing(sqlite3.connect(damaged / "cursors.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE ledger_cursors SET last_sequence = 99")
+    for nth, streams in enumerate((*UNWRITABLE, *HARMLESS)):
+        done, _ = ran(damaged, tmp_path / str(nth), ["verify", form], streams)
+        assert done.returncode == 5, (streams, done.stderr)
+        assert "2>" in streams or "1 fault in 2 entries of" in done.stderr, streams
 
 
 def test_every_command_is_tried() -> None:

@@ -51,6 +51,9 @@ STRINGS = [
     "\tpostgresql://me:geheim@h/x",
     "\npostgres://me:geheim@h/x\n",
     "//me:geheim@h/x",
+    "postgresql//me:geheim@h/x",
+    "postgresql;//me:geheim@h/x",
+    "host//:geheim@h",
     "me:geheim@h:5432/x",
     "postgresql://me:geheim@h/x\0",
 ]

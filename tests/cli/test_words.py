@@ -82,6 +82,9 @@ def run(*arguments: str) -> Result:
         (["explain", *OWNER, "0"], "SEQUENCE must be"),
         (["gaps", "--subject", "x" * 513], "--subject has 513"),
         (["gaps", "webhooks", "x" * 513], "STREAM has 513"),
+        (["retention", "hold", " ", "--reason", "x"], "NAME is required"),
+        (["retention", "hold", "x" * 513, "--reason", "x"], "NAME has 513"),
+        (["policy", "set", "require-meta", "--reason", "x"], "NAME needs the name"),
     ],
 )
 def test_a_refusal_names_what_was_typed(folder: Path, arguments: list[str], said: str) -> None:

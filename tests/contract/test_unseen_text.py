@@ -143,6 +143,10 @@ def test_an_error_that_nobody_can_see_is_kept_spelled_out(book: Ledger, text: st
 def test_a_long_error_that_nobody_can_see_is_cut() -> None:
     kept = RecordError(JOBS, "\u200b" * 5_000).last_error
     assert (len(kept), kept[:12], kept[-1]) == (2_048, r"\u200b\u200b", "…")
+    # Of what is behind the part that is kept nothing is seen, and so it does not count.
+    for behind in (10_000, 1_000_000):
+        long = RecordError(JOBS, "\u200b" * behind + "seen").last_error
+        assert (len(long), long[:12], long[-1]) == (2_048, r"\u200b\u200b", "…")
     for blank in ("", " ", "\n\u2003"):
         with pytest.raises(InvalidCursorError):
             RecordError(JOBS, blank)

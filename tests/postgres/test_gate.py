@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -264,7 +265,11 @@ def test_a_session_that_began_after_the_readers_last_look_is_waited_for(
             assert waiting.process == late.info.backend_pid
 
 
-def test_every_view_that_stops_says_so_and_none_fails(run: Run, target: str) -> None:
+def test_every_view_that_stops_says_so_and_none_fails(
+    run: Run, target: str, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        ledger.make_key(tmp_path / name, "example.com/cursors")
     with ledger.open(target, actor="tester") as book:
         book.advance(ORDERS, to=1)
         book.advance(ORDERS, to=2)
@@ -275,9 +280,12 @@ def test_every_view_that_stops_says_so_and_none_fails(run: Run, target: str) -> 
             book.advance(ORDERS, to=4)
             stopping = [
                 *(["entries"], ["tail"], ["resets"], ["stalls"], ["checkpoint"]),
-                *(["as-of", "0s"], ["diff", "0"]),
+                *(["as-of", "0s"], ["diff", "0"], ["events", "orders"], ["export"]),
+                ["evidence", "-o", str(tmp_path / "evidence"), "--sign", str(tmp_path / "a")],
+                ["proof", "1", "--sign", str(tmp_path / "a")],
             ]
-            for command in stopping:
+            archive = ["archive", "-o", str(tmp_path / "archive"), "--sign", str(tmp_path / "b")]
+            for command in (*stopping, archive):
                 shown = run(*command)
                 assert shown.exit_code == 0, (command, shown.stderr)
                 said = "settled up to position 2 of 6; later entries are shown after the end of"
@@ -292,4 +300,4 @@ def test_every_view_that_stops_says_so_and_none_fails(run: Run, target: str) -> 
             assert len(records(history)) == 5
             caller.commit()
         for command in stopping:
-            assert run(*command).stderr == ""
+            assert "settled" not in run(*command).stderr

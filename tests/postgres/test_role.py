@@ -14,7 +14,10 @@ import ledger
 from ledger import (
     AdvanceCursor,
     CursorKey,
+    FaultKind,
+    InvalidCursorError,
     Ledger,
+    LedgerBusyError,
     Policy,
     PolicyKind,
     PolicyUnmetError,
@@ -283,3 +286,35 @@ def test_an_older_ledger_is_brought_up_to_date_by_its_owner(target: str, as_role
             " WHERE relnamespace = current_schema()::regnamespace)"
         ).fetchone()
         assert made == (9,)
+
+
+def test_an_entry_in_the_place_of_the_next_one_is_no_transaction_to_wait_for(
+    book: Ledger, as_role: str
+) -> None:
+    taken = f"INSERT INTO ledger_events ({COLUMNS}) VALUES ({ROW})".format(id=AT, version=2)
+    with connect(as_role) as raw:
+        raw.execute(taken.encode())
+        with connect(as_role, autocommit=False) as caller, pytest.raises(StorageError) as lent:
+            book.using(caller).advance(ORDERS, to=2)
+    for failing in (
+        lambda: book.advance(ORDERS, to=2),
+        lambda: book.append([AdvanceCursor(ORDERS, 2), AdvanceCursor(JOBS, 1)]),
+    ):
+        with pytest.raises(StorageError, match="an entry where the next one belongs") as caught:
+            failing()
+        assert not isinstance(caught.value, LedgerBusyError)
+    assert "an entry where the next one belongs" in str(lent.value)
+    assert {fault.kind for fault in book.verify().faults} >= {FaultKind.EDITED, FaultKind.CURSOR}
+    assert book.advance(JOBS, to=1).version == 1
+
+
+def test_a_ledger_whose_id_was_removed_is_opened_and_named_by_verify(
+    target: str, book: Ledger
+) -> None:
+    with connect(target) as owner:
+        owner.execute("DELETE FROM ledger_identity")
+    with ledger.open(target, actor="ines") as again, connect(target, autocommit=False) as caller:
+        assert again.using(caller).advance(ORDERS, to=1).version == 1
+        assert [fault.place for fault in again.verify().faults] == ["ledger_identity"]
+    with connect(target, autocommit=False) as caller, pytest.raises(InvalidCursorError):
+        book.using(caller).advance(ORDERS, to=2)

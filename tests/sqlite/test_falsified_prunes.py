@@ -35,6 +35,14 @@ FALSE: dict[str, tuple[Deed, set[FaultKind]]] = {
         ),
         {FaultKind.EDITED},
     ),
+    "times made earlier, as if none were archived since": (
+        run("UPDATE ledger_archived SET recorded_at = 0"),
+        {FaultKind.EDITED},
+    ),
+    "a time made later": (
+        run("UPDATE ledger_archived SET recorded_at = 9000000000000000000 WHERE position = 3"),
+        {FaultKind.EDITED},
+    ),
     "a digest removed": (
         run("DELETE FROM ledger_archived WHERE position = 3"),
         {FaultKind.EDITED},

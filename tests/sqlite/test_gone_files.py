@@ -276,6 +276,19 @@ def test_a_copy_over_the_file_while_it_is_closed_is_another_ledger(path: Path) -
         assert book.verify().ok
 
 
+@pytest.mark.parametrize("end", [deleted, moved])
+def test_the_first_append_says_that_the_file_is_gone_and_not_that_it_may_not_be_written_to(
+    path: Path, end: Callable[[Path], None]
+) -> None:
+    with ledger.open(path, actor="x") as book:
+        book.advance(ORDERS, to=1)
+    with ledger.open(path, actor="x") as book:
+        assert book.get(ORDERS).version == 1
+        end(path)
+        with pytest.raises(StorageError, match="was deleted, moved or replaced"):
+            book.advance(ORDERS, to=2)
+
+
 def test_what_fails_because_the_file_is_gone_is_told_as_that(path: Path) -> None:
     """SQLite may say that the disk has failed, if the file goes while it is opened."""
     failed = sqlite3.OperationalError("disk I/O error")

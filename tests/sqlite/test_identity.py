@@ -15,12 +15,20 @@ import pytest
 from click.testing import CliRunner
 
 import ledger
-from ledger import CursorKey, DivergedError, InvalidCursorError, Ledger, SchemaVersionError
+from ledger import (
+    CursorKey,
+    DivergedError,
+    FaultKind,
+    InvalidCursorError,
+    Ledger,
+    SchemaVersionError,
+)
 from ledger.stores.sqlite import migrations
 from ledger.testing import in_memory
 from projections import ResetPlan, resets
 from projections.cli import main
 from support.cursors import ORDERS
+from support.falsified_files import run
 
 
 def tables(path: Path) -> set[str]:
@@ -204,3 +212,22 @@ def test_who_may_only_read_the_file_is_told_its_id_and_gives_none(
         assert book.identity() == ""
         with pytest.raises(ledger.StorageError, match="cannot be written to"):
             book.identify()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM ledger_identity", "it has no id"),
+        ("INSERT INTO ledger_identity VALUES ('another')", "it has more than one id"),
+    ],
+)
+def test_verify_says_that_it_is_gone_or_not_the_only_one(
+    book: Ledger, path: Path, change: str, said: str
+) -> None:
+    book.advance(ORDERS, to=1)
+    book.identify()
+    run(change)(path)
+    for found in (book.verify(), book.verify(since=book.checkpoint())):
+        [fault] = found.faults
+        assert (fault.kind, fault.place) == (FaultKind.DEFINITION, "ledger_identity")
+        assert fault.detail.startswith(said)

@@ -270,6 +270,22 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
         FaultKind.DEFINITION,
         None,
     ),
+    "positions that each session keeps some of": (
+        define("ALTER SEQUENCE ledger_positions CACHE 100"),
+        FaultKind.DEFINITION,
+        None,
+    ),
+    "a function that knows of no stranger": (
+        define("ALTER FUNCTION ledger_may_append CALLED ON NULL INPUT"),
+        FaultKind.DEFINITION,
+        None,
+    ),
+    "no id": (run("DELETE FROM ledger_identity"), FaultKind.DEFINITION, None),
+    "a second id": (
+        run("INSERT INTO ledger_identity VALUES (gen_random_uuid())"),
+        FaultKind.DEFINITION,
+        None,
+    ),
     "a default that gives other positions": (
         define("ALTER TABLE ledger_events ALTER COLUMN position SET DEFAULT 1"),
         FaultKind.DEFINITION,
@@ -297,6 +313,14 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
     ),
     "where notes of logins begin, removed": (
         run("DELETE FROM ledger_sessions WHERE session_role IS NULL"),
+        FaultKind.SESSION,
+        None,
+    ),
+    "where notes of logins begin, put behind all entries": (
+        run(
+            "DELETE FROM ledger_sessions WHERE session_role IS NOT NULL",
+            "UPDATE ledger_sessions SET position = 1000000",
+        ),
         FaultKind.SESSION,
         None,
     ),

@@ -130,6 +130,11 @@ FALSIFICATIONS: dict[str, tuple[Deed, FaultKind, int | None]] = {
     "text as cursor": (edited("cursor_id = 'one'", 7), FaultKind.ORPHAN, 7),
     "a blob as cursor": (edited("cursor_id = x'01'", 7), FaultKind.ORPHAN, 7),
     "a negative position": (edited("position = -2"), FaultKind.ORDER, -2),
+    "a position behind which there is none": (
+        edited("position = 9223372036854775807", 7),
+        FaultKind.POSITION,
+        9223372036854775807,
+    ),
     # What is there, and where.
     "the first entry removed": (
         run("DELETE FROM ledger_events WHERE position = 1"),

@@ -25,6 +25,14 @@ prompt_tokens=12 completion_tokens=7
 next_page_token=eyJpZCI6NDJ9
 nextPageToken: CAUQAA
 "nextToken": "abc"
+['authorization', 'cookie']
+["cookie", "authorization"]
+['authorization', 'cookie', 'x=1']
+allowed headers: ['authorization','cookie']; origin: '*'
+the pattern 'pattern.compile' and path.fm2_id, vci_count, re_compile(r'a_b'), squ_id = 7
+Private-Lines: 14 is the number of lines
+<note><![CDATA[nothing to hide]]></note>
+nfs_exports_of_the_last_known_good_configuration
 "continuation_token": "page-2"
 token_type=bearer
 "token_type": "Bearer", "expires_in": 3600

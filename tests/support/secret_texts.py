@@ -275,6 +275,11 @@ NAMED: list[Secret] = [
     (f'<input type="password" name="password" value="{P}">', [P]),
     (f'<add key="DbPassword" value="{P}" />', [P]),
     (f"<password>{P}</password>", [P]),
+    (f"<Password><![CDATA[{P}<{ODD}]]></Password>", [P, ODD]),
+    (f"DSN=x;UID=y;PWD={{two;{P}}}}}!}};Timeout=3", ["two", P]),
+    (f"[[b'cookie', b'sid={P}'], [b'host', b'x']]", [P]),
+    (f'[["authorization","Bearer {LONG}"],["accept","*/*"]]', [LONG]),
+    (f"users:\n- user:\n    client-key-data: {LONG}=\n", [LONG]),
     (f"<wsse:Password>{P}</wsse:Password>", [P]),
     (f'form-data; name="password"\r\n\r\n{P}\r\n--x', [P]),
     (f"API key: {P}", [P]),
@@ -328,6 +333,7 @@ NAMED: list[Secret] = [
 ]
 
 RSA, EC, OPENSSH, PLAIN = pem("RSA "), pem("EC "), pem("OPENSSH "), pem("")
+PUTTY = ["PuTTY-User-Key-File-3: ssh-rsa", "Private-Lines: 4", *PLAIN[1:-1], "Private-MAC: 12"]
 PGP = [line.replace("KEY-----", "KEY BLOCK-----") for line in pem("PGP ")]
 KEYS: list[Secret] = [
     ("could not load key:\n" + "\n".join(PLAIN), PLAIN[1:-1]),
@@ -341,6 +347,8 @@ KEYS: list[Secret] = [
     ("key: |\n  " + "\n  ".join(EC), EC[1:-1]),
     ("b'" + "\\r\\n".join(RSA) + "'", RSA[1:-1]),
     (" ".join(PLAIN), PLAIN[1:-1]),
+    ("\n".join(PUTTY), PLAIN[1:-1]),
+    ("key was " + "\\n".join(PUTTY[1:3]), PUTTY[2:3]),
     ("\n".join(["x", RSA[0], "Proc-Type: 4,ENCRYPTED", "", *RSA[1:]]), RSA[1:-1]),
 ]
 

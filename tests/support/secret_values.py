@@ -13,6 +13,7 @@ import string
 HEX = "0123456789abcdef"
 ALNUM = string.ascii_letters + string.digits
 WORD = ALNUM + "_-"
+UPPER = string.ascii_uppercase + string.digits
 
 
 def drawn(length: int, alphabet: str, seed: str) -> str:
@@ -98,6 +99,34 @@ TOKENS = {
     "azure client": of((3, ALNUM), "8", "Q~", (34, ALNUM)),
     "atlassian": of("AT", "ATT3x", (180, WORD)),
     "age": of("AGE-SECRET", "-KEY-1", (58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L")),
+    "supabase": of("sb", "p_", (40, HEX)),
+    "supabase secret": of("sb", "_secret_", (31, WORD)),
+    "tailscale": of("ts", "key-auth-k", (11, ALNUM), "CNTRL-", (32, ALNUM)),
+    "fly": of("fo", "1_", (43, WORD)),
+    "fly macaroon": of("fm", "2_lJPEC", (120, ALNUM), "=="),
+    "vercel": of("vc", "p_", (56, ALNUM)),
+    "netlify": of("nf", "p_", (36, ALNUM)),
+    "circleci": of("CCI", "PAT_", (22, ALNUM), "_", (40, HEX)),
+    "buildkite": of("bk", "ua_", (40, HEX)),
+    "sonarqube": of("sq", "p_", (40, HEX)),
+    "dynatrace": of("dt", "0c01.", (24, UPPER), ".", (64, UPPER)),
+    "langsmith": of("ls", "v2_pt_", (32, HEX), "_", (10, HEX)),
+    "resend": of("re", "_", (8, ALNUM), "_", (24, ALNUM)),
+    "pinecone": of("pc", "sk_", (6, ALNUM), "_", (56, ALNUM)),
+    "neon": of("na", "pi_", (64, HEX)),
+    "nvidia": of("nv", "api-", (64, WORD)),
+    "posthog": of("ph", "x_", (43, ALNUM)),
+    "render": of("rn", "d_", (28, ALNUM)),
+    "contentful": of("CF", "PAT-", (43, WORD)),
+    "cloudflare": of("cf", "ut_", (40, ALNUM)),
+    "together": of("tg", "p_v1_", (43, WORD)),
+    "tavily": of("tv", "ly-dev-", (32, ALNUM)),
+    "bitbucket": of("AT", "BB", (32, ALNUM)),
+    "bitbucket repository": of("AT", "CTT3xFfGN0", (170, WORD), "=", (8, UPPER)),
+    "gemini": of("A", "Q.Ab8", (45, WORD)),
+    "airtable": of("p", "at", (14, ALNUM), ".", (64, HEX)),
+    "stripe organisation": of("sk", "_org_live_", (40, ALNUM)),
+    "github app": of("gh", "s_", (7, "0123456789"), "_", JWT),
     "jwt": JWT,
     "aws id": AWS_ID,
 }

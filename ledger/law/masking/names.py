@@ -47,7 +47,7 @@ _TOKENS_ALONE = _words("pass pw bearer")
 # Names of several words, written together.
 _JOINED = (
     *("sharedaccesskey", "sharedaccesssignature", "codeverifier", "samlresponse"),
-    *("motdepasse", "basicauth"),
+    *("motdepasse", "basicauth", "clientkeydata"),
 )
 _RANDOM = _words(
     "sig signature csrf key code auth session sessionid jsessionid phpsessid sid ticket assertion"

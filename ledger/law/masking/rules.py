@@ -63,7 +63,7 @@ RULES: tuple[Rule, ...] = (
     Rule("JSON web tokens", "JWT and JWE, by their beginning and dots", ("eyj",), tokens.jwts),
     Rule(
         "private keys",
-        "the body of private keys in PEM, of OpenSSH and PGP, also without an end",
+        "the body of private keys in PEM, of OpenSSH, PGP and PuTTY, also without an end",
         ("private",),
         tokens.private_keys,
     ),

@@ -83,16 +83,19 @@ def jwts(text: str, _low: str) -> Iterator[tuple[int, int]]:
 
 _PEM = re.compile(
     r"-----begin [a-z0-9 ]{0,40}private key(?: block)?-----(?:\s|\\{1,8}[nr]|[\"',+>])*+"
-    r"(?=[a-z0-9+/=]{16}|[a-z0-9+/=]++$|proc-type|version:|comment:)|ppk-private-lines"
+    r"(?=[a-z0-9+/=]{16}|[a-z0-9+/=]++$|proc-type|version:|comment:)"
+    r"|private-lines: {0,8}\d{1,4}\r?(?:\n|\\{1,8}[nr])++"
 )
+# How the lines of a key of PuTTY end, and all others.
+_KEY_ENDS = re.compile(r"-----end|private-(?:mac|hash):")
 
 
 def private_keys(_text: str, low: str) -> Iterator[tuple[int, int]]:
     """Find the body of a private key, to its END or, if it was cut, to the end of the text."""
     at = 0
     while match := _PEM.search(low, at):
-        at = low.find("-----end", match.end())
-        at = len(low) if at < 0 else at
+        ends = _KEY_ENDS.search(low, match.end())
+        at = ends.start() if ends else len(low)
         yield match.end(), at
 
 
@@ -114,10 +117,10 @@ def aws(text: str, _low: str) -> Iterator[tuple[int, int]]:
 # Tokens with a well-known beginning, with the characters and the least length of the rest.
 prefixed = _in(
     r"""(?<![A-Za-z0-9])(?:
-    gh[pousr]_[A-Za-z0-9]{20,}+ | github_pat_\w{20,}+
+    gh[pousr]_\w{20,}+ | github_pat_\w{20,}+
   | gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-[\w.-]{16,}+
   | xox[a-z](?:\.xox[a-z])?-[\w-]{10,}+ | xapp-[\w-]{10,}+
-  | (?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,}+ | whsec_[A-Za-z0-9+/=]{16,}+
+  | (?:sk|rk|pk)_(?:org_)?(?:live|test|prod)_[A-Za-z0-9]{10,}+ | whsec_[A-Za-z0-9+/=]{16,}+
   | sk-(?:proj|svcacct|admin|ant|or|lf)-[\w-]{16,}+ | sk-[A-Za-z0-9]{20,}+ | gsk_[A-Za-z0-9]{20,}+
   | pplx-[A-Za-z0-9]{20,}+ | xai-[A-Za-z0-9]{20,}+ | r8_[A-Za-z0-9]{20,}+
   | npm_[A-Za-z0-9]{20,}+ | pypi-[\w-]{20,}+ | rubygems_[a-f0-9]{20,}+
@@ -136,6 +139,15 @@ prefixed = _in(
   | ops_eyJ[\w+/=-]{20,}+ | AGE-SECRET-KEY-1[A-Z0-9]{20,}+ | sha256~[\w-]{40,}+
   | atlasv1\.[\w-]{20,}+ | ATATT3[\w=-]{20,}+ | ABSK[A-Za-z0-9+/=]{40,}+
   | [A-Za-z0-9_~.]{3}[0-9]Q~[\w~.-]{31,}+
+  | sbp_[a-f0-9]{40,}+ | sb_secret_[\w-]{20,}+ | tskey-[a-z]{3,}+-[\w-]{16,}+
+  | fo1_[\w-]{30,}+ | fm[12][ar]?_[\w+/=-]{40,}+ | vc[aikpr]_[A-Za-z0-9]{20,}+
+  | nf[cpu]_[A-Za-z0-9]{30,}+ | CCIP(?:AT|RJ)_\w{20,}+ | bk(?:ua|at|ct|aj)_[a-f0-9]{32,}+
+  | sq[apu]_[a-f0-9]{40} | dt0[a-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}
+  | lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10} | re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}+
+  | pcsk_\w{30,}+ | napi_[a-z0-9]{30,}+ | nvapi-[\w-]{30,}+ | phx_[A-Za-z0-9]{30,}+
+  | rnd_[A-Za-z0-9]{24,}+ | CFPAT-[\w-]{30,}+ | cf(?:k|ut|at)_\w{30,}+ | tgp_v1_[\w-]{30,}+
+  | tvly-[\w-]{24,}+ | ATBB[A-Za-z0-9]{24,}+ | ATCTT3[\w=-]{20,}+ | AQ\.Ab[\w-]{30,}+
+  | pat[A-Za-z0-9]{14}\.[a-f0-9]{64}
 )"""
 )
 _LITERALS = """
@@ -145,6 +157,9 @@ _LITERALS = """
     shpca_ shppa_ shpss_ sq0 eaa hvs. hvb. hvr. dapi dp. glsa_ glc_ lin_api_ ntn_ secret_
     sntrys_ sntryu_ nrak- pmak- tfp_ pscale_ pul- hrku- figd_ akcp ltai ops_eyj age-secret-key-
     sha256~ atlasv1. atatt3 absk q~
+    sbp_ sb_secret_ tskey- fo1_ fm1 fm2 vca_ vci_ vck_ vcp_ vcr_ nfc_ nfp_ nfu_ ccipat_ cciprj_
+    bkua_ bkat_ bkct_ bkaj_ sqa_ sqp_ squ_ dt0 lsv2_ re_ pcsk_ napi_ nvapi- phx_ rnd_ cfpat- cfk_
+    cfut_ cfat_ tgp_v1_ tvly- atbb atctt3 aq.ab pat
 """
 PREFIX_LITERALS = (
     *_LITERALS.split(),

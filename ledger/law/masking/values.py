@@ -45,7 +45,7 @@ _OPTION = re.compile(r"(?<![\w-])--?([\w-]++)[^\S\n]{1,8}(?=[^\s=:|-])")
 _TAG = re.compile(
     r"""<(?:[\w.-]{1,32}:)?
     (?:(?:entry|property|string|item|param|add)\s[^<>]{0,64}?(?:name|key)=["'])?
-    ([\w.-]{1,128}+)(?:[\s"'][^<>]{0,256})?>(?=[^<])""",
+    ([\w.-]{1,128}+)(?:[\s"'][^<>]{0,256})?>(?:\s{0,8}<!\[cdata\[)?(?=[^<])""",
     re.VERBOSE,
 )
 _NAME_VALUE = re.compile(
@@ -56,6 +56,7 @@ _NAME_VALUE = re.compile(
 _STATEMENT = re.compile(r"""\b(password|passwd|identified by)[^\S\n]{1,8}(?=['"])""")
 _LOGIN = re.compile(r"\blogin\s{1,8}\S{1,256}\s{1,8}(password)\s{1,8}(?=\S)")
 _BESIDE = re.compile(r"(?<![\w.-])([\w.-]++)[ ]{1,4}(?=[\w+/=~-]{16})")
+_BRACED = re.compile(r"\{(?:[^{}\r\n]++|\}\}|\{)*+(?:\}|(?=[\r\n])|$)")
 _PART = re.compile(r"""[^;\r\n"']*+""")
 _CREDENTIAL = re.compile(r"[^\s\"'<>]*+")
 _LINE = re.compile(r"(?:[^\r\n\\]++|\\(?!r?\\n|n|r))*+")
@@ -120,7 +121,7 @@ def _others(text: str, low: str, ends: Ends) -> Iterator[tuple[int, int]]:
 
 def _beside(low: str, begin: int, ends: Ends, *, tag: bool) -> tuple[int, int]:
     if tag:
-        end = low.find("<", begin)
+        end = low.find("]]>" if low.startswith("<![cdata[", begin - 9) else "<", begin)
         return begin, len(low) if end < 0 else end
     return quoted(low, begin) or (begin, word(ends, begin))
 
@@ -150,7 +151,7 @@ def _value(
     start, after = match.span(1)
     begin = match.end()
     between = low[after:begin]
-    if "," in between and not _is_pair(low, start, begin):
+    if "," in between and not _is_pair(low, start, begin, kind):
         return None
     if kind is Kind.HEADER:
         return _header(low, match, ends)
@@ -183,7 +184,7 @@ def _unquoted(
 ) -> tuple[int, int] | None:
     first = low[begin : begin + 1]
     if first == "{":
-        return None
+        return _braced(low, begin) if _after_semicolon(low, start) else None
     if first in {"[", "("}:
         end = low.find("]" if first == "[" else ")", begin)
         return (begin, end + 1) if end - begin >= 4 else None
@@ -196,6 +197,12 @@ def _unquoted(
         signs = [at for sign in (", ", "; ") if (at := low.find(sign, end, stop)) >= 0]
         end = min([stop, *signs])
     return begin, end
+
+
+def _braced(low: str, begin: int) -> tuple[int, int] | None:
+    """Return the place of a value as ODBC has it, {…}, with each } in it written twice."""
+    found = _BRACED.match(low, begin)
+    return found.span() if found else None
 
 
 def _header(low: str, match: re.Match[str], ends: Ends) -> tuple[int, int] | None:
@@ -241,14 +248,20 @@ def _header_value(low: str, match: re.Match[str], ends: Ends) -> tuple[int, int,
     return begin, end, begin
 
 
-def _is_pair(low: str, start: int, begin: int) -> bool:
-    """Distinguish ("name", "value") and ["--name", "value"] from a list of other texts."""
+def _is_pair(low: str, start: int, begin: int, kind: Kind) -> bool:
+    """Distinguish ("name", "value") and ["--name", "value"] from a list of other texts.
+
+    Of a header, as JSON and ASGI have them, also ["name", "value"] if that has more than one word.
+    """
     before = low[max(0, start - 6) : start].rstrip("\\")
     place = quoted(low, begin)
     if before[-1:] not in {"'", '"'} or not place:
         return False
-    opened = before[:-1].rstrip("b\\").endswith("(")
-    return low.startswith("-", start) or (opened and low.startswith(")", place[1]))
+    opened = before[:-1].rstrip("b\\")[-1:]
+    closed = low[place[1] : place[1] + 1]
+    if kind is Kind.HEADER and (opened, closed) == ("[", "]"):
+        return " " in low[slice(*place)] or "=" in low[slice(*place)]
+    return low.startswith("-", start) or (opened, closed) == ("(", ")")
 
 
 def _after_semicolon(low: str, start: int) -> bool:

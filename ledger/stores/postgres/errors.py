@@ -51,7 +51,7 @@ _GONE = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
 def is_busy(error: object) -> bool:
     """Return whether `error` is one of psycopg's which says that others were in the way."""
-    return isinstance(error, _BUSY)
+    return isinstance(error, _BUSY) and not _is_taken(error)
 
 
 def is_lost(error: psycopg.Error, connection: psycopg.Connection[object] | None) -> bool:
@@ -63,9 +63,8 @@ def is_lost(error: psycopg.Error, connection: psycopg.Connection[object] | None)
 
 def is_race(error: psycopg.Error) -> bool:
     """Return whether the same again may succeed: others made the cursor, or went the other way."""
-    return isinstance(
-        error, errors.UniqueViolation | errors.DeadlockDetected | errors.SerializationFailure
-    )
+    kinds = errors.UniqueViolation | errors.DeadlockDetected | errors.SerializationFailure
+    return isinstance(error, kinds) and not _is_taken(error)
 
 
 def is_late(error: psycopg.Error) -> bool:
@@ -78,12 +77,26 @@ def is_of_row(error: psycopg.Error) -> bool:
     return bool(error.diag.context)
 
 
+def _is_taken(error: psycopg.Error) -> bool:
+    """Return whether there is an entry already where the next one of a cursor belongs.
+
+    Nobody is in the way then: who appends holds the row of the cursor, which is made first.
+    """
+    table = error.diag.table_name or ""
+    return isinstance(error, errors.UniqueViolation) and table.startswith("ledger_events")
+
+
 def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageError:
     """Return the error of ours for one of PostgreSQL's at `place`, which names the database.
 
     `held_by` says who has what was waited for, where that is known.
     """
     message = _message(error)
+    if _is_taken(error):
+        return StorageError(
+            f"{place} has an entry where the next one belongs, of which the stored cursor does not "
+            f"know ({message}). Nothing was appended; verify the ledger to see which."
+        )
     if isinstance(error, _BUSY):
         return LedgerBusyError(
             f"{place} is held by another transaction, longer than the busy time-out, or was "

@@ -92,7 +92,9 @@ def checking(schema: str, place: str, ledger_id: str, *, known: bool) -> Steps[N
     """
     if known:
         table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
-        statement = f"SELECT id::pg_catalog.text, pg_catalog.current_setting(%s) FROM {table}"
+        # One row, even if somebody has taken the id away, or added one.
+        ids = f"(SELECT id::pg_catalog.text FROM {table} LIMIT 1)"
+        statement = f"SELECT coalesce({ids}, ''), pg_catalog.current_setting(%s)"
         [[found, nulls]] = yield from one(statement.encode(), (NULLS,))
     else:
         names = yield from migrations.finding_pending(schema)

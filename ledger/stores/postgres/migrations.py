@@ -123,7 +123,8 @@ def finding_id(schema: str) -> Steps[str]:
     """Return what tells this ledger from all others."""
     table = f"{quoted(schema)}.ledger_identity"
     rows = yield from one(f"SELECT id::pg_catalog.text FROM {table}".encode(), None)
-    return str(rows[0][0])
+    # A ledger that has lost it is opened all the same, so that it can be verified.
+    return str(rows[0][0]) if rows else ""
 
 
 def replace_id(connection: psycopg.Connection[Any], schema: str, given: str) -> None:

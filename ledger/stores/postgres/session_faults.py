@@ -45,7 +45,12 @@ def since(select: Select) -> tuple[int, Fault | None]:
     """Return behind which position sessions are noted; and a fault if that is not said."""
     said = select("SELECT position FROM ledger_sessions WHERE session_role IS NULL")
     if len(said) == 1:
-        return int(said[0][0]), None
+        [[position]] = said
+        [(last,)] = select("SELECT last_value - (NOT is_called)::int FROM ledger_positions")
+        if position <= last:
+            return int(position), None
+        detail = f"it says behind position {position}, but the last one that was given is {last}"
+        return 0, Fault(kind=FaultKind.SESSION, place="ledger_sessions", detail=detail)
     detail = f"{len(said)} of its rows say behind which position it is noted, in place of 1"
     return 0, Fault(kind=FaultKind.SESSION, place="ledger_sessions", detail=detail)
 

@@ -22,7 +22,13 @@ from ledger.stores.postgres.reading import plain_cursor
 from ledger.stores.postgres.session_statements import session_statements
 from ledger.stores.postgres.statements import literal
 from ledger.stores.postgres.tree_statements import tree_statements
-from ledger.stores.structure import differences, misplaced_tags, tag_ids, wrong_tags
+from ledger.stores.structure import (
+    differences,
+    misplaced_tags,
+    tag_ids,
+    wrong_ids,
+    wrong_tags,
+)
 
 __all__ = ["check", "definition_faults", "definitions", "made"]
 
@@ -53,7 +59,8 @@ SELECT 'relation ' || o.relname, concat_ws(' ',
      FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid
         AND d.adnum = a.attnum LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-    (SELECT concat_ws(' ', q.seqtypid::regtype, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle)
+    (SELECT concat_ws(' ', q.seqtypid::regtype, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle,
+        'cache', q.seqcache)
      FROM pg_sequence AS q WHERE q.seqrelid = c.oid),
     CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END)
 FROM ours AS o JOIN pg_class AS c ON c.oid = o.oid
@@ -76,6 +83,7 @@ FROM ours AS o JOIN pg_policy AS p ON p.polrelid = o.oid
 UNION ALL SELECT
     concat('function ', p.proname, '(', pg_get_function_identity_arguments(p.oid), ')'),
     concat_ws(' ', p.prorettype::regtype, l.lanname, p.provolatile, p.prosecdef,
+    p.proisstrict,
     array_to_string(p.proconfig, ','), p.prosrc)
 FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
 WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger AS t JOIN ours AS o ON o.oid = t.tgrelid
@@ -245,6 +253,8 @@ def definition_faults(connection: psycopg.Connection[Any], schema: str) -> Itera
     tags = sql.SQL("SELECT id, tag FROM {}").format(sql.Identifier(schema, "ledger_tags"))
     found = plain_cursor(connection).execute(tags, prepare=False).fetchall()
     yield from wrong_tags(found, tag_ids(starts=migrations.STARTS in names))
+    ids = sql.SQL("SELECT 1 FROM {} LIMIT 2").format(sql.Identifier(schema, "ledger_identity"))
+    yield from wrong_ids(len(plain_cursor(connection).execute(ids, prepare=False).fetchall()))
     yield from session_faults.owners(connection, schema)
 
 

@@ -54,6 +54,18 @@ SELECT {", ".join(f"+c.{name}" for name in KEY.names)}, +a.position,
 FROM main.ledger_archived_cursors AS a
 LEFT JOIN main.ledger_cursors AS c ON c.id = a.cursor_id ORDER BY a.cursor_id
 """  # noqa: S608 - of constants
+# Times never go back within a cursor, and where each one stood is covered by a digest. A row that
+# says otherwise would let a question about a time be answered as if nothing had been archived.
+_TIMES = """
+SELECT +a.position FROM main.ledger_archived_cursors AS a
+LEFT JOIN main.ledger_archived AS e ON e.position = a.position
+WHERE e.recorded_at IS NOT a.recorded_at
+"""
+_LATER = """
+SELECT +position FROM main.ledger_archived WHERE recorded_at > (
+    SELECT recorded_at FROM main.ledger_archived_cursors ORDER BY recorded_at DESC LIMIT 1
+) LIMIT 1
+"""
 _BEFORE = """
 SELECT +position FROM main.ledger_events NOT INDEXED ORDER BY position LIMIT 1
 """
@@ -201,6 +213,9 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
     if said.get("cursors") != states:
         detail = f"where the cursors stood when entries were pruned is not what position {by} says"
         yield Fault(kind=FaultKind.CURSOR, place="ledger_archived_cursors", detail=detail)
+    for (position,) in [*ask(_TIMES, ()), *ask(_LATER, ())]:
+        detail = "it was recorded at another time, by where its cursor stood"
+        yield Fault(kind=FaultKind.EDITED, place=place, position=position, detail=detail)
     first = ask(_BEFORE, ())
     if first and type(first[0][0]) is int and first[0][0] <= archived.position:
         detail = "it stands among the entries that were archived, and is none of them"

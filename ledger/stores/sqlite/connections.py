@@ -302,10 +302,10 @@ class Pool:
 
     def _open_writer(self, deadline: Deadline) -> SQLiteSession:
         if self._path != file.MEMORY and not connecting.may_write(self.file):
+            self._watch.check_at_once()  # What is gone cannot be written to either.
             raise StorageError(
                 f"{self._path}, or the folder that it is in, cannot be written to by this user; "
-                "nothing was appended. Give it permission, or copy the ledger to a place where it "
-                "has it."
+                "nothing was appended. Give it permission, or copy the ledger to another place."
             )
         # Imported here, because most commands only read.
         from ledger.stores.head_cache import HeadCache

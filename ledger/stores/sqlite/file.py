@@ -26,14 +26,22 @@ PROGRESS_STEPS = 100_000
 # thread may open the new file before its first handle, which makes it private, is closed.
 _creating = threading.Lock()
 
+# As the parts of databases are called.
+_ENDS = ("-wal", "-shm", "-journal", "-queue")
+
 
 def prepare(path: str) -> bool:
     """See that `path` can hold a ledger; if it is not there, make it, readable by this user only.
 
     Returns whether it was made.
 
-    Raises StorageError, and leaves what is there as it is.
+    Raises StorageError, InvalidCursorError, and leaves what is there as it is.
     """
+    if path.endswith(_ENDS):
+        # Imported here, because hardly any database is called so.
+        from ledger.files import refuse_part
+
+        refuse_part(path)
     try:
         with _creating:
             try:

@@ -64,6 +64,11 @@ SELECT +position, +tag_id FROM main.ledger_events NOT INDEXED
 WHERE tag_id IS NULL OR +tag_id >= '' OR CAST(tag_id AS TEXT) NOT IN ({tags})
 """
 
+# Behind this one, SQLite gives any position at random.
+LAST_OF_ALL = "SELECT +position FROM main.ledger_events WHERE position = 9223372036854775807"
+
+IDS = "SELECT 1 FROM main.ledger_identity LIMIT 2"
+
 # Not by the index of keys, which may lack one of the two.
 IN_ORDER = """
 SELECT +consumer_id, +stream_name, +subject_id, +id FROM main.ledger_cursors NOT INDEXED
@@ -122,6 +127,7 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
     if _stored(made) == _stored(found):
         yield from _damages(connection, [t for t in TABLES if f"table {t}" in found])
         yield from archived.check(connection)
+    yield from _single_rows(connection, found)
     known = _tags(connection)
     yield from wrong_tags(rows.execute(TAGS).fetchall(), known)
     tags = ", ".join(f"'{number}'" for number in known.values())
@@ -137,11 +143,27 @@ def definition_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
     """Return what is wrong with definitions and tags: of `check`, what reads no entry."""
     from ledger.stores.structure import differences, wrong_tags
 
-    yield from differences(_made(connection), definitions(connection))
+    found = definitions(connection)
+    yield from differences(_made(connection), found)
     yield from _temporary(connection)
+    yield from _single_rows(connection, found)
     rows = connection.cursor()
     rows.row_factory = None
     yield from wrong_tags(rows.execute(TAGS).fetchall(), _tags(connection))
+
+
+def _single_rows(connection: sqlite3.Connection, found: Collection[str]) -> Iterator[Fault]:
+    """Name an id that is missing or one of several, and an entry that none can follow."""
+    from ledger.evidence.findings import Fault, FaultKind
+    from ledger.stores.structure import wrong_ids
+
+    rows = connection.cursor()
+    rows.row_factory = None
+    if "table ledger_identity" in found:
+        yield from wrong_ids(len(rows.execute(IDS).fetchall()))
+    for (position,) in rows.execute(LAST_OF_ALL).fetchall():
+        detail = "it is the last of all numbers; entries behind it would be given any that is free"
+        yield Fault(kind=FaultKind.POSITION, place="the log", position=position, detail=detail)
 
 
 def _temporary(connection: sqlite3.Connection) -> Iterator[Fault]:
