@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import psycopg_pool
 import pytest
 import sqlalchemy
 from sqlalchemy import event, orm
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
 import ledger
@@ -257,3 +258,30 @@ def test_a_connection_that_dies_is_said_to_have_and_its_owner_goes_on_with_anoth
             book.using(given).advance(ORDERS, to=3)
             given.commit()
     assert book.get(ORDERS).version == 2
+
+
+@asynchronous
+async def test_a_session_of_a_task_whose_connection_dies_leaves_no_other_one_behind(
+    target: str, book: Ledger
+) -> None:
+    url, options = engine_url(target, asynchronous=True)
+    engine = create_async_engine(url, **options)
+    made: list[AsyncSession] = []
+
+    def make() -> AsyncSession:
+        made.append(AsyncSession(engine))
+        return made[-1]
+
+    session = async_scoped_session(make, scopefunc=asyncio.current_task)
+    async with ledger.aio.open(target) as own:
+        pid = (await session.execute(sqlalchemy.text("SELECT pg_backend_pid()"))).scalar()
+        await asyncio.to_thread(end, target, pid)
+        with pytest.raises(StorageError, match="terminating connection"):
+            await own.using(session).advance(ORDERS, to=1)
+        await session.rollback()
+        await own.using(session).advance(ORDERS, to=2)
+        await session.commit()
+        await session.remove()
+    await engine.dispose()
+    assert len(made) == 1
+    assert book.get(ORDERS).version == 1
