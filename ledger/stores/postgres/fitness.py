@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.not_lent import closed
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.statements import quoted
-from ledger.stores.postgres.steps import Steps, one
+from ledger.stores.postgres.homes import Home, finding_home
+from ledger.stores.postgres.steps import Steps
 
 __all__ = [
     "NULLS",
@@ -85,29 +85,21 @@ def refuse_autocommit(
         )
 
 
-def checking(schema: str, place: str, ledger_id: str, *, known: bool) -> Steps[None]:
-    """Make sure that the connection is to this ledger; `known` if it was, the last time.
+def checking(schema: str, place: str, *, known: bool) -> Steps[Home]:
+    """Return where the ledger is that the connection leads to; `known` if it had one before.
 
-    Raises InvalidCursorError, SchemaVersionError, StorageError.
+    Raises SchemaVersionError, StorageError.
     """
-    if known:
-        table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
-        statement = f"SELECT id::pg_catalog.text, pg_catalog.current_setting(%s) FROM {table}"
-        [[found, nulls]] = yield from one(statement.encode(), (NULLS,))
-    else:
+    if not known:
         names = yield from migrations.finding_pending(schema)
         if names:
             raise SchemaVersionError(
                 f"the connection's database has no ledger in its schema {schema}; lend one to "
                 f"{place}."
             )
-        found = yield from migrations.finding_id(schema)
-        [[nulls]] = yield from one(b"SELECT pg_catalog.current_setting(%s)", (NULLS,))
-    if found != ledger_id:
-        raise InvalidCursorError(
-            f"the connection is to another ledger than {place}; lend it one to the same database."
-        )
+    found, nulls = yield from finding_home(schema)
     _refuse_unless(NULLS, nulls, "on")
+    return found
 
 
 def _refuse_unless(name: str, value: object, needed: str) -> None:

@@ -27,6 +27,7 @@ from ledger.stores.postgres.fitness import (
     refuse_closed,
     refuse_unfit,
 )
+from ledger.stores.postgres.homes import Homes
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transaction import Held
@@ -58,13 +59,14 @@ class Borrowed:
         *,
         schema: str,
         place: str,
-        ledger_id: str,
+        homes: Homes,
         known: WeakSet[psycopg.Connection[Any]],
     ) -> None:
-        self.identity = ledger_id
+        self.identity = homes.own.ledger_id
         self._lender = lender
         self._schema = schema
         self._place = place
+        self._homes = homes
         # Those that were found to be to this ledger, because to look takes three round trips.
         self._known = known
         # Each thread has its own, because a session that is scoped has one connection a thread.
@@ -167,9 +169,8 @@ class Borrowed:
         idle = connection.info.transaction_status == TransactionStatus.IDLE
         try:
             session = PostgresSession(connection, statements(self._schema), lent=True)
-            session.take(
-                checking(self._schema, self._place, self.identity, known=connection in self._known)
-            )
+            known = connection in self._known
+            found = session.take(checking(self._schema, self._place, known=known))
         except psycopg.Error as error:
             if connection.closed:
                 self._lender.lost(connection)
@@ -179,6 +180,7 @@ class Borrowed:
             if idle and not connection.autocommit:
                 with suppress(psycopg.Error):
                     connection.rollback()
+        self._homes.refuse_other(found)
         self._known.add(connection)
         self._last.session = session
         return session

@@ -33,6 +33,7 @@ from ledger.stores.postgres.fitness import (
     refuse_closed,
     refuse_unfit,
 )
+from ledger.stores.postgres.homes import Homes
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.reading import EARLY_END, settle_types
 from ledger.stores.postgres.statements import Statements, statements
@@ -77,12 +78,19 @@ class AsyncBorrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
     def __init__(
-        self, lender: AsyncLender, *, schema: str, place: str, ledger_id: str, known: Known
+        self,
+        lender: AsyncLender,
+        *,
+        schema: str,
+        place: str,
+        homes: Homes,
+        known: Known,
     ) -> None:
-        self.identity = ledger_id
+        self.identity = homes.own.ledger_id
         self._lender = lender
         self._sql = statements(schema)
         self._place = place
+        self._homes = homes
         self._known = known
         # A session gives its connection back with each commit, and may get another one.
         self._last: _Session | None = None
@@ -193,13 +201,14 @@ class AsyncBorrowed:
             return last
         refuse_closed(connection, self._place)
         known = connection in self._known
-        steps = checking(self._sql.schema, self._place, self.identity, known=known)
+        steps = checking(self._sql.schema, self._place, known=known)
         try:
             session = _Session(connection, _plain_cursor(connection))
             async with _turn_of(connection):
-                await session.take(steps)
+                found = await session.take(steps)
         except psycopg.Error as error:
             raise translated(error, self._place) from error
+        await self._homes.refuse_other_awaited(found)
         # A transaction that this has begun stays open, as by any statement.
         self._known.add(connection)
         self._last = session
