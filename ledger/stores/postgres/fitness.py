@@ -10,11 +10,10 @@ from psycopg.pq import TransactionStatus
 from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.not_lent import closed
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.homes import Home, finding_home
+from ledger.stores.postgres.homes import NULLS, Home, finding_home, finding_id
 from ledger.stores.postgres.steps import Steps
 
 __all__ = [
-    "NULLS",
     "RELEASE",
     "ROLLBACK",
     "SAVEPOINT",
@@ -33,10 +32,9 @@ SAVEPOINT = b"SAVEPOINT cursor_ledger"
 ROLLBACK = b"ROLLBACK TO cursor_ledger"
 RELEASE = b"RELEASE cursor_ledger"
 
-# Where one of them is off, as for programs of long ago, bytes that psycopg escapes, or a NULL among
-# the values of an array, arrive as something else; and would stay so in the log.
+# Where it is off, as for programs of long ago, bytes that psycopg escapes arrive as something else;
+# and would stay so in the log.
 STRINGS = "standard_conforming_strings"
-NULLS = "array_nulls"
 
 
 def refuse_unfit(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -90,14 +88,16 @@ def checking(schema: str, place: str, *, known: bool) -> Steps[Home]:
 
     Raises SchemaVersionError, StorageError.
     """
-    if not known:
+    if known:
+        found, nulls = yield from finding_id(schema)
+    else:
         names = yield from migrations.finding_pending(schema)
         if names:
             raise SchemaVersionError(
                 f"the connection's database has no ledger in its schema {schema}; lend one to "
                 f"{place}."
             )
-    found, nulls = yield from finding_home(schema)
+        found, nulls = yield from finding_home(schema)
     _refuse_unless(NULLS, nulls, "on")
     return found
 

@@ -16,7 +16,10 @@ from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.statements import catalog, quoted, statements
 from ledger.stores.postgres.steps import Steps, one
 
-__all__ = ["Home", "Homes", "finding_home", "home_of"]
+__all__ = ["NULLS", "Home", "Homes", "finding_home", "finding_id", "home_of"]
+
+# Where it is off, as for programs of long ago, a NULL among the values of an array arrives as text.
+NULLS = "array_nulls"
 
 
 @attrs.frozen
@@ -25,7 +28,7 @@ class Home:
 
     ledger_id: str
     database: str
-    """A database of a running server; empty on a standby, where nothing is appended."""
+    """One of a running server; empty if not asked for, or on a standby, which is only read."""
 
     def may_be(self, other: Home) -> bool:
         """Return whether both are one ledger in one database, as far as that is known."""
@@ -89,17 +92,23 @@ def home_of(connection: psycopg.Connection[Any], schema: str) -> Home:
 def finding_home(schema: str) -> Steps[tuple[Home, str]]:
     """Return where the ledger is, and the setting `array_nulls` of the connection."""
     # When a server was started tells it from one that was restored from its files.
-    statement = f"""
-        SELECT id::pg_catalog.text, CASE WHEN pg_catalog.pg_is_in_recovery() THEN ''
-            ELSE pg_catalog.concat(
-                (SELECT oid FROM pg_catalog.pg_database
-                WHERE datname {catalog("=")} pg_catalog.current_database()), ' ',
-                pg_catalog.to_char(
-                    pg_catalog.timezone('UTC', pg_catalog.pg_postmaster_start_time()),
-                    'YYYYMMDDHH24MISSUS'
-                )
-            ) END, pg_catalog.current_setting('array_nulls')
-        FROM {quoted(schema)}.ledger_identity
-    """
-    [[ledger_id, database, nulls]] = yield from one(statement.encode(), None)
-    return Home(ledger_id, database), nulls
+    database = f"""CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE pg_catalog.concat(
+        (SELECT oid FROM pg_catalog.pg_database
+        WHERE datname {catalog("=")} pg_catalog.current_database()), ' ', pg_catalog.to_char(
+            pg_catalog.timezone('UTC', pg_catalog.pg_postmaster_start_time()), 'YYYYMMDDHH24MISSUS'
+        )) END"""
+    return (yield from _asking(schema, database))
+
+
+def finding_id(schema: str) -> Steps[tuple[Home, str]]:
+    """Return the same without the database: a connection stays in the one that it was found in."""
+    return (yield from _asking(schema, "''"))
+
+
+def _asking(schema: str, database: str) -> Steps[tuple[Home, str]]:
+    table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
+    statement = (
+        f"SELECT id::pg_catalog.text, {database}, pg_catalog.current_setting(%s) FROM {table}"
+    )
+    [[ledger_id, found, nulls]] = yield from one(statement.encode(), (NULLS,))
+    return Home(ledger_id, found), nulls
