@@ -287,6 +287,21 @@ def test_a_log_is_sound_however_a_database_shows_times_and_names(kind: str, sett
                 assert str(shown.fetchall()[0][0]) in setting.replace(" = ", "")
 
 
+@pytest.mark.parametrize("level", ["READ UNCOMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_a_log_is_read_in_a_transaction_that_sees_what_commits_late(
+    level: str, target: str, book: Ledger
+) -> None:
+    book.advance(ORDERS, to=1)
+    with connect(target, autocommit=False) as caller:
+        caller.execute(f"SET TRANSACTION ISOLATION LEVEL {level}".encode())
+        lent = book.using(caller)
+        if level == "READ UNCOMMITTED":  # That is how PostgreSQL calls its READ COMMITTED, too.
+            assert [entry.version for entry in lent.entries()] == [1]
+            return
+        with pytest.raises(InvalidCursorError, match=f"at {level}, where entries that commit late"):
+            list(lent.entries())
+
+
 def test_an_advance_in_a_transaction_takes_five_round_trips(target: str, book: Ledger) -> None:
     with connect(target, autocommit=False) as caller, tempfile.TemporaryFile("w+") as trace:
         for to in range(1, 10):
