@@ -186,8 +186,8 @@ def horizon(self: Ledger) -> ledger.Horizon:
 def identity(self: Ledger) -> str:
     """Return what distinguishes this ledger from all others; empty where it has no id.
 
-    On PostgreSQL it has one, which no copy has. One in a SQLite file gets it from `identify`. A
-    copy that the operating system makes of the file has the same, and one by `copy_to` has not.
+    On PostgreSQL it has one. One in a SQLite file gets it from `identify`. A copy that the database
+    or the operating system makes of it all has the same, and one by `copy_to` has not.
 
     >>> import ledger
     >>> with ledger.open(":memory:") as book:

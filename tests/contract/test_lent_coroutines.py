@@ -40,18 +40,20 @@ async def test_tasks_that_append_over_one_connection_continue_one_chain(
 
 @pytest.mark.slow("it cancels a call at each of its steps")
 @asynchronous
+@pytest.mark.parametrize("many", [1, 40], ids=["few", "many"])
 async def test_wherever_a_call_is_cancelled_all_of_it_is_there_or_nothing(
-    lent_kind: str, target: str, book: Ledger
+    lent_kind: str, many: int, target: str, book: Ledger
 ) -> None:
     # Later and later, and over and over, as some frameworks do; then the rest is committed.
     book.advance(ORDERS, to=1)
     outcomes = set()
     async with lending(lent_kind, target) as own:
-        for steps in (*range(40), *range(40, 400, 40)):
+        for steps in (*range(60), *range(60, 400, 40)):
             await awaited(own.begin())
             await own.call("get", ORDERS)
             before = book.get(ORDERS).version
-            requests = [AdvanceCursor(ORDERS, 2), AdvanceCursor(CursorKey("new", str(steps)), 1)]
+            new = [AdvanceCursor(CursorKey("new", str(steps)), n + 1) for n in range(many)]
+            requests = [AdvanceCursor(ORDERS, 2), *new]
             task = asyncio.ensure_future(own.call("append", requests))
             for _ in range(steps):
                 await asyncio.sleep(0)

@@ -53,6 +53,20 @@ def test_a_migration_that_was_recorded_without_tables_is_made_good(
         fresh.shell(writes_to("other", "default"))
 
 
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "{'cursor_ledger': None, 'shop': None}",
+        # As pytest-django has it.
+        "type('Off', (), {'__contains__': lambda *_: True, '__getitem__': lambda *_: None})()",
+    ],
+    ids=["named", "all"],
+)
+def test_tests_without_migrations_have_a_ledger_too(fresh: Project, modules: str) -> None:
+    fresh.set(f"MIGRATION_MODULES = {modules}")
+    assert "OK" in fresh.manage("test")
+
+
 def test_a_router_keeps_the_ledger_out_of_a_database(kind: str, fresh: Project) -> None:
     fresh.write(
         "project/routers.py",

@@ -161,6 +161,46 @@ def test_children_of_celery_open_it_each_for_itself(target: str, tmp_path: Path)
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
 
 
+NOTEBOOK = """
+import sys
+import nbclient, nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+cells = [new_code_cell(code) for code in sys.argv[1:]]
+book = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "P"}})
+nbclient.NotebookClient(book, timeout=60).execute()
+for cell in cells:
+    print([output["data"]["text/plain"] for output in cell.outputs if "data" in output])
+"""
+
+
+@pytest.mark.slow("an environment with a kernel of Jupyter is made, out of wheels of the network")
+def test_cells_of_a_notebook_are_run_again_and_awaited(target: str, tmp_path: Path) -> None:
+    python = environment("notebook", "ipykernel", "nbclient", "psycopg[binary,pool]")
+    cell = recipe("[cursor.last_sequence for cursor in book.cursors()]").replace(
+        '"cursors.db"', repr(target)
+    )
+    # A kernel runs a loop of its own, in which cells await.
+    awaited = cell.replace("import ledger", "import ledger.aio").replace(
+        "ledger.lazy", "ledger.aio.lazy"
+    )
+    awaited = awaited.replace("for cursor", "async for cursor")
+    append = "(await book.advance(ledger.CursorKey('mailer', 'orders'), to=42)).version"
+    with ledger.open(target) as book:
+        book.advance(ledger.CursorKey("mailer", "orders"), to=41)
+        done = subprocess.run(
+            [python, "-c", NOTEBOOK, cell, cell, awaited, append, awaited],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(TOP), "JUPYTER_PREFER_ENV_PATH": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split("\n")[:5] == ["['[41]']"] * 3 + ["['2']", "['[42]']"]
+        assert [entry.actor for entry in book.entries()] == ["", "ines"]
+        assert book.verify().ok
+
+
 def test_each_program_of_the_guide_runs_alone(tmp_path: Path) -> None:
     text = (TOP / "docs" / "processes.md").read_text("utf-8")
     programs = re.findall(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import pytest
 from psycopg import sql
 from psycopg.abc import Buffer
@@ -256,6 +257,49 @@ def test_a_database_that_is_set_for_programs_of_long_ago_makes_no_difference(kin
             book.append([AdvanceCursor(key, n, delivery_id=r"\N") for n in range(10, 90)])
             assert book.verify().ok
             assert [entry.version for entry in book.history(key)] == list(range(1, 90))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "timezone = 'Asia/Kathmandu'",
+        "datestyle = 'SQL, DMY'",
+        "intervalstyle = 'iso_8601'",
+        "quote_all_identifiers = on",
+    ],
+)
+def test_a_log_is_sound_however_a_database_shows_times_and_names(kind: str, setting: str) -> None:
+    with own_database(kind) as url:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
+        with ledger.open(url) as book:
+            checkpoint = book.checkpoint()
+            book.advance(ORDERS, to=1)
+            assert list(book.verify().faults) == []
+            assert list(book.verify(since=checkpoint).faults) == []
+        # It is shown so again to whoever has the connection next.
+        with psycopg_pool.ConnectionPool(url, min_size=1, max_size=1) as pool:
+            with ledger.open(pool) as book:
+                assert book.verify().ok
+            with pool.connection() as connection:
+                shown = connection.execute(b"SHOW " + setting.partition(" ")[0].encode())
+                assert str(shown.fetchall()[0][0]) in setting.replace(" = ", "")
+
+
+@pytest.mark.parametrize("level", ["READ UNCOMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_a_log_is_read_in_a_transaction_that_sees_what_commits_late(
+    level: str, target: str, book: Ledger
+) -> None:
+    book.advance(ORDERS, to=1)
+    with connect(target, autocommit=False) as caller:
+        caller.execute(f"SET TRANSACTION ISOLATION LEVEL {level}".encode())
+        lent = book.using(caller)
+        if level == "READ UNCOMMITTED":  # That is how PostgreSQL calls its READ COMMITTED, too.
+            assert [entry.version for entry in lent.entries()] == [1]
+            return
+        with pytest.raises(InvalidCursorError, match=f"at {level}, where entries that commit late"):
+            list(lent.entries())
 
 
 def test_an_advance_in_a_transaction_takes_five_round_trips(target: str, book: Ledger) -> None:

@@ -18,6 +18,8 @@ from support.servers import connect
 
 ASYNC_KINDS = ["async driver", "AsyncSession", "AsyncConnection"]
 
+HELD_UP = "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+
 pytestmark = pytest.mark.parametrize("lent_kind", ASYNC_KINDS)
 
 
@@ -111,3 +113,56 @@ async def test_settings_under_which_values_would_arrive_changed_are_refused(
             await own.call("advance", ORDERS, to=1)
         await awaited(own.rollback())
     assert book.find(ORDERS) is None
+
+
+@asynchronous
+async def test_a_connection_that_dies_while_a_call_is_cancelled_hides_no_cancellation(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    if lent_kind == "async driver":
+        pytest.skip("who lends a driver's connection rolls back by hand")
+    book.advance(ORDERS, to=1)
+    async with lending(lent_kind, target) as own:
+        with connect(target, autocommit=False) as other, connect(target) as looking:
+            book.using(other).advance(ORDERS, to=2)
+
+            async def work() -> None:
+                # Its owner rolls back when this is cancelled, which fails on a dead connection.
+                async with own.given.begin():
+                    await own.call("advance", ORDERS, to=3)
+
+            task = asyncio.ensure_future(work())
+            while not (waiting := looking.execute(HELD_UP, (other.info.backend_pid,)).fetchall()):
+                await asyncio.sleep(0.01)
+            looking.execute("SELECT pg_terminate_backend(%s, 5000)", waiting[0])
+            # Before the loop hears of it.
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            other.rollback()
+        await own.call("advance", ORDERS, to=4)
+        await awaited(own.commit())
+    assert book.get(ORDERS).version == 2
+
+
+@asynchronous
+async def test_many_requests_that_wait_for_a_lock_on_the_whole_table_can_be_cancelled(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    many = [ledger.AdvanceCursor(ORDERS, n) for n in range(1, 60)]
+    async with lending(lent_kind, target) as own:
+        await awaited(own.begin())
+        with connect(target, autocommit=False) as other, connect(target) as looking:
+            other.execute("LOCK TABLE ledger_events IN SHARE MODE NOWAIT")
+            task = asyncio.ensure_future(own.call("append", many))
+            while not looking.execute(HELD_UP, (other.info.backend_pid,)).fetchall():
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # The lock is held until here.
+            other.rollback()
+        await own.call("advance", JOBS, to=1)
+        await awaited(own.commit())
+    assert book.find(ORDERS) is None
+    assert book.get(JOBS).version == 1

@@ -102,7 +102,7 @@ def test_a_ledger_whose_tables_cannot_be_made_leaves_no_connection_open(
     def fail(*_: object) -> str:
         raise psycopg.errors.InsufficientPrivilege("not by you")
 
-    monkeypatch.setattr("ledger.stores.postgres.migrations.ledger_id", fail)
+    monkeypatch.setattr("ledger.stores.postgres.connections.home_of", fail)
     with pytest.raises(ledger.StorageError, match="may not do that"):
         ledger.open(target)
     assert [connection.closed for connection in opened] == [True]

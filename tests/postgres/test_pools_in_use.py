@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +15,7 @@ import psycopg_pool
 import pytest
 import sqlalchemy
 from sqlalchemy import event, orm
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
 import ledger
@@ -257,3 +261,64 @@ def test_a_connection_that_dies_is_said_to_have_and_its_owner_goes_on_with_anoth
             book.using(given).advance(ORDERS, to=3)
             given.commit()
     assert book.get(ORDERS).version == 2
+
+
+@pytest.mark.parametrize("name", ["advance", "get"])
+@pytest.mark.parametrize("of_kind", ["Session", "scoped_session", "Connection"])
+def test_what_a_signal_handler_raises_in_a_call_is_not_hidden_by_the_rollback(
+    of_kind: str, name: str, target: str, book: Ledger, request: pytest.FixtureRequest
+) -> None:
+    class LateError(Exception):
+        """As a soft time limit of Celery has it."""
+
+    def late(*_: object) -> None:
+        raise LateError
+
+    book.advance(ORDERS, to=1)
+    before = signal.signal(signal.SIGUSR1, late)
+    request.addfinalizer(lambda: signal.signal(signal.SIGUSR1, before))
+    with engine_of(target, pool_size=1, max_overflow=0) as engine:
+        makers: dict[str, Any] = {
+            "Session": lambda: orm.Session(engine),
+            "scoped_session": orm.scoped_session(orm.sessionmaker(engine)),
+            "Connection": engine.connect,
+        }
+        with makers[of_kind]() as given, connect(target, autocommit=False) as other:
+            lent = book.using(given)
+            lent.find(JOBS)
+            given.rollback()
+            other.execute("LOCK TABLE ledger_cursors IN ACCESS EXCLUSIVE MODE")
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            with pytest.raises(LateError), given.begin():
+                lent.advance(ORDERS, to=2) if name == "advance" else lent.get(ORDERS)
+            other.rollback()
+            lent.advance(ORDERS, to=3)
+            given.commit()
+    assert book.get(ORDERS).version == 2
+
+
+@asynchronous
+async def test_a_session_of_a_task_whose_connection_dies_leaves_no_other_one_behind(
+    target: str, book: Ledger
+) -> None:
+    url, options = engine_url(target, asynchronous=True)
+    engine = create_async_engine(url, **options)
+    made: list[AsyncSession] = []
+
+    def make() -> AsyncSession:
+        made.append(AsyncSession(engine))
+        return made[-1]
+
+    session = async_scoped_session(make, scopefunc=asyncio.current_task)
+    async with ledger.aio.open(target) as own:
+        pid = (await session.execute(sqlalchemy.text("SELECT pg_backend_pid()"))).scalar()
+        await asyncio.to_thread(end, target, pid)
+        with pytest.raises(StorageError, match="terminating connection"):
+            await own.using(session).advance(ORDERS, to=1)
+        await session.rollback()
+        await own.using(session).advance(ORDERS, to=2)
+        await session.commit()
+        await session.remove()
+    await engine.dispose()
+    assert len(made) == 1
+    assert book.get(ORDERS).version == 1

@@ -30,7 +30,8 @@ class CursorLedger(AppConfig):
 def _make_missing(using: str, **_: object) -> None:
     """Make the tables that a migration should have made, at whatever `migrate` comes next.
 
-    An earlier version recorded it without them in a database that was not that of the settings.
+    An earlier version recorded it without them in a database that was not that of the settings; and
+    tests run without migrations.
     """
     # Imported here, because there are no settings before.
     from ledger.integrations.django.ledgers import make_missing

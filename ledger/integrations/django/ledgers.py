@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 from django.db import connections
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 import ledger
@@ -24,6 +25,8 @@ from ledger.service import Ledger
 from ledger.stores import Store, sqlite
 
 __all__ = ["book", "close", "make", "make_missing", "using", "vendor"]
+
+_LABEL = "cursor_ledger"
 
 
 def using(alias: str = "") -> Ledger:
@@ -111,11 +114,16 @@ def make(alias: str) -> None:
 
 
 def make_missing(alias: str) -> None:
-    """Make the tables if Django's record says that they are made, and they are not there."""
+    """Make the tables if they are not there, and no migration of Django will make them.
+
+    Either its record says that they are made, or the settings have switched migrations off, as
+    tests do: in MIGRATION_MODULES, or by `--no-migrations` of pytest-django.
+    """
     wrapper = connections[alias]
     if wrapper.vendor not in VENDORS or _has_tables(_configuration(alias), wrapper):
         return
-    if ("cursor_ledger", "0001_tables") in MigrationRecorder(wrapper).applied_migrations():
+    module, _ = MigrationLoader.migrations_module(_LABEL)
+    if module is None or (_LABEL, "0001_tables") in MigrationRecorder(wrapper).applied_migrations():
         make(alias)
 
 

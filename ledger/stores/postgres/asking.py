@@ -89,7 +89,8 @@ def horizon(sql: Statements, *, in_transaction: bool) -> Steps[Horizon]:
     """Return how far the log is settled; what is read afterwards may go as far."""
     drawn, appending = yield (Ask(sql.last_drawn), Ask(sql.appending))
     [(last, isolation, _)] = drawn
-    if isolation != "read committed" and in_transaction:
+    # PostgreSQL has no weaker level: what is called so behaves like READ COMMITTED.
+    if isolation not in ("read committed", "read uncommitted") and in_transaction:
         raise InvalidCursorError(
             f"the connection is at {isolation.upper()}, where entries that commit late would "
             "be missed. Read the log at READ COMMITTED."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ledger import notices
 from ledger.stores.postgres.address import OWN_PATH, Address
-from ledger.stores.postgres.fitness import NULLS, STRINGS
+from ledger.stores.postgres.fitness import STRINGS
+from ledger.stores.postgres.homes import NULLS
 from ledger.stores.postgres.pooling import Connection
 from ledger.stores.postgres.reading import settle_types
 from ledger.stores.postgres.sharing import SharedAddress
@@ -25,7 +26,7 @@ class Connecting:
             [
                 f"SET lock_timeout = {int(busy_timeout_s * 1_000) or 1}",
                 "SET default_transaction_isolation = 'read committed'",
-                # A database may have them otherwise, for programs of long ago: see lent.py.
+                # A database may have them otherwise, for programs of long ago: see fitness.py.
                 *(f"SET {name} = on" for name in (STRINGS, NULLS)),
                 # What is durable by the server's settings, and perhaps on its standbys, stays so.
                 "SET synchronous_commit = off"

@@ -26,6 +26,7 @@ from ledger.stores.postgres.attempts import CATALOGS_S_MIN, Attempt, Sent, is_se
 from ledger.stores.postgres.connecting import Connecting
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
+from ledger.stores.postgres.homes import Homes, home_of
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import WANTED, Borrowed
 from ledger.stores.postgres.lent_async import WANTED_ASYNC, AsyncBorrowed, Known
@@ -60,8 +61,6 @@ KEEP_S_MAX = 2.0
 
 class Pool:
     """Connections of our own to one server, or to several of which one can be written to."""
-
-    identity: str
 
     def __init__(
         self, address: Address | SharedAddress, *, durability: str, busy_timeout_s: float
@@ -151,6 +150,11 @@ class Pool:
 
         self.write(keep, Deadline.after(min(KEEP_S_MAX, self._busy_timeout_s)))
 
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from all others."""
+        return self._homes.own.ledger_id
+
     def identify(self, given: str) -> str:
         """Return the id of the ledger, which is `given` from now on if that is said."""
         if given not in ("", self.identity):
@@ -160,7 +164,7 @@ class Pool:
                     migrations.replace_id(connection, self._address.schema, given)
                 except psycopg.Error as error:
                     raise translated(error, self._place) from error
-            self.identity = given
+            self._homes.ask()
         return self.identity
 
     def opening(self) -> PostgresOpening | None:
@@ -205,7 +209,7 @@ class Pool:
             lender(connection, WANTED, self._place),
             schema=self._address.schema,
             place=self._place,
-            ledger_id=self.identity,
+            homes=self._homes,
             known=self._lent,
         )
 
@@ -215,7 +219,7 @@ class Pool:
             async_lender(connection, WANTED_ASYNC, self._place),
             schema=self._address.schema,
             place=self._place,
-            ledger_id=self.identity,
+            homes=self._homes,
             known=self._lent_async,
         )
 
@@ -309,9 +313,10 @@ class Pool:
         """Make the tables, unless they are there, and ask the ledger for its id."""
         try:
             migrations.bring_up_to_date(connection, self._address.schema, self._place)
-            self.identity = migrations.ledger_id(connection, self._address.schema)
+            own = home_of(connection, self._address.schema)
         except psycopg.Error as error:
             raise translated(error, self._place) from error
+        self._homes = Homes(own, self._place, self._address.schema, self._connecting.connected)
 
     def _settled(self, connection: Connection) -> Callable[[], None]:
         if self._pool is not None:

@@ -7,14 +7,13 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
+from ledger.errors import SchemaVersionError, StorageError
 from ledger.stores.not_lent import closed
 from ledger.stores.postgres import migrations
-from ledger.stores.postgres.statements import quoted
-from ledger.stores.postgres.steps import Steps, one
+from ledger.stores.postgres.homes import NULLS, Home, finding_home, finding_id
+from ledger.stores.postgres.steps import Steps
 
 __all__ = [
-    "NULLS",
     "RELEASE",
     "ROLLBACK",
     "SAVEPOINT",
@@ -33,10 +32,9 @@ SAVEPOINT = b"SAVEPOINT cursor_ledger"
 ROLLBACK = b"ROLLBACK TO cursor_ledger"
 RELEASE = b"RELEASE cursor_ledger"
 
-# Where one of them is off, as for programs of long ago, bytes that psycopg escapes, or a NULL among
-# the values of an array, arrive as something else; and would stay so in the log.
+# Where it is off, as for programs of long ago, bytes that psycopg escapes arrive as something else;
+# and would stay so in the log.
 STRINGS = "standard_conforming_strings"
-NULLS = "array_nulls"
 
 
 def refuse_unfit(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -85,17 +83,13 @@ def refuse_autocommit(
         )
 
 
-def checking(schema: str, place: str, ledger_id: str, *, known: bool) -> Steps[None]:
-    """Make sure that the connection is to this ledger; `known` if it was, the last time.
+def checking(schema: str, place: str, *, known: bool) -> Steps[Home]:
+    """Return where the ledger is that the connection leads to; `known` if it had one before.
 
-    Raises InvalidCursorError, SchemaVersionError, StorageError.
+    Raises SchemaVersionError, StorageError.
     """
     if known:
-        table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
-        # One row, even if somebody has taken the id away, or added one.
-        ids = f"(SELECT id::pg_catalog.text FROM {table} LIMIT 1)"
-        statement = f"SELECT coalesce({ids}, ''), pg_catalog.current_setting(%s)"
-        [[found, nulls]] = yield from one(statement.encode(), (NULLS,))
+        found, nulls = yield from finding_id(schema)
     else:
         names = yield from migrations.finding_pending(schema)
         if names:
@@ -103,13 +97,9 @@ def checking(schema: str, place: str, ledger_id: str, *, known: bool) -> Steps[N
                 f"the connection's database has no ledger in its schema {schema}; lend one to "
                 f"{place}."
             )
-        found = yield from migrations.finding_id(schema)
-        [[nulls]] = yield from one(b"SELECT pg_catalog.current_setting(%s)", (NULLS,))
-    if found != ledger_id:
-        raise InvalidCursorError(
-            f"the connection is to another ledger than {place}; lend it one to the same database."
-        )
+        found, nulls = yield from finding_home(schema)
     _refuse_unless(NULLS, nulls, "on")
+    return found
 
 
 def _refuse_unless(name: str, value: object, needed: str) -> None:

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.errors import InvalidCursorError, StorageError
+from ledger.errors import InvalidCursorError
 from ledger.evidence.sharing import Companions
 from ledger.stores import Listening, Snapshot, Transaction
 from ledger.stores.deadline import Deadline
@@ -27,6 +27,7 @@ from ledger.stores.postgres.fitness import (
     refuse_closed,
     refuse_unfit,
 )
+from ledger.stores.postgres.homes import Homes
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transaction import Held
@@ -58,13 +59,14 @@ class Borrowed:
         *,
         schema: str,
         place: str,
-        ledger_id: str,
+        homes: Homes,
         known: WeakSet[psycopg.Connection[Any]],
     ) -> None:
-        self.identity = ledger_id
+        self.identity = homes.own.ledger_id
         self._lender = lender
         self._schema = schema
         self._place = place
+        self._homes = homes
         # Those that were found to be to this ledger, because to look takes three round trips.
         self._known = known
         # Each thread has its own, because a session that is scoped has one connection a thread.
@@ -79,7 +81,7 @@ class Borrowed:
             try:
                 return work(session)
             except psycopg.Error as error:
-                raise self._said(error, session) from error
+                raise translated(error, self._place) from error
 
     def write(self, work: Callable[[Transaction], T], deadline: Deadline | None = None) -> T:  # noqa: ARG002 - the connection has a time-out of its own
         """Run `work` in the caller's transaction; if it raises, only `work` is undone."""
@@ -102,7 +104,7 @@ class Borrowed:
                     if is_late(error):
                         with suppress(Exception):  # The call fails all the same.
                             held_by = session.holders()
-                    raise self._said(error, session, held_by) from error
+                    raise translated(error, self._place, held_by) from error
 
     def keep_tree(self, rows: Sequence[TreeRow]) -> None:
         """Keep none: what the caller's transaction has done may be taken back."""
@@ -146,14 +148,14 @@ class Borrowed:
         """Have the connection that is lent at this moment to this thread alone, if it is fit."""
         connection: psycopg.Connection[Any] = self._lender.connection()  # type: ignore[assignment]
         with turn_of(connection, writes=writes):
-            yield self._session(connection)
-
-    def _said(
-        self, error: psycopg.Error, session: PostgresSession, held_by: str = ""
-    ) -> StorageError:
-        if session.connection.closed:
-            self._lender.lost(session.connection)
-        return translated(error, self._place, held_by)
+            try:
+                yield self._session(connection)
+            except BaseException:
+                _close_interrupted(connection)
+                raise
+            finally:
+                if connection.closed:
+                    self._lender.lost(connection)
 
     def _session(self, connection: psycopg.Connection[Any]) -> PostgresSession:
         """Return the session of `connection`, if it is fit."""
@@ -161,27 +163,36 @@ class Borrowed:
         session: PostgresSession | None = getattr(self._last, "session", None)
         if session is not None and session.connection is connection:
             return session
-        if connection.closed:
-            self._lender.lost(connection)
-            refuse_closed(connection, self._place)
+        refuse_closed(connection, self._place)
         idle = connection.info.transaction_status == TransactionStatus.IDLE
         try:
             session = PostgresSession(connection, statements(self._schema), lent=True)
-            session.take(
-                checking(self._schema, self._place, self.identity, known=connection in self._known)
-            )
+            known = connection in self._known
+            found = session.take(checking(self._schema, self._place, known=known))
         except psycopg.Error as error:
-            if connection.closed:
-                self._lender.lost(connection)
             raise translated(error, self._place) from error
         finally:
             # To look is no reason to leave a transaction open.
             if idle and not connection.autocommit:
                 with suppress(psycopg.Error):
                     connection.rollback()
+        self._homes.refuse_other(found)
         self._known.add(connection)
         self._last.session = session
         return session
+
+
+def _close_interrupted(connection: psycopg.Connection[Any]) -> None:
+    """Close a connection if what was raised has left a statement on it, as a signal handler may.
+
+    Nothing more can be sent over it, not even a rollback, whose error its owner would be told in
+    place of what was raised.
+    """
+    # Another thread's statement is not in the way of this, but waited for.
+    with connection.lock:
+        stuck = connection.info.transaction_status == TransactionStatus.ACTIVE
+    if stuck:
+        connection.close()
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import attrs
 import psycopg
 from psycopg.rows import tuple_row
 
-from ledger.errors import StorageError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
@@ -34,6 +33,7 @@ from ledger.stores.postgres.fitness import (
     refuse_closed,
     refuse_unfit,
 )
+from ledger.stores.postgres.homes import Homes
 from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.reading import EARLY_END, settle_types
 from ledger.stores.postgres.statements import Statements, statements
@@ -45,6 +45,10 @@ __all__ = ["WANTED_ASYNC", "AsyncBorrowed", "Known"]
 T = TypeVar("T")
 
 Connection = psycopg.AsyncConnection[Any]
+
+# A copy that is cancelled is over by then, unless it waits for others.
+COPY_S = 0.5
+CANCEL_S_MAX = 5.0
 
 WANTED_ASYNC = Wanted(
     psycopg.AsyncConnection,
@@ -74,12 +78,19 @@ class AsyncBorrowed:
     """A caller's connection: everything happens in the transaction that it is in."""
 
     def __init__(
-        self, lender: AsyncLender, *, schema: str, place: str, ledger_id: str, known: Known
+        self,
+        lender: AsyncLender,
+        *,
+        schema: str,
+        place: str,
+        homes: Homes,
+        known: Known,
     ) -> None:
-        self.identity = ledger_id
+        self.identity = homes.own.ledger_id
         self._lender = lender
         self._sql = statements(schema)
         self._place = place
+        self._homes = homes
         self._known = known
         # A session gives its connection back with each commit, and may get another one.
         self._last: _Session | None = None
@@ -116,8 +127,7 @@ class AsyncBorrowed:
 
     async def append(self, keys: Collection[CursorKey], work: Callable[[Appending], T]) -> T:
         """Run `work` in the caller's transaction; if it raises, only that is undone."""
-        connection = await self._connection()
-        return await cancelled_once(self._append(connection, keys, work))
+        return await self._lent(lambda connection: self._append(connection, keys, work))
 
     async def _append(
         self, connection: Connection, keys: Collection[CursorKey], work: Callable[[Appending], T]
@@ -140,7 +150,7 @@ class AsyncBorrowed:
                         steps = asking.holders(self._sql, wanted, in_transaction=True)
                         with suppress(Exception):  # The call fails all the same.
                             held_by = await session.take(steps)
-                    raise await self._said(error, connection, held_by) from error
+                    raise translated(error, self._place, held_by) from error
 
     async def _in_savepoint(self, session: _Session, steps: Steps[T]) -> T:
         try:
@@ -155,8 +165,7 @@ class AsyncBorrowed:
         return result
 
     async def _read(self, steps: Callable[[Statements, bool], Steps[T]]) -> T:
-        connection = await self._connection()
-        return await cancelled_once(self._taken(connection, steps))
+        return await self._lent(lambda connection: self._taken(connection, steps))
 
     async def _taken(
         self, connection: Connection, steps: Callable[[Statements, bool], Steps[T]]
@@ -168,40 +177,38 @@ class AsyncBorrowed:
                 in_transaction = bool(connection.info.transaction_status)
                 return await session.take(steps(self._sql, in_transaction))
             except psycopg.Error as error:
-                raise await self._said(error, connection) from error
+                raise translated(error, self._place) from error
 
-    async def _said(
-        self, error: psycopg.Error, connection: Connection, held_by: str = ""
-    ) -> StorageError:
-        if connection.closed:
-            await self._lender.lost(connection)
-        return translated(error, self._place, held_by)
+    async def _lent(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Run `work` with the connection that is lent at this moment, if it is fit.
 
-    async def _connection(self) -> Connection:
-        """Return the connection that is lent at this moment, if it is fit.
-
-        In the caller's task, because the session that a framework has may be that of the task.
+        Its owner is asked, and told, in the caller's task, because the session that a framework has
+        may be that of the task.
         """
         connection: Connection = await self._lender.connection()  # type: ignore[assignment]
         refuse_unfit(connection)
-        return connection
+        try:
+            return await cancelled_once(work(connection))
+        finally:
+            # Also if it was cancelled: that may have cost the connection, too.
+            if connection.closed:
+                await self._lender.lost(connection)
 
     async def _session(self, connection: Connection) -> _Session:
         """Return the session of `connection`, once it is known to be to this ledger."""
         last = self._last
         if last is not None and last.connection is connection:
             return last
-        if connection.closed:
-            await self._lender.lost(connection)
-            refuse_closed(connection, self._place)
+        refuse_closed(connection, self._place)
         known = connection in self._known
-        steps = checking(self._sql.schema, self._place, self.identity, known=known)
+        steps = checking(self._sql.schema, self._place, known=known)
         try:
             session = _Session(connection, _plain_cursor(connection))
             async with _turn_of(connection):
-                await session.take(steps)
+                found = await session.take(steps)
         except psycopg.Error as error:
-            raise await self._said(error, connection) from error
+            raise translated(error, self._place) from error
+        await self._homes.refuse_other_awaited(found)
         # A transaction that this has begun stays open, as by any statement.
         self._known.add(connection)
         self._last = session
@@ -225,12 +232,27 @@ class _Session:
 
     async def _ask(self, step: Sequence[Ask] | Copy) -> Answers:
         if isinstance(step, Copy):
-            return await self._copy(step)
+            return await self._copied(step)
         answers: Answers = []
         for ask in step:
             cursor = await self.cursor.execute(ask.statement, ask.values, prepare=ask.prepare)
             answers.append(await cursor.fetchall() if ask.is_read else [])
         return answers
+
+    async def _copied(self, step: Copy) -> Answers:
+        """Copy to the end: a driver that is cancelled in the middle can send nothing afterwards."""
+        task = asyncio.ensure_future(self._copy(step))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=COPY_S)
+            if not task.done():
+                # It waits for a lock, such as that of CREATE INDEX. The server ends it.
+                with suppress(psycopg.Error):
+                    await self.connection.cancel_safe(timeout=CANCEL_S_MAX)
+            with suppress(Exception):
+                await ended(task)
+            raise
 
     async def _copy(self, step: Copy) -> Answers:
         cursor = _plain_cursor(self.connection)

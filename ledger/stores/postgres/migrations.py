@@ -25,9 +25,7 @@ __all__ = [
     "allowing_starts",
     "applied",
     "bring_up_to_date",
-    "finding_id",
     "finding_pending",
-    "ledger_id",
     "pending",
     "replace_id",
 ]
@@ -112,19 +110,6 @@ def _pending(names: set[str]) -> list[str]:
             "upgrade this one: pip install --upgrade cursor-ledger. Nothing was changed."
         )
     return [name for name in SCHEMAS if name not in names]
-
-
-def ledger_id(connection: psycopg.Connection[Any], schema: str) -> str:
-    """Return what tells this ledger from all others."""
-    return _over(connection, schema).take(finding_id(schema))
-
-
-def finding_id(schema: str) -> Steps[str]:
-    """Return what tells this ledger from all others."""
-    table = f"{quoted(schema)}.ledger_identity"
-    rows = yield from one(f"SELECT id::pg_catalog.text FROM {table}".encode(), None)
-    # A ledger that has lost it is opened all the same, so that it can be verified.
-    return str(rows[0][0]) if rows else ""
 
 
 def replace_id(connection: psycopg.Connection[Any], schema: str, given: str) -> None:

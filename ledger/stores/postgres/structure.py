@@ -84,7 +84,9 @@ UNION ALL SELECT
     concat('function ', p.proname, '(', pg_get_function_identity_arguments(p.oid), ')'),
     concat_ws(' ', p.prorettype::regtype, l.lanname, p.provolatile, p.prosecdef,
     p.proisstrict,
-    array_to_string(p.proconfig, ','), p.prosrc)
+    -- Kept as it was shown to who made the function.
+    replace(array_to_string(p.proconfig, ','), '"pg_catalog", "pg_temp"', 'pg_catalog, pg_temp'),
+    p.prosrc)
 FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
 WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger AS t JOIN ours AS o ON o.oid = t.tgrelid
     WHERE NOT t.tgisinternal)
@@ -93,6 +95,13 @@ WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger AS t JOIN ours AS o ON o.oid = t
 UNION ALL SELECT 'temporary ' || c.relname, 'it stands in front of the ledger''s own'
 FROM pg_class AS c
 WHERE c.relnamespace = pg_my_temp_schema() AND c.relname = ANY (%(names)s::text[])
+"""
+
+# The server writes the constants and the names in a definition as the session shows such values,
+# which depends on where a server stands and on what its owner prefers.
+_SHOWN = b"""
+SELECT set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, MDY', true),
+    set_config('intervalstyle', 'postgres', true), set_config('quote_all_identifiers', 'off', true)
 """
 
 _NAMES = [
@@ -158,8 +167,12 @@ WHERE c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname
 def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, str]:
     """Return the definitions of all that is ours, and of all that stands on our tables."""
     values = {"schema": schema, "names": _NAMES, "functions": _FUNCTIONS}
-    found = plain_cursor(connection).execute(_DEFINITIONS.encode(), values)
-    [(quoted,)] = plain_cursor(connection).execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
+    # What is set in a transaction that is rolled back was never set.
+    with connection.transaction(force_rollback=True):
+        plain_cursor(connection).execute(_SHOWN, prepare=False)
+        found = plain_cursor(connection).execute(_DEFINITIONS.encode(), values).fetchall()
+        name = plain_cursor(connection).execute(b"SELECT quote_ident(%s)", (schema,)).fetchall()
+    [(quoted,)] = name
     # Inside the text of a default a quote in the name is doubled; our functions always quote it.
     always = '"' + schema.replace('"', '""') + '"'
     in_text = [name.replace("'", "''") for name in (quoted, always)]
@@ -175,7 +188,7 @@ def definitions(connection: psycopg.Connection[Any], schema: str) -> dict[str, s
         # Versions of the server lay out white space differently.
         return " ".join(definition.split())
 
-    return {name: plain(definition) for name, definition in found.fetchall()}
+    return {name: plain(definition) for name, definition in found}
 
 
 @cache
