@@ -66,7 +66,7 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger positions list --json
     """,
     "positions declare": """
-        # A topic of Kafka counts from 0; a source that names its events by tokens.
+        # A topic of Kafka counts from 0; a source has tokens.
         cursor-ledger positions declare invoices zero-based
         cursor-ledger positions declare stripe tokens --reason 'ids of events'
     """,
@@ -76,7 +76,7 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger policy list
     """,
     "policy list": """
-        # What each reset must carry, and who has changed that; the same for a script.
+        # What each reset must carry, and who has changed it; for a script.
         cursor-ledger policy list
         cursor-ledger policy list --json
     """,
@@ -173,7 +173,7 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger retention list
     """,
     "retention list": """
-        # How long entries are kept, and which holds there are; the same for a script.
+        # How long entries are kept, and which holds there are; for a script.
         cursor-ledger retention list
         cursor-ledger retention list --json
     """,
@@ -186,7 +186,7 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger retention hold case-7 --reason 'a lawsuit'
     """,
     "retention release": """
-        # The lawsuit is over; how long entries are kept, retention keep still says.
+        # The lawsuit is over; what retention keep says holds still.
         cursor-ledger retention release case-7 --reason 'it was settled'
     """,
     "tiles": """
