@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from projections.cli import main
 
@@ -117,3 +118,10 @@ def test_an_option_says_the_same_in_every_list() -> None:
                     said.setdefault(option, set()).add(each.help or "")
     assert set(said) == {"--since", "--until", "--limit", "--sort", "--tz"}
     assert all(len(helps) == 1 for helps in said.values()), said
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "csv"])
+def test_where_o_is_a_file_the_name_of_a_form_is_answered_with_its_option(form: str) -> None:
+    refused = CliRunner().invoke(main, ["timeline", "mailer/orders", "-o", form])
+    assert refused.exit_code == 2
+    assert f"To print the timeline: --{form}" in refused.stderr
