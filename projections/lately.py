@@ -27,8 +27,8 @@ ENTRIES_PER_LOOK = 50
 def lately(book: Ledger, query: EntryQuery, since: datetime) -> Iterator[Entry]:
     """Return the entries of some streams, by position, from before `since` as far as needed.
 
-    A cursor stands where it last confirmed something, or beyond that, where it was reset to. So all
-    entries of its stream are needed from there on, and none before, but where the head was then.
+    A cursor stands where it last confirmed something, or where it was reset to later. All entries
+    of its stream are needed from there on, and none before, but where the head was then.
     A cursor that stopped long ago needs a long look at its stream, and at no other.
     """
     until = last_position(book)

@@ -43,10 +43,10 @@ def _names(
 )
 @click.pass_context
 def manual(context: click.Context, command: tuple[str, ...], into: Path | None) -> None:
-    """Print the manual page of the program, or of one COMMAND, such as reset or policy set.
+    """Print the manual page of the program, or of one COMMAND.
 
-    The page is for man, which shows it: cursor-ledger man reset | man -l -. With --into, all pages
-    are written, to be installed.
+    A COMMAND may be two words, such as policy set. The page is for man, which shows it:
+    cursor-ledger man reset | man -l -. With --into, all pages are written, to be installed.
     """
     root = context.find_root()
     assert isinstance(root.command, click.Group)  # noqa: S101 - the program has commands
