@@ -11,8 +11,9 @@ from ledger.cli.hosts import DbOption, host_of
 from ledger.cli.keys import known_actors
 from ledger.cli.listing import Listed, Loaded, Section
 from ledger.cli.paging import no_pager_option
+from ledger.cli.parameters import files
 from ledger.cli.running import Commands
-from ledger.cli.target import DEFAULT_DB, Target, files
+from ledger.cli.target import DEFAULT_DB, Target
 from ledger.targets import BUSY_TIMEOUT_S
 
 __all__ = ["commands", "program"]

@@ -16,6 +16,7 @@ from ledger.cli.exits import EXIT_NOT_VERIFIED, EXIT_REFUSED
 from ledger.cli.forms import Form, form_options, show
 from ledger.cli.interrupts import Watch
 from ledger.cli.options import actor_option, metadata_option
+from ledger.cli.parameters import files
 from ledger.cli.progress import Progress
 from ledger.cli.sentences import say
 from ledger.cli.streams import flush_output
@@ -52,7 +53,7 @@ _FIELDS = {"consumer": "consumer_id", "stream": "stream_name", "subject": "subje
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=files)
 @click.option(
     "--sql",
     "query",

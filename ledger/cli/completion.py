@@ -59,7 +59,8 @@ def names(path: str, part: str, query: CursorQuery, incomplete: str) -> list[str
 
 def cursors(path: str, incomplete: str) -> list[str]:
     """Return the cursors whose names in one word begin with `incomplete`, in the same way."""
-    consumer = paths.split(incomplete)[0]
+    # Before the first slash, it may be the beginning of many consumers.
+    consumer = paths.split(incomplete)[0] if "/" in incomplete else ""
     query = CursorQuery(consumer_id=consumer, reserved=True)
     return _within_the_deadline(path, lambda: _names(path, WORD, query), incomplete)
 

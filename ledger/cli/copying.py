@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import attrs
 import click
 
+from ledger.cli.parameters import files
 from ledger.cli.progress import Progress
 from ledger.cli.sentences import say
 from ledger.cli.target import Target, pass_target
@@ -18,8 +19,8 @@ __all__ = ["copy"]
 
 
 @click.command()
-@click.argument("source", metavar="SOURCE")
-@click.argument("into", metavar="TARGET")
+@click.argument("source", metavar="SOURCE", shell_complete=files)
+@click.argument("into", metavar="TARGET", shell_complete=files)
 @click.option("--move", is_flag=True, help="TARGET takes the id of SOURCE, to go on in its place.")
 @pass_target
 def copy(target: Target, source: str, into: str, *, move: bool) -> None:

@@ -60,10 +60,33 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger positions declare invoices zero-based
         cursor-ledger positions list
     """,
+    "positions list": """
+        # What was declared of which stream; the same for a script.
+        cursor-ledger positions list
+        cursor-ledger positions list --json
+    """,
+    "positions declare": """
+        # A topic of Kafka counts from 0; a source has tokens.
+        cursor-ledger positions declare invoices zero-based
+        cursor-ledger positions declare stripe tokens --reason 'ids of events'
+    """,
     "policy": """
         # From now on, each reset names a ticket; who has changed which policy.
         cursor-ledger policy set require-meta ticket --reason 'audit of 2026'
         cursor-ledger policy list
+    """,
+    "policy list": """
+        # What each reset must carry, and who has changed it; for a script.
+        cursor-ledger policy list
+        cursor-ledger policy list --json
+    """,
+    "policy set": """
+        # From now on, each reset names a ticket.
+        cursor-ledger policy set require-meta ticket --reason 'audit of 2026'
+    """,
+    "policy drop": """
+        # From now on, a reset needs no ticket any more.
+        cursor-ledger policy drop require-meta ticket --reason 'the audit is over'
     """,
     "verify": """
         # Check everything; against checkpoints that were kept; what is new.
@@ -75,6 +98,16 @@ EXAMPLES: Mapping[str, str] = {
         # Keep what proves later that nothing was changed; the same, signed.
         cursor-ledger checkpoint
         cursor-ledger checkpoint --sign orders.key
+    """,
+    "key new": """
+        # A key that signs for one ledger.
+        cursor-ledger key new new.key --origin example.com/orders
+        # A key of a witness, who keeps no ledger.
+        cursor-ledger key new witness.key --witness example.net/ines
+    """,
+    "key show": """
+        # What others verify with, once more.
+        cursor-ledger key show orders.key
     """,
     "key": """
         # A key that signs for one ledger; what others verify with, once more.
@@ -138,6 +171,23 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger retention keep 365d --reason 'the policy of 2026'
         cursor-ledger retention hold case-7 --reason 'a lawsuit'
         cursor-ledger retention list
+    """,
+    "retention list": """
+        # How long entries are kept, and which holds there are; for a script.
+        cursor-ledger retention list
+        cursor-ledger retention list --json
+    """,
+    "retention keep": """
+        # Nothing that is younger than a year is removed.
+        cursor-ledger retention keep 365d --reason 'the policy of 2026'
+    """,
+    "retention hold": """
+        # Nothing at all is removed, until this hold is released.
+        cursor-ledger retention hold case-7 --reason 'a lawsuit'
+    """,
+    "retention release": """
+        # The lawsuit is over; what retention keep says holds still.
+        cursor-ledger retention release case-7 --reason 'it was settled'
     """,
     "tiles": """
         # The tree for the tools of others; later, only what is new is written.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Columns",
     "Form",
+    "endless",
     "endless_options",
     "fitting",
     "form_flags",
@@ -83,15 +84,19 @@ _FOR_ALL = [form for form in Form if form is not Form.TEMPLATE]
 
 def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-o FORM`, and an option of its own for each form, as the parameter `form`."""
-    command = click.option(
+    return form_flags(_form_option(list(Form))(command))
+
+
+def _form_option(forms: Sequence[Form]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds `-o FORM`, completed to these forms."""
+    return click.option(
         "-o",
         "form",
         type=_Name(),
         metavar="FORM",
-        shell_complete=lambda _, __, word: [form for form in Form if form.startswith(word)],
+        shell_complete=lambda _, __, word: [form for form in forms if form.startswith(word)],
         help=f"One of these forms, by its name; {_FORM} sets it for all commands.",
-    )(command)
-    return form_flags(command)
+    )
 
 
 def form_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,9 +115,11 @@ def endless_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the forms of a result that goes on until it is interrupted, as the parameter `form`."""
     helps = {
         Form.JSONL: "Print one JSON object a line: the default in a pipe.",
+        Form.WIDE: "Print lines for reading as wide as they are, with all there is.",
         Form.TABLE: "Print lines for reading: the default on a terminal.",
     }
-    return _flags(helps, _line_options(command))
+    option = _form_option([*reversed(helps), Form.TEMPLATE])
+    return _flags(helps, _line_options(option(command)))
 
 
 def _flags(helps: dict[Form, str], command: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,6 +153,23 @@ def fitting(form: Form | None) -> Form:
             f"{_FORM} is {visible(wanted)[:40]}; it may be {', '.join(_FOR_ALL)}."
         )
     return Form.TABLE if sys.stdout.isatty() else Form.JSONL
+
+
+def endless(form: Form | None) -> Form:
+    """Return the same for a result that may go on until it is interrupted: never JSON or CSV.
+
+    Where one of those is set for all commands, JSON lines are nearest to it. Raises
+    click.UsageError where one was typed.
+    """
+    chosen = fitting(form)
+    if chosen not in {Form.JSON, Form.CSV}:
+        return chosen
+    if form is None:
+        return Form.JSONL
+    raise click.UsageError(
+        f"What is printed as it comes may have no end, so it is not printed as {chosen}: use "
+        "--jsonl or --table."
+    )
 
 
 def to_keep(form: Form | None) -> Form | None:

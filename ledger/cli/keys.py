@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledger.cli.parameters import beginning
 from ledger.cli.target import path_of
 from ledger.errors import InvalidCursorError
 from ledger.law.cursor import CursorKey
@@ -14,7 +15,7 @@ from ledger.law.cursor import CursorKey
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["cursor_arguments", "key", "known", "known_actors"]
+__all__ = ["cursor_arguments", "key", "known", "known_actors", "known_rules"]
 
 
 def cursor_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +51,25 @@ def known(part: str) -> Callable[[click.Context, click.Parameter, str], list[Com
         if part == "consumer_id" and isinstance(parameter, click.Argument) and "/" in incomplete:
             found += cursors(path, incomplete)
         return [CompletionItem(name) for name in found]
+
+    return complete
+
+
+def known_rules(
+    consumer: str, part: str
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete the name of a rule: a part of the keys of a consumer of the ledger's own."""
+
+    def complete(
+        context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        del parameter
+        from ledger.cli.completion import names
+        from ledger.law.queries import CursorQuery
+
+        query = CursorQuery(consumer_id=consumer, reserved=True)
+        found = names(path_of(context), part, query, incomplete)
+        return beginning([name for name in found if name], incomplete)
 
     return complete
 

@@ -48,9 +48,14 @@ class Listed(NamedTuple):
         command: click.Command = getattr(import_module(self.module), attribute)
         # `ledger.cli` and `projections.cli` have the examples of their own commands.
         package = self.module.rpartition(".")[0]
-        if text := import_module(f"{package}.examples").EXAMPLES.get(self.name):
-            text = text.replace("cursor-ledger ", f"{command_name()} ")
-            command.epilog = f"\b\nExamples:\n{_indented(text)}"
+        examples = import_module(f"{package}.examples").EXAMPLES
+        named = {self.name: command}
+        if isinstance(command, click.Group):
+            named |= {f"{self.name} {inner}": each for inner, each in command.commands.items()}
+        for name, each in named.items():
+            if text := examples.get(name):
+                text = text.replace("cursor-ledger ", f"{command_name()} ")
+                each.epilog = f"\b\nExamples:\n{_indented(text)}"
         return command
 
 

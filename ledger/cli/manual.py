@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from inspect import cleandoc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger import __version__
 from ledger.cli.listing import Loaded, Section
+from ledger.cli.parameters import beginning
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["manual", "page"]
 
 PROGRAM = "cursor-ledger"
 
 
+def _names(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a command, or of one that belongs to the command before it."""
+    group: click.Command | None = context.find_root().command
+    for name in context.params.get(parameter.name or "") or ():
+        group = group.get_command(context, name) if isinstance(group, click.Group) else None
+    return beginning([*group.commands], incomplete) if isinstance(group, click.Group) else []
+
+
 @click.command("man")
-@click.argument("command", required=False)
+@click.argument("command", nargs=-1, shell_complete=_names)
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
@@ -26,26 +42,31 @@ PROGRAM = "cursor-ledger"
     help="Write the pages of the program and of all commands into this folder, as NAME.1.",
 )
 @click.pass_context
-def manual(context: click.Context, command: str | None, into: Path | None) -> None:
+def manual(context: click.Context, command: tuple[str, ...], into: Path | None) -> None:
     """Print the manual page of the program, or of one COMMAND.
 
-    The page is for man, which shows it: cursor-ledger man reset | man -l -. With --into, all pages
-    are written, to be installed.
+    A COMMAND may be two words, such as policy set. The page is for man, which shows it:
+    cursor-ledger man reset | man -l -. With --into, all pages are written, to be installed.
     """
     root = context.find_root()
     assert isinstance(root.command, click.Group)  # noqa: S101 - the program has commands
     if into is not None:
-        if command is not None:
+        if command:
             raise click.UsageError("--into writes all pages: leave out COMMAND.")
         _write(root.command, into)
         return
-    if command is None:
-        click.echo(page(root.command), nl=False)
-        return
-    found = root.command.get_command(root, command)
-    if found is None:
-        raise click.NoSuchCommand(command, possibilities=root.command.commands, ctx=context)
-    click.echo(page(root.command, found), nl=False)
+    found: list[click.Command] = [root.command]
+    for name in command:
+        group = found[-1]
+        if not isinstance(group, click.Group):
+            raise click.UsageError(
+                f"{' '.join(command)!r:.80} is no command: {group.name} has none of its own."
+            )
+        inner = group.get_command(root, name)
+        if inner is None:
+            raise click.NoSuchCommand(name, possibilities=group.commands, ctx=context)
+        found.append(inner)
+    click.echo(page(*found), nl=False)
 
 
 def _write(program: click.Group, into: Path) -> None:
@@ -53,21 +74,27 @@ def _write(program: click.Group, into: Path) -> None:
     pages = {PROGRAM: page(program)}
     for name, command in program.commands.items():
         pages[f"{PROGRAM}-{name}"] = page(program, command)
+        if isinstance(command, click.Group):
+            for inner, each in command.commands.items():
+                pages[f"{PROGRAM}-{name}-{inner}"] = page(program, command, each)
     for name, text in pages.items():
         (into / f"{name}.1").write_text(text, "ascii")
     click.echo(f"{len(pages)} pages written into {into}", err=True)
 
 
-def page(program: click.Group, command: click.Command | None = None) -> str:
-    """Return the manual page of `program`, or of one of its commands, as roff.
+def page(program: click.Command, *commands: click.Command) -> str:
+    """Return the manual page of `program`, or of a command of it, or of a command of that, as roff.
 
     It is ASCII: what else a text has is written as roff writes it, by its code point.
     """
-    with click.Context(program, info_name=PROGRAM) as root:
-        if command is None:
-            return "\n".join([*_about(program, root), *_of_program(program)]) + "\n"
-        with click.Context(command, info_name=command.name, parent=root) as context:
-            return "\n".join([*_about(command, context), *_of_command(command)]) + "\n"
+    with ExitStack() as stack:
+        context = stack.enter_context(click.Context(program, info_name=PROGRAM))
+        for each in commands:
+            below = click.Context(each, info_name=each.name, parent=context)
+            context = stack.enter_context(below)
+        command = context.command
+        rest = _of_command(command, commands[:-1]) if commands else _of_program(program)
+        return "\n".join([*_about(command, context), *rest]) + "\n"
 
 
 def _about(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -86,8 +113,8 @@ def _about(command: click.Command, context: click.Context) -> Iterator[str]:
         yield from _block(paragraph)
     if isinstance(command, click.Group) and not isinstance(command.commands, Loaded):
         yield ".SH COMMANDS"
-        for name, inner in command.commands.items():
-            yield from _item(name, inner.get_short_help_str(1_000))
+        for inner, each in command.commands.items():
+            yield from _item(f"{name}-{inner}(1)", each.get_short_help_str(1_000))
     yield ".SH OPTIONS"
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
@@ -95,7 +122,8 @@ def _about(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from _item(*record)
 
 
-def _of_program(program: click.Group) -> Iterator[str]:
+def _of_program(program: click.Command) -> Iterator[str]:
+    assert isinstance(program, click.Group)  # noqa: S101 - the program has commands
     assert isinstance(program.commands, Loaded)  # noqa: S101 - it was made of these
     if questions := getattr(program, "questions", {}):
         yield ".SH QUESTIONS"
@@ -114,11 +142,13 @@ def _of_program(program: click.Group) -> Iterator[str]:
     yield from _see_also(["man", *program.commands])
 
 
-def _of_command(command: click.Command) -> Iterator[str]:
+def _of_command(command: click.Command, above: Sequence[click.Command]) -> Iterator[str]:
     if command.epilog:
         yield ".SH EXAMPLES"
         yield from _block("\b\n" + command.epilog.partition("Examples:\n")[2])
-    yield from _see_also([])
+    inner = command.commands if isinstance(command, click.Group) else ()
+    within = [f"{command.name}-{name}" for name in inner]
+    yield from _see_also([*(each.name or "" for each in above), *within])
 
 
 def _see_also(names: Iterable[str]) -> Iterator[str]:

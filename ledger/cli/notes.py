@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
 
-from ledger.cli.parameters import Parameter
+from ledger.cli.parameters import Parameter, files
 from ledger.cli.sentences import say
 from ledger.errors import InvalidCursorError, UnprovenError
 from ledger.evidence.keys import PublicKey
@@ -17,6 +17,9 @@ from ledger.evidence.notes import NOTE_BYTES_MAX, VerifierKey
 from ledger.evidence.tree_heads import TreeHead
 from ledger.evidence.witnesses import Cosignature, WitnessKey, cosignatures
 from ledger.log.text import show_time, visible
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "NOTE",
@@ -55,6 +58,12 @@ class _Note(Parameter[Note]):
             except OSError as error:
                 self.fail(f"{value!r}: {error.strerror}.", param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file."""
+        return files(ctx, param, incomplete)
+
 
 class _Notes(Parameter[tuple[Note, ...]]):
     """A file with a signed note, or a folder with files that end in `.note`."""
@@ -66,12 +75,18 @@ class _Notes(Parameter[tuple[Note, ...]]):
     ) -> tuple[Note, ...]:
         """Read the file, or each file in the folder, in the order of their names."""
         try:
-            files = sorted(Path(value).glob("*.note")) if Path(value).is_dir() else [value]
+            places = sorted(Path(value).glob("*.note")) if Path(value).is_dir() else [value]
         except (OSError, ValueError) as error:
             self.fail(f"{value!r}: {error}.", param, ctx)
-        if not files:
+        if not places:
             self.fail(f"{value!r} is a folder without any file that ends in .note.", param, ctx)
-        return tuple(NOTE.convert(str(each), param, ctx) for each in files)
+        return tuple(NOTE.convert(str(each), param, ctx) for each in places)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file."""
+        return files(ctx, param, incomplete)
 
 
 class _PublicKey(Parameter[K]):
@@ -94,6 +109,12 @@ class _PublicKey(Parameter[K]):
                 return self._kind.parse(place.read_bytes()[:4_096].decode("utf-8", "replace"))
         except (InvalidCursorError, OSError, ValueError) as error:
             self.fail(visible(str(error)), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file."""
+        return files(ctx, param, incomplete)
 
 
 NOTE = _Note()

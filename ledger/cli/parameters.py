@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ["Parameter", "beginning"]
+__all__ = ["Parameter", "beginning", "files"]
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -29,3 +29,14 @@ def beginning(words: Sequence[str], incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+def files(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete the name of a file."""
+    # Only a shell asks for it.
+    from click.shell_completion import CompletionItem
+
+    del context, parameter
+    return [CompletionItem(incomplete, type="file")]

@@ -9,12 +9,14 @@ import click
 
 from ledger.cli.forms import Form, form_options, show, show_one
 from ledger.cli.interrupts import Watch
+from ledger.cli.keys import known_rules
 from ledger.cli.layout import Kind
 from ledger.cli.options import actor_option, metadata_option, own_limit_option, sort_option
 from ledger.cli.sentences import say
 from ledger.cli.tables import Column, colour
 from ledger.cli.target import Target, pass_target
 from ledger.law.policies import Policy, PolicyChange, PolicyKind
+from ledger.law.reserved import POLICY
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 
@@ -61,7 +63,7 @@ def _change_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metadata_option,
         actor_option,
         click.option("--reason", required=True, help="Why. Kept for ever."),
-        click.argument("name", default=""),
+        click.argument("name", default="", shell_complete=known_rules(POLICY, "subject_id")),
         click.argument("kind", type=click.Choice([str(kind) for kind in PolicyKind])),
     ):
         command = option(command)

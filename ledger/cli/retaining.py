@@ -7,16 +7,18 @@ from datetime import timedelta
 import click
 
 from ledger.cli.forms import Form, form_options, show
+from ledger.cli.keys import known_rules
 from ledger.cli.layout import Kind
 from ledger.cli.options import actor_option, own_limit_option, sort_option
 from ledger.cli.sentences import say
 from ledger.cli.tables import Column
 from ledger.cli.target import Target, pass_target
 from ledger.cli.times import DURATION
-from ledger.exchange.retention import Rule, rules
+from ledger.exchange.retention import Rule, rules, shown_span
 from ledger.exchange.retention import hold as hold_entries
 from ledger.exchange.retention import keep as keep_entries
 from ledger.exchange.retention import release as release_entries
+from ledger.law.reserved import HOLD
 from ledger.log.text import visible
 
 __all__ = ["retention"]
@@ -53,11 +55,12 @@ def keep(target: Target, span: timedelta, reason: str, actor: str | None) -> Non
     """Keep entries for SPAN at least, such as 365d. A shorter SPAN is possible, and is kept too."""
     with target.open(actor=actor, make=True) as book:
         cursor = keep_entries(book, span, reason=reason)
-    say(f"entries are kept for {timedelta(seconds=cursor.last_sequence)} at least", err=True)
+    kept = timedelta(seconds=cursor.last_sequence)
+    say(f"entries are kept for {shown_span(kept)} at least", err=True)
 
 
 @retention.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known_rules(HOLD, "stream_name"))
 @_reason
 @actor_option
 @pass_target
@@ -69,7 +72,7 @@ def hold(target: Target, name: str, reason: str, actor: str | None) -> None:
 
 
 @retention.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known_rules(HOLD, "stream_name"))
 @_reason
 @actor_option
 @pass_target

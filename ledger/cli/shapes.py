@@ -119,7 +119,7 @@ def _headings(command: click.Command) -> list[str]:
     """Return the headings of the tables that a command names: they are lists in its module.
 
     They may also be named by a function of that module which the command calls, or returned by its
-    function `columns`, where they are imported late.
+    function `columns`, where they are imported late, or where no command names them itself.
     """
     # Only a shell asks for it.
     from ledger.cli.narrowing import Column
@@ -129,7 +129,8 @@ def _headings(command: click.Command) -> list[str]:
     named = [there.get(name) for name in function.__code__.co_names]
     called = [each for each in named if isfunction(each) and each.__module__ == function.__module__]
     named += [there.get(name) for each in called for name in each.__code__.co_names]
-    named += [each() for each in called if each.__name__ == "columns"]
+    own = there.get("columns")
+    named += [own()] if isfunction(own) and own.__module__ == function.__module__ else []
     tables = [table for table in named if isinstance(table, list)]
     columns = [each for table in tables for each in table if isinstance(each, Column)]
     return list(dict.fromkeys(column.heading for column in columns))

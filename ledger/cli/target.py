@@ -14,11 +14,10 @@ import ledger
 from ledger import errors, targets
 from ledger.cli.hosts import DbOption
 from ledger.cli.interrupts import Watch
+from ledger.cli.parameters import files
 from ledger.cli.sentences import say
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from ledger.service import Ledger
     from ledger.targets.hosts import Host
 
@@ -147,17 +146,6 @@ def _other_target(context: click.Context, parameter: click.Parameter, path: str 
 def path_of(context: click.Context) -> str:
     """Return the `--db` of a command that completes a word, which has no target."""
     return context.meta.get(_DB) or context.find_root().params.get("db") or DEFAULT_DB
-
-
-def files(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Let the shell complete the name of a file."""
-    # Only a shell asks for it.
-    from click.shell_completion import CompletionItem
-
-    del context, parameter
-    return [CompletionItem(incomplete, type="file")]
 
 
 def pass_target(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import click
 from ledger import errors
 from ledger.cli.parameters import Parameter, beginning
 from ledger.cli.sentences import say
-from ledger.cli.typed_times import moment_of, span_of
+from ledger.cli.typed_times import ago_of, moment_of, span_of
 from ledger.cli.zones import current_zone
 from ledger.log.text import parse_time, show_time
 from ledger.opening import utc_now
@@ -79,7 +79,7 @@ class ExactMoment(Parameter[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            if (ago := span_of(value)) is not None:
+            if (ago := ago_of(value)) is not None:
                 return utc_now() - ago
         except OverflowError:
             self.fail(f"{value} is too long ago.", param, ctx)

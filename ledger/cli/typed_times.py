@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from ledger.cli.zones import Zone
 
-__all__ = ["moment_of", "span_of"]
+__all__ = ["ago_of", "moment_of", "span_of"]
 
 _UTC = Zone("UTC", UTC)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -32,6 +32,14 @@ def span_of(text: str) -> timedelta | None:
     if found is None or not any(found.groups()):
         return None
     return timedelta(**{_UNITS[unit]: int(n) for unit, n in found.groupdict().items() if n})
+
+
+def ago_of(text: str) -> timedelta | None:
+    """Return how long ago is meant by 20h or, as tables show it, by 20h ago; None by anything else.
+
+    Raises OverflowError if it is too long.
+    """
+    return span_of(text.strip().removesuffix(" ago"))
 
 
 def moment_of(text: str, now: datetime, among: Zone = _UTC) -> datetime | None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ledger.cli.parameters import Parameter
+from ledger.cli.parameters import Parameter, beginning
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from click.shell_completion import CompletionItem
 
 __all__ = ["Zone", "current_zone", "zone_option"]
 
@@ -78,6 +80,15 @@ class _ZoneName(Parameter[Zone]):
                 f"{name!r:.60} is not a time zone that this machine knows. {advice}", param, ctx
             )
         return zone
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name of a zone that this machine knows."""
+        from zoneinfo import available_timezones
+
+        del ctx, param
+        return beginning(["local", *sorted(available_timezones())], incomplete)
 
 
 def _zone(name: str) -> Zone | None:

@@ -263,8 +263,8 @@ def _refuse_by_rules(now: datetime, cut: Cut, keep: timedelta | None, holds: lis
     if now - cut.latest < keep:
         until = cut.latest + keep if keep < datetime.max.replace(tzinfo=UTC) - cut.latest else None
         raise InvalidCursorError(
-            f"entries are kept for {keep}, and the newest one in the archive is of "
-            f"{cut.latest:%Y-%m-%dT%H:%M:%SZ}. Archive under an older checkpoint"
+            f"entries are kept for {retention.shown_span(keep)}, and the newest one in the archive "
+            f"is of {cut.latest:%Y-%m-%dT%H:%M:%SZ}. Archive under an older checkpoint"
             + (f", or wait until {until:%Y-%m-%dT%H:%M:%SZ}." if until else ".")
         )
 

@@ -107,6 +107,15 @@ def _set(book: Ledger, cursor: Cursor) -> int:
         return cursor.last_sequence
 
 
+def shown_span(span: timedelta) -> str:
+    """Return a span of whole seconds as it is typed: 365d, or 1d12h."""
+    minutes, seconds = divmod(span // _SECOND, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
 def _span(seconds: int) -> timedelta:
     return timedelta.max if seconds > timedelta.max // _SECOND else seconds * _SECOND
 

@@ -32,6 +32,7 @@ from ledger.log.text import visible
 from projections.cli.grouping import of_group, show_groups
 from projections.cli.policing import Inspector
 from projections.cli.signatures import FIELDS, Auditor, auditor_options
+from projections.cli.summing import Sum
 from projections.resets.grouped import reset_groups
 from projections.resets.views import Direction, RecordedReset
 from projections.resets.views import resets as find_resets
@@ -155,7 +156,7 @@ def resets(
         limit=limit,
     )
     towards = None if direction is None else Direction(direction)
-    inspector = Inspector(only=against_policy)
+    inspector, counted = Inspector(only=against_policy), Sum()
     with target.open() as book:
         if authenticated and book.session_users(()) is None:
             raise click.UsageError(_NO_LOGINS)
@@ -179,7 +180,7 @@ def resets(
             columns = _TAKEOVERS if takeovers else _RESETS
             more = inspector.columns if against_policy else []
             show(
-                islice(found, query.limit or None),
+                counted.over(islice(found, query.limit or None)),
                 _with_proof(columns, auditor, more),
                 form,
                 of=[
@@ -191,6 +192,7 @@ def resets(
                 names=Names(book),
                 tells_left_out=True,
             )
+            counted.tell(form, takeovers=takeovers)
         say_what_is_not_settled(book)
         one = attrs.evolve(query, limit=1)
         if not takeovers and any(find_resets(book, one, reason=reason, takeovers=True)):

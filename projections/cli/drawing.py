@@ -57,6 +57,8 @@ def timeline(
     """
     cursor = key(consumer, stream, subject)
     progress = Progress()
+    if output is not None and str(output) in {*Form}:
+        raise click.UsageError(f"Here -o draws into a file. To print the timeline: --{output}")
     if output is not None:
         files.check(output, ledger=target.file)
     with target.open() as book:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 import click
 
 from ledger import CursorKey, InvalidCursorError
-from ledger.cli.parameters import Parameter
+from ledger.cli.parameters import Parameter, beginning
 from ledger.cli.sources import POSITION, Position
+from ledger.cli.target import path_of
 from ledger.cli.times import MOMENT
 from ledger.log.json import structure
 from ledger.log.text import loads, show_time
 from ledger.positions.mapping import is_word
 from projections.resets import targets
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["GOAL", "KEY", "PAST", "Goal", "Then", "read_targets"]
 
@@ -48,6 +52,12 @@ class GoalType(Parameter[Goal]):
         said = None if subject is None else subject.strip()
         return Goal(POSITION.convert(place, param, ctx), said)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the words for a position of the source."""
+        return POSITION.shell_complete(ctx, param, incomplete)
+
 
 def _apart(value: str) -> tuple[str | None, str]:
     """Return the subject, if there is one, and the place."""
@@ -72,7 +82,7 @@ def read_targets(file: BinaryIO, consumer: str, stream: str) -> dict[CursorKey, 
 
 
 class Key(Parameter[CursorKey]):
-    """A cursor in one word: CONSUMER/STREAM[/SUBJECT], or JSON where a name has a slash in it."""
+    """A cursor in one word, as it is printed: CONSUMER/STREAM[/SUBJECT]; or as JSON."""
 
     name = "cursor"
 
@@ -85,18 +95,25 @@ class Key(Parameter[CursorKey]):
         try:
             if value.startswith("{"):
                 return structure(loads(value), CursorKey)
-            parts = value.split("/")
-            if not 2 <= len(parts) <= 3:
+            return CursorKey.parse(value)
+        except InvalidCursorError as error:
+            if error.field == "cursor":
                 self.fail(
-                    f"{value!r:.80} is not a cursor. Write CONSUMER/STREAM[/SUBJECT] or, if a name "
-                    'has a slash in it, {"consumer_id": "…", "stream_name": "…", "subject_id": '
-                    '"…"}.',
+                    f"{value!r:.80} is not a cursor. Write it as it is printed: "
+                    "CONSUMER/STREAM[/SUBJECT], with %2F for a slash in a name.",
                     param,
                     ctx,
                 )
-            return CursorKey(*parts)
-        except InvalidCursorError as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete a cursor as it is printed."""
+        from ledger.cli.completion import cursors
+
+        del param
+        return beginning(cursors(path_of(ctx), incomplete), incomplete)
 
 
 @attrs.frozen
@@ -122,6 +139,12 @@ class Past(Parameter[Then]):
             return value
         moment, _ = MOMENT.understood(value, param, ctx)
         return Then(moment, value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the words for a time."""
+        return MOMENT.shell_complete(ctx, param, incomplete)
 
 
 GOAL = GoalType()

@@ -14,6 +14,7 @@ import attrs
 import click
 
 from ledger import InvalidCursorError, files
+from ledger.cli.parameters import files as known_files
 from ledger.cli.sentences import say
 from ledger.cli.times import DURATION
 from ledger.log.text import visible
@@ -182,6 +183,7 @@ def signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--approve",
             metavar="KEY",
+            shell_complete=known_files,
             help="Approve the plan: sign as --approved-by, with this SSH key.",
         ),
         click.option(
@@ -200,6 +202,7 @@ def signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--sign",
             metavar="KEY",
+            shell_complete=known_files,
             help="Sign the plan with this SSH key: its file, the file of a public key that is with "
             "the agent, or agent for the only one there.",
         ),

@@ -29,6 +29,7 @@ from ledger.positions import PositionMapping
 from projections.cli.bounding import bounds
 from projections.cli.progressing import progress_over
 from projections.cli.spans import shown_span
+from projections.lately import lately
 from projections.ongoing import Ongoing
 from projections.searching import Wanted
 from projections.stalls import STALLED_AFTER, Stall
@@ -96,8 +97,14 @@ def stalls(
             now = Ongoing(book, query)
             found = [*now.stalls(after, siblings=siblings), *now.streaks(errors)]
         else:
-            entries = book.entries(EntryQuery(stream_name=stream, subject_id=subject))
-            found = _troubles(progress.counted(entries), after, errors, siblings=siblings)
+            of_streams = EntryQuery(stream_name=stream, subject_id=subject)
+            # Whether a cursor has siblings in other subjects, entries of any time may say.
+            if wanted.since is None or siblings:
+                entries = progress.counted(book.entries(of_streams))
+            else:
+                # How many these are is not known before they are read.
+                entries = lately(book, of_streams, wanted.since)
+            found = _troubles(entries, after, errors, siblings=siblings)
         chosen = (
             trouble
             for trouble in found

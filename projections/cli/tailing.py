@@ -11,7 +11,7 @@ import click
 from ledger import Entry
 from ledger.cli.columns import ENTRIES
 from ledger.cli.filters import chosen_entries, entry_filters, entry_query, no_reserved_option
-from ledger.cli.forms import Form, endless_options, fitting, json_lines, text_lines
+from ledger.cli.forms import Form, endless, endless_options, json_lines, text_lines
 from ledger.cli.interrupts import Watch
 from ledger.cli.sentences import say
 from ledger.cli.shapes import Shape
@@ -51,7 +51,8 @@ def tail(
     **given: Any,
 ) -> None:
     """Show the last entries of the log that match every option, and with -f each new one."""
-    to_read = fitting(form) in {Form.TABLE, Form.WIDE}
+    chosen = endless(form)
+    to_read = chosen in {Form.TABLE, Form.WIDE}
     with target.open() as book:
         query, names = entry_query(book, **given), Names(book)
         until = last_position(book)
@@ -61,7 +62,8 @@ def tail(
         last = list(chosen_entries(book, last_ones, reserved=not no_reserved)) if lines else []
         watch = Watch.current()
         watch.nothing_found = not last
-        show_line = _reader(names) if to_read else json_lines(ENTRIES, [Entry], names)
+        wide = chosen is Form.WIDE
+        show_line = _reader(names, wide=wide) if to_read else json_lines(ENTRIES, [Entry], names)
         for entry in reversed(last):
             show_line(entry)
         say_what_is_not_settled(book)
@@ -72,8 +74,8 @@ def tail(
             raise KeyboardInterrupt
 
 
-def _reader(names: Names) -> Callable[[Entry], None]:
-    """Return what prints an entry on a line for reading."""
+def _reader(names: Names, *, wide: bool) -> Callable[[Entry], None]:
+    """Return what prints an entry on a line for reading; if it is `wide`, on a single one."""
     if Shape.current().columns:
         return text_lines(ENTRIES, [Entry], names)
     columns = names.columns([column for column in ENTRIES if column.heading not in _IN_KEY])
@@ -81,7 +83,11 @@ def _reader(names: Names) -> Callable[[Entry], None]:
     def show_line(entry: Entry) -> None:
         position, recorded, _, what, *rest = (column.text(entry) for column in columns)
         who = colour(visible(str(entry.key)), "cyan")
-        say("  ".join(cell for cell in (recorded, position, who, what, *rest) if cell), hanging=2)
+        line = "  ".join(cell for cell in (recorded, position, who, what, *rest) if cell)
+        if wide:
+            click.echo(line)
+        else:
+            say(line, hanging=2)
 
     return show_line
 

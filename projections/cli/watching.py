@@ -10,17 +10,17 @@ from typing import Any
 import click
 
 from ledger import Cursor, CursorKey, CursorQuery, Ledger
-from ledger.cli.forms import Form, endless_options, fitting, print_json
+from ledger.cli.forms import Form, endless, endless_options, print_json
 from ledger.cli.interrupts import Stop, Watch
 from ledger.cli.records import flat
 from ledger.cli.shaped import shaped
 from ledger.cli.shapes import Shape
 from ledger.cli.sources import Names
-from ledger.cli.tables import Layout, print_row, print_table, terminal_width
+from ledger.cli.tables import Column, Layout, print_row, print_table, terminal_width
 from ledger.cli.target import Target, pass_target
 from ledger.opening import utc_now
 from projections.cli.choosing import Choice, choice
-from projections.cli.rows import ADDED, Rows, plain
+from projections.cli.rows import ADDED, WIDE, Rows, plain
 from projections.cursors import last_position
 from projections.following import POLL_S, rests
 from projections.overview import CursorOverview, overview
@@ -32,6 +32,11 @@ AGAIN_S = 5.0
 
 REST_PER_LOOK = 4
 """How many times as long as a look took it rests after it, so that many cursors cost no more."""
+
+
+def columns() -> list[Column]:
+    """Return all columns that a line may have, for a shell that completes their headings."""
+    return WIDE
 
 
 @click.command()
@@ -118,12 +123,7 @@ class _Printer:
     """Prints rows as they come, in lines that stand below each other."""
 
     def __init__(self, rows: Rows, names: Names, form: Form | None) -> None:
-        self._form = fitting(form)
-        if self._form in {Form.JSON, Form.CSV}:
-            raise click.UsageError(
-                f"What is watched does not end, so it is not printed as --{self._form}: "
-                "use --jsonl or --table."
-            )
+        self._form = endless(form)
         self._to_read = self._form in {Form.TABLE, Form.WIDE}
         # A line that is read an hour later must not say how long ago something was.
         wide = self._form is Form.WIDE or bool(Shape.current().columns)

@@ -47,6 +47,8 @@ def asked() -> Iterator[tuple[str, ...]]:
     yield ("repeats", "--since", _since(60))
     yield ("repeats",)
     yield ("stalls", "--ongoing")
+    yield ("stalls", "--stream", _OWNER[1])
+    yield ("stalls", "--since", _since(60))
     yield ("stalls",)
 
 

@@ -43,6 +43,14 @@ def test_a_reset_goes_where_it_is_told(full: Run, goal: list[str], sequence: int
     assert last(full, *OWNER)["last_sequence"] == sequence
 
 
+@pytest.mark.parametrize("key", [("web/hooks", "jobs"), ("a", "b%2Fc", "50%"), ("a", "b/c", "d")])
+def test_a_reset_goes_to_a_cursor_as_it_is_printed(full: Run, key: tuple[str, ...]) -> None:
+    full("advance", *key, "--to", 12)
+    printed = str(CursorKey(*key))
+    [plan] = records(full("reset", *OWNER, "--to-cursor", printed, "--reason", "x"))
+    assert plan["sequence"] == 12
+
+
 def test_several_cursors_are_reset_as_one(full: Run) -> None:
     plan = full("reset", "--stream", "orders", "--by", "-1", "--reason", "x", "--table")
     assert "44" in plan.stdout

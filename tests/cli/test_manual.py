@@ -38,16 +38,28 @@ def read(roff: str) -> str:
     return re.sub(r"\\\[u([0-9A-F]+)\]|\\\(..|\\.", character, text)
 
 
-@pytest.mark.parametrize("name", ["", *sorted(main.commands)])
+def commands() -> dict[str, click.Command]:
+    """Return the program, its commands, and those of its groups, by what is typed for each."""
+    found: dict[str, click.Command] = {"": main, **main.commands}
+    for name, command in main.commands.items():
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+    return found
+
+
+COMMANDS = commands()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_page_says_all_that_the_help_says(run: Run, name: str) -> None:
-    printed = run("man", *([name] if name else []))
+    printed = run("man", *name.split())
     assert printed.exit_code == 0
     roff = printed.stdout
     assert roff.isascii()
     for line in roff.splitlines():
         if line.startswith((".", "'")):
             assert line.split(" ")[0] in REQUESTS, line
-    command = main.commands[name] if name else main
+    command = COMMANDS[name]
     said = " ".join(read(roff).split())
     for paragraph in cleandoc(command.help or "").replace("\b", "").split("\n\n"):
         assert " ".join(paragraph.split()) in said
@@ -65,8 +77,7 @@ def test_groff_warns_of_nothing_and_shows_every_section(run: Run, tmp_path: Path
     assert done.exit_code == 0
     pages = sorted((tmp_path / "man1").iterdir())
     assert {path.stem for path in pages} == {
-        "cursor-ledger",
-        *(f"cursor-ledger-{name}" for name in main.commands),
+        f"cursor-ledger {name}".strip().replace(" ", "-") for name in COMMANDS
     }
     for path in pages:
         shown = subprocess.run(
@@ -100,3 +111,7 @@ def test_a_page_of_a_command_that_is_not_there_names_the_one_that_is_near(run: R
     assert refused.exit_code == 2
     assert "show" in refused.stderr
     assert run("man", "show", "--into", "x").exit_code == 2
+    refused = run("man", "policy", "sett")
+    assert refused.exit_code == 2
+    assert "set" in refused.stderr.partition("Did you mean")[2]
+    assert "show has none" in run("man", "show", "set").stderr

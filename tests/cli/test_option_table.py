@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from projections.cli import main
 
@@ -48,7 +49,7 @@ NO_LISTS = {
     "policy set": "one row",
     "policy drop": "one row",
     # These print lines as they come, and never end with -f.
-    "tail": "the last entries: --lines; as lines, so --wide and --csv are those of entries",
+    "tail": "the last entries: --lines; as lines, so --csv is that of entries",
     "watch": "changes, as lines: nothing is sorted or counted",
 }
 """Commands with columns that list nothing: why they have no --sort and --limit."""
@@ -88,7 +89,8 @@ def test_what_is_no_list_has_all_that_makes_sense_for_it(name: str) -> None:
     # timeline -o is a file; what verifies evidence needs no ledger.
     alone = {"verify-proof", "verify-evidence"}
     missing = {"--db"} if name in alone else {"-o"} if name == "timeline" else set()
-    forms = set() if name in LINES else FORMS
+    # What has no end is neither one JSON value nor a table for a spreadsheet.
+    forms = FORMS - {"--json", "--csv"} if name in LINES else FORMS
     assert TABLE[name] >= (EVERYWHERE | forms) - missing
 
 
@@ -116,3 +118,10 @@ def test_an_option_says_the_same_in_every_list() -> None:
                     said.setdefault(option, set()).add(each.help or "")
     assert set(said) == {"--since", "--until", "--limit", "--sort", "--tz"}
     assert all(len(helps) == 1 for helps in said.values()), said
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "csv"])
+def test_where_o_is_a_file_the_name_of_a_form_is_answered_with_its_option(form: str) -> None:
+    refused = CliRunner().invoke(main, ["timeline", "mailer/orders", "-o", form])
+    assert refused.exit_code == 2
+    assert f"To print the timeline: --{form}" in refused.stderr

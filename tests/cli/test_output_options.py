@@ -264,6 +264,32 @@ def test_a_checkpoint_stays_a_line_that_verify_reads(
     assert kept["root"] + "\n" == full("checkpoint", "--template", "{root}").stdout
 
 
+@pytest.mark.parametrize("command", [("tail", "-n", "1"), ("watch", *OWNER)], ids=" ".join)
+def test_what_is_printed_as_it_comes_takes_the_forms_that_have_no_end(
+    full: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def interrupted(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("projections.cli.watching.rests", interrupted)
+    ended = 130 if command[0] == "watch" else 0
+    lines_of_json = full(*command, "-o", "jsonl")
+    assert lines_of_json.exit_code == ended
+    assert all(json.loads(line)["key"] for line in lines_of_json.stdout.splitlines())
+    for form in ("table", "wide"):
+        shown = full(*command, "-o", form)
+        assert (shown.exit_code, shown.stdout[:1] == "{") == (ended, False)
+        assert shown.stdout == full(*command, f"--{form}").stdout
+    for form in ("json", "csv"):
+        refused = full(*command, "-o", form)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"not printed as {form}: use --jsonl or --table" in refused.stderr
+        # What is set for all commands stops none.
+        monkeypatch.setenv("CURSOR_LEDGER_FORMAT", form)
+        assert full(*command).stdout == lines_of_json.stdout
+        monkeypatch.delenv("CURSOR_LEDGER_FORMAT")
+
+
 def test_json_of_differences_timelines_and_plans_has_the_words_of_the_source(full: Run) -> None:
     full("positions", "declare", "orders", "zero-based")
     [change] = [c for c in lines(full, "diff", "0") if not c["key"]["subject_id"]]

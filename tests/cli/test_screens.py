@@ -26,65 +26,11 @@ from support.commands import Run
 from support.nights import MORNING, a_night
 from support.places import TOP
 from support.preloaded import COMMAND
+from support.screen_commands import COMMANDS, LONG, OWNER, WIDTHS
 from support.screens import plain, screens
 
 GOLDEN = TOP / "tests/golden/screens.txt"
-WIDTHS = (60, 80, 100, 200)
 NOW = datetime(2025, 8, 25, 9, tzinfo=UTC)
-
-LONG = "company.fulfilment.shipments.v2"
-OWNER = ("warehouse-sync-us-east-1", LONG, "customer-12")
-REASON = "the receiver lost two of each; see the ticket, and the long discussion that it has"
-COMMANDS = [
-    ("list",),
-    ("list", "--stream", LONG),
-    ("list", "--sort", "moved", "--limit", "5"),
-    ("list", "--sort=-sequence,updated", "--limit", "4"),
-    ("list", "--columns", "subject,sequence,last_delivery_id,epoch", "--limit", "4"),
-    ("list", "--limit", "3", "--tz", "Asia/Tokyo"),
-    ("list", "--limit", "3", "--template", "{stream_name:.12} {last_sequence:>12,} {consumer_id}"),
-    ("show", *OWNER),
-    ("show", "mailer", "order"),
-    ("history", *OWNER),
-    ("history", "mailer", "orders"),
-    ("entries", "--limit", "12"),
-    ("entries", "--kind", "error"),
-    ("entries", "--since", "90"),
-    ("entries", "--columns", "sequnce"),
-    ("tail", "--lines", "5"),
-    ("resets",),
-    ("resets", "--groups"),
-    ("resets", "--takeovers"),
-    ("gaps",),
-    ("repeats",),
-    ("stalls", "--after", "30m"),
-    ("diff", "40"),
-    ("as-of", "40"),
-    ("lag",),
-    ("lag", "--group"),
-    ("heads",),
-    ("positions", "list"),
-    ("blame", *OWNER, "1.."),
-    ("blame", "mailer", "orders", "1000000000.."),
-    ("explain", *OWNER, "7"),
-    ("explain", *OWNER, "99999999"),
-    ("timeline", *OWNER),
-    ("status",),
-    ("verify",),
-    ("checkpoint", "--table"),
-    ("reset", "--stream", LONG, "--by", "-2", "--reason", REASON),
-    ("reset", *OWNER, "--by", "-2", "--reason", REASON),
-    ("reset", *OWNER, "--by", "-2"),
-    ("advance", *OWNER, "--to", "7"),
-    ("adopt", "adopted.jsonl"),
-    ("describe", *OWNER),
-    ("events", "orders", "customer-28"),
-    ("events", LONG),
-    ("verify-proof", "proof", "--vkey", "vkey"),
-    ("verify-evidence", "bundle", "--vkey", "vkey"),
-    ("verify-evidence", "bundle", "--vkey", "vkey", "--entries"),
-]
-"""All that print a table or an account, but not what differs from run to run."""
 
 AT_NIGHT = [
     ("list",),

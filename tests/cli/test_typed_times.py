@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.cli.short_times import ShortTimes
-from ledger.cli.typed_times import moment_of, span_of
+from ledger.cli.short_times import Ages, ShortTimes
+from ledger.cli.typed_times import ago_of, moment_of, span_of
 from ledger.log.text import show_time
 from support.commands import OWNER, Run, records
 
@@ -134,6 +134,22 @@ def test_a_span_has_its_units_from_the_largest_down(typed: str, span: timedelta 
 def test_what_a_table_shows_can_be_typed(age: timedelta) -> None:
     time = (NOW - age).replace(second=0, microsecond=0)
     assert moment_of(ShortTimes.fit_for([time], NOW)(time), NOW) == time
+
+
+# From then on a table shows years, and which 365 or 366 days one has is not said.
+@given(st.timedeltas(timedelta(0), timedelta(days=729)))
+def test_an_age_that_a_table_shows_can_be_typed(age: timedelta) -> None:
+    shown = Ages(NOW)(NOW - age)
+    typed = ago_of(shown)
+    assert typed is not None
+    assert typed <= age < typed + timedelta(days=1)
+
+
+def test_how_long_ago_is_typed_as_it_is_shown(run: Run) -> None:
+    run("advance", *OWNER, "--to", 5)
+    assert len(records(run("entries", "--since", "20h ago"))) == 1
+    assert records(run("entries", "--until", "20h ago")) == []
+    assert run("stalls", "--after", "20h ago").exit_code == 2
 
 
 def test_what_was_understood_is_said(run: Run) -> None:

@@ -14,7 +14,7 @@ import ledger
 from ledger import CursorKey, InvalidCursorError
 from ledger.cli.keys import key
 from ledger.cli.names import suggestion
-from ledger.cli.typed_times import moment_of, span_of
+from ledger.cli.typed_times import ago_of, moment_of
 from ledger.law.requests import AdvanceCursor
 from ledger.log.text import show_time
 from ledger.testing import Clock, tell
@@ -52,7 +52,7 @@ def test_there_are_enough_rows_and_none_twice() -> None:
 
 @pytest.mark.parametrize(("typed", "understood"), TIMES)
 def test_a_time_is_understood_as_the_table_says(typed: str, understood: str) -> None:
-    span = span_of(typed)
+    span = ago_of(typed)
     moment = moment_of(typed, NOW) if span is None else NOW - span
     assert (show_time(moment) if moment else "refused") == understood
 
