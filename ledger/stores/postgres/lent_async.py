@@ -19,7 +19,7 @@ from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.rows import Row
 from ledger.stores import Appending
-from ledger.stores.awaited import cancelled_once, ended
+from ledger.stores.awaited import Cancelling, cancelled_once, ended
 from ledger.stores.horizon import Horizon
 from ledger.stores.lending import AsyncLender, Wanted
 from ledger.stores.postgres import asking
@@ -117,10 +117,15 @@ class AsyncBorrowed:
     async def append(self, keys: Collection[CursorKey], work: Callable[[Appending], T]) -> T:
         """Run `work` in the caller's transaction; if it raises, only that is undone."""
         connection = await self._connection()
-        return await cancelled_once(self._append(connection, keys, work))
+        cancelling = Cancelling()
+        return await cancelled_once(self._append(connection, keys, work, cancelling), cancelling)
 
     async def _append(
-        self, connection: Connection, keys: Collection[CursorKey], work: Callable[[Appending], T]
+        self,
+        connection: Connection,
+        keys: Collection[CursorKey],
+        work: Callable[[Appending], T],
+        cancelling: Cancelling,
     ) -> T:
         session = await self._session(connection)
         refuse_autocommit(connection, self._lender.begin)
@@ -129,7 +134,8 @@ class AsyncBorrowed:
             while True:
                 tries += 1
                 try:
-                    return await self._in_savepoint(session, appending(self._sql, keys, work))
+                    steps = appending(self._sql, keys, work)
+                    return await self._in_savepoint(session, steps, cancelling)
                 except psycopg.Error as error:
                     # Another has made the same cursor just now: it is seen from here on.
                     if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
@@ -137,21 +143,25 @@ class AsyncBorrowed:
                     held_by = ""
                     if is_late(error):
                         wanted = [cursor_id(key) for key in keys]
-                        steps = asking.holders(self._sql, wanted, in_transaction=True)
+                        holders = asking.holders(self._sql, wanted, in_transaction=True)
                         with suppress(Exception):  # The call fails all the same.
-                            held_by = await session.take(steps)
+                            held_by = await session.take(holders)
                     raise await self._said(error, connection, held_by) from error
 
-    async def _in_savepoint(self, session: _Session, steps: Steps[T]) -> T:
+    async def _in_savepoint(self, session: _Session, steps: Steps[T], cancelling: Cancelling) -> T:
         try:
             # To their ends, like what undoes: who is cancelled within could not tell whether there
             # is a savepoint, and to go back to one that is not there fails the transaction.
-            await _to_its_end(session.run(SAVEPOINT))
+            cancelling.put_off()
+            await session.run(SAVEPOINT)
+            cancelling.allow()
             result = await session.take(steps)
         except BaseException:
             await _to_its_end(_undo(session))
             raise
-        await _to_its_end(session.run(RELEASE))
+        cancelling.put_off()
+        await session.run(RELEASE)
+        cancelling.allow()
         return result
 
     async def _read(self, steps: Callable[[Statements, bool], Steps[T]]) -> T:
