@@ -18,7 +18,7 @@ from ledger.stores.page_sizes import PAGE_PLACES, PAGE_ROWS_FIRST, page_sizes
 if TYPE_CHECKING:
     from ledger.stores.horizon import Horizon
 
-__all__ = ["Awaited", "AwaitedStore", "cancelled_once", "ended"]
+__all__ = ["Awaited", "AwaitedStore", "Cancelling", "cancelled_once", "ended"]
 
 T = TypeVar("T")
 
@@ -113,7 +113,33 @@ class AwaitedStore:
         return await self.connection.append(keys, work)
 
 
-async def cancelled_once(work: Coroutine[Any, Any, T]) -> T:
+class Cancelling:
+    """Puts off that the work of `cancelled_once` is cancelled, while that would come at a bad time.
+
+    To run each such step in a task of its own takes a call over a connection a tenth more time.
+    """
+
+    def __init__(self) -> None:
+        self._is_put_off = self._is_asked = False
+
+    def put_off(self) -> None:
+        """Go on, whatever happens."""
+        self._is_put_off = True
+
+    def allow(self) -> None:
+        """Go on, unless this was cancelled meanwhile. Raises CancelledError."""
+        self._is_put_off = False
+        if self._is_asked:
+            raise asyncio.CancelledError
+
+    def cancel(self, task: asyncio.Future[Any]) -> None:
+        """Cancel `task` now, or when it allows that."""
+        self._is_asked = True
+        if not self._is_put_off:
+            task.cancel()
+
+
+async def cancelled_once(work: Coroutine[Any, Any, T], cancelling: Cancelling | None = None) -> T:
     """Return what `work` returns; if this is cancelled, cancel it once, and wait for its end.
 
     A driver that is cancelled again while it cancels what it has sent closes the connection.
@@ -122,7 +148,10 @@ async def cancelled_once(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.cancel()
+        if cancelling is None:
+            task.cancel()
+        else:
+            cancelling.cancel(task)
         await _end_of(task)
         raise
 

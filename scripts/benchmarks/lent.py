@@ -27,7 +27,7 @@ class BareTransaction(BareServer):
     """A row of its own and an advance in one transaction: the statements that the ledger sends."""
 
     def statements(self, sequence: int) -> list[tuple[bytes, list[Any]]]:
-        hold = (self.sql.hold, [[self.id]])
+        hold = (self.sql.hold_one, [self.id])
         _, _, version, _, digest = self.head
         state, event = self._next(sequence)
         return [

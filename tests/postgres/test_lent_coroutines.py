@@ -6,11 +6,14 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 import ledger.aio
 from ledger import Ledger
+from ledger.stores.postgres.fitness import RELEASE, ROLLBACK, SAVEPOINT
+from ledger.stores.postgres.lent_async import _Session
 from support.coroutines import asynchronous
 from support.cursors import JOBS, ORDERS
 from support.lending import awaited, lending
@@ -166,3 +169,65 @@ async def test_many_requests_that_wait_for_a_lock_on_the_whole_table_can_be_canc
         await awaited(own.commit())
     assert book.find(ORDERS) is None
     assert book.get(JOBS).version == 1
+
+
+@asynchronous
+async def test_an_advance_is_one_task_beside_that_of_its_caller(
+    lent_kind: str, target: str, book: Ledger
+) -> None:
+    # A task more for each statement took a call a tenth more time.
+    book.advance(ORDERS, to=1)
+    made = []
+
+    def noting(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async with lending(lent_kind, target) as own:
+        await awaited(own.begin())
+        await own.call("advance", ORDERS, to=2)
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(noting)
+        try:
+            await own.call("advance", ORDERS, to=3)
+        finally:
+            loop.set_task_factory(None)
+        await awaited(own.commit())
+    assert len(made) == 1
+    assert book.get(ORDERS).version == 3
+
+
+@pytest.mark.parametrize("step", [SAVEPOINT, RELEASE])
+@asynchronous
+async def test_a_call_that_is_cancelled_around_its_savepoint_goes_on_to_the_end_of_that_step(
+    lent_kind: str, step: bytes, target: str, book: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else the call could not tell whether there is a savepoint, and what goes back to one that is
+    # not there fails the transaction.
+    book.advance(ORDERS, to=1)
+    at_it, ran = asyncio.Event(), []
+    run = _Session.run
+
+    async def run_late(session: _Session, statement: bytes) -> None:
+        if statement == step and not at_it.is_set():
+            at_it.set()
+            for _ in range(9):
+                await asyncio.sleep(0)
+        await run(session, statement)
+        ran.append(statement)
+
+    monkeypatch.setattr(_Session, "run", run_late)
+    async with lending(lent_kind, target) as own:
+        await awaited(own.begin())
+        task = asyncio.ensure_future(own.call("advance", ORDERS, to=2))
+        await at_it.wait()
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+        assert ran == [SAVEPOINT, *([ROLLBACK] if step == SAVEPOINT else []), RELEASE]
+        # What the transaction had before, and does next, is good.
+        await own.call("advance", JOBS, to=1)
+        await awaited(own.commit())
+    assert book.get(JOBS).version == 1
+    assert book.get(ORDERS).version == (1 if step == SAVEPOINT else 2)

@@ -15,7 +15,12 @@ import psycopg_pool
 import pytest
 import sqlalchemy
 from sqlalchemy import event, orm
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
 import ledger
@@ -305,11 +310,13 @@ async def test_a_session_of_a_task_whose_connection_dies_leaves_no_other_one_beh
     engine = create_async_engine(url, **options)
     made: list[AsyncSession] = []
 
-    def make() -> AsyncSession:
-        made.append(AsyncSession(engine))
-        return made[-1]
+    class Noted(AsyncSession):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
 
-    session = async_scoped_session(make, scopefunc=asyncio.current_task)
+    sessions = async_sessionmaker(engine, class_=Noted)
+    session = async_scoped_session(sessions, scopefunc=asyncio.current_task)
     async with ledger.aio.open(target) as own:
         pid = (await session.execute(sqlalchemy.text("SELECT pg_backend_pid()"))).scalar()
         await asyncio.to_thread(end, target, pid)

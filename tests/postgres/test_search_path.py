@@ -27,7 +27,7 @@ from ledger import (
     NonMonotonicCursorError,
     StorageError,
 )
-from ledger.evidence.source import EVERY
+from ledger.evidence.source import EVERY, Partible
 from ledger.law.events import ErrorRecorded
 from ledger.stores.postgres import look
 from ledger.stores.postgres.address import Address
@@ -173,6 +173,7 @@ def live(url: str, path: Path) -> None:
         with book._store.snapshot() as log:
             assert log.cuts(2)
             # As proofs and a check of what is new ask for them.
+            assert isinstance(log, Partible)
             assert log.row_at(1)
             assert list(log.rows_between(1, 9))
             list(log.rows_before(5, 9))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import attrs
 import psycopg
@@ -14,11 +14,12 @@ from ledger.stores.deadline import Deadline
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.errors import is_of_row
 from ledger.stores.postgres.keys import cursor_id
+from ledger.stores.postgres.pooling import Connection
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.sharing import SharedAddress
 from ledger.stores.postgres.transaction import Held, Remembered
 
-__all__ = ["CATALOGS_S_MIN", "Attempt", "Sent", "is_server_s_own"]
+__all__ = ["CATALOGS_S_MIN", "Attempt", "Lent", "Sent", "is_server_s_own"]
 
 # Autovacuum locks a catalog for a moment, and gives way to whoever waits so long: a check does.
 CATALOGS_S_MIN = 2
@@ -105,6 +106,36 @@ class Attempt:
             f"reached, or all {self._address.pool_max_size} are in use. Nothing was appended; try "
             f"again. ({error})"
         )
+
+
+class Lends(Protocol):
+    """What lends connections."""
+
+    def take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
+        """Take a connection, and what sets it back."""
+
+    def give_back(self, connection: Connection) -> None:
+        """Give back a connection that was set back."""
+
+
+class Lent:
+    """A connection, while an attempt has it. A generator would take each append 2 µs more."""
+
+    __slots__ = ("_attempt", "_connection", "_lends", "_set_back")
+
+    def __init__(self, lends: Lends, attempt: Attempt) -> None:
+        self._lends = lends
+        self._attempt = attempt
+
+    def __enter__(self) -> Connection:
+        """Take it."""
+        self._connection, self._set_back = self._lends.take(self._attempt)
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        """Set it back, and give it back."""
+        self._set_back()
+        self._lends.give_back(self._connection)
 
 
 def is_server_s_own(error: psycopg.Error, session: PostgresSession) -> bool:

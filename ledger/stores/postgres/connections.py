@@ -22,7 +22,7 @@ from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import async_lender, lender
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.attempts import CATALOGS_S_MIN, Attempt, Sent, is_server_s_own
+from ledger.stores.postgres.attempts import CATALOGS_S_MIN, Attempt, Lent, Sent, is_server_s_own
 from ledger.stores.postgres.connecting import Connecting
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
@@ -129,10 +129,11 @@ class Pool:
                     session = self._session(connection)
                     if remembered and not attempt.is_spent:
                         remembered = False
-                        with suppress(UnsureError):
+                        try:
                             return self._by_what_is_remembered(session, work, sent)
-                        self._forget(sent)
-                        sent.clear()
+                        except UnsureError:
+                            self._forget(sent)
+                            sent.clear()
                     return self._under_locks(session, work, sent, attempt)
                 except psycopg.Error as error:
                     self._forget(sent)
@@ -244,7 +245,7 @@ class Pool:
         if transaction.drafts:
             sent.append(Sent(transaction, result))
             transaction.send(session)
-            self._remember(transaction)
+            self._known.keep(transaction.heads)
         return result
 
     def _under_locks(
@@ -277,7 +278,7 @@ class Pool:
         for each in sent:
             self._known.forget(head.cursor.key for head in each.transaction.heads)
 
-    def _remember(self, transaction: Remembered | Held) -> None:
+    def _remember(self, transaction: Held) -> None:
         self._known.keep(
             attrs.evolve(head, cursor_id=cursor_id(head.cursor.key))
             if head.cursor_id is None
@@ -297,17 +298,12 @@ class Pool:
             self._sessions[connection] = session
         return session
 
-    @contextmanager
-    def _lend(self, attempt: Attempt) -> Iterator[Connection]:
-        self._guard.check()
-        if self._closed:
-            raise StorageError(f"The ledger on {self._place} is closed; open it again.")
-        connection, set_back = self._take(attempt)
-        try:
-            yield connection
-        finally:
-            set_back()
-            self._source.give_back(connection)
+    def _lend(self, attempt: Attempt) -> Lent:
+        return Lent(self, attempt)
+
+    def give_back(self, connection: Connection) -> None:
+        """Give back a connection, set back."""
+        self._source.give_back(connection)
 
     def _make_ready(self, connection: Connection) -> None:
         """Make the tables, unless they are there, and ask the ledger for its id."""
@@ -331,7 +327,11 @@ class Pool:
             self._source.give_back(connection)
             raise
 
-    def _take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
+    def take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
+        """Take a connection, set as an append needs it; and what sets it back."""
+        self._guard.check()
+        if self._closed:
+            raise StorageError(f"The ledger on {self._place} is closed; open it again.")
         wait_s = max(attempt.left_s, CONNECT_S_MIN)
         while True:
             try:

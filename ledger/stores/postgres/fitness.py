@@ -36,25 +36,32 @@ RELEASE = b"RELEASE cursor_ledger"
 # and would stay so in the log.
 STRINGS = "standard_conforming_strings"
 
+# What the server reports by itself whenever it changes.
+_REPORTED = ((b"client_encoding", b"UTF8"), (STRINGS.encode(), b"on"))
+
 
 def refuse_unfit(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Refuse a connection whose state or settings are unfit, without asking the server.
 
     Raises StorageError.
     """
-    info = connection.info
-    if info.transaction_status == TransactionStatus.INERROR:
+    # Of libpq itself, because each call asks it: `connection.info` takes four times as long.
+    pgconn = connection.pgconn
+    if pgconn.transaction_status == TransactionStatus.INERROR:
         raise StorageError(
             "the transaction of the connection has failed before; roll it back, and run it again."
         )
-    if info.pipeline_status:
+    if pgconn.pipeline_status:
         raise StorageError(
             "the connection is in pipeline mode, where what fails is known too late to be "
             "undone by itself. Do it before or after the block of the pipeline."
         )
     if not connection.closed:
-        for name, needed in (("client_encoding", "UTF8"), (STRINGS, "on")):
-            _refuse_unless(name, info.parameter_status(name), needed)
+        for name, needed in _REPORTED:
+            value = pgconn.parameter_status(name)
+            if value != needed:
+                said = None if value is None else value.decode(errors="replace")
+                _refuse_unless(name.decode(), said, needed.decode())
 
 
 def refuse_closed(
@@ -75,7 +82,7 @@ def refuse_autocommit(
 
     Raises StorageError.
     """
-    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
     if idle and connection.autocommit:
         raise StorageError(
             "the connection is in autocommit mode and in no transaction, so there is nothing "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -106,9 +107,13 @@ def finding_id(schema: str) -> Steps[tuple[Home, str]]:
 
 
 def _asking(schema: str, database: str) -> Steps[tuple[Home, str]]:
+    [[ledger_id, found, nulls]] = yield from one(_statement(schema, database), (NULLS,))
+    return Home(ledger_id, found), nulls
+
+
+@lru_cache(maxsize=64)
+def _statement(schema: str, database: str) -> bytes:
     table = f"{quoted(schema)}.ledger_identity".replace("%", "%%")
     # One row, even if somebody has taken the id away, or added one: it is opened to be verified.
     own = f"coalesce((SELECT id::pg_catalog.text FROM {table} LIMIT 1), '')"
-    statement = f"SELECT {own}, {database}, pg_catalog.current_setting(%s)"
-    [[ledger_id, found, nulls]] = yield from one(statement.encode(), (NULLS,))
-    return Home(ledger_id, found), nulls
+    return f"SELECT {own}, {database}, pg_catalog.current_setting(%s)".encode()

@@ -18,7 +18,7 @@ from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.log.rows import Row
 from ledger.stores import Appending
-from ledger.stores.awaited import cancelled_once, ended
+from ledger.stores.awaited import Cancelling, cancelled_once, ended
 from ledger.stores.horizon import Horizon
 from ledger.stores.lending import AsyncLender, Wanted
 from ledger.stores.postgres import asking
@@ -127,10 +127,17 @@ class AsyncBorrowed:
 
     async def append(self, keys: Collection[CursorKey], work: Callable[[Appending], T]) -> T:
         """Run `work` in the caller's transaction; if it raises, only that is undone."""
-        return await self._lent(lambda connection: self._append(connection, keys, work))
+        cancelling = Cancelling()
+        return await self._lent(
+            lambda connection: self._append(connection, keys, work, cancelling), cancelling
+        )
 
     async def _append(
-        self, connection: Connection, keys: Collection[CursorKey], work: Callable[[Appending], T]
+        self,
+        connection: Connection,
+        keys: Collection[CursorKey],
+        work: Callable[[Appending], T],
+        cancelling: Cancelling,
     ) -> T:
         session = await self._session(connection)
         refuse_autocommit(connection, self._lender.begin)
@@ -139,7 +146,8 @@ class AsyncBorrowed:
             while True:
                 tries += 1
                 try:
-                    return await self._in_savepoint(session, appending(self._sql, keys, work))
+                    steps = appending(self._sql, keys, work)
+                    return await self._in_savepoint(session, steps, cancelling)
                 except psycopg.Error as error:
                     # Another has made the same cursor just now: it is seen from here on.
                     if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
@@ -147,21 +155,25 @@ class AsyncBorrowed:
                     held_by = ""
                     if is_late(error):
                         wanted = [cursor_id(key) for key in keys]
-                        steps = asking.holders(self._sql, wanted, in_transaction=True)
+                        holders = asking.holders(self._sql, wanted, in_transaction=True)
                         with suppress(Exception):  # The call fails all the same.
-                            held_by = await session.take(steps)
+                            held_by = await session.take(holders)
                     raise translated(error, self._place, held_by) from error
 
-    async def _in_savepoint(self, session: _Session, steps: Steps[T]) -> T:
+    async def _in_savepoint(self, session: _Session, steps: Steps[T], cancelling: Cancelling) -> T:
         try:
             # To their ends, like what undoes: who is cancelled within could not tell whether there
             # is a savepoint, and to go back to one that is not there fails the transaction.
-            await _to_its_end(session.run(SAVEPOINT))
+            cancelling.put_off()
+            await session.run(SAVEPOINT)
+            cancelling.allow()
             result = await session.take(steps)
         except BaseException:
             await _to_its_end(_undo(session))
             raise
-        await _to_its_end(session.run(RELEASE))
+        cancelling.put_off()
+        await session.run(RELEASE)
+        cancelling.allow()
         return result
 
     async def _read(self, steps: Callable[[Statements, bool], Steps[T]]) -> T:
@@ -179,7 +191,11 @@ class AsyncBorrowed:
             except psycopg.Error as error:
                 raise translated(error, self._place) from error
 
-    async def _lent(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    async def _lent(
+        self,
+        work: Callable[[Connection], Coroutine[Any, Any, T]],
+        cancelling: Cancelling | None = None,
+    ) -> T:
         """Run `work` with the connection that is lent at this moment, if it is fit.
 
         Its owner is asked, and told, in the caller's task, because the session that a framework has
@@ -188,7 +204,7 @@ class AsyncBorrowed:
         connection: Connection = await self._lender.connection()  # type: ignore[assignment]
         refuse_unfit(connection)
         try:
-            return await cancelled_once(work(connection))
+            return await cancelled_once(work(connection), cancelling)
         finally:
             # Also if it was cancelled: that may have cost the connection, too.
             if connection.closed:

@@ -57,6 +57,7 @@ class Statements:
     schema: str
     # As bytes: psycopg takes text only if it is written out where it is run.
     hold: bytes
+    hold_one: bytes
     hold_free: bytes
     there: bytes
     move: bytes
@@ -132,6 +133,10 @@ def statements(schema: str) -> Statements:
         hold=f"""
             SELECT {stored_cursor} FROM {s}.ledger_cursors
             WHERE id {_EQ} ANY(%s) ORDER BY id FOR UPDATE
+        """.encode(),
+        # Without an array and a sort, which for a single cursor take longer than to find it.
+        hold_one=f"""
+            SELECT {stored_cursor} FROM {s}.ledger_cursors WHERE id {_EQ} %s FOR UPDATE
         """.encode(),
         hold_free=f"""
             SELECT {stored_cursor} FROM {s}.ledger_cursors

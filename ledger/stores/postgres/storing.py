@@ -28,6 +28,7 @@ __all__ = [
     "columns",
     "event",
     "head_of",
+    "holding",
     "rows_of",
     "storing",
     "storing_new",
@@ -93,7 +94,7 @@ class Asked:
 def appending(sql: Statements, keys: Collection[CursorKey], work: Callable[[Asked], T]) -> Steps[T]:
     """Hold the cursors of `keys`, let `work` judge and append, and store what it has appended."""
     ids = [cursor_id(key) for key in keys]
-    rows = rows_of((yield from one(sql.hold, (ids,))))
+    rows = rows_of((yield from one(*holding(sql, ids))))
     transaction = Asked(rows, keys)
     try:
         result = work(transaction)
@@ -111,6 +112,11 @@ def appending(sql: Statements, keys: Collection[CursorKey], work: Callable[[Aske
         before = None if new else transaction.rows
         yield from storing(sql, transaction.drafts, old, before=before)
     return result
+
+
+def holding(sql: Statements, ids: list[int]) -> tuple[bytes, Sequence[object]]:
+    """Return the statement that locks the rows of these cursors, and its values."""
+    return (sql.hold_one, ids) if len(ids) == 1 else (sql.hold, (ids,))
 
 
 def rows_of(found: Sequence[Row]) -> dict[int, Row]:

@@ -29,6 +29,7 @@ from ledger.stores.postgres.storing import (
     columns,
     event,
     head_of,
+    holding,
     rows_of,
     storing,
     storing_new,
@@ -181,11 +182,15 @@ class Held:
         """Lock the rows of `keys` that there are, all at once."""
         ids = [cursor_id(key) for key in set(keys)]
         self.session.wanted = ids
+        statement, values = holding(self.session.sql, ids)
         bounds = self._bounds(len(ids))
-        with nullcontext() if self.begun and not bounds else self.session.in_one_round_trip():
-            self.begin()
-            with self._within(bounds, len(ids)):
-                found = self.session.rows().execute(self.session.sql.hold, (ids,))
+        if self.begun and not bounds:
+            found = self.session.execute(statement, values)
+        else:
+            with self.session.in_one_round_trip():
+                self.begin()
+                with self._within(bounds, len(ids)):
+                    found = self.session.rows().execute(statement, values)
         self._rows = rows_of(found.fetchall())
 
     def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
