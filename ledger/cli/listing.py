@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from ledger.cli.hosts import command_name
+from ledger.cli.process.hosts import command_name
 
 __all__ = ["Listed", "Loaded", "Section"]
 
@@ -47,7 +47,7 @@ class Listed(NamedTuple):
         attribute = self.at.partition(":")[2]
         command: click.Command = getattr(import_module(self.module), attribute)
         # `ledger.cli` and `projections.cli` have the examples of their own commands.
-        package = self.module.rpartition(".")[0]
+        package = ".".join(self.module.split(".")[:2])
         examples = import_module(f"{package}.examples").EXAMPLES
         named = {self.name: command}
         if isinstance(command, click.Group):

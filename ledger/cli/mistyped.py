@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 import click
 
-from ledger.cli.hosts import command_name
 from ledger.cli.listing import Loaded
+from ledger.cli.process.hosts import command_name
 
 __all__ = ["meant"]
 

@@ -12,8 +12,9 @@ import click
 from click.exceptions import Abort, Exit
 
 from ledger import errors, targets
-from ledger.cli import streams
-from ledger.cli.exits import (
+from ledger.cli.listing import Loaded, Section
+from ledger.cli.process import streams
+from ledger.cli.process.exits import (
     EXIT_BUG,
     EXIT_BUSY,
     EXIT_FAILED,
@@ -24,11 +25,10 @@ from ledger.cli.exits import (
     EXIT_UNTOLD,
     EXIT_USAGE,
 )
-from ledger.cli.hosts import command_name
-from ledger.cli.interrupts import Watch
-from ledger.cli.listing import Loaded, Section
-from ledger.cli.sentences import fitted, say
-from ledger.cli.target import Target, innermost
+from ledger.cli.process.hosts import command_name
+from ledger.cli.process.interrupts import Watch
+from ledger.cli.shown.sentences import fitted, say
+from ledger.cli.typed.target import Target, innermost
 from ledger.law.refusals import CursorNotFoundError
 from ledger.log.text import visible
 
@@ -99,7 +99,7 @@ class Commands(click.Group):
         """Run the program, or complete a word for a shell."""
         if _COMPLETE in os.environ:
             # Only a shell asks for it.
-            from ledger.cli.completion import prepare
+            from ledger.cli.typed.completion import prepare
 
             prepare()
         if not kwargs.get("standalone_mode", True):
@@ -156,7 +156,7 @@ class Commands(click.Group):
             return _interrupted(watch)
         except errors.LedgerError as error:
             # Only a refusal needs them.
-            from ledger.cli import names, near
+            from ledger.cli.typed import names, near
             from ledger.cli.wording import as_typed
 
             said = as_typed(error, innermost(ctx))
@@ -177,7 +177,7 @@ class Commands(click.Group):
 def _say_near(context: click.Context) -> None:
     """Say which filters match no cursor, and what they may have meant."""
     # Only a result that is empty needs it.
-    from ledger.cli import near
+    from ledger.cli.typed import near
 
     streams.flush_output()
     for sentence in near.filters_near(context):
@@ -265,7 +265,7 @@ def _showable(error: click.ClickException) -> click.ClickException:
             text = fitted(targets.shown(better), before="Error: ")
             return click.UsageError(text, ctx=error.ctx)
     if isinstance(error, click.BadParameter):
-        from ledger.cli import near
+        from ledger.cli.typed import near
 
         if meant := near.choice_near(error):
             text = fitted(targets.shown(said + meant), before="Error: ")

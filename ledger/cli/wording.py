@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 from click.core import ParameterSource
 
-from ledger.cli.hosts import command_name
+from ledger.cli.process.hosts import command_name
 from ledger.errors import BrokenChainError, InvalidCursorError, LedgerError, SchemaVersionError
 from ledger.law.refusals import ActorRequiredError
 from ledger.law.requests import ResetCursor, StartCursor

@@ -9,16 +9,16 @@ from typing import Any
 import click
 
 from ledger import CursorAdvanced, Entry, ErrorRecorded, InvalidCursorError
-from ledger.cli.columns import ends
-from ledger.cli.forms import Form, form_options, show
-from ledger.cli.keys import key as key_of
-from ledger.cli.keys import known
-from ledger.cli.layout import Kind
-from ledger.cli.options import own_limit_option, sort_option
-from ledger.cli.records import flat, names_of
-from ledger.cli.sources import Names, Position, sequence_of
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
+from ledger.cli.shown.columns import ends
+from ledger.cli.shown.forms import Form, form_options, show
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.records import flat, names_of
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.typed.keys import key as key_of
+from ledger.cli.typed.keys import known
+from ledger.cli.typed.options import own_limit_option, sort_option
+from ledger.cli.typed.sources import Names, Position, sequence_of
+from ledger.cli.typed.target import Target, pass_target
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from ledger.positions.mapping import is_word

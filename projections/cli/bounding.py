@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ledger.cli.options import since_option, until_option
+from ledger.cli.typed.options import since_option, until_option
 from projections.searching import Wanted
 
 __all__ = ["bounds"]

@@ -12,9 +12,9 @@ import attrs
 import click
 
 from ledger import Cursor, CursorKey, CursorNotFoundError, CursorQuery, Entry, EntryQuery, Ledger
-from ledger.cli.filters import cursor_filters
-from ledger.cli.keys import key, known
-from ledger.cli.progress import Progress
+from ledger.cli.shown.progress import Progress
+from ledger.cli.typed.filters import cursor_filters
+from ledger.cli.typed.keys import key, known
 
 __all__ = ["Choice", "choice", "cleared", "order", "watched"]
 

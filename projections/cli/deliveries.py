@@ -18,14 +18,14 @@ from ledger import (
     EntryQuery,
     Ledger,
 )
-from ledger.cli.columns import OWNER, ends
-from ledger.cli.forms import Form, fitting, form_options, show
-from ledger.cli.layout import Kind
-from ledger.cli.options import own_limit_option, sort_option
-from ledger.cli.sentences import say
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column
-from ledger.cli.target import Target, pass_target
+from ledger.cli.shown.columns import OWNER, ends
+from ledger.cli.shown.forms import Form, fitting, form_options, show
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.tables import Column
+from ledger.cli.typed.options import own_limit_option, sort_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from projections.cli.bounding import bounds

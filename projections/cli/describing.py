@@ -9,20 +9,20 @@ from typing import Any
 import click
 
 from ledger import CursorKey, CursorReset, Entry
-from ledger.cli.columns import show_time, with_metadata
-from ledger.cli.forms import Form, fitting, form_options, show, show_one
-from ledger.cli.keys import cursor_arguments, key
-from ledger.cli.layout import Kind, shortened
-from ledger.cli.paging import paged
-from ledger.cli.sentences import say
-from ledger.cli.short_times import Ages
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column, colour, print_table, terminal_width
-from ledger.cli.target import Target, pass_target
+from ledger.cli.shown.columns import show_time, with_metadata
+from ledger.cli.shown.forms import Form, fitting, form_options, show, show_one
+from ledger.cli.shown.layout import Kind, shortened
+from ledger.cli.shown.paging import paged
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.short_times import Ages
+from ledger.cli.shown.tables import Column, colour, print_table, terminal_width
+from ledger.cli.typed.keys import cursor_arguments, key
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from projections.cli.events import users
-from projections.cli.printed_commands import to_ask
+from projections.cli.resets.printed_commands import to_ask
 from projections.cli.rows import COLOURS, plain
 from projections.description import LATE_MAX, Description, Spell, SpellKind
 from projections.description import describe as describe_cursor

@@ -10,16 +10,16 @@ from pathlib import Path
 import click
 
 from ledger import CursorKey, files
-from ledger.cli.exits import EXIT_FAILED
-from ledger.cli.forms import Form, fitting, form_flags, show, show_one, show_table
-from ledger.cli.keys import cursor_arguments, key
-from ledger.cli.layout import Kind
-from ledger.cli.progress import Progress
-from ledger.cli.sentences import say
-from ledger.cli.shapes import Shape
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
+from ledger.cli.process.exits import EXIT_FAILED
+from ledger.cli.shown.forms import Form, fitting, form_flags, show, show_one, show_table
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.progress import Progress
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.shapes import Shape
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.typed.keys import cursor_arguments, key
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from ledger.log.text import visible
 from projections.charts import FORMATS, ChartLibraryMissingError, draw, draw_on_terminal
 from projections.cli.choosing import watched

@@ -19,17 +19,17 @@ from ledger import (
     ErrorRecorded,
     Ledger,
 )
-from ledger.cli.columns import OWNER, with_metadata
-from ledger.cli.filters import KINDS, chosen_entries
-from ledger.cli.forms import Form, form_options, show
-from ledger.cli.hosts import command_name
-from ledger.cli.keys import known
-from ledger.cli.layout import Kind
-from ledger.cli.options import limit_option, since_option, sort_option, until_option
-from ledger.cli.sources import POSITION, Names, Position, sequence_of
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
-from ledger.cli.waiting import say_what_is_not_settled
+from ledger.cli.process.hosts import command_name
+from ledger.cli.shown.columns import OWNER, with_metadata
+from ledger.cli.shown.forms import Form, form_options, show
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.shown.waiting import say_what_is_not_settled
+from ledger.cli.typed.filters import KINDS, chosen_entries
+from ledger.cli.typed.keys import known
+from ledger.cli.typed.options import limit_option, since_option, sort_option, until_option
+from ledger.cli.typed.sources import POSITION, Names, Position, sequence_of
+from ledger.cli.typed.target import Target, pass_target
 from ledger.law.reserved import HEAD, is_reserved
 from ledger.law.takeovers import is_takeover
 from ledger.log.text import visible

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 import click
 
 from ledger import CursorKey, ErrorRecorded, Ledger
-from ledger.cli.forms import Form, fitting, form_options, show_one
-from ledger.cli.hosts import command_name
-from ledger.cli.keys import key as key_of
-from ledger.cli.keys import known
-from ledger.cli.paging import paged
-from ledger.cli.sentences import say
-from ledger.cli.shapes import Shape
-from ledger.cli.sources import Names, Position, sequence_of
-from ledger.cli.tables import colour
-from ledger.cli.target import Target, pass_target
+from ledger.cli.process.hosts import command_name
+from ledger.cli.shown.forms import Form, fitting, form_options, show_one
+from ledger.cli.shown.paging import paged
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.shapes import Shape
+from ledger.cli.shown.tables import colour
+from ledger.cli.typed.keys import key as key_of
+from ledger.cli.typed.keys import known
+from ledger.cli.typed.sources import Names, Position, sequence_of
+from ledger.cli.typed.target import Target, pass_target
 from ledger.log.text import show_time, visible
 from ledger.positions.mapping import PositionMapping, is_word
 from projections.cli.progressing import progress_over

@@ -13,18 +13,18 @@ import attrs
 import click
 
 from ledger import CursorNotFoundError, Ledger
-from ledger.cli.columns import OWNER
-from ledger.cli.exits import EXIT_BEHIND
-from ledger.cli.forms import Form, form_options, show
-from ledger.cli.layout import Kind
-from ledger.cli.options import limit_option
-from ledger.cli.sentences import say
-from ledger.cli.shapes import NAMES, note_sort, words_and_headings
-from ledger.cli.sources import Names
-from ledger.cli.streams import flush_output
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
-from ledger.cli.times import DURATION
+from ledger.cli.process.exits import EXIT_BEHIND
+from ledger.cli.process.streams import flush_output
+from ledger.cli.shown.columns import OWNER
+from ledger.cli.shown.forms import Form, form_options, show
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.shapes import NAMES, note_sort, words_and_headings
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.typed.options import limit_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
+from ledger.cli.typed.times import DURATION
 from ledger.log.text import visible
 from projections.cli.choosing import Choice, choice, order
 from projections.cli.head_files import read_heads

@@ -9,14 +9,14 @@ import attrs
 import click
 
 from ledger import Cursor, CursorQuery
-from ledger.cli.columns import CURSORS
-from ledger.cli.filters import cursor_filters
-from ledger.cli.forms import Form, fitting, form_options, show
-from ledger.cli.options import limit_option
-from ledger.cli.sentences import say
-from ledger.cli.shapes import NAMES, Shape, note_sort, words_and_headings
-from ledger.cli.sources import Names
-from ledger.cli.target import Target, pass_target
+from ledger.cli.shown.columns import CURSORS
+from ledger.cli.shown.forms import Form, fitting, form_options, show
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.shapes import NAMES, Shape, note_sort, words_and_headings
+from ledger.cli.typed.filters import cursor_filters
+from ledger.cli.typed.options import limit_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from projections.cli.rows import ADDED, WIDE, Rows, plain
 from projections.lag import LagState
 from projections.overview import ORDERS, CursorOverview, ordered, overview

@@ -9,20 +9,20 @@ import attrs
 import click
 
 from ledger import Cursor, CursorKey, CursorQuery
-from ledger.cli.columns import CURSORS, OWNER
-from ledger.cli.exits import EXIT_NO_CURSOR
-from ledger.cli.filters import cursor_filters
-from ledger.cli.forms import Form, fitting, form_options, show, show_one
-from ledger.cli.layout import Kind
-from ledger.cli.options import own_limit_option, sort_option
-from ledger.cli.progress import Progress
-from ledger.cli.records import names_of, spread
-from ledger.cli.sentences import say
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
-from ledger.cli.times import MOMENT_OR_POSITION
-from ledger.cli.waiting import say_what_is_not_settled
+from ledger.cli.process.exits import EXIT_NO_CURSOR
+from ledger.cli.shown.columns import CURSORS, OWNER
+from ledger.cli.shown.forms import Form, fitting, form_options, show, show_one
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.progress import Progress
+from ledger.cli.shown.records import names_of, spread
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.shown.waiting import say_what_is_not_settled
+from ledger.cli.typed.filters import cursor_filters
+from ledger.cli.typed.options import own_limit_option, sort_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
+from ledger.cli.typed.times import MOMENT_OR_POSITION
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from projections.changes import Change, diff

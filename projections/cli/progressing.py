@@ -11,7 +11,7 @@ from typing import TypeVar
 import attrs
 
 from ledger import Cursor, Entry, Ledger
-from ledger.cli.progress import Progress
+from ledger.cli.shown.progress import Progress
 from projections.cli.choosing import Choice
 from projections.cli.spans import shown_span
 

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 
 from ledger import CursorKey, CursorQuery, CursorReset, EntryQuery, Ledger
-from ledger.cli.columns import CURSORS, OWNER
-from ledger.cli.layout import Kind
-from ledger.cli.tables import Column, colour
+from ledger.cli.shown.columns import CURSORS, OWNER
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.tables import Column, colour
 from ledger.law.takeovers import is_takeover
 from ledger.log.plain import unstructure
 from ledger.log.text import show_time, visible

@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from ledger import CursorQuery, Entry, EntryQuery
-from ledger.cli.colours import without_colour
-from ledger.cli.columns import OWNER
-from ledger.cli.filters import cursor_filters
-from ledger.cli.forms import Form, fitting, form_options, show
-from ledger.cli.layout import Kind
-from ledger.cli.options import own_limit_option, sort_option
-from ledger.cli.shapes import Shape
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column, colour
-from ledger.cli.target import Target, pass_target
-from ledger.cli.times import DURATION
-from ledger.cli.waiting import say_what_is_not_settled
+from ledger.cli.shown.colours import without_colour
+from ledger.cli.shown.columns import OWNER
+from ledger.cli.shown.forms import Form, fitting, form_options, show
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.shapes import Shape
+from ledger.cli.shown.tables import Column, colour
+from ledger.cli.shown.waiting import say_what_is_not_settled
+from ledger.cli.typed.filters import cursor_filters
+from ledger.cli.typed.options import own_limit_option, sort_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
+from ledger.cli.typed.times import DURATION
 from ledger.law import fields
 from ledger.law.reserved import HEAD, is_reserved
 from ledger.log.plain import unstructure

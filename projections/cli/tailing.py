@@ -9,16 +9,16 @@ import attrs
 import click
 
 from ledger import Entry
-from ledger.cli.columns import ENTRIES
-from ledger.cli.filters import chosen_entries, entry_filters, entry_query, no_reserved_option
-from ledger.cli.forms import Form, endless, endless_options, json_lines, text_lines
-from ledger.cli.interrupts import Watch
-from ledger.cli.sentences import say
-from ledger.cli.shapes import Shape
-from ledger.cli.sources import Names
-from ledger.cli.tables import colour
-from ledger.cli.target import Target, pass_target
-from ledger.cli.waiting import say_what_is_not_settled
+from ledger.cli.process.interrupts import Watch
+from ledger.cli.shown.columns import ENTRIES
+from ledger.cli.shown.forms import Form, endless, endless_options, json_lines, text_lines
+from ledger.cli.shown.sentences import say
+from ledger.cli.shown.shapes import Shape
+from ledger.cli.shown.tables import colour
+from ledger.cli.shown.waiting import say_what_is_not_settled
+from ledger.cli.typed.filters import chosen_entries, entry_filters, entry_query, no_reserved_option
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from ledger.law.reserved import is_reserved
 from ledger.log.text import visible
 from projections.cursors import last_position

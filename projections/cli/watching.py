@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from ledger import Cursor, CursorKey, CursorQuery, Ledger
-from ledger.cli.forms import Form, endless, endless_options, print_json
-from ledger.cli.interrupts import Stop, Watch
-from ledger.cli.records import flat
-from ledger.cli.shaped import shaped
-from ledger.cli.shapes import Shape
-from ledger.cli.sources import Names
-from ledger.cli.tables import Column, Layout, print_row, print_table, terminal_width
-from ledger.cli.target import Target, pass_target
+from ledger.cli.process.interrupts import Stop, Watch
+from ledger.cli.shown.forms import Form, endless, endless_options, print_json
+from ledger.cli.shown.records import flat
+from ledger.cli.shown.shaped import shaped
+from ledger.cli.shown.shapes import Shape
+from ledger.cli.shown.tables import Column, Layout, print_row, print_table, terminal_width
+from ledger.cli.typed.sources import Names
+from ledger.cli.typed.target import Target, pass_target
 from ledger.opening import utc_now
 from projections.cli.choosing import Choice, choice
 from projections.cli.rows import ADDED, WIDE, Rows, plain

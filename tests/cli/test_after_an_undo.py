@@ -10,9 +10,9 @@ import pytest
 
 import ledger
 from ledger import CursorKey
-from ledger.cli.layout import Kind
-from ledger.cli.narrowing import Column, Layout
-from ledger.cli.tables import print_row
+from ledger.cli.shown.layout import Kind
+from ledger.cli.shown.narrowing import Column, Layout
+from ledger.cli.shown.tables import print_row
 from support.clock import Clock
 from support.commands import Run, lines, table
 from support.screens import plain, screens

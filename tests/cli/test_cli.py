@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 import ledger
 from ledger import CursorKey
-from ledger.cli.tables import colour
+from ledger.cli.shown.tables import colour
 from ledger.log.text import visible
 from projections.cli import main
 from support.commands import OWNER, Run, line, records
@@ -168,7 +168,7 @@ def test_results_take_the_form_that_is_asked_for(run: Run) -> None:
 
 
 def test_a_long_table_goes_on_page_after_page(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.cli.tables.PAGE_ROWS", 2)
+    monkeypatch.setattr("ledger.cli.shown.tables.PAGE_ROWS", 2)
     for sequence in range(1, 6):
         run("advance", *OWNER, "--to", sequence)
     run("error", *OWNER, "-m", "the last")

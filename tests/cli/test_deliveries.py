@@ -8,7 +8,7 @@ import json
 import pytest
 
 import ledger
-from ledger.cli import progress
+from ledger.cli.shown import progress
 from projections.cli.choosing import Choice
 from projections.cli.progressing import progressing
 from support.commands import Run, records

@@ -217,7 +217,7 @@ def test_a_file_is_whole_or_not_there_and_never_the_ledger(
 
 MEMORY = """
 import io, resource, sys
-from ledger.cli import streams
+from ledger.cli.process import streams
 from projections.cli import main
 sys.stdout = open("/dev/null", "w")
 try:

@@ -18,8 +18,8 @@ import pytest
 
 import ledger
 from ledger import CursorKey
-from ledger.cli import bulk
-from ledger.cli.progress import Progress
+from ledger.cli.commands import bulk
+from ledger.cli.shown.progress import Progress
 from projections.cli import main
 from projections.following import rests
 

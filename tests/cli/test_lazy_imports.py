@@ -26,7 +26,12 @@ NEVER = {
     *("plotext", "psycopg", "socket", "string", "sqlite_utils", "subprocess", "tempfile"),
     *("traceback", "typing_extensions", "urllib"),
     *("ledger.aio", "ledger.consuming.consumer", "ledger.evidence.merkle", "ledger.exchange"),
-    *("click.shell_completion", "hashlib", "ledger.cli.selecting", "ledger.cli.templates"),
+    *(
+        "click.shell_completion",
+        "hashlib",
+        "ledger.cli.shown.selecting",
+        "ledger.cli.shown.templates",
+    ),
     *("ledger.stores.lending", "ledger.writing.commit"),
 }
 
@@ -43,8 +48,13 @@ NEVER_BY_SHOW = {
 }
 # A pipe has no table.
 TABLES = {
-    *("ledger.cli.columns", "ledger.cli.layout", "ledger.cli.narrowing", "ledger.cli.records"),
-    *("ledger.cli.short_times", "ledger.cli.tables"),
+    *(
+        "ledger.cli.shown.columns",
+        "ledger.cli.shown.layout",
+        "ledger.cli.shown.narrowing",
+        "ledger.cli.shown.records",
+    ),
+    *("ledger.cli.shown.short_times", "ledger.cli.shown.tables"),
 }
 
 VIEWS_OF_LIST = {

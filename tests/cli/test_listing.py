@@ -58,9 +58,9 @@ def own_night(target: str, run: Run, clock: Clock, monkeypatch: pytest.MonkeyPat
 
 def in_the_morning(run: Run, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Run:
     clock.now = MORNING
-    monkeypatch.setattr("ledger.cli.target.ledger.open", partial(ledger.open, clock=clock))
-    monkeypatch.setattr("ledger.cli.tables.utc_now", clock)
-    monkeypatch.setattr("ledger.cli.forms.terminal_width", lambda: 400)
+    monkeypatch.setattr("ledger.cli.typed.target.ledger.open", partial(ledger.open, clock=clock))
+    monkeypatch.setattr("ledger.cli.shown.tables.utc_now", clock)
+    monkeypatch.setattr("ledger.cli.shown.forms.terminal_width", lambda: 400)
     return run
 
 

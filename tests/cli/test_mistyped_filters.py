@@ -9,7 +9,7 @@ import pytest
 
 import ledger
 from ledger import AdvanceCursor, CursorKey
-from ledger.cli import near
+from ledger.cli.typed import near
 from support.commands import Run, records
 
 

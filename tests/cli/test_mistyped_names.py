@@ -9,7 +9,7 @@ import pytest
 
 import ledger
 from ledger import AdvanceCursor, CursorKey
-from ledger.cli import names
+from ledger.cli.typed import names
 from support.commands import OWNER, Run, records
 
 STORES = "every"

@@ -9,7 +9,7 @@ import json
 import click
 import pytest
 
-from ledger.cli.zones import current_zone
+from ledger.cli.shown.zones import current_zone
 from projections.cli import main
 from support.commands import OWNER, Run, lines
 

@@ -10,7 +10,7 @@ import pytest
 
 import ledger
 from ledger import ResetCursor
-from ledger.cli.target import default_actor
+from ledger.cli.typed.target import default_actor
 from support.commands import OWNER, Run, records
 from support.cursors import ORDERS
 from support.ssh_keys import Keys, needs_ssh

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import ledger
 from ledger import CursorKey
-from ledger.cli.spreadsheets import _defused
+from ledger.cli.shown.spreadsheets import _defused
 from projections.cli import main
 
 FORMULAS = [

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import ledger
 import ledger.aio
 from ledger import CursorKey, InvalidCursorError, LedgerError
-from ledger.cli.target import Target
+from ledger.cli.typed.target import Target
 from ledger.targets import shown
 from projections.cli import main
 from support.preloaded import COMMAND

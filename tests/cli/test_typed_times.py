@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.cli.short_times import Ages, ShortTimes
-from ledger.cli.typed_times import ago_of, moment_of, span_of
+from ledger.cli.shown.short_times import Ages, ShortTimes
+from ledger.cli.typed.typed_times import ago_of, moment_of, span_of
 from ledger.log.text import show_time
 from support.commands import OWNER, Run, records
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ledger import AdvanceCursor, CursorKey, Ledger
-from ledger.cli.verifying import PROCESSES_DEFAULT_MAX
+from ledger.cli.commands.verifying import PROCESSES_DEFAULT_MAX
 from ledger.evidence import crew
 from support.commands import Run
 

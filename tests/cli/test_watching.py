@@ -129,7 +129,7 @@ def test_time_makes_one_stalled(
             raise KeyboardInterrupt
         return clock.tick(5 * 60)
 
-    monkeypatch.setattr("ledger.cli.target.ledger.open", partial(ledger.open, clock=passing))
+    monkeypatch.setattr("ledger.cli.typed.target.ledger.open", partial(ledger.open, clock=passing))
     monkeypatch.setattr("projections.cli.watching.AGAIN_S", 0.05)
     done = run("watch", "--jsonl")
     assert [each["state"] for each in records(done)] == ["behind", "stalled"]

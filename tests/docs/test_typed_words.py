@@ -12,9 +12,9 @@ import pytest
 
 import ledger
 from ledger import CursorKey, InvalidCursorError
-from ledger.cli.keys import key
-from ledger.cli.names import suggestion
-from ledger.cli.typed_times import ago_of, moment_of
+from ledger.cli.typed.keys import key
+from ledger.cli.typed.names import suggestion
+from ledger.cli.typed.typed_times import ago_of, moment_of
 from ledger.law.requests import AdvanceCursor
 from ledger.log.text import show_time
 from ledger.testing import Clock, tell

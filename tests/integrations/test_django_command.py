@@ -9,7 +9,7 @@ import pytest
 
 import ledger
 from ledger import CursorKey
-from ledger.cli.target import default_actor
+from ledger.cli.typed.target import default_actor
 from support.django_projects import Project
 
 STORES = "every"

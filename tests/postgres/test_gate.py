@@ -12,7 +12,7 @@ import pytest
 
 import ledger
 from ledger import CursorKey, EntryQuery, Ledger
-from ledger.cli.waiting import waited_for
+from ledger.cli.shown.waiting import waited_for
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.keys import cursor_id
 from support.commands import Run, records

@@ -22,7 +22,7 @@ from ledger import (
     LedgerBusyError,
     StorageError,
 )
-from ledger.cli.waiting import waited_for
+from ledger.cli.shown.waiting import waited_for
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.reading import PostgresSession, settle_types
 from ledger.stores.postgres.statements import statements

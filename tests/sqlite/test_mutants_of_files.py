@@ -23,7 +23,7 @@ from ledger import (
     TreeHead,
     UnprovenError,
 )
-from ledger.cli.checkpoints import checkpoints
+from ledger.cli.commands.checkpoints import checkpoints
 from ledger.exchange.entry_lines import entries_of
 from ledger.exchange.exporting import json_line
 from ledger.log.plain import unstructure

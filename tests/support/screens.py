@@ -92,7 +92,8 @@ def _environment(path: Path, changes: Mapping[str, str | None]) -> dict[str, str
 
 def _run(job: str) -> None:
     import ledger
-    from ledger.cli import tables, times
+    from ledger.cli.shown import tables
+    from ledger.cli.typed import times
     from projections.cli import main
 
     asked = json.loads(job)

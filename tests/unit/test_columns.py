@@ -18,7 +18,7 @@ from ledger import (
     ErrorRecorded,
     Outcome,
 )
-from ledger.cli.records import names_of
+from ledger.cli.shown.records import names_of
 from ledger.evidence.digests import digest_of
 from ledger.law.events import Event
 from ledger.log import columns

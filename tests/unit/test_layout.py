@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from ledger.cli.layout import Kind, Part, padded, shared, shortened, together, width_of
-from ledger.cli.narrowing import Column, Layout
-from ledger.cli.short_times import Ages, ShortTimes, to_the_second
+from ledger.cli.shown.layout import Kind, Part, padded, shared, shortened, together, width_of
+from ledger.cli.shown.narrowing import Column, Layout
+from ledger.cli.shown.short_times import Ages, ShortTimes, to_the_second
 from ledger.log.text import visible
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from ledger.cli.sentences import wrapped
+from ledger.cli.shown.sentences import wrapped
 from ledger.log.text import visible
 
 words = st.text(st.characters(exclude_categories=["Cs", "Z"]), min_size=1, max_size=12).map(visible)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wcwidth import wcswidth
 
-from ledger.cli.templates import Template
+from ledger.cli.shown.templates import Template
 
 FIELDS = {
     "sequence": 1234567,
