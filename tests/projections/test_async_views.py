@@ -378,8 +378,7 @@ async def test_many_views_at_once_are_more_than_there_are_threads(target: str) -
 
 @pytest.mark.slow("it measures memory over long logs")
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    """What is held at once is a page of rows, however long the history."""
-
+    # What is held at once is a page of rows, however long the history.
     async def peak(entries: int) -> int:
         async with ledger.aio.open(tmp_path / f"{entries}.db", durability="normal") as book:
             for begin in range(1, entries, 2_000):
