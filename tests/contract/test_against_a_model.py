@@ -346,7 +346,7 @@ def test_it_is_as_the_model_says(
     run_state_machine_as_test(
         on_this_database,
         settings=settings(
-            max_examples=thorough(60, 10) if kind == "sqlite" else thorough(12, 3),
+            max_examples=thorough(60, 5) if kind == "sqlite" else thorough(12, 3),
             stateful_step_count=25,
             deadline=None,
         ),

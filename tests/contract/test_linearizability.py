@@ -279,7 +279,7 @@ def test_histories_whose_answer_is_known() -> None:
 
 
 @given(seed=st.integers(0, 10**6), width=st.integers(0, 4))
-@settings(max_examples=thorough(50, 20))
+@settings(max_examples=thorough(50, 8))
 def test_what_did_come_one_by_one_passes_and_an_invented_answer_does_not(
     seed: int, width: int
 ) -> None:

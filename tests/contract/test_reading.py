@@ -114,7 +114,7 @@ queries = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=thorough(150, 25), suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=thorough(150, 10), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(query=queries)
 def test_a_query_gives_what_a_plain_filter_gives(log: Ledger, query: dict[str, Any]) -> None:

@@ -105,6 +105,7 @@ def test_one_character_that_can_be_seen_is_enough(text: str) -> None:
         assert make() or True
 
 
+@pytest.mark.slow("it tries every character there is")
 def test_no_character_that_unicode_ignores_by_default_counts_as_seen() -> None:
     ignored = [0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0]
     for first, last in (

@@ -42,6 +42,7 @@ def signature(keys: Keys) -> SshSignature:
     return SshSignature.by(keys.folder / "ines", TEXT)
 
 
+@pytest.mark.slow("it makes keys of each kind")
 @pytest.mark.parametrize(
     "kind", [("ed25519",), ("ecdsa", "-b", "384"), ("rsa", "-b", "3072")], ids=lambda kind: kind[0]
 )

@@ -77,7 +77,7 @@ def test_the_path_of_a_leaf_is_that_of_the_tree(size: int) -> None:
 # --- what a bundle holds ---
 
 
-@settings(max_examples=thorough(100, 15))
+@settings(max_examples=thorough(100, 6))
 @given(st.lists(st.tuples(requests(KEYS, takeovers=True), steps), min_size=1), st.data())
 def test_a_bundle_of_any_history_proves_it(asked: list[object], data: st.DataObject) -> None:
     signing = ledger.SigningKey(NAME, bytes(32))
@@ -125,6 +125,7 @@ def test_each_line_is_one_json_value_and_has_the_text_that_is_digested(made: Evi
     assert "Grüße \u2028" in json.loads(made.complete[9])["entry"][8]["name"]
 
 
+@pytest.mark.slow("it reads many bundles")
 def test_many_blocks_and_few_chosen_entries(open_book: Ledger, key: Path) -> None:
     open_book.append([AdvanceCursor(CursorKey("bulk", "orders"), n) for n in range(1, 2_500)])
     open_book.append([AdvanceCursor(CursorKey("rare", "orders"), n) for n in range(1, 4)])
@@ -232,7 +233,8 @@ def test_a_line_without_an_end_is_never_held_whole(made: Evidence) -> None:
     assert LINE_BYTES_MAX == 2_000_000
 
 
-@settings(max_examples=thorough(2_000, 300))
+@pytest.mark.slow("it reads many bundles")
+@settings(max_examples=thorough(2_000, 80))
 @given(st.data())
 def test_no_other_text_proves_the_same_and_none_is_a_crash(
     made: Evidence, data: st.DataObject

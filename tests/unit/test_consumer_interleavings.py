@@ -146,6 +146,6 @@ class Interleavings(RuleBasedStateMachine):
 
 
 Interleavings.TestCase.settings = settings(
-    max_examples=thorough(60, 20), stateful_step_count=30, deadline=None
+    max_examples=thorough(60, 8), stateful_step_count=30, deadline=None
 )
 TestInterleavings = Interleavings.TestCase

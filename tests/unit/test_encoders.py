@@ -54,6 +54,7 @@ def test_the_bytes_and_the_refusals_are_the_same(values: list[encoders.Flat]) ->
     assert fast == own
 
 
+@pytest.mark.slow("it tries every character there is")
 def test_every_character_is_written_the_same() -> None:
     for first in range(0, sys.maxunicode + 1, 0x1000):
         block = [chr(code) for code in range(first, first + 0x1000) if not 0xD800 <= code < 0xE000]

@@ -131,6 +131,7 @@ def test_nothing_false_is_signed_whichever_row_lies(
     assert other.then.root == root
 
 
+@pytest.mark.slow("it tries every size up to a bound")
 @pytest.mark.parametrize("lie", LIES)
 def test_nothing_false_is_signed_at_any_size_whatever_one_row_says(lie: str) -> None:
     log = KeepingLog.of([0, 1, 0, 0, 2] * 8, 4)
@@ -145,6 +146,7 @@ def test_nothing_false_is_signed_at_any_size_whatever_one_row_says(lie: str) -> 
             assert found.now.entries == 40
 
 
+@pytest.mark.slow("it tries every size up to a bound")
 @pytest.mark.parametrize("blocks", [1, 2, 3, 7, 16, 17])
 def test_an_entry_that_is_edited_under_a_row_is_found_when_it_is_its_turn(blocks: int) -> None:
     log = KeepingLog.of([0, 1, 0, 2, 0] * blocks, 4)

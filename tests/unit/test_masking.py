@@ -119,6 +119,7 @@ def test_text_that_masks_move_into_the_kept_part_is_masked_too(
     assert [secret for secret in secrets if secret in kept] == []
 
 
+@pytest.mark.slow("it masks very long texts")
 @pytest.mark.parametrize("shown", range(4, 44, 4))
 def test_a_token_of_which_only_the_beginning_is_looked_at_is_not_shown(shown: int) -> None:
     for name, token in TOKENS.items():
@@ -149,7 +150,16 @@ LONG_SECRETS = [
 
 
 @pytest.mark.parametrize("text", LONG_SECRETS, ids=range(len(LONG_SECRETS)))
-@pytest.mark.parametrize("offset", [0, 1_000, 2_000, 2_030, 2_047, SHOWN - 30, masking.WINDOW - 30])
+@pytest.mark.parametrize(
+    "offset",
+    [
+        *(0, 2_047, masking.WINDOW - 30),
+        *(
+            pytest.param(offset, marks=pytest.mark.slow("other places of the same texts"))
+            for offset in (1_000, 2_000, 2_030, SHOWN - 30)
+        ),
+    ],
+)
 def test_a_secret_that_is_longer_than_what_is_looked_at_is_masked(text: str, offset: int) -> None:
     start = "password=" + "s" * (offset - 10) + " " if offset > 2_100 else "word " * (offset // 5)
     kept = masked(start + "\n" + text)
@@ -195,6 +205,7 @@ def test_no_text_is_too_strange_to_be_masked_and_twice_is_once(text: str) -> Non
         assert not text.strip()
 
 
+@pytest.mark.slow("it masks very long texts")
 def test_a_long_text_is_masked_by_its_beginning_alone() -> None:
     # One at a time: all of them are more than a gigabyte.
     for name, text in islice(hostile_texts(), 0, None, 12):

@@ -19,8 +19,8 @@ from ledger.evidence.paths import (
 from support.depth import thorough
 
 # Every pair of sizes up to it is verified by the other code; to make a proof takes it long.
-LEAVES_MAX = thorough(300, 100)
-MADE_MAX = thorough(70, 20)
+LEAVES_MAX = thorough(300, 40)
+MADE_MAX = thorough(70, 12)
 DIGESTS = [sha256(str(n).encode()).digest() for n in range(300)]
 LEAVES = list(enumerate(DIGESTS, 1))
 ROOTS = [checkpoint_over(LEAVES[:size]).root for size in range(301)]

@@ -38,8 +38,8 @@ from support.mutants import mutants
 
 standalone: Any = importlib.import_module("ledger.evidence.standalone")  # it has no types
 
-MUCH = settings(max_examples=thorough(2_000, 200))
-BUNDLES = settings(max_examples=thorough(500, 100))
+MUCH = settings(max_examples=thorough(2_000, 60))
+BUNDLES = settings(max_examples=thorough(500, 30))
 """To judge a bundle twice takes 10 ms."""
 WITNESS = ledger.CosigningKey("example.net/ines", bytes(range(32)))
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)

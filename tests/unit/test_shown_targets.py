@@ -40,6 +40,7 @@ def by_patterns(target: str) -> str:
     return target
 
 
+@pytest.mark.slow("it masks very long texts")
 @settings(max_examples=thorough(20_000, 500))
 @given(target=st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
 def test_it_masks_what_the_patterns_mask(target: str) -> None:
@@ -74,6 +75,7 @@ ENDS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.slow("it masks very long texts")
 @pytest.mark.parametrize("end", ENDS)
 def test_a_very_long_text_does_not_take_longer_than_its_length(end: str) -> None:
     """Of 100,000 characters, the patterns would not have been done before the night."""

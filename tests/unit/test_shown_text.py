@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from ledger.log import text
 from ledger.log.text import show_time, visible, visible_json
 
 
+@pytest.mark.slow("it tries every character there is")
 def test_every_character_that_is_escaped_takes_the_long_way() -> None:
     escaped = re.compile(text._INVISIBLE)
     every = [chr(code) for code in range(sys.maxunicode + 1)]

@@ -107,7 +107,7 @@ def encoded(said: object) -> bytes:
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-@settings(max_examples=thorough(5_000, 600))
+@settings(max_examples=thorough(5_000, 150))
 @given(
     st.lists(st.tuples(st.integers(0, 17), st.sampled_from(VALUES)), max_size=4),
     st.sampled_from(list(standalone.KINDS)),
@@ -173,7 +173,7 @@ def histories(draw: st.DrawFn) -> list[list[Any]]:
     return texts
 
 
-@settings(max_examples=thorough(3_000, 400))
+@settings(max_examples=thorough(3_000, 100))
 @given(histories())
 def test_what_the_law_lets_pass(texts: list[list[Any]]) -> None:
     previous, lines = GENESIS, list[tuple[bytes, bytes, list[Any]]]()

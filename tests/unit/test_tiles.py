@@ -38,7 +38,16 @@ def test_paths_are_those_of_the_format(number: int, width: int, path: str) -> No
     assert tile_path(0, number, width) == path
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 1_000, 65_535, 65_536, 65_537])
+@pytest.mark.parametrize(
+    "size",
+    [
+        *(0, 1, 2, 255, 256, 257, 511, 512, 1_000, 65_537),
+        *(
+            pytest.param(size, marks=pytest.mark.slow("it makes a tree of so many leaves"))
+            for size in (65_535, 65_536)
+        ),
+    ],
+)
 def test_every_tile_has_the_hashes_that_the_format_defines(size: int) -> None:
     tiles = dict(tiles_of(LEAVES, head(size)))
     expected = {}
@@ -71,6 +80,7 @@ def test_the_example_of_the_format() -> None:
     }
 
 
+@pytest.mark.slow("it tries every size up to a bound")
 @pytest.mark.parametrize("size", [1, 256, 300])
 def test_tiles_of_another_tree_are_refused(size: int) -> None:
     for lie in (TreeHead("x", size, bytes(32)), TreeHead("x", size + 66_000, head(size).root)):
