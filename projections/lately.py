@@ -21,7 +21,7 @@ from projections.cursors import last_position
 __all__ = ["lately"]
 
 ENTRIES_PER_LOOK = 50
-"""So many entries are read while one cursor is looked at: more cursors than that cost more."""
+"""How many entries are read while one cursor is looked at: more cursors than that cost more."""
 
 
 def lately(book: Ledger, query: EntryQuery, since: datetime) -> Iterator[Entry]:

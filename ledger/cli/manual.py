@@ -60,7 +60,7 @@ def manual(context: click.Context, command: tuple[str, ...], into: Path | None) 
         group = found[-1]
         if not isinstance(group, click.Group):
             raise click.UsageError(
-                f"{' '.join(command)!r:.80} is no command: {group.name} has none of its own."
+                f"{' '.join(command)!r:.80} has no page: {group.name} has no commands of its own."
             )
         inner = group.get_command(root, name)
         if inner is None:

@@ -114,4 +114,4 @@ def test_a_page_of_a_command_that_is_not_there_names_the_one_that_is_near(run: R
     refused = run("man", "policy", "sett")
     assert refused.exit_code == 2
     assert "set" in refused.stderr.partition("Did you mean")[2]
-    assert "show has none" in run("man", "show", "set").stderr
+    assert "show has no commands" in run("man", "show", "set").stderr

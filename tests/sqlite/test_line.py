@@ -316,8 +316,10 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
     elif what == "pipe":
         os.mkfifo(queue_of(path))
     elif what == "a ledger":
-        with ledger.open(queue_of(path)) as other:
+        with ledger.open(elsewhere) as other:
             other.advance(KEY, to=7)
+        # None is made there, but it may be put there.
+        elsewhere.rename(queue_of(path))
     else:
         monkeypatch.setattr(fcntl, "F_OFD_SETLK", 9_999)
     with ledger.open(path, busy_timeout_s=10) as book:

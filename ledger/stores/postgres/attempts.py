@@ -115,7 +115,7 @@ class Lends(Protocol):
         """Take a connection, and what sets it back."""
 
     def give_back(self, connection: Connection) -> None:
-        """Give back a connection that was set back."""
+        """Take back a connection that was set back."""
 
 
 class Lent:

@@ -302,7 +302,7 @@ class Pool:
         return Lent(self, attempt)
 
     def give_back(self, connection: Connection) -> None:
-        """Give back a connection, set back."""
+        """Return a connection that was set back to where it came from."""
         self._source.give_back(connection)
 
     def _make_ready(self, connection: Connection) -> None:

@@ -37,8 +37,9 @@ def prepare(path: str) -> bool:
 
     Raises StorageError, InvalidCursorError, and leaves what is there as it is.
     """
-    if path.endswith(_ENDS):
-        # Imported here, because hardly any database is called so.
+    if path.endswith(_ENDS) and not (os.path.isfile(path) and os.path.getsize(path)):
+        # What has come there is opened as what it is. Imported here, because hardly any database
+        # is called so.
         from ledger.files import refuse_part
 
         refuse_part(path)
