@@ -37,9 +37,10 @@ def prepare(path: str) -> bool:
 
     Raises StorageError, InvalidCursorError, and leaves what is there as it is.
     """
-    if path.endswith(_ENDS) and not (os.path.isfile(path) and os.path.getsize(path)):
-        # What has come there is opened as what it is. Imported here, because hardly any database
-        # is called so.
+    # The line of a database is an empty file; a ledger that was put there is opened as what it is.
+    is_ledger = path.endswith("-queue") and os.path.isfile(path) and os.path.getsize(path) > 0
+    if path.endswith(_ENDS) and not is_ledger:
+        # Imported here, because hardly any database is called so.
         from ledger.files import refuse_part
 
         refuse_part(path)
