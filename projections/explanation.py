@@ -20,6 +20,7 @@ from ledger import (
     Outcome,
 )
 from ledger.law import fields
+from ledger.law.takeovers import is_takeover
 from ledger.log.text import show_time
 from projections.coroutines import answering
 from projections.crossings import How, crossings
@@ -199,6 +200,8 @@ class _Story:
             if self.at < self.sequence:
                 self.errors = ErrorStreak.after(self.errors, entry, event, self.at)
             return
+        if is_takeover(entry):
+            return  # It moves nothing, and has mended nothing.
         how = self._how(event)
         if how is How.LANDED or (how is How.CONFIRMED_AGAIN and not self.deliveries):
             outcome = event.outcome if isinstance(event, CursorAdvanced) else None

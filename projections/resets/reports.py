@@ -23,7 +23,7 @@ from projections.coroutines import blocking
 from projections.resets.marks import PLAN, PLANNED_BY
 from projections.resets.policies import PolicyHistory
 from projections.resets.signed import ResetSignature, reset_signature
-from projections.resets.views import resets
+from projections.resets.views import RecordedReset, resets
 
 __all__ = ["ReportedReset", "ResetReport", "report_resets"]
 
@@ -40,7 +40,8 @@ class ReportedReset:
     under this name. `planned_by` and `plan` are the planner and the digest of the plan from a file,
     empty if there was none. `authenticated` is the role that was logged in to the database, empty
     where nothing is noted. `signature` says who has signed and approved it, None if nobody looked.
-    `unmet` are the policies that were in force then, and that it does not meet.
+    `recorded` says what it did and what became of it. `unmet` are the policies that were in force
+    then, and that it does not meet.
 
     >>> from projections import ReportedReset
     >>> [field.name for field in ReportedReset.__attrs_attrs__][:3]
@@ -61,6 +62,7 @@ class ReportedReset:
     authenticated: str
     signature: ResetSignature | None
     digest: bytes = attrs.field(repr=bytes.hex)
+    recorded: RecordedReset = attrs.field(repr=False)
     unmet: tuple[PolicyChange, ...] = ()
 
     @property
@@ -223,6 +225,7 @@ def report_resets(
                 if signers
                 else None,
                 digest=digests[reset.position],
+                recorded=reset,
                 unmet=history.unmet(reset),
             )
             for reset in found

@@ -194,6 +194,20 @@ def test_the_story_is_told_in_plain_sentences(book: Ledger, clock: Clock) -> Non
     ]
 
 
+def test_a_takeover_hides_no_error_that_holds_a_sequence_up(book: Ledger, clock: Clock) -> None:
+    book.advance(ORDERS, to=40)
+    for _ in range(48):
+        clock.tick(60)
+        book.record_error(ORDERS, "HTTP 503")
+    before = list(projections.explain(book.history(ORDERS), 41).sentences())
+    clock.tick(60)
+    book.consumer(ORDERS, take_over="deploy 1.4.2")
+    told = projections.explain(book.history(ORDERS), 41)
+    assert list(told.sentences()) == before
+    assert told.errors is not None
+    assert told.errors.count == 48
+
+
 def test_what_was_in_flight_at_a_crash_is_said_to_come_again(book: Ledger) -> None:
     crashed = book.consumer(ORDERS, in_flight=3)
     deliveries = [crashed.delivering(sequence) for sequence in (1, 2, 3)]

@@ -5,5 +5,5 @@ options, whose values are `reset_values` and `destinations`; `showing_plans` sho
 `printed_commands` to type next; `signing` has it signed and approved, and `applied` notices one
 that was applied before. `auditing` is the command that lists resets: by group (`grouping`), with
 their `signatures`, held against policies (`policing`), with their sum (`summing`), or as a report
-(`reporting`).
+(`reporting`). `outcomes` words what a reset did, and what became of it.
 """

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from ledger import EntryQuery
 from ledger.cli.process.exits import EXIT_NOT_VERIFIED
-from ledger.cli.shown.columns import OWNER, show_time, with_metadata
+from ledger.cli.shown.columns import OWNER, with_metadata
 from ledger.cli.shown.forms import Form, form_options, show
 from ledger.cli.shown.layout import Kind
 from ledger.cli.shown.sentences import say
@@ -25,11 +25,10 @@ from ledger.cli.typed.keys import known_actors
 from ledger.cli.typed.options import limit_option, since_option, sort_option, until_option
 from ledger.cli.typed.sources import Names
 from ledger.cli.typed.target import Target, pass_target
-from ledger.law.policies import policy_of
-from ledger.law.reserved import RULES
 from ledger.log.plain import unstructure
 from ledger.log.text import visible
 from projections.cli.resets.grouping import of_group, show_groups
+from projections.cli.resets.outcomes import effect_of, result_of
 from projections.cli.resets.policing import Inspector
 from projections.cli.resets.signatures import FIELDS, Auditor, auditor_options
 from projections.cli.resets.summing import Sum
@@ -266,23 +265,7 @@ def _plain(auditor: Auditor, inspector: Inspector, reset: RecordedReset) -> dict
     more = auditor.plain(reset) if auditor.looks else {}
     if inspector.only:
         more |= inspector.plain(reset)
-    return {**unstructure(reset), "effect": _effect(reset), "result": _result(reset), **more}
-
-
-def _effect(reset: RecordedReset) -> str:
-    if policy_of(reset.key) is not None:
-        return "policy set" if reset.sequence else "policy DROPPED"
-    if reset.delivered_again is not None:
-        return f"{len(reset.delivered_again):,} to deliver again"
-    return f"{len(reset.passed_over):,} skipped" if reset.passed_over is not None else "none"
-
-
-def _result(reset: RecordedReset) -> str:
-    if reset.undone_at is not None:
-        return f"undone by {visible(reset.undone_by)}, {show_time(reset.undone_at)}"
-    if reset.direction is not Direction.BACK or reset.key.consumer_id in RULES:
-        return ""
-    return f"caught up {show_time(reset.back_at)}" if reset.back_at else "not caught up yet"
+    return {**unstructure(reset), "effect": effect_of(reset), "result": result_of(reset), **more}
 
 
 # Nothing of it is shown where nothing is noted.
@@ -325,8 +308,8 @@ _RESETS = [
         kind=Kind.NUMBER,
         field="sequence",
     ),
-    Column("effect", _effect, kind=Kind.WORDS, spared=1),
-    Column("result", _result, kind=Kind.WORDS, spared=1),
+    Column("effect", effect_of, kind=Kind.WORDS, spared=1),
+    Column("result", result_of, kind=Kind.WORDS, spared=1),
     # The question is who it was: the reason is cut before the actor.
     Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME),
     _AUTHENTICATED,

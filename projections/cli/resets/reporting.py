@@ -18,6 +18,7 @@ from ledger.cli.shown.sentences import say
 from ledger.cli.shown.spreadsheets import write_csv
 from ledger.cli.typed.target import Target
 from ledger.log.text import show_time, visible
+from projections.cli.resets.outcomes import effect_of, result_of
 from projections.cli.resets.signatures import Auditor, approval_of, proof_of
 from projections.resets.reports import ReportedReset, ResetReport, report_resets
 
@@ -28,7 +29,8 @@ _BOM = "\ufeff"
 
 _COLUMNS = (
     *("position", "recorded_at", "consumer", "stream", "subject", "version", "from", "to"),
-    *("actor", "authenticated", "reason", "ticket", "planned_by", "proof", "signing_key"),
+    *("effect", "result", "actor", "authenticated", "reason", "ticket", "planned_by"),
+    *("proof", "signing_key"),
     *("approval", "approving_key", "missing", "against_policy", "plan", "digest"),
     *("checkpoint_entries", "checkpoint_root"),
 )
@@ -163,7 +165,9 @@ def _cells(made: ResetReport, reset: ReportedReset, missing: Sequence[str]) -> d
     values = (
         *(reset.position, show_time(reset.recorded_at)),
         *(key.consumer_id, key.stream_name, key.subject_id, reset.version),
-        *(reset.previous_sequence, reset.sequence, reset.actor, reset.authenticated),
+        *(reset.previous_sequence, reset.sequence),
+        *(effect_of(reset.recorded), result_of(reset.recorded)),
+        *(reset.actor, reset.authenticated),
         *(reset.reason, reset.ticket, reset.planned_by),
         "not verified" if found is None else without_colour(proof_of(found)),
         "" if found is None else found.by.key,
