@@ -32,7 +32,11 @@ def checked(target: object) -> str:
     """
     if not isinstance(target, str | os.PathLike):
         said = fields.kind(target)
-        raise invalid("target", f"must be a path, not {said}.", value=said)
+        raise invalid(
+            "target",
+            f"must be a path, not {said}; or a postgresql:// URL as text, an engine, or a pool.",
+            value=said,
+        )
     path = os.fspath(target)
     if not isinstance(path, str):
         raise invalid("target", "must be a path of text, not of bytes.")

@@ -124,9 +124,16 @@ def _near(book: Ledger, key: CursorKey) -> list[CursorKey]:
 
 
 def _begins(typed: CursorKey, key: CursorKey) -> bool:
-    """Say whether each word that was typed is how the name begins: people leave off the rest."""
+    """Say whether each word is how the name begins, or how a table has shortened it."""
     pairs = zip(_parts(typed), _parts(key), strict=True)
-    return all(name.casefold().startswith(word.casefold()) for word, name in pairs)
+    return all(_fits(word.casefold(), name.casefold()) for word, name in pairs)
+
+
+def _fits(word: str, name: str) -> bool:
+    begin, cut, end = word.replace("...", "…").partition("…")
+    if not cut:
+        return name.startswith(begin)  # People leave off the rest.
+    return len(begin) + len(end) < len(name) and name.startswith(begin) and name.endswith(end)
 
 
 def _parts(key: CursorKey) -> tuple[str, str, str]:

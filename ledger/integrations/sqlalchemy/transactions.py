@@ -48,7 +48,15 @@ def _no_begin_of_the_driver(connection: Any, _: object) -> None:  # noqa: ANN401
     connection.isolation_level = None
 
 
+def _is_autocommit(connection: Connection) -> bool:
+    # What the engine was made with is public nowhere.
+    made_with = getattr(connection.dialect, "_on_connect_isolation_level", None)
+    return connection.get_execution_options().get("isolation_level", made_with) == "AUTOCOMMIT"
+
+
 def _begin(connection: Connection) -> None:
+    if _is_autocommit(connection):
+        return  # Nobody commits it: all that was done would be rolled back at its end.
     mode = connection.get_execution_options().get(OPTION, "IMMEDIATE")
     if mode not in ("IMMEDIATE", "DEFERRED", "EXCLUSIVE"):
         raise invalid(OPTION, f'must be "IMMEDIATE" or "DEFERRED", not {mode!r:.80}.')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ledger.errors import LedgerBusyError, StorageError, no_ledger
-from ledger.stores.sqlite.holders import disk_is_full, writer_of
+from ledger.stores.sqlite.holders import OWN_PROCESS, disk_is_full, writer_of
 
 __all__ = ["check_kept", "is_busy", "translated"]
 
@@ -26,6 +26,8 @@ _SENTENCES = {
     "and at the disk",
     sqlite3.SQLITE_PERM: "cannot be opened: this user has no permission",
 }
+
+_OWN = "If a transaction of yours holds it, append in that: book.using(connection)."
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -64,6 +66,7 @@ def _busy(code: int, place: str) -> LedgerBusyError:
     who = writer_of(place) or "another writer"
     return LedgerBusyError(
         f"{place} is held by {who}, longer than the busy time-out. Nothing was appended; try again."
+        + (f" {_OWN}" if who == OWN_PROCESS else "")
     )
 
 

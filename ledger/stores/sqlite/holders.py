@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-__all__ = ["disk_is_full", "users_of", "writer_of"]
+__all__ = ["OWN_PROCESS", "disk_is_full", "users_of", "writer_of"]
+
+OWN_PROCESS = "another connection of this process"
 
 # With less than this, not even the index of the write-ahead log can grow.
 ROOM_BYTES = 64 * 1024
@@ -71,7 +73,7 @@ def _lockers(file: str, byte: int | None) -> Iterator[int]:
 
 def _named(process: int) -> str:
     if process == os.getpid():
-        return "another connection of this process"
+        return OWN_PROCESS
     name = ""
     with suppress(OSError), open(f"/proc/{process}/comm", "rb") as comm:
         text = comm.read(64).decode("utf-8", "replace").strip()
