@@ -84,6 +84,10 @@ def repeats(target: Target, chosen: Choice, wanted: Wanted, form: Form | None) -
     """Show what was delivered more than once, and after which reset.
 
     Of one cursor that is named, of those that are chosen, or of all.
+
+    A sequence that no advance ever landed on counts as delivered by the one that jumped over it, as
+    it is by a consumer that confirms every hundredth event. explain tells of one sequence which it
+    was.
     """
     sums = _Sums("repeat")
     with target.open() as book, progressing(book, chosen) as progress:
