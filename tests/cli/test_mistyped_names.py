@@ -60,6 +60,24 @@ def test_a_name_that_no_cursor_has_is_answered_with_the_one_that_was_meant(
     assert len(records(full("entries"))) == 3
 
 
+@pytest.mark.parametrize("command", [["show"], ["reset", "--to", "1", "--reason", "x"]])
+@pytest.mark.parametrize(
+    "typed", ["wareho…ast-1/compan…ts.v2", "wareho...ast-1/compan...ts.v2", "warehouse-sync-u…/…v2"]
+)
+def test_a_name_that_a_table_has_shortened_is_answered_with_the_whole_one(
+    run: Run, command: list[str], typed: str
+) -> None:
+    for consumer, stream in (
+        ("warehouse-sync-us-east-1", "company.fulfilment.shipments.v2"),
+        ("warehouse-sync-eu-west-1", "company.fulfilment.shipments.v1"),
+    ):
+        run("advance", consumer, stream, "--to", 7)
+    refused = run(*command, typed)
+    assert refused.exit_code == 4, refused.output
+    meant = "warehouse-sync-us-east-1 company.fulfilment.shipments.v2"
+    assert f"Did you mean {meant}" in refused.stderr
+
+
 def test_explain_and_a_goal_are_answered_too(full: Run) -> None:
     assert "Did you mean webhooks orders?" in full("explain", "orders", "webhooks", 43).stderr
     goal = ("--to-cursor", "orders/webhooks", "--reason", "x")
