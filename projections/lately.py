@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 
 import attrs
@@ -60,16 +60,17 @@ def _stood(book: Ledger, cursor: Cursor, since: datetime, until: int) -> int:
 
     Where it never did, that of its first entry.
     """
-    # Not at it: what ended then is one of those that are looked for.
     advances = EntryQuery(
         key=cursor.key,
         kinds=[CursorAdvanced],
-        recorded_until=since - timedelta(microseconds=1),
+        recorded_until=since,
         position_until=until,
         newest_first=True,
     )
     for entry in book.entries(advances):
         event = entry.event
+        if entry.recorded_at == since:
+            continue  # What ended then is one of those that are looked for.
         if isinstance(event, CursorAdvanced) and event.sequence != event.previous_sequence:
             return entry.position
     first = EntryQuery(key=cursor.key, position_until=until, limit=1)

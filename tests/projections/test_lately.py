@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,7 @@ from support.clock import Clock
 from support.depth import thorough
 
 AFTER = timedelta(minutes=15)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 CONSUMERS = ("webhooks", "mailer", "billing", "search")
 PLACES = (("orders", ""), ("orders", "eu"), ("payments", ""), ("stripe", ""))
 
@@ -95,3 +96,35 @@ def test_of_a_log_whose_cursors_all_move_only_the_end_is_read(
             book.advance(CursorKey("b", "orders"), to=nth)
         since = clock.now - timedelta(minutes=10)
         assert len(list(lately(book, EntryQuery(), since))) < 30
+
+
+def test_a_trouble_that_ends_at_that_very_time_is_one_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projections.lately.ENTRIES_PER_LOOK", 1)
+    clock, key = Clock(), CursorKey("mailer", "orders")
+    with ledger.open(":memory:", actor="x", clock=clock) as book:
+        book.advance(key, to=1)
+        for _ in range(3):
+            clock.tick(3_600)
+            book.record_error(key, "HTTP 503")
+        clock.tick(60)
+        book.advance(key, to=2)
+        clock.tick(60)
+        book.advance(key, to=3)
+        since = list(book.entries())[4].recorded_at
+        troubles = found(lately(book, EntryQuery(), since), since)
+        assert troubles == found(book.entries(), since)
+        assert len(troubles) == 1
+
+
+@pytest.mark.parametrize("since", [FIRST, LAST])
+def test_the_first_and_the_last_time_there_is_are_times(
+    since: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.lately.ENTRIES_PER_LOOK", 1)
+    clock = Clock()
+    with ledger.open(":memory:", actor="x", clock=clock) as book:
+        a_day(book, clock, 1)
+        few = lately(book, EntryQuery(), since)
+        assert found(few, since) == found(book.entries(), since)
