@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 import ledger
 import ledger.aio
 from ledger import InvalidCursorError
+from ledger.stores.postgres.homes import Home
 from support.coroutines import asynchronous
 from support.cursors import JOBS, ORDERS
 from support.servers import Server, own_database, wheel_binaries
@@ -87,3 +88,33 @@ def test_a_server_that_was_started_anew_is_the_same_and_a_copy_of_its_files_is_n
         assert [cursor.version for cursor in book.cursors()] == [1, 1]
     copy.remove()
     server.remove()
+
+
+@pytest.mark.parametrize(
+    ("ledger_id", "database", "may_be"),
+    [
+        ("a", "16384 today", True),
+        ("a", "", True),  # A standby, or a connection whose database is known from before.
+        ("a", "16385 today", False),
+        ("b", "16384 today", False),
+        ("b", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_home_is_a_ledger_in_a_database(ledger_id: str, database: str, may_be: bool) -> None:
+    own, found = Home("a", "16384 today"), Home(ledger_id, database)
+    assert own.may_be(found) is found.may_be(own) is may_be
+
+
+def test_of_two_ledgers_that_have_lost_their_ids_one_is_not_the_other(
+    both: tuple[str, str],
+) -> None:
+    for url in both:
+        with psycopg.connect(url) as owner:
+            owner.execute("DELETE FROM ledger_identity")
+    url, copy = both
+    with ledger.open(url) as book:
+        with psycopg.connect(copy) as connection, pytest.raises(InvalidCursorError, match=COPY):
+            book.using(connection)
+        with psycopg.connect(url) as connection:
+            assert book.using(connection).advance(ORDERS, to=1).version == 1
