@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger import __version__
+from ledger import __version__, files
 from ledger.cli.listing import Loaded, Section
 from ledger.cli.parameters import beginning
 
@@ -70,6 +70,7 @@ def manual(context: click.Context, command: tuple[str, ...], into: Path | None) 
 
 
 def _write(program: click.Group, into: Path) -> None:
+    files.refuse_part(into)
     into.mkdir(parents=True, exist_ok=True)
     pages = {PROGRAM: page(program)}
     for name, command in program.commands.items():

@@ -17,7 +17,7 @@ from ledger.evidence.key_files import held
 from ledger.evidence.merkle import checkpoint_over
 from ledger.evidence.verification import settled
 from ledger.exchange.backups import Progress, as_private_as, copied, sync
-from ledger.files import BESIDE, named
+from ledger.files import BESIDE, named, refuse_part
 from ledger.law.cursor import Cursor
 from ledger.law.queries import CursorQuery
 from ledger.stores import sqlite
@@ -181,6 +181,8 @@ class Replacement:
             return not os.path.lexists(self.part)
 
     def _check(self) -> None:
+        if not self.file.is_file():
+            refuse_part(self.file)
         with suppress(FileNotFoundError):
             if self.file.samefile(self.backup):
                 raise InvalidCursorError(

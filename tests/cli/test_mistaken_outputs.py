@@ -61,6 +61,8 @@ PARTS = {
     "a key": ("key", "new", "--origin", "example.com/x"),
     "a witness": ("key", "new", "--witness", "example.net/x"),
     "tiles": ("tiles", "--checkpoint", "monday.note"),
+    "manual pages": ("man", "--into"),
+    "a ledger that is restored": ("restore", "other.db", "--db"),
     "another ledger": ("advance", "webhooks", "orders", "--to", "1", "--db"),
 }
 
@@ -76,9 +78,11 @@ def test_nothing_is_made_where_a_part_of_a_database_would_be(
         words = [*words[-2:], *words[:-2]]
     if "vkey" in words:
         words[words.index("vkey")] = run("key", "show", "orders.key").stdout.strip()
+    if "restore" in words:
+        assert run("backup", "other.db").exit_code == 0
     with ledger.open(path) as book:
         before = book.checkpoint()
-    Path(words[-1]).unlink(missing_ok=True)
+    Path(f"{path}{end}").unlink(missing_ok=True)
     refused = run(*words)
     assert refused.exit_code == 2, refused.output
     assert "a part of" in " ".join(refused.stderr.split())
