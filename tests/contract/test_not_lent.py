@@ -114,7 +114,11 @@ async def test_what_coroutines_cannot_lend_is_refused_with_what_they_can(
     url, options = engine_url(target, asynchronous=True)
     asynchronous_engine = create_async_engine(url, **options)
     async with ledger.aio.open(target) as book:
-        with engine.connect() as connection, orm.Session(engine) as session:
+        with (
+            engine.connect() as connection,
+            orm.Session(engine) as session,
+            contextlib.closing(sqlite3.connect(":memory:")) as memory,
+        ):
             driver: Any = connection.connection.driver_connection
             blocking: Any = session
             given: list[tuple[Any, str]] = [
@@ -141,7 +145,7 @@ async def test_what_coroutines_cannot_lend_is_refused_with_what_they_can(
                     said_on(target, postgres=True, said=r"lend a psycopg\.Async"),
                 ),
                 (
-                    sqlite3.connect(":memory:"),
+                    memory,
                     said_on(target, postgres=False, said=r"Lend an aiosqlite\.Conn"),
                 ),
                 (
