@@ -111,7 +111,8 @@ class KeptTree:
             # To ask a server once more takes as long as all that is done with the answer.
             self._rows[level, first] = {}
         for row in kept.rows:
-            self._rows[row.level, row.number // block][row.number] = row
+            # Of the highest level all rows are there, and those in no larger block may be many.
+            self._rows.setdefault((row.level, row.number // block), {})[row.number] = row
             tree.add_full(row.root, block**row.level, row.position)
         for position, leaf in islice(_leaves_behind(log, kept.position), entries - tree.entries):
             tree.add(position, leaf)
