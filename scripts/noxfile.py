@@ -48,4 +48,4 @@ def lowest(session: nox.Session) -> None:
 
 
 # What scripts/test --fast runs.
-FAST = ["-n", "3", "--dist=loadgroup", "-m", "not on_postgres", "tests/unit", "tests/contract"]
+FAST = ["-n", "3", "--dist=loadgroup", "--fast", "tests/unit", "tests/contract"]

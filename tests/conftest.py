@@ -23,6 +23,7 @@ from projections.cli import main
 from support.clock import Clock
 from support.commands import Run
 from support.depth import DEPTH
+from support.lengths import LIST, LISTED_S, LONG_S, Stopwatch, function_of, long_tests
 from support.servers import ELSEWHERE, kinds, shared_by_processes
 from support.targets import close_connections, drop_targets, new_target
 
@@ -66,12 +67,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run everything: slow tests, all examples, each program a process of its own",
     )
+    parser.addoption("--fast", action="store_true", help="leave out what needs a server, or time")
+    parser.addoption(
+        "--measure",
+        action="store_true",
+        help="run all but the slow tests, and write down which of them take long",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow(reason): runs only with --all, or by its own name")
     config.addinivalue_line("markers", "makes_ledgers: its target has no ledger yet")
     config.addinivalue_line("markers", "on_postgres: needs a server (set by conftest.py)")
+    # Until all tests are collected, nothing is garbage.
+    gc.disable()
     # Modules of tests ask for it while they are imported.
     os.environ[DEPTH] = "all" if config.getoption("--all") else "quick"
     # While a test runs, number 2 is another file.
@@ -79,6 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[servers] = shared_by_processes()
         config.stash[servers].__enter__()
+        if config.getoption("--measure"):
+            config.pluginmanager.register(Stopwatch(LIST))
     for name, examples in (("all", 100), ("quick", 10)):
         settings.register_profile(name, deadline=None, print_blob=True, max_examples=examples)
     settings.load_profile(os.environ[DEPTH])
@@ -94,23 +105,40 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server, and put the longest tests first; leave out what is slow."""
+    """Mark what needs a server, and put slow tests first; leave out what the speed does not run."""
     for item in items:
         if "postgres" in item.path.parts or any(map(is_postgres, params(item))):
             item.add_marker("on_postgres")
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    left = set(left_out(config, items))
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
+
+
+def left_out(config: pytest.Config, items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield what the speed of this run leaves out. What is named is run, but for slow tests."""
     if config.getoption("--all") or any("::" in argument for argument in config.args):
         return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
-    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    fast = config.getoption("--fast")
+    named = config.getoption("--measure") or any(".py" in argument for argument in config.args)
+    long = frozenset[str]() if named else long_tests(LISTED_S if fast else LONG_S)
+    for item in items:
+        on_postgres = item.get_closest_marker("on_postgres") is not None
+        if (
+            (fast and on_postgres)
+            or item.get_closest_marker("slow")
+            or function_of(item.nodeid, on_postgres=on_postgres) in long
+        ):
+            yield item
 
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the run: modules, thousands of tests."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
