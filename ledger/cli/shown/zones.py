@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-__all__ = ["Zone", "current_zone", "zone_option"]
+__all__ = ["Zone", "current_zone", "zone_of", "zone_option"]
 
 _META = "ledger.cli.zone"
 
@@ -65,7 +65,7 @@ class _ZoneName(Parameter[Zone]):
         if isinstance(value, Zone):
             return value
         name = value.strip()
-        zone = _zone(name)
+        zone = zone_of(name)
         if zone is None:
             from difflib import get_close_matches
             from zoneinfo import available_timezones
@@ -91,7 +91,8 @@ class _ZoneName(Parameter[Zone]):
         return beginning(["local", *sorted(available_timezones())], incomplete)
 
 
-def _zone(name: str) -> Zone | None:
+def zone_of(name: str) -> Zone | None:
+    """Return the zone that is called so here: by an offset, or by a name of the tz database."""
     if name.upper() in {"UTC", "Z"}:
         return _UTC
     if name.lower() == "local":

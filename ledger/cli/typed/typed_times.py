@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
-from ledger.cli.shown.zones import Zone
+from ledger.cli.shown.zones import Zone, zone_of
 
 __all__ = ["ago_of", "moment_of", "span_of"]
 
 _UTC = Zone("UTC", UTC)
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_SPAN = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}){unit} ?)?" for unit in _UNITS), re.ASCII)
-
-_CLOCK = (
-    r"(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?P<zone> ?(?:Z|UTC|[+-]\d\d:\d\d))?"
+_UNITS = {
+    "weeks": "w|weeks?",
+    "days": "d|days?",
+    "hours": "h|hours?",
+    "minutes": "m|min|minutes?",
+    "seconds": "s|sec|seconds?",
+}
+_SPAN = re.compile(
+    "".join(
+        rf"(?:(?P<{unit}>\d{{1,9}}) ?(?:{names})(?![a-z]) ?)?" for unit, names in _UNITS.items()
+    ),
+    re.ASCII,
 )
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Names with a slash alone: CET and the like mean several zones.
+_ZONE = r"(?P<zone> ?(?:Z|UTC|[+-]\d\d:\d\d)| [A-Z]\w*(?:/[\w+-]+)+)?"
+_CLOCK = rf"(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?{_ZONE}"
 _DATE = r"(?:(?:(?P<year>\d{4})-)?(?P<month>\d\d)-)?(?P<day>\d\d)"
 _WRITTEN = re.compile(rf"(?:{_DATE}[ T])?{_CLOCK}", re.ASCII)
 _DAY = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", re.ASCII)
-_WORD = re.compile(rf"(?P<word>today|yesterday)(?: {_CLOCK})?", re.ASCII)
+_NAMES = "|".join(f"{day}|{day[:3]}" for day in _DAYS)
+_WORD = re.compile(rf"(?P<word>today|yesterday|(?i:{_NAMES}))(?: {_CLOCK})?", re.ASCII)
 
 
 def span_of(text: str) -> timedelta | None:
-    """Return a span of time such as 90m, 36h or 1h30m; None if `text` is none.
+    """Return a span of time such as 90m, 36h, 1h30m or 3 days; None if `text` is none.
 
     Raises OverflowError if it is too long.
     """
     found = _SPAN.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         return None
-    return timedelta(**{_UNITS[unit]: int(n) for unit, n in found.groupdict().items() if n})
+    return timedelta(**{unit: int(n) for unit, n in found.groupdict().items() if n})
 
 
 def ago_of(text: str) -> timedelta | None:
@@ -55,7 +68,7 @@ def moment_of(text: str, now: datetime, among: Zone = _UTC) -> datetime | None:
     if found is None:
         return None
     parts = found.groupdict()
-    zone = _zone(parts.get("zone"), among)
+    zone = zone_of(parts["zone"].strip()) if parts.get("zone") else among
     if zone is None:
         return None
     clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
@@ -68,18 +81,6 @@ def moment_of(text: str, now: datetime, among: Zone = _UTC) -> datetime | None:
         if parts.get("year") or moment <= now:
             return moment
     return None
-
-
-def _zone(written: str | None, among: Zone) -> Zone | None:
-    if written is None:
-        return among
-    if written.strip() in {"Z", "UTC"}:
-        return _UTC
-    sign, hours, minutes = written.strip()[0], written.strip()[1:3], written.strip()[4:]
-    if int(hours) > 23 or int(minutes) > 59:
-        return None
-    offset = timedelta(hours=int(hours), minutes=int(minutes))
-    return Zone(written.strip(), timezone(-offset if sign == "-" else offset))
 
 
 def _dates(parts: dict[str, str | None], now: datetime) -> Iterator[tuple[int, int, int]]:
@@ -95,8 +96,19 @@ def _dates(parts: dict[str, str | None], now: datetime) -> Iterator[tuple[int, i
             past = now.year * 12 + now.month - 1 - back
             yield past // 12, past % 12 + 1, int(day)
     else:
-        # A time by itself is of today, or of yesterday if it is yet to come.
-        word = parts.get("word")
-        for back in {"today": [0], "yesterday": [1]}.get(word or "", [0, 1]):
+        for back in _days_back(parts.get("word"), now):
             date = now.date() - timedelta(days=back)
             yield date.year, date.month, date.day
+
+
+def _days_back(word: str | None, now: datetime) -> Sequence[int]:
+    match word:
+        case None:  # A time by itself is of today, or of yesterday if it is yet to come.
+            return 0, 1
+        case "today":
+            return (0,)
+        case "yesterday":
+            return (1,)
+    [number] = (n for n, day in enumerate(_DAYS) if day.startswith(word.lower()))
+    back = (now.weekday() - number) % 7
+    return back, back + 7
