@@ -236,8 +236,8 @@ def _lock(file: int, doing: str) -> None:
             pass
         except OSError as error:
             raise StorageError(
-                f"nobody else can be kept from {doing} meanwhile: {error.strerror}. Keep keys on a "
-                "file system of this machine; not every other one has locks."
+                f"the lock for {doing} failed: {error.strerror}. Keep keys on a file system of "
+                "this machine; one of the network may have no locks."
             ) from error
         else:
             return

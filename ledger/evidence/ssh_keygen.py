@@ -147,7 +147,7 @@ def _only_key() -> bytes:
     if len(keys) != 1:
         count = f"{len(keys):,} keys" if keys else "no key"
         raise InvalidCursorError(
-            f"the agent has {count}, so it is not said which. Name the file of the public key "
+            f"the agent has {count}, and one is needed. Name the file of the public key "
             "instead of agent; ssh-add -L lists what the agent has."
         )
     return keys[0] + b"\n"

@@ -36,8 +36,8 @@ def token_at(book: Book, key: CursorKey, sequence: int) -> str:
         if event.delivery_id:
             return event.delivery_id
     raise InvalidCursorError(
-        f"no token of {key} was confirmed as {sequence}, so that a consumer could not go on after "
-        "it. Name one that was, as in --to token:evt_9a; or add --delivery-id TOKEN."
+        f"no token of {key} was confirmed as {sequence}, so a consumer cannot go on after it. "
+        "Name one that was, as in --to token:evt_9a; or add --delivery-id TOKEN."
     )
 
 

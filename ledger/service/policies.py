@@ -102,7 +102,7 @@ class Policies:
     ) -> PolicyChange:
         """Let resets be made without what `policy` requires, and say why; return the change.
 
-        Everybody who may set a policy can drop it: it stays in the log for ever that they have.
+        Everybody who may set a policy can drop it; the log keeps for ever that they did.
         Parameters are those of `set`.
 
         Raises what `set` does; InvalidCursorError if it is not in force.

@@ -244,8 +244,8 @@ class Writer:
             return
         if self._withdraw(slot):
             raise LedgerBusyError(
-                "Other calls to this ledger were being committed, longer than the busy time-out. "
-                "Nothing was appended; try again."
+                "Other calls to this ledger were being committed for longer than the busy "
+                "time-out. Nothing was appended; try again."
             )
         slot.answered()  # It is being committed, which ends one way or the other.
 

@@ -252,8 +252,8 @@ class Server:
 _moment = attrgetter("at")
 
 _HELD = (
-    "The cursor is held by another transaction, longer than the busy time-out. Nothing was "
-    "appended; try again."
+    "The cursor has been held by another transaction for longer than the busy time-out. Nothing "
+    "was appended; try again."
 )
 
 

@@ -47,9 +47,9 @@ class TokenPlaces:
         """Refuse a number of the head of the stream of `key`. Raises InvalidCursorError."""
         if self.are_of(key):
             raise InvalidCursorError(
-                f"the stream of {key} has tokens, which each cursor numbers for itself: a number "
-                "of its head is none of theirs. Name a token or a sequence of the cursor, or the "
-                "time at which it stood there."
+                f"the stream of {key} has tokens, which each cursor numbers for itself: the "
+                "number of its head means nothing for a cursor. Name a token or a sequence of the "
+                "cursor, or the time at which it stood there."
             )
 
     def like(self, other: Cursor) -> Goal:

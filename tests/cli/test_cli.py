@@ -111,7 +111,11 @@ def test_a_plan_is_void_once_something_else_was_appended(run: Run) -> None:
         (["--busy-timeout", "-1", "list"], 2, "range"),
         (["--db", "no/such/folder/x.db", "advance", *OWNER, "--to", "1"], 1, "does not exist"),
         (["--db", "absent.db", "list"], 1, "does not exist"),
-        (["--db", "postgresql://me:geheim@nowhere.invalid/x", "list"], 1, "could not do it"),
+        (
+            ["--db", "postgresql://me:geheim@nowhere.invalid/x", "list"],
+            1,
+            "could not run the statement",
+        ),
         (["--db", "", "list"], 2, "--db must be a path"),
         (["--db", ":memory:", "advance", *OWNER, "--to", "1"], 2, "would be gone"),
         (["--db", "mysql://me:geheim@h/x", "list"], 2, "looks like a URL of 'mysql'"),

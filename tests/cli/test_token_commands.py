@@ -65,7 +65,7 @@ def test_the_place_of_another_cursor_is_where_its_token_is(run: Run, book: Ledge
     book.heads.record("stripe", "", 9)
     refused = run(*reset, "--to-stream-time", "0m")
     assert refused.exit_code == 2
-    assert "a number of its head is none of theirs" in refused.stderr
+    assert "the number of its head means nothing for a cursor" in refused.stderr
 
 
 def test_numbers_of_tokens_are_compared_with_nothing(run: Run, target: str, clock: Clock) -> None:

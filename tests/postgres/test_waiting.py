@@ -137,7 +137,9 @@ def test_who_holds_a_cursor_is_named(target: str, way: str, lent: bool) -> None:
         assert re.search(r"billing(\\x1b|\?)\[2J, process \d+, since 20", said)
         assert f"process {caller.info.backend_pid}," in said
         assert (
-            "It is held by" if way != "by an append" else "Have appended, and not ended"
+            "It is held by"
+            if way != "by an append"
+            else "These transactions have appended and not ended"
         ) in said
         assert "Nothing was appended" in said
         caller.rollback()

@@ -61,7 +61,7 @@ def test_busy_names_the_process_that_holds_the_file(path: Path, mode: str) -> No
         with pytest.raises(LedgerBusyError) as refused:
             book.advance(JOBS, to=1)
         name = Path(f"/proc/{process}/comm").read_text().strip()
-        assert f"is held by process {process} ({name})" in str(refused.value)
+        assert f"has been held by process {process} ({name})" in str(refused.value)
         # To look has not dropped what this process has locked: it can still write, and be refused.
         with pytest.raises(LedgerBusyError):
             book.advance(JOBS, to=1)
@@ -101,7 +101,7 @@ def test_where_it_cannot_be_known_it_is_another_writer(
     with (
         ledger.open(path, busy_timeout_s=0.01) as book,
         held_by_another_process(path),
-        pytest.raises(LedgerBusyError, match="is held by another writer, longer"),
+        pytest.raises(LedgerBusyError, match="has been held by another writer for longer"),
     ):
         book.advance(JOBS, to=1)
 

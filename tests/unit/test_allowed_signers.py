@@ -299,7 +299,7 @@ def test_an_agent_signs_with_a_key_that_is_named_or_the_only_one(agent: Keys) ->
         signature = SshSignature.by(key, TEXT)
         assert signers.judge(TEXT, signature, AT).signer == "ines@example.com"
     subprocess.run(["ssh-add", "-q", agent.new("omar")], check=True, env=os.environ)
-    with pytest.raises(InvalidCursorError, match="the agent has 2 keys, so it is not said which"):
+    with pytest.raises(InvalidCursorError, match="the agent has 2 keys, and one is needed"):
         SshSignature.by("agent", TEXT)
 
 

@@ -116,7 +116,7 @@ def drop_policy(
 ) -> None:
     """Require it no longer, and say who has decided that, and why.
 
-    Everybody who may set a policy can drop it. It stays in the log for ever that they have, and
+    Everybody who may set a policy can drop it. The log keeps for ever that they did, and
     resets and its report name it.
     """
     with target.open(actor=actor, writes=True) as book:

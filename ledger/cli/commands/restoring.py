@@ -130,8 +130,10 @@ def restore(
             try:
                 old = ready.put(before)
             except KeyboardInterrupt:
-                done = "the backup is" if ready.is_in_place() else "nothing was changed; the old is"
-                say(f"cursor-ledger: interrupted; {done} in its place.", err=True)
+                done = (
+                    "the backup is in its place" if ready.is_in_place() else "nothing was changed"
+                )
+                say(f"cursor-ledger: interrupted; {done}.", err=True)
                 raise
     finally:
         progress.clear()

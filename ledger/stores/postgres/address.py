@@ -38,8 +38,8 @@ _OURS = ("schema", "pool_min_size", "pool_max_size")
 
 _UNREADABLE = (
     "the URL of the database cannot be read. It goes postgresql://user@host:port/name?schema=…; "
-    "special characters in it are written as %40 (for @) and so on, and behind the ? may stand "
-    "what libpq knows, and schema, pool_min_size and pool_max_size."
+    "special characters in it are written as %40 (for @) and so on; after the ?, the parameters of "
+    "libpq are allowed, and schema, pool_min_size and pool_max_size."
 )
 
 

@@ -82,7 +82,7 @@ def holders(sql: Statements, wanted: Sequence[int], *, in_transaction: bool) -> 
         return f"It is held by {'; '.join(found)}."
     settled = yield from horizon(sql, in_transaction=in_transaction)
     found = sorted({_named(each.process, each.application, each.since) for each in settled.waiting})
-    return f"Have appended, and not ended: {'; '.join(found)}." if found else ""
+    return f"These transactions have appended and not ended: {'; '.join(found)}." if found else ""
 
 
 def horizon(sql: Statements, *, in_transaction: bool) -> Steps[Horizon]:

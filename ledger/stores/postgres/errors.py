@@ -28,7 +28,7 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], str], ...] = (
     ),
     (
         (errors.InsufficientPrivilege,),
-        "refused, because this user may not do that; docs/postgresql.md has the role that may",
+        "refused, because this user may not do that; docs/postgresql.md says which role may",
     ),
     (
         (errors.ReadOnlySqlTransaction,),
@@ -99,8 +99,8 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
         )
     if isinstance(error, _BUSY):
         return LedgerBusyError(
-            f"{place} is held by another transaction, longer than the busy time-out, or was "
-            f"changed by it ({message}). {held_by}{held_by and ' '}Nothing was appended; try "
+            f"{place} has been held by another transaction for longer than the busy time-out, or "
+            f"was changed by it ({message}). {held_by}{held_by and ' '}Nothing was appended; try "
             "again, in a transaction of your own after rolling it back."
         )
     if error.sqlstate == SWALLOWED:
@@ -113,7 +113,7 @@ def translated(error: psycopg.Error, place: str, held_by: str = "") -> StorageEr
     for kinds, sentence in _SENTENCES:
         if isinstance(error, kinds):
             return StorageError(f"{place} {sentence} ({message}).")
-    return StorageError(f"{place} could not do it: {message}.")
+    return StorageError(f"{place} could not run the statement: {message}.")
 
 
 def _message(error: psycopg.Error) -> str:

@@ -51,7 +51,9 @@ def since(select: Select) -> tuple[int, Fault | None]:
             return int(position), None
         detail = f"it says behind position {position}, but the last one that was given is {last}"
         return 0, Fault(kind=FaultKind.SESSION, place="ledger_sessions", detail=detail)
-    detail = f"{len(said)} of its rows say behind which position it is noted, in place of 1"
+    detail = (
+        f"{len(said)} of its rows name the position behind which sessions are noted; 1 row must"
+    )
     return 0, Fault(kind=FaultKind.SESSION, place="ledger_sessions", detail=detail)
 
 

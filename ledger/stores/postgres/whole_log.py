@@ -162,7 +162,7 @@ class PostgresLog:
             number, key = row[_ID], row[_KEY]
             if number != id_of(key):
                 place = paths.joined(key)
-                detail = f"it is stored under the id {number}, where who asks for it does not look"
+                detail = f"it is stored under the id {number}, where its key does not lead"
                 yield Fault(kind=FaultKind.KEY, place=place, detail=detail)
 
     def restore(self, cursor_id: int, state: Row) -> None:

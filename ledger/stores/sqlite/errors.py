@@ -65,8 +65,8 @@ def _busy(code: int, place: str) -> LedgerBusyError:
         )
     who = writer_of(place) or "another writer"
     return LedgerBusyError(
-        f"{place} is held by {who}, longer than the busy time-out. Nothing was appended; try again."
-        + (f" {_OWN}" if who == OWN_PROCESS else "")
+        f"{place} has been held by {who} for longer than the busy time-out. Nothing was appended; "
+        "try again." + (f" {_OWN}" if who == OWN_PROCESS else "")
     )
 
 

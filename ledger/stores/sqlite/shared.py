@@ -67,8 +67,8 @@ class Shared:
         left_s = -1 if deadline is None else deadline.left_s
         if not self._one_at_a_time.acquire(timeout=left_s):
             raise LedgerBusyError(
-                f"{PLACE} is held by another thread, longer than the busy time-out. Nothing was "
-                "appended; try again."
+                f"{PLACE} has been held by another thread for longer than the busy time-out. "
+                "Nothing was appended; try again."
             )
         try:
             self._refuse_closed()

@@ -79,6 +79,6 @@ class Turn:
 
     def _busy(self) -> LedgerBusyError:
         return LedgerBusyError(
-            f"{self._place} is being written to by another thread, longer than the busy time-out. "
-            "Nothing was appended; try again."
+            f"{self._place} has been written to by another thread for longer than the busy "
+            "time-out. Nothing was appended; try again."
         )

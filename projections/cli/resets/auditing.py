@@ -130,9 +130,9 @@ def resets(
     A group is named by the position of any of its resets, as entries shows it; --groups shows that
     of the first.
 
-    With --allowed-signers, it is verified who has signed each reset, and a signature that does not
-    hold is said loudly (exit code 5). A reset that lacks what a policy required when it was made is
-    always said loudly; with --allowed-signers or --against-policy, the exit code is 5.
+    With --allowed-signers, it is verified who has signed each reset, and standard error names each
+    signature that does not hold (exit code 5). It always names a reset that lacks what a policy
+    required when it was made; with --allowed-signers or --against-policy, the exit code is 5.
     """
     _check(
         takeovers=takeovers, groups=groups, group=group, looks=auditor.looks, only=against_policy

@@ -147,8 +147,8 @@ def reset(
 
     One cursor is named by CONSUMER STREAM [SUBJECT]; several are chosen by options, and are reset
     together or not at all. If anything is appended to one of them after the plan was made, nothing
-    is reset (exit code 3), unless nobody was to see the plan (--yes) and it says where to whatever
-    the cursors do meanwhile (all but --by and --undo).
+    is reset (exit code 3). With --yes, a plan that nobody was shown, or signed, is executed even
+    then, except with --by and --undo, because these go from where a cursor stands.
 
     A plan that somebody has seen is applied at once: a plan from a file, or one cursor with
     --expect-version. Otherwise a terminal is asked, and a script is refused without --yes (exit
