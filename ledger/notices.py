@@ -25,15 +25,21 @@ __all__ = [
     "CALLS_PUT_OFF",
     "CONNECTED",
     "CONNECTION_LOST",
+    "CONNECTION_REFUSED",
+    "CONSUMER_PUT_OFF",
     "CURSORS_REBUILT",
     "FAILED_OVER",
+    "LINE_ABANDONED",
     "LOGGER",
+    "LOOK_PUT_OFF",
     "NOTICES",
     "RESET_REFUSED",
     "TRANSACTION_RETRIED",
     "VERIFIED_ALONE",
+    "WAITED_IN_LINE",
     "WAL_CHECKPOINTED",
     "WAL_HELD_UP",
+    "WAL_NOT_CHECKPOINTED",
     "Level",
     "Notice",
 ]
@@ -118,6 +124,12 @@ MIGRATION_PUT_OFF = Notice(
     "%(place)s: %(migration)s is put off until its owner opens the ledger again: %(cause)s",
     ("place", "migration", "cause"),
 )
+CONNECTION_REFUSED = Notice(
+    "connection_refused",
+    Level.WARNING,
+    "%(place)s: no connection to listen on can be made, and it is tried again: %(cause)s",
+    ("place", "cause"),
+)
 CALLS_PUT_OFF = Notice(
     "calls_put_off",
     Level.DEBUG,
@@ -135,6 +147,36 @@ WAL_HELD_UP = Notice(
     Level.WARNING,
     "%(place)s: readers keep %(pages)s pages in the write-ahead log; next try in %(wait_s)s s",
     ("place", "pages", "wait_s"),
+)
+WAL_NOT_CHECKPOINTED = Notice(
+    "wal_not_checkpointed",
+    Level.WARNING,
+    "%(place)s: a checkpoint of the write-ahead log failed, and the next one is tried: %(cause)s",
+    ("place", "cause"),
+)
+WAITED_IN_LINE = Notice(
+    "waited_in_line",
+    Level.DEBUG,
+    "%(place)s: other processes were ahead of this one for %(wait_ms)s ms",
+    ("place", "wait_ms"),
+)
+LINE_ABANDONED = Notice(
+    "line_abandoned",
+    Level.WARNING,
+    "%(place)s: processes share the file without a line, so one may wait long: %(cause)s",
+    ("place", "cause"),
+)
+CONSUMER_PUT_OFF = Notice(
+    "consumer_put_off",
+    Level.WARNING,
+    "%(key)s: the ledger failed, and is asked again after %(wait_s)s s: %(cause)s",
+    ("key", "wait_s", "cause"),
+)
+LOOK_PUT_OFF = Notice(
+    "look_put_off",
+    Level.DEBUG,
+    "those who wait are told later, because the ledger was busy: %(cause)s",
+    ("cause",),
 )
 CURSORS_REBUILT = Notice(
     "cursors_rebuilt",
@@ -159,11 +201,17 @@ NOTICES = (
     TRANSACTION_RETRIED,
     CONNECTION_LOST,
     CONNECTED,
+    CONNECTION_REFUSED,
     FAILED_OVER,
     MIGRATION_PUT_OFF,
     CALLS_PUT_OFF,
     WAL_CHECKPOINTED,
     WAL_HELD_UP,
+    WAL_NOT_CHECKPOINTED,
+    WAITED_IN_LINE,
+    LINE_ABANDONED,
+    CONSUMER_PUT_OFF,
+    LOOK_PUT_OFF,
     CURSORS_REBUILT,
     RESET_REFUSED,
     VERIFIED_ALONE,

@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ledger import notices
 from ledger.consuming.failures import described
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, StorageError
 from ledger.law import fields
+from ledger.law.cursor import CursorKey
 
 __all__ = [
     "GiveUp",
@@ -123,17 +125,20 @@ class Outage:
     While it is left alone, further failures are the same one: many deliveries meet it at once.
     """
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, key: CursorKey) -> None:
         self._retry = retry
+        self._key = key
         self._failures = 0
         self.until = 0.0
         """When it is asked again."""
 
-    def failed(self, now: float) -> bool:
+    def failed(self, now: float, error: StorageError) -> bool:
         """Note a failure at `now`; return whether it has failed as often as an event is tried."""
         if self._failures == 0 or now >= self.until:
             self._failures += 1
-            self.until = now + self._retry.wait_before(self._failures)
+            wait_s = self._retry.wait_before(self._failures)
+            self.until = now + wait_s
+            notices.CONSUMER_PUT_OFF.report(key=self._key, wait_s=f"{wait_s:.1f}", cause=error)
         return self._failures >= self._retry.tries_max
 
     def over(self) -> None:

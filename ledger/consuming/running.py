@@ -57,7 +57,7 @@ class Loop(Generic[E]):
         # What follows is shared with the threads that deliver.
         self._changed = threading.Condition()
         self._plan: Plan[E] = Plan(retry)
-        self._outage = Outage(retry)
+        self._outage = Outage(retry, consumer.key)
         self._running = 0
         self._failure: BaseException | None = None
         self._told = False
@@ -307,7 +307,7 @@ class Loop(Generic[E]):
     def _note_storage(self, error: StorageError) -> None:
         """Go on after a failure of the database, as often as an event is tried."""
         with self._changed:
-            ends = self._outage.failed(time.monotonic())
+            ends = self._outage.failed(time.monotonic(), error)
         if ends:
             self._fail(error)
 

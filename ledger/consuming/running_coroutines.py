@@ -49,7 +49,7 @@ class Loop(Generic[E]):
         self._sequence = sequence
         self._delivery_id = delivery_id
         self._plan: Plan[E] = Plan(retry)
-        self._outage = Outage(retry)
+        self._outage = Outage(retry, consumer.key)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._cancelled = False
@@ -321,7 +321,7 @@ class Loop(Generic[E]):
 
     def _note_storage(self, error: StorageError) -> None:
         """Go on after a failure of the database, as often as an event is tried."""
-        if self._outage.failed(self._now()):
+        if self._outage.failed(self._now(), error):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

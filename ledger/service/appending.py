@@ -144,17 +144,24 @@ def reset(
     ...     book.reset(key, to=41, reason="receiver lost 42 and 43", actor="ines").epoch
     1
     """
-    request = ledger.ResetCursor(
-        key,
-        to,
-        reason,
-        last_delivery_id=delivery_id,
-        last_delivered_at=delivered_at,
-        now=now,
-        actor=actor,
-        expected_version=expected_version,
-        metadata=EMPTY if metadata is None else metadata,
-    )
+    try:
+        request = ledger.ResetCursor(
+            key,
+            to,
+            reason,
+            last_delivery_id=delivery_id,
+            last_delivered_at=delivered_at,
+            now=now,
+            actor=actor,
+            expected_version=expected_version,
+            metadata=EMPTY if metadata is None else metadata,
+        )
+    except ledger.ResetReasonRequiredError as error:
+        # Only a refusal needs it.
+        from ledger.writing.commit import note_refusal
+
+        note_refusal(error, key, to, actor or self._committer.actor)
+        raise
     return self._appender.append(((request,),), answers.one)
 
 

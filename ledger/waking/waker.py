@@ -185,8 +185,12 @@ class Waker:
                 self.waiters.moved(cursor)
             if self.waiters.for_the_log:
                 self.waiters.appended(listening.last())
-        except LedgerBusyError:
+        except LedgerBusyError as error:
             self._fresh.extend(fresh)
+            # Only a failure needs it.
+            from ledger import notices
+
+            notices.LOOK_PUT_OFF.report(cause=error)
         except LedgerError as error:
             self.waiters.fail(error)
         except BaseException as error:

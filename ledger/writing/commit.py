@@ -21,7 +21,7 @@ from ledger.stores import Appending, Draft
 if TYPE_CHECKING:
     from ledger.law.policies import PolicyChange
 
-__all__ = ["Answer", "Group", "commit", "commit_free", "draft_of", "keys_of"]
+__all__ = ["Answer", "Group", "commit", "commit_free", "draft_of", "keys_of", "note_refusal"]
 
 Group: TypeAlias = Sequence[Request]
 """Requests that are appended together or not at all."""
@@ -244,10 +244,11 @@ def _notice(error: LedgerError, actor: str) -> None:
     """Log the refusal of a reset; an advance that is refused is everyday business."""
     request = getattr(error, "request", None)
     if isinstance(request, ResetCursor):
-        notices.RESET_REFUSED.report(
-            key=request.key,
-            to=request.last_sequence,
-            actor=request.actor or actor,
-            refusal=type(error).__name__,
-            cause=error,
-        )
+        note_refusal(error, request.key, request.last_sequence, request.actor or actor)
+
+
+def note_refusal(error: LedgerError, key: CursorKey, to: int, actor: str) -> None:
+    """Log that a reset of `key` was refused, by the error that says why."""
+    notices.RESET_REFUSED.report(
+        key=key, to=to, actor=actor, refusal=type(error).__name__, cause=error
+    )

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ledger.errors import InvalidCursorError
+from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law import fields
 from ledger.law.policies import Policy, PolicyChange, in_force
 from ledger.law.requests import ResetCursor
 from ledger.stores import Transaction
-from ledger.writing.commit import draft_of
+from ledger.writing.commit import draft_of, note_refusal
 
 __all__ = ["change"]
 
@@ -34,6 +34,20 @@ def change(
 
     Raises InvalidCursorError if it is not in force and to be dropped, ActorRequiredError.
     """
+    try:
+        return _changed(transaction, policy, request, actor, clock)
+    except LedgerError as error:
+        note_refusal(error, request.key, request.last_sequence, request.actor or actor)
+        raise
+
+
+def _changed(
+    transaction: Transaction,
+    policy: Policy,
+    request: ResetCursor,
+    actor: str,
+    clock: Callable[[], datetime],
+) -> tuple[PolicyChange | None, int]:
     with transaction.everything():
         transaction.hold((request.key,))
         policies = in_force(transaction.policies())

@@ -21,6 +21,7 @@ from ledger import CursorKey, LedgerBusyError
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import line
 from ledger.stores.sqlite.line import Line
+from support.records import recorded
 from support.spawned import processes_of_their_own
 
 KEY = CursorKey("webhooks", "orders")
@@ -322,13 +323,15 @@ def test_where_there_can_be_no_line_the_file_is_waited_for_all_the_same(
         elsewhere.rename(queue_of(path))
     else:
         monkeypatch.setattr(fcntl, "F_OFD_SETLK", 9_999)
-    with ledger.open(path, busy_timeout_s=10) as book:
+    with ledger.open(path, busy_timeout_s=10) as book, recorded() as records:
         book.advance(KEY, to=1)
         with locked(path) as end:
             letting = threading.Timer(0.2, end)
             letting.start()
             assert book.advance(KEY, to=2).version == 2
             letting.join()
+    assert [vars(record)["event"] for record in records] == ["line_abandoned", "waited_in_line"]
+    assert vars(records[1])["wait_ms"] >= 100
     assert not elsewhere.exists()
     if what == "a ledger":
         with ledger.open(queue_of(path)) as other:

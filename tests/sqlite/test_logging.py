@@ -30,6 +30,8 @@ def test_a_reset_that_is_refused_is_logged_with_its_facts(path: Path) -> None:
             book.reset(JOBS, to=7, reason="why")
         with pytest.raises(VersionConflictError):
             book.reset(JOBS, to=7, reason="why", actor="ines", expected_version=3)
+        with pytest.raises(ledger.ResetReasonRequiredError):
+            book.reset(JOBS, to=7, reason=" ", actor="ines")
         # Other refusals are not logged.
         book.advance(JOBS, to=7, delivery_id="d-7")
         for refused in (
@@ -43,8 +45,38 @@ def test_a_reset_that_is_refused_is_logged_with_its_facts(path: Path) -> None:
     assert [facts(record, *names) for record in records] == [
         ["reset_refused", "mailer/jobs", 7, "", "ActorRequiredError"],
         ["reset_refused", "mailer/jobs", 7, "ines", "VersionConflictError"],
+        ["reset_refused", "mailer/jobs", 7, "ines", "ResetReasonRequiredError"],
     ]
     assert "is at version 0, not 3" in records[1].getMessage()
+
+
+def test_a_policy_that_is_refused_is_logged_as_the_reset_that_it_is(path: Path) -> None:
+    with ledger.open(path) as book, recorded() as records:
+        policy = ledger.Policy(ledger.PolicyKind.SIGNATURE)
+        with pytest.raises(ActorRequiredError):
+            book.policies.set(policy, reason="audit")
+        with pytest.raises(ledger.InvalidCursorError, match="not in force"):
+            book.policies.drop(policy, reason="audit", actor="ines")
+    assert [facts(record, "actor", "refusal") for record in records] == [
+        ["reset_refused", "", "ActorRequiredError"],
+        ["reset_refused", "ines", "InvalidCursorError"],
+    ]
+
+
+def test_a_checkpoint_that_fails_is_logged_and_the_commit_before_it_holds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(WriteAheadLog, "checkpoint", fails)
+    monkeypatch.setattr(WriteAheadLog, "grew", lambda *_: True)
+    with ledger.open(path) as book, recorded() as records:
+        assert book.advance(JOBS, to=7).version == 1
+        assert book.get(JOBS).last_sequence == 7
+    assert [facts(record, "place", "cause") for record in records] == [
+        ["wal_not_checkpointed", str(path), "disk I/O error"]
+    ]
 
 
 def test_the_actor_of_the_ledger_is_named_and_what_is_beside_the_reset_is_appended(

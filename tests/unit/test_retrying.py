@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from ledger import GiveUp, InvalidCursorError, Retry
+from ledger import GiveUp, InvalidCursorError, Retry, StorageError
 from ledger.consuming.retrying import Outage, Plan, given_up
+from support.cursors import JOBS
+from support.records import recorded
+
+FULL = StorageError("the disk is full.")
 
 
 def test_each_wait_is_twice_as_long_up_to_the_longest() -> None:
@@ -65,18 +69,23 @@ def test_an_event_that_is_done_is_not_due() -> None:
 
 
 def test_what_fails_at_once_is_one_failure_of_the_database() -> None:
-    outage = Outage(Retry(tries_max=3, wait_s=1, jitter=0))
-    assert [outage.failed(10.0), *(outage.failed(10.5) for _ in range(20))] == [False] * 21
+    outage = Outage(Retry(tries_max=3, wait_s=1, jitter=0), JOBS)
+    with recorded() as records:
+        assert not any(outage.failed(now, FULL) for now in (10.0, *[10.5] * 20))
     assert outage.until == 11
-    assert not outage.failed(11.5)
+    assert [vars(record)["event"] for record in records] == ["consumer_put_off"]
+    assert records[0].getMessage() == (
+        "mailer/jobs: the ledger failed, and is asked again after 1.0 s: the disk is full."
+    )
+    assert not outage.failed(11.5, FULL)
     assert outage.until == 13.5
-    assert outage.failed(14), "it has failed three times"
+    assert outage.failed(14, FULL), "it has failed three times"
 
 
 def test_a_database_that_answers_begins_a_new_account() -> None:
-    outage = Outage(Retry(tries_max=2, wait_s=1, jitter=0))
+    outage = Outage(Retry(tries_max=2, wait_s=1, jitter=0), JOBS)
     for now in range(0, 100, 10):
-        assert not outage.failed(now)
+        assert not outage.failed(now, FULL)
         outage.over()
 
 

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from ledger import notices
 from ledger.errors import InvalidCursorError
 from ledger.evidence.sharing import Companions
 from ledger.stores import Listening, Snapshot, Transaction
@@ -99,6 +100,7 @@ class Borrowed:
                 except psycopg.Error as error:
                     # Another has made the same cursor just now: it is seen from here on.
                     if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
+                        notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
                         continue
                     held_by = ""
                     if is_late(error):

@@ -13,6 +13,7 @@ import attrs
 import psycopg
 from psycopg.rows import tuple_row
 
+from ledger import notices
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry, Move
 from ledger.law.queries import CursorQuery, EntryQuery
@@ -151,6 +152,7 @@ class AsyncBorrowed:
                 except psycopg.Error as error:
                     # Another has made the same cursor just now: it is seen from here on.
                     if isinstance(error, psycopg.errors.UniqueViolation) and tries < TRIES_MAX:
+                        notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
                         continue
                     held_by = ""
                     if is_late(error):

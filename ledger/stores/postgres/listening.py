@@ -52,6 +52,7 @@ class Listener:
         self._place = place
         self._session: PostgresSession | None = None
         self._connect_at = 0.0
+        self._refused = False
         self._heard = False
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
@@ -115,6 +116,7 @@ class Listener:
         try:
             if self._session is None:
                 self._session = self._listening()
+                self._refused = False
             return ask(self._session)
         except psycopg.Error as error:
             connection = self._session.connection if self._session else None
@@ -123,6 +125,9 @@ class Listener:
                 raise translated(error, self._place) from error
             if connection is not None:
                 notices.CONNECTION_LOST.report(place=self._place, cause=error)
+            elif not self._refused:
+                self._refused = True
+                notices.CONNECTION_REFUSED.report(place=self._place, cause=error)
             self._connect_at = time.monotonic() + CONNECT_EVERY_S
             return otherwise
 

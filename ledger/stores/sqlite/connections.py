@@ -340,13 +340,18 @@ class Pool:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
         # may make its caller think otherwise. The next checkpoint finds the log as it is.
-        with suppress(sqlite3.Error, StorageError):
+        try:
             other = self._sessions.take()
             try:
                 self._log.checkpoint(connection, other.connection)
             finally:
                 if self._sessions.give(other):
                     self.close()
+        except (sqlite3.Error, StorageError) as error:
+            # Only a failure needs it.
+            from ledger import notices
+
+            notices.WAL_NOT_CHECKPOINTED.report(place=self.file, cause=error)
 
     # --- around a fork, in the thread that forks ---
 

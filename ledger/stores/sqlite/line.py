@@ -101,10 +101,13 @@ class Line:
                 os.close(self._fd)
             self._fd = -1
 
-    def _do_without(self) -> None:
+    def _do_without(self, cause: object) -> None:
         """Do without the line, because the file cannot be made, opened or locked like this."""
         self._has_line = False
         self.abandon()
+        from ledger import notices
+
+        notices.LINE_ABANDONED.report(place=self._file, cause=cause)
 
     # --- waiting ---
 
@@ -123,7 +126,9 @@ class Line:
                         if not is_busy(error) or deadline.is_over:
                             raise
                     else:
-                        self._look_at = monotonic() + BATCH_S
+                        begun_at = monotonic()
+                        self._look_at = begun_at + BATCH_S
+                        self._tell(begun_at - joined_at)
                         return
                     tries += 1
                 sleep(min(_pause(place, tries, ahead, impatient=impatient), deadline.left_s))
@@ -131,6 +136,12 @@ class Line:
             # No call of ours, which a signal handler could interrupt: others wait for this.
             if self._fd >= 0:
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _UNLOCK)
+
+    def _tell(self, waited_s: float) -> None:
+        if "logging" in sys.modules:  # Without it nobody is told.
+            from ledger import notices
+
+            notices.WAITED_IN_LINE.report(place=self._file, wait_ms=int(waited_s * 1_000))
 
     # --- places: the numbers of bytes; 0 where there is no line ---
 
@@ -145,8 +156,8 @@ class Line:
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(place, 1))
             except BlockingIOError:
                 continue  # Another process was faster.
-            except OSError:
-                self._do_without()
+            except OSError as error:
+                self._do_without(error)
                 break
             self._last_place = place
             return place
@@ -164,8 +175,8 @@ class Line:
         """Return a place of others from `start` on that is taken, of so many or of all; or 0."""
         try:
             found = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _flock(start, length))
-        except OSError:
-            self._do_without()
+        except OSError as error:
+            self._do_without(error)
             return 0
         kind, _, place, _, _ = _FLOCK.unpack(found)
         return 0 if kind == fcntl.F_UNLCK else place
@@ -179,12 +190,12 @@ class Line:
             there = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             there = None
-        except OSError:
-            self._do_without()
+        except OSError as error:
+            self._do_without(error)
             return False
         if there is not None and (there.st_size or not stat.S_ISREG(there.st_mode)):
             # Somebody's own file, perhaps a database: to open it, and close it, would drop locks.
-            self._do_without()
+            self._do_without(f"{path} is somebody's own file")
             return False
         if there is not None and self._fd >= 0:
             mine = os.fstat(self._fd)
@@ -198,8 +209,8 @@ class Line:
             self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return make and self._made(path)
-        except OSError:
-            self._do_without()
+        except OSError as error:
+            self._do_without(error)
         return self._fd >= 0
 
     def _made(self, path: str) -> bool:
@@ -213,8 +224,8 @@ class Line:
                 os.fchown(self._fd, database.st_uid, database.st_gid)
         except FileExistsError:
             return self._opened(make=True)
-        except OSError:
-            self._do_without()
+        except OSError as error:
+            self._do_without(error)
         return self._fd >= 0
 
 
