@@ -16,7 +16,7 @@ _AWAITED = (
 
 
 def is_one(target: object) -> bool:
-    """Say whether `target` is an engine of SQLAlchemy or a pool of psycopg.
+    """Return whether `target` is an engine of SQLAlchemy or a pool of psycopg.
 
     Raises InvalidCursorError if it is one whose connections are awaited, unless it only names a
     file.

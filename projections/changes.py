@@ -109,7 +109,7 @@ def _is_before(one: Moment, other: Moment) -> bool:
 
 
 def _is_as_old(book: Ledger, after: Cursor, until: dict[str, Any]) -> bool:
-    """Say whether nothing was appended between the bound and `after`, which is the later one."""
+    """Return whether nothing was appended between the bound and `after`, which is the later one."""
     at_version = EntryQuery(
         key=after.key, version_from=after.version, version_until=after.version, **until
     )

@@ -55,7 +55,7 @@ class End:
         return max(self.head.sequence - self.cursor.last_sequence, 0) if self.head else 0
 
     def was_behind(self, moment: datetime) -> bool:
-        """Say whether it is behind, and was so at `moment`."""
+        """Return whether it is behind, and was so at `moment`."""
         return self.since is not None and self.since <= moment
 
 
@@ -172,7 +172,7 @@ def _staying(ends: Sequence[End]) -> Iterator[tuple[End, Move]]:
 
 
 def _stays(move: Move) -> bool:
-    """Say whether `move` may be a takeover of a cursor that was there before."""
+    """Return whether `move` may be a takeover of a cursor that was there before."""
     return move.epoch > 0 and move.version > 1 and move.previous_sequence == move.sequence
 
 
@@ -204,7 +204,7 @@ def _find_arrivals(book: Ledger, ends: Sequence[End]) -> None:
 
 
 def _is_taken_over(book: Ledger, key: CursorKey, move: Move) -> bool:
-    """Say whether `move` is a takeover of a cursor that was there before."""
+    """Return whether `move` is a takeover of a cursor that was there before."""
     if not _stays(move):
         return False
     at = EntryQuery(key=key, version_from=move.version, version_until=move.version)

@@ -139,7 +139,7 @@ class Present:
         return errors, last_error
 
     def lasts(self, since: datetime, after: timedelta) -> bool:
-        """Say whether the last time of the log is `after` or more after `since`."""
+        """Return whether the last time of the log is `after` or more after `since`."""
         if self._last is None:
             # The heads have moved, so there is one.
             self._last = max(end.move.recorded_at for end in self.ends if end.move is not None)
@@ -170,7 +170,7 @@ def _head(cursor: Cursor, heads: dict[tuple[str, str], Cursor]) -> StreamHead | 
 
 
 def confirms(entry: Entry) -> bool:
-    """Say whether an advance went somewhere."""
+    """Return whether an advance went somewhere."""
     event = entry.event
     return isinstance(event, CursorAdvanced) and event.sequence != event.previous_sequence
 

@@ -22,7 +22,7 @@ U = TypeVar("U")
 R = TypeVar("R")
 
 PAGE_ROWS = 256
-"""So many rows are read ahead at most."""
+"""At most this many rows are read ahead."""
 
 PAGE_S = 0.05
 """A page is handed over after so long, if there is anything in it."""

@@ -175,7 +175,7 @@ class Commands(click.Group):
 
 
 def _say_near(context: click.Context) -> None:
-    """Say which filters match no cursor, and what they may have meant."""
+    """Print which filters match no cursor, and what they may have meant."""
     # Only a result that is empty needs it.
     from ledger.cli.typed import near
 
@@ -185,7 +185,7 @@ def _say_near(context: click.Context) -> None:
 
 
 def _interrupted(watch: Watch) -> int:
-    """Say once what was appended; return the exit code."""
+    """Print once what was appended; return the exit code."""
     if watch.writes and not watch.told:
         _say(f"interrupted; {watch.account}.")
         watch.told = True
@@ -193,7 +193,7 @@ def _interrupted(watch: Watch) -> int:
 
 
 def _not_written(error: OSError, watch: Watch) -> int:
-    """Say that input or output failed, and what was appended; return the exit code."""
+    """Print that input or output failed, and what was appended; return the exit code."""
     streams.abandon_output()
     place = f"{targets.shown(error.filename)}: " if isinstance(error.filename, str) else ""
     failed = f"input or output failed: {place}{error.strerror or error}."
@@ -207,10 +207,10 @@ def _not_written(error: OSError, watch: Watch) -> int:
 
 
 def _mistaken(error: Exception, watch: Watch) -> int:
-    """Say that the program has a bug, and how to report it; return the exit code.
+    """Print that the program has a bug, and how to report it; return the exit code.
 
-    What an interrupt has brought about is none: one that comes while a lock is awaited leaves that
-    lock to others, so that `threading` fails when it is to release it.
+    An error that an interrupt has caused is no bug: an interrupt that comes while a lock is awaited
+    leaves that lock to others, so that `threading` fails when it releases the lock.
     """
     import traceback
 

@@ -310,7 +310,7 @@ def _names(query: CursorQuery | EntryQuery, key: CursorKey) -> bool:
 
 
 def _chooses(query: EntryQuery, entry: Entry) -> bool:
-    """Say whether `query` chooses `entry`, apart from its limit."""
+    """Return whether `query` chooses `entry`, apart from its limit."""
     return (
         _names(query, entry.key)
         and query.key in (None, entry.key)

@@ -1,4 +1,4 @@
-"""Whose cancellation it is: that of the task that delivers, or of something that it awaits."""
+"""What was cancelled: the task that delivers, or something that it awaits."""
 
 from __future__ import annotations
 

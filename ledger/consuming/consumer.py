@@ -27,7 +27,7 @@ __all__ = ["Consumer"]
 E = TypeVar("E")
 
 WAIT_S = 1.0
-"""So often a thread that waits for room looks for itself."""
+"""A thread that waits for room looks for itself at this interval."""
 
 
 class Consumer:

@@ -24,12 +24,12 @@ __all__ = ["Loop"]
 E = TypeVar("E")
 
 LOOK_S = 0.05
-"""So often an idle loop looks whether it was stopped, and whether the cursor was reset, unless the
-ledger tells it.
+"""An idle loop looks at this interval whether it was stopped, and whether the cursor was reset,
+unless the ledger tells it.
 """
 
 LOOK_ALSO_S = 1.0
-"""So often it looks at the cursor although the ledger tells of resets."""
+"""The loop looks at the cursor at this interval even if the ledger tells it of resets."""
 
 
 class Loop(Generic[E]):

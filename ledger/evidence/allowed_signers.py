@@ -1,4 +1,4 @@
-"""Whose SSH key has signed: files of allowed signers, as ssh-keygen and git have them."""
+"""Files of allowed signers, as ssh-keygen and git have them: they tell whose SSH key has signed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class AllowedSigners:
                 )
 
     def judge(self, text: bytes, signature: SshSignature, at: datetime) -> SignedBy:
-        """Say who has signed a text. At the time `at`, their key must have been valid.
+        """Return who has signed a text. At the time `at`, their key must have been valid.
 
         Raises StorageError if ssh-keygen is missing or too old, InvalidCursorError if the file of
         revoked keys is none.

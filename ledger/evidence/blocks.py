@@ -77,7 +77,7 @@ class Blocks:
         return bisect_right(self.positions, position) - 1
 
     def is_of(self, block: Block) -> bool:
-        """Say whether these leaves are those that were read for the tree."""
+        """Return whether these leaves are those that were read for the tree."""
         return self.levels[0][block.index // BLOCK_LEAVES] == block.root
 
     def path(self, block: Block, place: int) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ from ledger.law.fields import SEQUENCE_MAX
 __all__ = ["FAULTS_MAX", "Faults"]
 
 FAULTS_MAX = 10_000
-"""So many faults are listed; past them they are only counted, to bound the memory."""
+"""At most this many faults are listed; more are only counted, which bounds the memory."""
 
 # A checkpoint covers digests. An entry with one of these faults is not what its digest covers.
 _FALSE = {FaultKind.EDITED, FaultKind.UNREADABLE, FaultKind.ORPHAN, FaultKind.TAG}

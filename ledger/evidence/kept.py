@@ -37,10 +37,10 @@ __all__ = [
 ]
 
 BLOCKS_AT_ONCE = 65_536
-"""So many blocks of level 1 are made at once, to bound the memory; the others are made later."""
+"""At most this many blocks of level 1 are made at once, which bounds the memory."""
 
 BLOCKS_A_TURN = 64
-"""So many blocks are compared with their leaves at each turn: 30 ms of a processor in a file."""
+"""How many blocks are compared with their leaves at each turn: 30 ms of CPU time in a file."""
 
 
 class NotKeptError(Exception):
@@ -236,7 +236,7 @@ def kept_of(log: Log, block: int, blocks_max: int | None = None) -> Kept:
 
 
 def _is_sound(row: TreeRow) -> bool:
-    """Say whether the columns are of the types that they should be."""
+    """Return whether the columns are of the types that they should be."""
     return type(row.position) is int and type(row.root) is bytes and len(row.root) == len(GENESIS)
 
 
@@ -264,7 +264,7 @@ def _parts_of(blocks: int) -> int:
 
 
 def _holds(log: Log, kept: Kept, turn: int, block: int) -> bool:
-    """Say whether the last block that is kept, and a part of the others, are those of the log."""
+    """Return whether the last block that is kept, and part of the others, are those of the log."""
     if not isinstance(log, Keeping) or not kept.blocks:
         return True
     blocks = Blocks(log, kept, block=block)

@@ -249,7 +249,7 @@ def _lock(file: int, doing: str) -> None:
 
 
 def _is_left_over(name: str) -> bool:
-    """Say whether the file is of a key that was not made to the end: it has signed nothing."""
+    """Return whether the file is of a key that was not made to the end: it has signed nothing."""
     try:
         with Path(name).open("rb") as file:
             head = TreeHead.unverified(file.read(NOTE_BYTES_MAX + 1))

@@ -62,7 +62,7 @@ def named(name: object) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Say whether a key may be called so."""
+    """Return whether a key may have this name."""
     return 0 < len(name) <= NAME_CHARS_MAX and not any(
         char == "+" or char.isspace() or char < " " or "\ud800" <= char <= "\udfff" for char in name
     )
@@ -105,7 +105,7 @@ class PublicKey:
         return f"{self.name}+{self.id.hex()}+{encoded(self.KIND + self.public)}"
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Say whether this is a signature of `message` by the key."""
+        """Return whether this is a signature of `message` by the key."""
         ed25519 = _ed25519()
         from cryptography.exceptions import InvalidSignature
 

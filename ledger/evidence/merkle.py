@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 BLOCK = 256
-"""So many leaves are a block of level 1, so many of those a block of level 2, and so on.
+"""How many leaves are a block of level 1, how many of those a block of level 2, and so on.
 
-A power of two, and for ever: the rows that are kept go by it.
+It is a power of two and can never change, because the rows that are kept depend on it.
 """
 
 LEVELS = 3
@@ -139,7 +139,7 @@ class Tree:
         self._push(root, before, leaves)
 
     def begin_with(self, first: bytes) -> None:
-        """Say what the first leaf is, where it was added as a part of a subtree."""
+        """Set the first leaf, if it was added as a part of a subtree."""
         self._first = first
 
     def checkpoint(self) -> Checkpoint:

@@ -53,7 +53,7 @@ class VerifierKey(PublicKey):
     WHAT: ClassVar[str] = "a verifier key, such as example.com/cursors+a7f4c4ee+AQOhB7/z…"
 
     def has_signed(self, text: bytes, signature: bytes) -> bool:
-        """Say whether this is a signature of `text` by the key."""
+        """Return whether this is a signature of `text` by the key."""
         return self.verifies(text, signature)
 
 
@@ -171,7 +171,7 @@ def _signature(line: str) -> tuple[str, bytes]:
 
 
 def _has_controls(text: str) -> bool:
-    """Say whether the text has a control character, or a half of one that UTF-8 cannot write."""
+    """Return whether the text has a control character, or a half of one that UTF-8 cannot write."""
     return any((char < " " and char != "\n") or "\ud800" <= char <= "\udfff" for char in text)
 
 

@@ -14,7 +14,7 @@ from ledger.evidence.merkle import Checkpoint, Tree, TreeRow
 __all__ = ["ANOMALIES_MAX", "CLOCK_SLACK", "Order"]
 
 ANOMALIES_MAX = 1_000
-"""So many anomalies are listed."""
+"""At most this many anomalies are listed."""
 
 CLOCK_SLACK = timedelta(seconds=60)
 """Neighbours in the log may be recorded so far apart, against their order, and nobody is told.
@@ -41,7 +41,7 @@ class Order:
         self._at: dict[int, Checkpoint] = {0: self.tree.checkpoint()}
 
     def add_checkpoint(self, known: Checkpoint) -> None:
-        """Say what the tree was before the entries that are followed."""
+        """Add what the tree was before the entries that are followed."""
         self._at[known.entries] = known
 
     def follow(self, leaves: Iterable[tuple[int, bytes, Any]]) -> Iterator[Fault]:
@@ -66,7 +66,7 @@ class Order:
             last = position
 
     def compare(self, kept: Checkpoint, false_from: int) -> Compared:
-        """Say how the log stands to a checkpoint that was kept, if entries are false from there."""
+        """Compare the log with a checkpoint that was kept; entries are false from `false_from`."""
         now = self._at.get(kept.entries)
         if now is not None and not kept.position:
             # A signed note says only the number of entries, and the root.

@@ -104,7 +104,7 @@ def inclusion_paths(leaves: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, .
 
 
 def is_included(index: int, size: int, leaf: bytes, path: Sequence[bytes], root: bytes) -> bool:
-    """Say whether `path` proves that the leaf of the hash `leaf` is at `index` in a tree.
+    """Return whether `path` proves that the leaf of the hash `leaf` is at `index` in a tree.
 
     The tree has `size` leaves and the root `root`: RFC 9162, section 2.1.3.2.
     """
@@ -130,7 +130,7 @@ def root_above(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> byt
 
 
 def is_consistent(old: int, size: int, path: Sequence[bytes], old_root: bytes, root: bytes) -> bool:
-    """Say whether `path` proves that a tree begins with the leaves of an older one.
+    """Return whether `path` proves that a tree begins with the leaves of an older one.
 
     It has `size` leaves and the root `root`, the older one `old` and `old_root`: RFC 9162, section
     2.1.4.2, and for what that leaves out, that nothing has to be proved by a hash: every tree

@@ -183,7 +183,7 @@ class ConsistencyProof:
 
 
 def is_growth(text: str | bytes) -> bool:
-    """Say whether a text begins as a proof of growth; another proof, or a note, does not."""
+    """Return whether a text begins as a proof of growth; another proof, or a note, does not."""
     return text[:4] in ("old ", b"old ")
 
 

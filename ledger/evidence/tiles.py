@@ -18,7 +18,7 @@ from ledger.evidence.tree_heads import TreeHead
 __all__ = ["WIDTH", "tile_path", "tiles_of"]
 
 WIDTH = 256
-"""So many hashes has a full tile."""
+"""How many hashes a full tile has."""
 
 ENTRIES = "entries"
 """The level of the tiles that have the leaves themselves."""

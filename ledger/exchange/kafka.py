@@ -30,7 +30,7 @@ _TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 
 def is_heading(text: str) -> bool:
-    """Say whether a line is the heading that spreadsheets and people put above the CSV."""
+    """Return whether a line is the heading that spreadsheets and people put above the CSV."""
     names = tuple(name.strip(' "').lower() for name in text.split(","))
     return names in (COLUMNS, COLUMNS[1:])
 

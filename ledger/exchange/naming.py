@@ -91,7 +91,7 @@ class Names:
         )
 
     def has_position(self, values: Mapping[str, object]) -> bool:
-        """Say whether a row has a position, even if nothing else in it can be read."""
+        """Return whether a row has a position, even if nothing else in it can be read."""
         try:
             return self.sequence.value(values) is not None
         except InvalidCursorError:

@@ -79,7 +79,7 @@ def reading(
 
 
 def _is_open_here(path: str) -> bool:
-    """Say whether this process has the file open: a database, or nobody would have it open.
+    """Return whether this process has the file open, which it only has if it is a database.
 
     It is not opened a second time to look at it, because closing a file of SQLite's drops the locks
     that this process holds on it.

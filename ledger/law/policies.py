@@ -220,8 +220,8 @@ def unmet(
 ) -> tuple[PolicyChange, ...]:
     """Return those of `policies` that a reset with `metadata` does not meet.
 
-    Of signatures, the form is looked at, and that the two are not by one key. Whose keys they are,
-    and whether they hold, is for whoever has a file of allowed signers.
+    Only the form of signatures is checked, and that the two are not by one key. A reader that has a
+    file of allowed signers judges whose keys they are, and whether they hold.
     """
     return tuple(each for each in policies if not _is_met(each.policy, metadata))
 

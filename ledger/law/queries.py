@@ -17,7 +17,7 @@ from ledger.law.making import once, sealed
 __all__ = ["CursorQuery", "EntryQuery"]
 
 POSITIONS_MAX = 500
-"""So many positions are asked for at most: old versions of SQLite allow 999 values."""
+"""At most this many positions are asked for: old versions of SQLite allow 999 values."""
 
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 

@@ -129,7 +129,7 @@ _FORMS = {
 
 
 def is_word(text: str) -> bool:
-    """Say whether `text` is the word for a position, and no sequence."""
+    """Return whether `text` is the word for a position, and not a sequence."""
     return text.startswith(PREFIXES)
 
 

@@ -36,7 +36,7 @@ SHARED_ENTRIES_MIN = 50_000
 PROCESSES_MAX = 64
 
 RANGES_EACH = 32
-"""So many ranges a process, so that none waits long for the last one of another."""
+"""How many ranges each process has, so that none waits long for the last range of another."""
 
 
 @method

@@ -32,10 +32,12 @@ __all__ = [
 R = TypeVar("R")
 
 LOOK_S = 0.25
-"""So long a look may wait for one of the pool."""
+"""How long a look may wait for a connection of the pool."""
 
 LOOKED_S = 0.5
-"""Who waits for longer is told of what was there when it began, if nothing keeps the waker."""
+"""A caller that waits for longer is told what was there when it began, unless something delays the
+waker.
+"""
 
 
 @method

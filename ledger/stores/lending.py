@@ -57,7 +57,7 @@ class Wanted:
     engine: str
     """What SQLAlchemy makes an engine of it from."""
     begin: str
-    """How a transaction is begun on it, for those in autocommit mode."""
+    """How a transaction is begun on a connection in autocommit mode."""
     is_busy: Callable[[object], bool] = bool
     """Whether an error of the driver says that others were in the way."""
 
@@ -80,7 +80,7 @@ class Lender:
 
     connection: Callable[[], object]
     begin: str
-    """How its owner begins a transaction, for those in autocommit mode."""
+    """How its owner begins a transaction, if the connection is in autocommit mode."""
     is_lazy: bool = False
     """Whether to ask for the connection begins something, or gets it for one thread."""
     lost: Callable[[object], None] = _nothing_lost

@@ -29,7 +29,7 @@ _ASYNC = (AsyncSession, async_scoped_session, AsyncConnection)
 Given: TypeAlias = orm.scoped_session[Any] | orm.Session | sqlalchemy.Connection
 AsyncGiven: TypeAlias = AsyncSession | async_scoped_session[Any] | AsyncConnection
 
-# Whose names say that they are not what is wanted; there are others that are made after these.
+# Their names say that they are not what is wanted; dialects of others are derived from these.
 _BACKENDS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 
 

@@ -129,7 +129,7 @@ class PagedStore:
 
     connections: Connections
     page_rows_max: int
-    """So many rows are held at a time."""
+    """At most this many rows are held at a time."""
     immutable: bool = False
     """Whether a file was opened as one that nobody writes to."""
 

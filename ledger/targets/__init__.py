@@ -59,7 +59,7 @@ def checked(target: object) -> str:
 
 
 def is_postgres(target: str) -> bool:
-    """Say whether `target` is the URL of a PostgreSQL database."""
+    """Return whether `target` is the URL of a PostgreSQL database."""
     return target.startswith(("postgresql://", "postgres://"))
 
 

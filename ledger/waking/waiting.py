@@ -14,7 +14,7 @@ from ledger.waking.waker import Waker
 __all__ = ["for_entries", "for_reset", "for_version", "in_thread", "left_s", "rest_s", "until"]
 
 AGAIN_S = 0.025
-"""So often the log is looked at while it has more entries, but they are not settled."""
+"""How often the log is looked at while it has more entries, but they are not settled."""
 
 
 def for_version(key: CursorKey, after_version: object) -> Waiter:

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Waker", "good"]
 
 IDLE_S = 1.0
-"""After so long without anybody who waits, the thread exits, and its connection is closed."""
+"""After this time without waiters, the thread exits, and its connection is closed."""
 
 APART_S = 0.001
-"""So much time is between two looks at least, however often the thread is told."""
+"""Two looks are at least this far apart, however often the thread is told."""
 
 REST_MAX_S = 0.25
 """A look that took long is followed by a rest four times as long, up to this."""
 
 CLOSE_S = 1.0
-"""So long `close` waits for the thread, which may be in the middle of connecting to a server."""
+"""How long `close` waits for the thread, which may be connecting to a server."""
 
 
 class Waker:

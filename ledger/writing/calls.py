@@ -30,7 +30,7 @@ class Promise(Protocol[R_contra]):
         """Answer it."""
 
     def set_exception(self, exception: BaseException) -> None:
-        """Say why it failed."""
+        """Set why it failed."""
 
 
 class Slot(Generic[R]):
@@ -63,7 +63,7 @@ class Slot(Generic[R]):
         self._unanswered.release()
 
     def set_exception(self, exception: BaseException) -> None:
-        """Say why it failed."""
+        """Set why it failed."""
         self.error = exception
         self._unanswered.release()
 

@@ -96,7 +96,7 @@ class Submitted(Future[Any]):
         super().set_result(result)
 
     def set_exception(self, exception: BaseException | None) -> None:
-        """Say why the call failed."""
+        """Set why the call failed."""
         super().set_exception(None if exception is None else bearable(exception))
 
     def done(self) -> bool:

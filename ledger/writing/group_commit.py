@@ -41,10 +41,10 @@ __all__ = ["BATCH_SIZE_MAX", "QUEUE_LENGTH_MAX", "Writer"]
 R = TypeVar("R")
 
 BATCH_SIZE_MAX = 512
-"""So many requests share a transaction at most; a call with more of them has one to itself."""
+"""At most this many requests share a transaction; a call with more has one to itself."""
 
 QUEUE_LENGTH_MAX = 2_048
-"""So many calls are queued at most before one that is submitted has to wait for room."""
+"""At most this many calls are queued; the next one that is submitted waits for room."""
 
 
 @cache

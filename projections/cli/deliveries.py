@@ -124,7 +124,7 @@ class _Sums:
             yield each
 
     def say(self, form: Form | None, more: str = "") -> None:
-        """Say the sums on standard error, below a table of several."""
+        """Print the sums to standard error, below a table of several."""
         if fitting(form) not in {Form.TABLE, Form.WIDE} or not self._ranges:
             return
         if self._ranges > 1:
@@ -168,7 +168,7 @@ def _plain(jump: _Jump) -> dict[str, Any]:
 
 
 def _say_starts(book: Ledger, chosen: Choice) -> None:
-    """Say on standard error which cursors were started after 0: what lies before is not known."""
+    """Print to standard error which cursors began after 0: what lies before is not known."""
     first: CursorKey | None = None
     more = -1
     cursors = chosen.cursors(book)

@@ -219,7 +219,7 @@ def _commands(context: click.Context, found: Description) -> Iterator[str | None
 
 
 def _can_be_undone(found: Description) -> bool:
-    """Say whether the last reset went back, and the cursor has not been there again since."""
+    """Return whether the last reset went back, and the cursor has not been there again since."""
     last = _reset_back(found)
     return last is not None and undone_by(last) is None
 

@@ -152,7 +152,7 @@ _FIRST = (
 
 
 def _say_left_out(life: Timeline, *, listed: int) -> None:
-    """Say what the drawing and the list do not show."""
+    """Print what the drawing and the list do not show."""
     said = []
     every = len(life.marks) + life.left_out
     if listed < every:

@@ -203,7 +203,7 @@ class _Bounds:
                 yield each
 
     def conclude(self) -> None:
-        """Say what could not be judged: an alert that judges nothing must not be silent.
+        """Print what could not be judged: an alert that judges nothing must not be silent.
 
         Raises CursorNotFoundError, click.ClickException.
         """

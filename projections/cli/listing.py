@@ -167,7 +167,7 @@ class _Listed:
         return troubled
 
     def conclude(self, *, by_behind: bool) -> None:
-        """Say what the table does not show, and what cannot be known."""
+        """Print what the table does not show, and what cannot be known."""
         if self.level:
             more = "" if self.level == self._found else " more"
             are = "is" if self.level == 1 else "are"

@@ -137,12 +137,12 @@ def _troubles(
 
 
 def _is_shown(trouble: Stall | ErrorStreak) -> bool:
-    """Say whether it is shown unless its consumer is named: the ledger's own are not."""
+    """Return whether it is shown if its consumer is not named: the ledger's own are not."""
     return not is_reserved(trouble.key.consumer_id)
 
 
 def _is_wanted(trouble: Stall | ErrorStreak, wanted: Wanted) -> bool:
-    """Say whether it lasted at some time that is wanted, and is large enough if it is a stall."""
+    """Return whether it lasted at a wanted time and, if it is a stall, is large enough."""
     end, behind = _end(trouble), wanted.least
     if isinstance(trouble, Stall):
         behind = trouble.front - trouble.last_sequence
@@ -154,7 +154,7 @@ def _is_wanted(trouble: Stall | ErrorStreak, wanted: Wanted) -> bool:
 
 
 def _can_be_compared(trouble: Stall | ErrorStreak, names: Names) -> bool:
-    """Say whether it compares no numbers of tokens: with `--subject`, no entry says so."""
+    """Return whether it compares no numbers of tokens: with `--subject`, no entry says so."""
     if isinstance(trouble, ErrorStreak):
         return True
     key = trouble.key

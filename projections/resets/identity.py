@@ -60,7 +60,7 @@ class LedgerMark:
         )
 
     def is_of(self, book: Ledger) -> bool:
-        """Say whether `book` can be this ledger. What was empty may have a first entry by now.
+        """Return whether `book` can be this ledger. What was empty may have a first entry by now.
 
         What had no id then may have one by now, and is known by its first entry.
         """

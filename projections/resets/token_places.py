@@ -29,7 +29,7 @@ class TokenPlaces:
         )
 
     def are_of(self, key: CursorKey) -> bool:
-        """Say whether the sequences of `key` are numbers of tokens."""
+        """Return whether the sequences of `key` are numbers of tokens."""
         return not is_reserved(key.consumer_id) and self._is_declared(key.stream_name)
 
     def with_token(self, key: CursorKey, place: Place) -> Place:

@@ -52,7 +52,7 @@ class Sizes:
     long: int
     """Entries of the logs between which the cost of an append is compared."""
     window_s: float
-    """So long many processes write to one file."""
+    """How long many processes write to one file."""
 
 
 def all_cases(sizes: Sizes) -> Iterator[Callable[[], list[Result]]]:

@@ -22,7 +22,7 @@ __all__ = ["crowd_table", "machine", "page", "plot", "read", "table", "write"]
 
 
 def machine() -> dict[str, Any]:
-    """Say what it was measured on."""
+    """Return what it was measured on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu(),

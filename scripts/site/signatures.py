@@ -123,7 +123,7 @@ def parameters(found: Callable[..., object], cls: griffe.Class | None) -> list[g
 def parameter(each: inspect.Parameter, cls: griffe.Class | None) -> griffe.Parameter:
     # A class says what its field holds; the converter of the field may take more.
     field = cls.members.get(each.name) if cls else None
-    # Whose method it is goes without saying.
+    # `self` needs no type.
     said = None if each.annotation is each.empty or each.name == "self" else str(each.annotation)
     return griffe.Parameter(
         each.name,

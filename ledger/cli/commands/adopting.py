@@ -178,13 +178,13 @@ class _Tally:
         return EXIT_REFUSED if self.counts[State.REFUSED] or self.counts[State.DIFFERS] else 0
 
     def said(self) -> str:
-        """Say how many rows came to what."""
+        """Return how many rows have each outcome, in words."""
         return ", ".join(
             f"{self.counts[state]:,} {word}" for state, word in _WORDS.items() if self.counts[state]
         )
 
     def say(self, digest: str, *, executed: bool) -> None:
-        """Say it at the end, and how to go on."""
+        """Print the outcome at the end, and how to go on."""
         said = self.said() or "the source has no cursors"
         if executed:
             say(said, err=True)

@@ -41,7 +41,7 @@ class Refusal:
 
     @classmethod
     def of(cls, line: int, error: LedgerError) -> Refusal:
-        """Say of a line what it was refused with."""
+        """Return the refusal of a line, which `error` explains."""
         return cls(line, type(error).__name__, str(error))
 
 
@@ -77,7 +77,7 @@ class _Tally:
         self.line = line
 
     def account(self, *, listed: bool) -> str:
-        """Say how much is appended, and how to continue; `listed` if the refusals were printed."""
+        """Return how much is appended and how to continue; `listed` if refusals were printed."""
         refused = f", {self.refused:,} refused" if self.refused else ""
         if refused and not listed:
             refused += " (perhaps not all of them are listed)"

@@ -90,7 +90,7 @@ def _check_growth(book: Ledger, place: Path, note: Note) -> None:
 
 
 def _is_there(place: Path, data: bytes, *, replaced: bool) -> bool:
-    """Say whether a file is there already.
+    """Return whether a file is there already.
 
     Raises UnprovenError for one of another tree, InvalidCursorError for what is not a plain file:
     reading a pipe would never end.

@@ -39,7 +39,7 @@ _ON_LIGHT = {"yellow": "magenta", "cyan": "blue"}
 
 
 def _is_light() -> bool:
-    """Say whether the terminal tells that its background is light: `COLORFGBG=0;15`."""
+    """Return whether the terminal tells that its background is light: `COLORFGBG=0;15`."""
     return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}
 
 

@@ -80,7 +80,7 @@ _LEAST = {Kind.CURSOR: 4, Kind.NAME: 4, Kind.PLACE: 20, Kind.TEXT: 4, Kind.WORDS
 
 
 def fit(parts: Iterable[Part], width: int, bounds: Bounds) -> bool:
-    """Say whether a row fits `width` with nothing shortened below `bounds`."""
+    """Return whether a row fits `width` with nothing shortened below `bounds`."""
     return together(part.least(bounds) for part in parts) <= width
 
 

@@ -190,7 +190,7 @@ class _Names:
 
 
 def _is_worded(cell: object, kind: Kind) -> bool:
-    """Say whether a number is in words, as an age of 20h is."""
+    """Return whether a number is in words, as an age of 20h is."""
     return (
         kind is Kind.NUMBER
         and isinstance(cell, str)

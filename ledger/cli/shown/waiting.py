@@ -20,7 +20,7 @@ def waited_for(waiting: Waiting) -> str:
 
 
 def say_what_is_not_settled(book: Ledger) -> None:
-    """Say that there are entries that are not shown yet, and which transactions they wait for."""
+    """Print that some entries are not shown yet, and which transactions they wait for."""
     horizon = book.horizon()
     if horizon.waiting and horizon.position < horizon.last:
         names = "; ".join(map(waited_for, horizon.waiting))

@@ -45,7 +45,7 @@ _BREAKS_A_WORD = re.compile(r"[ :=@]")
 
 
 def is_harmless(name: str) -> bool:
-    """Say whether `name` may be offered: no shell runs or expands anything in it."""
+    """Return whether `name` may be offered: no shell runs or expands anything in it."""
     return bool(_HARMLESS.fullmatch(name)) and _FILLERS.isdisjoint(name)
 
 

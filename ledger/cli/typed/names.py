@@ -124,7 +124,7 @@ def _near(book: Ledger, key: CursorKey) -> list[CursorKey]:
 
 
 def _begins(typed: CursorKey, key: CursorKey) -> bool:
-    """Say whether each word is how the name begins, or how a table has shortened it."""
+    """Return whether each word is how the name begins, or how a table has shortened it."""
     pairs = zip(_parts(typed), _parts(key), strict=True)
     return all(_fits(word.casefold(), name.casefold()) for word, name in pairs)
 

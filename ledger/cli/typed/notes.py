@@ -184,7 +184,7 @@ def check_witnesses(
 
 
 def say_witnesses(found: Iterable[Cosignature]) -> None:
-    """Say who has cosigned, and when."""
+    """Print who has cosigned, and when."""
     for each in found:
         say(f"cosigned by {visible(each.name)} at {show_time(each.at)}", err=True)
 

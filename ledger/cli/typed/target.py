@@ -123,7 +123,7 @@ class Target:
 
 
 def _has_no_ledger(path: str) -> bool:
-    """Say whether this is a database without our tables; if it is none, opening it says why."""
+    """Return whether this is a database without our tables; if it is none, opening it says why."""
     from ledger.stores import sqlite
 
     try:

@@ -262,6 +262,6 @@ def _topics(topics: object) -> list[str]:
 
 
 def _is_incremental(config: Mapping[str, Any]) -> bool:
-    """Say whether partitions are assigned by what changes, and not all anew each time."""
+    """Return whether partitions are assigned by what changes, and not all anew each time."""
     strategies = str(config.get("partition.assignment.strategy", ""))
     return "cooperative" in strategies or config.get("group.protocol") == "consumer"

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Partition"]
 
 FETCH_MAX = 100
-"""So many records are taken at a time."""
+"""At most this many records are taken at a time."""
 
 BUFFERED_MAX = 1_000
-"""With so many records waiting, the client is told to pause."""
+"""If this many records are waiting, the client is told to pause."""
 
 WAIT_S = 0.05
-"""So long the loop waits for a record before it looks whether the cursor was reset."""
+"""How long the loop waits for a record before it looks whether the cursor was reset."""
 
 POLL_S = 0.001
 """The loop need not wait by itself, because it waits for records."""
@@ -100,7 +100,7 @@ class Partition:
                 self._seek_to = None
 
     def should_pause(self) -> bool:
-        """Say whether so many records are waiting that no more should come."""
+        """Return whether so many records are waiting that no more should come."""
         waiting = len(self._records)
         return waiting > BUFFERED_MAX // 2 if self.paused else waiting >= BUFFERED_MAX
 

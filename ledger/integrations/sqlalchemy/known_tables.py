@@ -133,7 +133,7 @@ def include_object(
     reflected: bool,  # noqa: ARG001, FBT001
     compare_to: sqlalchemy.schema.SchemaItem | None,  # noqa: ARG001
 ) -> bool:
-    """Say whether Alembic is to compare `object`: not if it is a table of the ledger.
+    """Return whether Alembic is to compare `object`: not if it is a table of the ledger.
 
     It is one if `type_` is "table" and `name` is one of the ledger's; `reflected` and `compare_to`
     are not looked at.

@@ -139,7 +139,7 @@ class Lent:
 
 
 def is_server_s_own(error: psycopg.Error, session: PostgresSession) -> bool:
-    """Say whether a call has waited for the server's work on its catalogs, and for nobody."""
+    """Return whether a call has waited for the server's work on its catalogs, and for nobody."""
     if is_of_row(error):
         return False
     try:

@@ -73,7 +73,7 @@ def is_late(error: psycopg.Error) -> bool:
 
 
 def is_of_row(error: psycopg.Error) -> bool:
-    """Say whether a wait was for a row that somebody has changed, of which a server says which."""
+    """Return whether a wait was for a row that somebody has changed; a server says which row."""
     return bool(error.diag.context)
 
 

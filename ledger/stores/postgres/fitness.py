@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 TRIES_MAX = 5
-"""So often a call begins anew because another has made the same cursor."""
+"""A call is tried at most this many times if others keep making the same cursor."""
 
 SAVEPOINT = b"SAVEPOINT cursor_ledger"
 ROLLBACK = b"ROLLBACK TO cursor_ledger"

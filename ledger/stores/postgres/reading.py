@@ -99,7 +99,7 @@ class PostgresSession:
         return 0, until
 
     def is_held(self) -> bool:
-        """Say whether a session has a table of the ledger, or rows that a call waited for."""
+        """Return whether a session has a table of the ledger, or rows that a call waited for."""
         # First the tables, because the other reads one of them.
         if self.execute(self.sql.tables_held, ()).fetchall():
             return True

@@ -25,7 +25,10 @@ ASK_S = 0.02
 """To ask takes 2 µs; most of what a look costs is that a thread wakes up."""
 
 OWN_S = 1.0
-"""So often memory is looked at of which nobody else knows; calls of the ledger tell at once."""
+"""How often a database in memory is looked at that nobody else uses.
+
+Calls of the ledger tell at once.
+"""
 
 ENTRIES_PER_CURSOR = 4
 """A part of the log is read if it is not longer than this for each cursor that is waited for."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["narrowed"]
 
 ROWS_A_CURSOR = 800
-"""So many rows are scanned in the time in which one cursor is searched."""
+"""How many rows are scanned in the time in which one cursor is searched."""
 ROWS_A_LOOK = 70
-"""So many rows are scanned in the time of one look."""
+"""How many rows are scanned in the time of one look."""
 
 Ask = Callable[[str, Sequence[object]], "list[Row]"]
 """Runs a statement, and returns its rows."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TIME_MAX_S", "check", "definition_faults", "definitions", "refuse_strange"]
 
 TIME_MAX_S = 30.0
-"""So long a database may take to be looked at and brought up to date."""
+"""How long it may take to look at a database and to bring it up to date."""
 
 TABLES = (
     *("ledger_cursors", "ledger_events", "ledger_identity", "ledger_tags", "ledger_tree"),

@@ -227,7 +227,7 @@ def _range(column: str, ids: Ids) -> tuple[str, list[int]]:
 
 @contextmanager
 def _damage() -> Iterator[None]:
-    """Say as BrokenChainError what SQLite says of a damaged file, or of a table that is gone."""
+    """Raise BrokenChainError for what SQLite says of a damaged file, or of a missing table."""
     try:
         yield
     except sqlite3.DatabaseError as error:

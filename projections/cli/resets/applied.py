@@ -15,9 +15,9 @@ __all__ = ["unless_applied"]
 
 @contextmanager
 def unless_applied(book: Ledger, plan: ResetPlan) -> Iterator[None]:
-    """Say so where a cursor is not as it was planned because this very plan has reset it.
+    """Explain a conflict that is there because this very plan has reset the cursor already.
 
-    Raises VersionConflictError, as what is done within does.
+    Raises VersionConflictError, as the body does.
     """
     try:
         yield

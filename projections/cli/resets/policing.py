@@ -56,7 +56,7 @@ class Inspector:
         return [Column("unmet", lambda reset: named(self._found[reset.position]), kind=Kind.WORDS)]
 
     def tell(self) -> bool:
-        """Say which of the listed resets were made against a policy; return whether any was."""
+        """Print which of the listed resets were made against a policy; return whether any was."""
         for position, unmet in list(self._found.items())[:_TOLD_MAX]:
             each = "; ".join(visible(str(policy)) for policy in unmet)
             say(f"AGAINST A POLICY: the reset at position {position}, while {each}.", err=True)
@@ -66,7 +66,7 @@ class Inspector:
 
 
 def say_unmet(book: Ledger, plan: ResetPlan, signing: Signing) -> None:
-    """Say which policies in force will refuse a plan as it is now."""
+    """Print which policies in force will refuse a plan as it is now."""
     signed = plan.signatures is not None or signing.sign is not None
     approved = signing.approve is not None or signing.approval is not None
     for change in book.policies.in_force():

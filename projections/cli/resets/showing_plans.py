@@ -40,7 +40,7 @@ class Setting:
     """What had become of what an undo skips."""
 
     def say(self, plan: ResetPlan) -> None:
-        """Say it beside the plan."""
+        """Print beside the plan where it comes from and what it leaves out."""
         for time in self.times:
             say(visible(time), err=True)
         say_left_out(plan)
@@ -104,7 +104,7 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
 
 
 def say_left_out(plan: ResetPlan) -> None:
-    """Say which cursors the plan leaves out, and why."""
+    """Print which cursors the plan leaves out, and why."""
     for left in plan.left_out:
         say(f"left out: {visible(left.why)}", err=True)
 

@@ -109,7 +109,7 @@ class Auditor:
         ]
 
     def tell(self, context: click.Context) -> None:
-        """Say that a signature is bad, and end with the code for that."""
+        """Print that a signature is bad, and exit with the code for that."""
         if bad := [position for position, found in self._found.items() if found.is_bad]:
             count = "1 reset has" if len(bad) == 1 else f"{len(bad):,} resets have"
             say(
@@ -121,7 +121,7 @@ class Auditor:
 
     @property
     def signers(self) -> AllowedSigners | None:
-        """Whose signatures count; None if nobody is to look. It remembers what it has judged."""
+        """The signers whose signatures count, who are remembered; None if nobody is to look."""
         if self.allowed_signers is None:
             return None
         from ledger import AllowedSigners

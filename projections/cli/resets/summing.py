@@ -32,7 +32,7 @@ class Sum:
             yield reset
 
     def tell(self, form: Form | None, *, takeovers: bool) -> None:
-        """Say it below a table of several; one says itself what it did."""
+        """Print the sums below a table of several resets; a single one says itself what it did."""
         # Of a table that is sorted and cut, all were counted.
         is_whole = fitting(form) in {Form.TABLE, Form.WIDE} and not Shape.current().limit
         if self._resets < 2 or takeovers or not is_whole:
