@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def left_out(config: pytest.Config, items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield what the speed of this run leaves out. What is named is run, but for slow tests."""
+    """Yield what the speed of this run leaves out. What is named is run, except slow tests."""
     if config.getoption("--all") or any("::" in argument for argument in config.args):
         return
     fast = config.getoption("--fast")
@@ -226,7 +226,7 @@ def book(target: str, clock: Clock) -> Iterator[Ledger]:
 
 @pytest.fixture
 def run(target: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Give what runs the command in this process, on the target."""
+    """Return what runs the command in this process, on the target."""
     monkeypatch.setenv("CURSOR_LEDGER_DB", target)
     monkeypatch.setenv("CURSOR_LEDGER_ACTOR", "ops@desk")
 

@@ -127,7 +127,7 @@ def test_a_source_that_ends_badly_starts_nothing(book: Ledger, run: Run, tmp_pat
 
 
 def memory_kib(target: str, file: Path) -> int:
-    """Give the most memory that adopting took, in a child of its own."""
+    """Return the peak memory of adopting, which runs in a child process of its own."""
     script = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"

@@ -106,7 +106,7 @@ def test_an_archive_is_evidence_and_a_ledger_with_the_same_answers(
     ):
         here, there = signed(*asked), signed("--db", "archive.db", *asked)
         assert (here.exit_code, there.exit_code) == (0, 0), asked
-        # Who was logged in is noted by each database for itself, and is not in an archive.
+        # Each database notes for itself who was logged in; an archive does not have that.
         assert WHO.sub("", here.stdout) == WHO.sub("", there.stdout), asked
     again = imported(signed, "a.jsonl")
     assert f"0 entries imported, {count} there already" in again.stderr

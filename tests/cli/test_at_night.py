@@ -131,14 +131,14 @@ def test_events_are_those_of_one_consumer_if_that_is_asked(place: Path, run: Run
     assert "No cursor has the consumer 'search'. Did you mean search-index?" in near.stderr
 
 
-def test_who_took_over_is_said_on_the_narrowest_screen(place: Path) -> None:
+def test_the_actor_of_a_takeover_is_shown_on_the_narrowest_screen(place: Path) -> None:
     head, _, row, *_ = screen(place, "resets", "--takeovers", width=60)
     assert "actor" in head
     assert "reason" in head
     assert "dispa" in row
 
 
-def test_who_reset_a_group_and_how_to_name_it_is_said_in_80_columns(place: Path) -> None:
+def test_the_actor_of_a_group_reset_and_its_name_are_shown_in_80_columns(place: Path) -> None:
     with ledger.open(place, actor="omar@ops.example.com") as book:
         book.append(
             ledger.ResetCursor(key, 1, "replay after the schema change of 1.4.2, as agreed")

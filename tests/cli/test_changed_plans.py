@@ -27,7 +27,7 @@ def replaced(old: bytes, new: bytes, *, line: int = 1) -> Edit:
 
 
 def said(name: str, value: object, *, line: int = 0) -> Edit:
-    """Give a field of a line another value, written as the plan itself would write it."""
+    """Return an edit that sets a field of a line to `value`, written as the plan would write it."""
 
     def edit(lines: list[bytes]) -> list[bytes]:
         plain = json.loads(lines[line])

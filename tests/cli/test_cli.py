@@ -269,7 +269,7 @@ def test_an_interrupted_append_says_where_to_go_on(run: Run, target: str) -> Non
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        # Whoever started the tests in the background has made them, and their children, ignore it.
+        # Tests that a shell started in the background ignore SIGINT, and so do their children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
     ) as process:
         assert process.stdin is not None

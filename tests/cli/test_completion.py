@@ -88,7 +88,7 @@ def shell(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shell]:
 
 
 def listed(shell: Shell, typed: str) -> list[str]:
-    """Give the consumers that the command is about which is typed, completed and run."""
+    """Type a command, complete it and run it; return the consumers that it lists."""
     # A name that was cut is answered with those that are near, which would be on the terminal.
     shell.run(f"cursor-ledger list --jsonl --consumer {typed} > answer 2> told")
     lines = (shell.folder / "answer").read_text().splitlines()
@@ -116,7 +116,7 @@ def test_a_name_is_completed_behind_what_was_quoted_before(shell: Shell) -> None
 
 
 def complete(shell: str, folder: Path, *words: str, **environment: str) -> list[str]:
-    """Give the lines of the reply that a shell's script is given."""
+    """Return the lines of the reply that a shell's script gets."""
     done = subprocess.run(
         [COMMAND],
         cwd=folder,

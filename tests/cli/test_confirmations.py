@@ -56,7 +56,7 @@ def test_yes_alone_does_nothing_and_says_so(full: Run) -> None:
 
 
 class Terminal:
-    """A command on a terminal, but for its output, which is for a program."""
+    """A command on a terminal, except for its output, which is for a program."""
 
     def __init__(self, *arguments: str) -> None:
         self._ours, theirs = pty.openpty()
@@ -128,7 +128,7 @@ def test_a_terminal_is_shown_the_plan_and_asked(full: Run, asked: Terminal) -> N
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "yess\n", "\x04"])
-def test_whoever_does_not_say_yes_changes_nothing(full: Run, asked: Terminal, answer: str) -> None:
+def test_an_answer_other_than_yes_changes_nothing(full: Run, asked: Terminal, answer: str) -> None:
     asked.read_until("[y/N] ")
     assert asked.answer(answer) == (1, "")
     assert places(full) == [7, 44]
@@ -152,7 +152,7 @@ def test_what_is_appended_while_somebody_thinks_makes_the_answer_void(
     assert places(full) == [8, 44]
 
 
-def test_who_cannot_be_shown_the_plan_is_not_asked(full: Run, tmp_path: Path) -> None:
+def test_a_user_who_cannot_be_shown_the_plan_is_not_asked(full: Run, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with (tmp_path / "said").open("wb") as said:
         done = subprocess.run(

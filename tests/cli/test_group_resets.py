@@ -216,7 +216,7 @@ def test_what_is_not_there_is_refused_left_out_or_made(topic: Run, path: Path) -
     less = topic(*how, "--missing", "skip", "--export", path.with_name("plan.jsonl"))
     assert planned(less) == {"7": 40}
     assert "left out: mailer/orders/12 has no cursor" in less.stderr
-    # Whoever is handed the plan sees it, too.
+    # A person who gets the plan sees it, too.
     handed = topic("reset", "--from-file", path.with_name("plan.jsonl"))
     assert "left out: mailer/orders/12 has no cursor" in handed.stderr
     made = topic(*how, "--missing", "zero", "--execute", "--yes")

@@ -391,7 +391,7 @@ def test_two_imports_at_once_end_as_one(
         with process:
             _, said = process.communicate(timeout=120)
             ends.append((process.returncode, said))
-    # Who comes second to a batch is told to run again.
+    # The process that comes second to a batch is told to run the command again.
     for end in ends:
         assert end[0] == 0 or "Run the same command again" in end[1], end  # type: ignore[index]
     completed(book, run, long[0])

@@ -20,7 +20,7 @@ STORES = "every"
 
 @pytest.fixture
 def behind(run: Run, target: str, clock: Clock) -> Run:
-    """Give the command on a ledger of two partitions, written by a clock that stopped in May."""
+    """Return the command on a ledger of two partitions, written by a clock that stopped in May."""
     with ledger.open(target, actor="tester", clock=clock) as book:
         for partition, head in (("0", 44), ("1", 12)):
             book.heads.record("orders", partition, head)

@@ -76,7 +76,7 @@ BEHIND = [
 ]
 
 
-def test_who_is_behind_and_since_when(night: Run) -> None:
+def test_a_list_shows_which_cursors_are_behind_and_since_when(night: Run) -> None:
     found = lines(night, "list", "--sort", "behind")
     assert len(found) == len(NIGHT) == 30
     assert names(found[:4]) == BEHIND

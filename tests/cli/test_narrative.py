@@ -39,7 +39,7 @@ Planned = tuple[datetime, Request]
 
 
 def due(step: int, consumer: int = 0) -> datetime:
-    """Give when event `step` is delivered: every half hour, to one consumer after the other."""
+    """Return when event `step` is delivered: every half hour, to one consumer after the other."""
     return MONDAY + step * STEP + timedelta(seconds=consumer)
 
 

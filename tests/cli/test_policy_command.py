@@ -83,7 +83,7 @@ def test_a_plan_says_before_what_it_lacks(strict: Run) -> None:
     assert "To execute it, add" not in strict(*RESET[:-2], "--meta", "ticket=OPS-7").stderr
 
 
-def test_whoever_runs_the_command_is_its_actor(
+def test_the_user_who_runs_the_command_is_its_actor(
     strict: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CURSOR_LEDGER_ACTOR")

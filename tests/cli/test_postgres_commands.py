@@ -1,4 +1,4 @@
-"""Commands on PostgreSQL: what they make, whom they wait for, and what they never show."""
+"""Commands on PostgreSQL: what they make, what they wait for, and what they never show."""
 
 from __future__ import annotations
 

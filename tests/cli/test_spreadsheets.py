@@ -77,7 +77,7 @@ def exported(database: Path, command: str) -> str:
 
 
 def cells(text: str, separator: str) -> list[str]:
-    """Give the cells that a reader sees who splits at another separator, and knows no quotes."""
+    """Return the cells for a reader that splits at another separator and knows no quotes."""
     return [cell for line in text.splitlines() for cell in line.split(separator)]
 
 

@@ -132,7 +132,7 @@ def positions(folder: Path) -> int:
 def ran(
     original: Path, folder: Path, arguments: Sequence[str], streams: str
 ) -> tuple[subprocess.CompletedProcess[str], int]:
-    """Give how a command ends in a copy of the folder, and how many entries are there then."""
+    """Run a command in a copy of the folder; return how it ends, and the number of entries then."""
     shutil.copytree(original, folder)
     done = subprocess.run(
         ["bash", "-c", f'"$@" {streams}', "bash", COMMAND, *arguments],

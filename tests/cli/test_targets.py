@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def everything(error: BaseException) -> str:
-    """Give all that is ever shown of an exception, and of those behind it."""
+    """Return all that is ever shown of an exception, and of those behind it."""
     told = "".join(traceback.format_exception(error))
     seen: BaseException | None = error
     while seen is not None:

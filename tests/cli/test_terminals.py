@@ -107,7 +107,7 @@ FILES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with files, and a ledger with all kinds of entries and lags."""
+    """Return a folder with files, and a ledger with all kinds of entries and lags."""
     clock = Clock()
     clock.now = datetime(2025, 8, 24, tzinfo=UTC)
     for name, text in FILES.items():

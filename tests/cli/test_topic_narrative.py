@@ -112,7 +112,7 @@ def command(target: str, *arguments: object) -> Any:
 
 @pytest.fixture
 def offsets(path: Path) -> tuple[Path, dict[CursorKey, int]]:
-    """Give a file as Kafka's tool exports it, and the offset that it has for each partition."""
+    """Return a file as Kafka's tool exports it, and its offset for each partition."""
     wanted = {key: 5 * partition for partition, key in enumerate(KEYS)}
     file = path.with_name("offsets.csv")
     lines = [f"orders,{key.subject_id},{offset}\n" for key, offset in wanted.items()]

@@ -186,7 +186,7 @@ def interrupted(*_: object) -> None:
 
 
 def with_odd(name: str, command: click.Command, odd: str) -> Iterator[list[str]]:
-    """Give the command with `odd` in the place of each option and argument."""
+    """Yield the command with `odd` in the place of each option and argument."""
     base = BASE.get(name, [])
     for option in command.params:
         # What is followed never ends; charts take seconds, and paths are made.

@@ -41,7 +41,7 @@ def book(path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture(params=["save", "draw", "--export", "-o"])
 def write(request: pytest.FixtureRequest, book: Ledger, path: Path) -> Writer:
-    """Give each way in which a file is written; those of the command in a process of their own."""
+    """Return a way to write a file; a way of the command runs in a process of its own."""
 
     def run(destination: Path, *arguments: str) -> None:
         done = subprocess.run(
@@ -134,7 +134,7 @@ _FRESH = re.compile(r"(O_TMPFILE|\.part).*0600\) = \d")
     ]
 )
 def part(request: pytest.FixtureRequest, path: Path, tmp_path: Path) -> Path:
-    """Give a name of each part of a ledger that is open; hard links, too."""
+    """Return the name of a part of an open ledger, or of a hard link to one."""
     names = {"": path, "-wal": Path(f"{path}-wal"), "-shm": Path(f"{path}-shm")}
     links = {suffix: tmp_path / f"link{suffix or '.svg'}.svg" for suffix in names}
     for suffix, link in links.items():

@@ -261,7 +261,7 @@ class TwoLedgersAndACaller(RuleBasedStateMachine):
         self.lent = self.books[0].using(self.connection)
         self.committed = Model()
         self.inside: Model | None = None
-        # Whom others have to wait for: on SQLite for anybody, else for these.
+        # The cursors that others have to wait for; on SQLite, they wait for any.
         self.held: set[CursorKey] = set()
         self.mine = self.mine_inside = 0
 
@@ -329,7 +329,7 @@ class TwoLedgersAndACaller(RuleBasedStateMachine):
 
 
 def connected(kind: str, target: str) -> Any:
-    """Give a caller's own connection to the database of `target`."""
+    """Return a caller's own connection to the database of `target`."""
     if kind == "sqlite":
         return sqlite3.connect(target, isolation_level=None, timeout=0)
     address = Address.parse(target)

@@ -255,7 +255,7 @@ async def test_a_delivery_that_is_cancelled_holds_the_cursor(book: Ledger) -> No
 
 
 @within_a_loop
-async def test_whoever_waits_for_room_may_be_cancelled(book: Ledger) -> None:
+async def test_a_task_that_waits_for_room_may_be_cancelled(book: Ledger) -> None:
     async with consuming(book) as consumer:
         first = await consumer.delivering(1)
         waiting = [asyncio.create_task(begun(consumer, sequence)) for sequence in (2, 3)]

@@ -1,4 +1,4 @@
-"""Our own stores keep the rules for stores, which anybody can run on his own."""
+"""Our own stores keep the rules for stores, which every author of a store can run."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def longest(*works: Callable[[], object], apart_s: float = 0.0) -> float:
 
 @pytest.fixture
 def few(kind: str, path: Path) -> Iterator[str]:
-    """Give a target; on a server, one with fewer connections than there are callers."""
+    """Yield a target; on a server, one with fewer connections than there are callers."""
     with new_target(kind, path) as target:
         yield target if kind == "sqlite" else target + "&pool_max_size=2"
 

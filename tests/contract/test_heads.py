@@ -25,7 +25,7 @@ ORDERS = CursorKey(HEAD, "orders")
 
 @contextmanager
 def connected(target: str) -> Iterator[Any]:
-    """Give a connection of a caller's own to the database of `target`."""
+    """Yield a connection of a caller's own to the database of `target`."""
     if target.startswith("postgres"):
         with psycopg.connect(target.partition("?")[0]) as connection:
             yield connection

@@ -22,7 +22,7 @@ from support.cursors import JOBS, ORDERS
 from support.forked import in_child, watched
 from support.lending import KINDS, awaited, engine_url, lending
 
-# Whose tables are there, because in a transaction none can be made on SQLite.
+# The ledger has made its tables, because in a transaction none can be made on SQLite.
 pytestmark = pytest.mark.usefixtures("book")
 
 every_kind = pytest.mark.parametrize("lent_kind", KINDS)

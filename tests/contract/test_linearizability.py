@@ -35,7 +35,7 @@ OPERATIONS = 40
 
 
 def asked(chance: random.Random) -> dict[str, Any] | None:
-    """Give what a client asks: mostly to advance, sometimes with an epoch or a version."""
+    """Return what a client asks: mostly an advance, sometimes with an epoch or a version."""
     drawn = chance.random()
     if drawn < 0.3:
         return None
@@ -116,7 +116,7 @@ def heard(connection: Connection) -> list[Line]:
 
 
 def histories(clients: Sequence[Sequence[Line]]) -> list[list[Call]]:
-    """Give what was said, cursor by cursor; a call whose end nobody heard of is unknown."""
+    """Return the calls of each cursor; a call has no answer if its end is unknown."""
     found: list[list[Call]] = [[] for _ in KEYS]
     for lines in clients:
         for number, which, ask, began, ended, answer in {line[0]: line for line in lines}.values():

@@ -75,7 +75,7 @@ def django_on(**settings: Any) -> Iterator[Orm]:
 
 @pytest.fixture(params=["sqlite", "postgres", "postgres-bound-by-server"])
 def places(request: pytest.FixtureRequest, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give a ledger's target, and what Django is told of the same database."""
+    """Yield a ledger's target, and what Django is told of the same database."""
     if request.param == "sqlite":
         yield str(path), {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
         return

@@ -100,7 +100,7 @@ SOURCE = ["evt_9a", "evt_3f", "evt_77", "evt_12", "evt_55"]
 
 
 def following(token: str) -> list[str]:
-    """Give what a source that knows nothing but tokens has after one."""
+    """Return the tokens after `token` in a source that knows only tokens."""
     return SOURCE[SOURCE.index(token) + 1 :] if token else SOURCE
 
 

@@ -96,7 +96,7 @@ def test_the_command_appends_and_refuses_what_the_reference_did(
 
 
 def replayed(book: Ledger) -> Iterator[dict[str, Any]]:
-    """Give the cursor after each entry, as the log alone tells it."""
+    """Yield the cursor after each entry, as the log alone tells it."""
     cursors: dict[CursorKey, Cursor | None] = {}
     for entry in book.entries():
         cursor = ledger.fold([entry], cursors.get(entry.key))

@@ -124,7 +124,7 @@ def test_what_was_delivered_is_not_delivered_again_for_its_metadata(
 
 @pytest.mark.parametrize("how", RUNS)
 def test_an_outcome_that_is_none_is_refused_where_it_is_set(book: Ledger, how: str) -> None:
-    """So it is raised in the body, where anything that is raised is recorded and retried."""
+    """The error is raised in the body, where any error is recorded and retried."""
     runner, source = Runner(book, how), Source([1])
 
     def deliver(event: Event, delivery: Delivery) -> None:

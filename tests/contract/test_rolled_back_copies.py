@@ -92,7 +92,7 @@ def test_it_goes_on_where_the_log_ends(
     assert last.position > ENTRIES
 
 
-def test_who_has_written_meanwhile_is_still_noticed(
+def test_a_writer_in_between_is_still_noticed(
     book: Ledger,
     copy: Callable[[], None],
     killed: Callable[[int], None],

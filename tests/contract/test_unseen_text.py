@@ -1,4 +1,4 @@
-"""Who did what to which cursor, and why, can be seen; what was written before stays readable."""
+"""A reader sees who did what to which cursor, and why; older entries stay readable."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_a_falsified_log_has_the_report_of_one_process(
         alone = full.verify(kept)
         assert repr(full.verify(kept, processes=processes)) == repr(alone)
         assert len(alone.faults) > done
-        # So they did check it, and this is no report of one process in its stead.
+        # The processes did check it, and no single process did it instead.
         assert crews.checks == nth
     assert len(crews) == crews.checks * (processes - 1)
 

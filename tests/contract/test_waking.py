@@ -1,4 +1,4 @@
-"""Who waits for a cursor to move is woken, by whoever moves it; and ends when the ledger does."""
+"""A caller that waits for a cursor is woken by any move of it, and when the ledger is closed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ledger.waking.waiting import for_version
 from support.cursors import JOBS, ORDERS
 
 LONG_S = 20.0
-"""So long a wait may last before it is given up as one that was not woken."""
+"""How long a wait may last before the test fails, because nothing has woken it."""
 
 NEVER_S = 3_600.0
 
@@ -38,7 +38,7 @@ def waiters() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def other(target: str, book: Ledger) -> Iterator[Ledger]:  # noqa: ARG001 - it has made the tables
-    """Give another ledger on the same database, as another process has one."""
+    """Yield another ledger on the same database, as another process has one."""
     with ledger.open(target, actor="other") as other:
         yield other
 
@@ -55,7 +55,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch, book: Ledger) -> None:
 
 @pytest.fixture
 def lent(target: str, book: Ledger) -> Iterator[Any]:  # noqa: ARG001 - it has made the tables
-    """Give a connection of the caller's own."""
+    """Yield a connection of the caller's own."""
     connection: Any
     if target.startswith("postgresql"):
         connection = Address.parse(target).connect()

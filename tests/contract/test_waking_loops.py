@@ -33,7 +33,7 @@ def told_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def finds(monkeypatch: pytest.MonkeyPatch) -> list[CursorKey]:
-    """Give the keys of the cursors that are read by a ledger."""
+    """Return the keys of the cursors that are read by a ledger."""
     found: list[CursorKey] = []
 
     def wrapped(find: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,7 +34,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a terminal has when nobody made it wider.
 COLUMNS = 80
 
-# Whoever reads it has a home.
+# The home of the reader.
 HOME = "/home/ines"
 
 # What differs from run to run, each with something of the same width.
@@ -64,7 +64,7 @@ def blocks(document: Path, kind: str) -> list[str]:
 
 
 def sessions(document: Path) -> list[tuple[str, str]]:
-    """Give (command, output) of every `$ ` line in the console blocks of a document."""
+    """Return (command, output) of every `$ ` line in the console blocks of a document."""
     found = []
     for block in blocks(document, "console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -111,7 +111,7 @@ def on_a_terminal(script: str, folder: Path, more: dict[str, str]) -> str:
 
 @pytest.fixture
 def database(document: Path) -> Iterator[dict[str, str]]:
-    """Give what a document about PostgreSQL calls $DATABASE_URL."""
+    """Yield what a document about PostgreSQL calls $DATABASE_URL."""
     if "DATABASE_URL" not in document.read_text("utf-8"):
         yield {}
         return

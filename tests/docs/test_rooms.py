@@ -43,7 +43,7 @@ OURS = {"ledger", "projections", "support"} | BENCHMARKS
 
 
 def imported(module: Path) -> set[str]:
-    """Give the first part of every name that a module imports, wherever in it."""
+    """Return the first part of every name that a module imports, at its top or inside."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Import):

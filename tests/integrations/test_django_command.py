@@ -24,7 +24,7 @@ def advance(project: Project, consumer: str, *words: str) -> str:
         return next(book.history(CursorKey(consumer, "orders"))).actor
 
 
-def test_who_types_is_the_actor_and_not_the_service(
+def test_the_user_who_types_is_the_actor_and_not_the_service(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CURSOR_LEDGER_ACTOR", raising=False)

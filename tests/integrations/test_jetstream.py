@@ -39,7 +39,7 @@ KEY = CursorKey("mailer", "orders")
 WITHIN_S = 60
 
 TRIES = 4
-"""So often what is to be quick may be tried: it is quick where it was so once."""
+"""How often a test of speed may be tried: one quick run is enough."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""mypy knows what may be lent, and to whom."""
+"""mypy knows what may be lent, and to which ledger."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def asked_by_many(port: int) -> set[str]:
 
 
 def asked_as_on_the_page(port: int, consumer: str) -> None:
-    """Ask what the guide asks, and compare the answers, but for the numbers of processes."""
+    """Ask what the guide asks, and compare the answers, except the numbers of processes."""
     text = (TOP / "docs" / "processes.md").read_text("utf-8")
     found = re.findall(
         rf"^curl '(http://127.0.0.1:8000/{consumer}\S*)' +# (.+)$", text, re.MULTILINE

@@ -1,4 +1,4 @@
-"""Who holds readers up on PostgreSQL: whoever may append, however he does it; and nobody else."""
+"""Readers on PostgreSQL wait for any caller that may append, by any means, and for nobody else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def as_role(target: str, role: str, **options: Any) -> Iterator[psycopg.Connecti
 
 
 def gate_of(target: str) -> int:
-    """Give the number that the locks of this ledger are named by."""
+    """Return the number that names the locks of this ledger."""
     with connect(target) as owner:
         [(number,)] = owner.execute(
             "SELECT 'ledger_positions'::regclass::oid::bigint & 2147483647"
@@ -132,7 +132,9 @@ RAW = {
 
 
 @pytest.mark.parametrize("way", [*RAW, "copy"])
-def test_who_appends_by_hand_is_waited_for_too(target: str, book: Ledger, way: str) -> None:
+def test_a_caller_that_appends_by_hand_is_waited_for_too(
+    target: str, book: Ledger, way: str
+) -> None:
     """The lock is there before the first position is drawn: it names the one before."""
     book.advance(ORDERS, to=1)
     raw_id = cursor_id(CursorKey("raw", "orders"))

@@ -51,7 +51,7 @@ def test_a_connection_to_a_copy_of_the_database_is_refused(both: tuple[str, str]
 
 
 @asynchronous
-async def test_so_is_one_that_is_awaited(both: tuple[str, str]) -> None:
+async def test_an_async_engine_of_a_copy_is_refused_too(both: tuple[str, str]) -> None:
     url, copy = both
     engine = create_async_engine(copy.replace("postgresql://", "postgresql+psycopg://"))
     async with ledger.aio.open(url) as book:

@@ -272,7 +272,7 @@ def test_a_proof_asks_the_server_few_times(
 def test_no_proof_reads_a_table_whatever_the_server_knows_of_it(
     book: Ledger, target: str, known: str, generic: bool
 ) -> None:
-    # So many cursors that there are some in each part of the table.
+    # Enough cursors that each part of the table has some.
     keys = [CursorKey("mailer", f"stream-{number}") for number in range(200)]
     book.append([AdvanceCursor(keys[n % 200], n + 1) for n in range(1_000)])
     with connect(target) as owner:

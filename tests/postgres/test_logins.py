@@ -1,4 +1,4 @@
-"""Who was logged in when a reset or a start was stored: the database notes it, whatever is said."""
+"""The database notes who was logged in when a reset or a start was stored, whatever its actor."""
 
 from __future__ import annotations
 

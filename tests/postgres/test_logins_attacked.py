@@ -1,4 +1,4 @@
-"""Who was logged in cannot be supplied, changed or kept out by anybody who may only append."""
+"""A user that may only append cannot supply, change or suppress who was logged in."""
 
 from __future__ import annotations
 

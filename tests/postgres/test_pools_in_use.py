@@ -152,7 +152,7 @@ def test_a_call_waits_for_an_engine_no_longer_than_its_own_time_out(
         assert shared.wait(ORDERS, 9, timeout=0.3) is None
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))
-            # Who wakes has one beside the pool.
+            # The waker has a connection beside the pool.
             assert shared.wait(ORDERS, 9, timeout=0.3) is None
             assert shared.wait(ORDERS, 0, timeout=4).version == 1  # type: ignore[union-attr]
             with pytest.raises(LedgerBusyError, match="no connection to give"):
@@ -169,7 +169,7 @@ def test_a_call_waits_for_an_engine_no_longer_than_its_own_time_out(
     assert book.get(ORDERS).version == 2
 
 
-def test_who_waits_has_a_connection_beside_a_pool_that_has_none_to_spare(
+def test_a_caller_that_waits_has_a_connection_beside_a_pool_that_has_none_to_spare(
     target: str, book: Ledger
 ) -> None:
     seen: list[object] = []
@@ -211,7 +211,9 @@ def test_a_cursor_made_meanwhile_that_a_transaction_cannot_see_is_no_fault_but_b
 
 
 @asynchronous
-async def test_so_it_is_for_those_who_await(target: str, book: Ledger) -> None:
+async def test_an_async_caller_is_told_of_a_hidden_cursor_and_of_a_lost_connection(
+    target: str, book: Ledger
+) -> None:
     url, options = engine_url(target, asynchronous=True)
     engine = create_async_engine(url, isolation_level="REPEATABLE READ", **options)
     async with ledger.aio.open(target) as own, AsyncSession(engine) as session:

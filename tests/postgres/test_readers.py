@@ -203,7 +203,7 @@ def test_random_interleavings_skip_nothing_and_give_nothing_twice(target: str, s
         for step in range(600):
             nth = chance.randrange(6)
             if nth == 5:
-                # Whoever commits alone, in between.
+                # A transaction of one call, in between.
                 book.advance(CursorKey("alone", "orders"), to=step + 1)
             elif chance.random() < 0.5:
                 lent[nth].advance(CursorKey(f"caller-{nth}", "orders"), to=step + 1)

@@ -140,7 +140,7 @@ def test_a_table_that_waits_for_the_first_opening_is_refused(target: str) -> Non
 
 
 def spoken(log: str) -> list[str]:
-    """Give the statements of a log, each on one line."""
+    """Return the statements of a log, each on one line."""
     found = re.findall(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)", log)
     return [" ".join(statement.split()) for statement in found]
 

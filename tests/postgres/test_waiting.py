@@ -1,4 +1,4 @@
-"""How long a call waits on PostgreSQL, and what it says of those whom it has waited for."""
+"""How long a call waits on PostgreSQL, and what it says of the transactions it waited for."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ HOLDING: dict[str, Callable[[psycopg.Connection[Any], Ledger], object]] = {
 
 @pytest.mark.parametrize("lent", [False, True], ids=["own", "lent"])
 @pytest.mark.parametrize("way", HOLDING)
-def test_who_holds_a_cursor_is_named(target: str, way: str, lent: bool) -> None:
+def test_a_transaction_that_holds_a_cursor_is_named(target: str, way: str, lent: bool) -> None:
     options: dict[str, Any] = {"autocommit": False, "application_name": "billing\x1b[2J"}
     with (
         ledger.open(target, actor="tester", busy_timeout_s=0.3) as book,

@@ -206,7 +206,7 @@ def test_the_format_of_a_plan_is_the_one_that_its_header_needs(topic: Ledger) ->
         ResetPlan.of_lines([first.replace("plan/2", "plan/1"), *rest])
 
 
-def test_who_is_left_out_is_a_value() -> None:
+def test_a_cursor_that_is_left_out_is_a_value() -> None:
     with pytest.raises(InvalidCursorError):
         LeftOut(key="mailer/orders", why="x")  # type: ignore[arg-type]
     with pytest.raises(InvalidCursorError):

@@ -237,7 +237,9 @@ def test_it_finds_what_reading_everything_finds(
 
 
 @pytest.mark.slow("a group of many thousands of records or cursors")
-def test_so_it_does_over_many_cursors_with_long_histories(book: Ledger, clock: Clock) -> None:
+def test_it_finds_the_same_over_many_cursors_with_long_histories(
+    book: Ledger, clock: Clock
+) -> None:
     rng = random.Random(16)
     places = [(f"stream-{n % 5}", f"s{n}" if n % 3 else "") for n in range(15)]
     keys = [CursorKey(name, *place) for place in places for name in ("a", "mailer", "x", "z")]

@@ -72,7 +72,7 @@ def test_what_goes_on_is_what_the_log_tells_has_not_ended(  # noqa: PLR0917 - dr
         assert found.streaks(least) == [each for each in streaks if each.ended_at is None]
 
 
-def test_so_it_is_on_every_store(book: Ledger, clock: Clock) -> None:
+def test_what_goes_on_is_found_on_every_store(book: Ledger, clock: Clock) -> None:
     webhooks, mailer = CursorKey("webhooks", "orders"), CursorKey("mailer", "orders")
     alone, headed = CursorKey("mailer", "parcels"), CursorKey("mailer", "letters")
     for nth in range(1, 9):

@@ -76,7 +76,7 @@ def test_a_cursor_that_was_back_and_went_back_again_was_back(book: Ledger) -> No
 
 
 def naive_stalls(entries: list[Entry], after: timedelta) -> list[tuple[Any, ...]]:
-    """Give (consumer, since, until) by looking, for each pause, at what all others did in it."""
+    """Return (consumer, since, until) by a look, for each pause, at what all others did in it."""
     found = []
     for key in dict.fromkeys(entry.key for entry in entries):
         mates = [

@@ -109,7 +109,9 @@ def many(book: Ledger, clock: Clock) -> None:
             book.append([takeover(ORDERS, book.get(ORDERS), "the old one is gone")])
 
 
-def test_so_it_is_on_every_store(book: Ledger, clock: Clock) -> None:
+def test_the_search_finds_what_reading_everything_finds_on_every_store(
+    book: Ledger, clock: Clock
+) -> None:
     many(book, clock)
     for since in (None, Clock().now + timedelta(seconds=400)):
         wanted = Wanted(since=since)

@@ -30,7 +30,7 @@ IN_FLIGHT = "It may have arrived if it was in flight when a consumer ended; it i
 
 
 def plainly(entries: list[Entry], sequence: int) -> tuple[str, int]:
-    """Give the verdict and the deliveries by walking every entry in every way it may matter."""
+    """Return the verdict and the deliveries, found by a walk over every entry."""
     deliveries, word, passed, skipped, before = 0, "", False, False, False
     for entry in entries:
         event = entry.event

@@ -46,7 +46,7 @@ def pauses(own: list[Entry]) -> list[tuple[Entry, Entry | None]]:
 
 
 def naive(entries: list[Entry], key: CursorKey, after: timedelta) -> list[tuple[Any, ...]]:
-    """Give (since, until, front) of the pauses of the only consumer beside a head."""
+    """Return (since, until, front) of the pauses of the only consumer beside a head."""
     found = []
     head = [e for e in entries if e.key == CursorKey(HEAD, key.stream_name, key.subject_id)]
     head = [e for e in head if not isinstance(e.event, ErrorRecorded)]
@@ -151,7 +151,7 @@ def test_places_that_were_left_are_forgotten_where_there_is_no_head(book: Ledger
     assert peak < 200_000  # 100 bytes for each place would be 600,000.
 
 
-def test_who_confirmed_and_was_reset_further_still_says_how_far_others_are(
+def test_a_cursor_that_confirmed_and_was_reset_further_still_says_how_far_others_are(
     book: Ledger, clock: Clock
 ) -> None:
     other = CursorKey("webhooks", "orders")

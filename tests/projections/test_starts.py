@@ -41,7 +41,7 @@ def test_only_what_was_jumped_over_since_is_a_gap(started: Ledger) -> None:
 
 
 def test_a_jump_from_a_start_at_0_is_no_beginning(book: Ledger) -> None:
-    """Whoever starts a cursor at 0 says that the first event is meant for it."""
+    """A start at 0 says that the first event is meant for the cursor."""
     book.start(ORDERS, at=0, reason="new", actor="ines")
     book.advance(ORDERS, to=5)
     book.advance(JOBS, to=5)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger import CursorKey, InvalidCursorError
 from projections.resets import targets
 
-# With all that CSV has to quote, but for what is trimmed.
+# With all that CSV has to quote, except what is trimmed.
 NAMES = st.text(st.characters(categories=["L", "N"]) | st.sampled_from("\",;= \n'")).map(
     "a{}z".format
 )

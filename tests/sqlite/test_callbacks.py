@@ -46,7 +46,7 @@ class Heard:
 
 @pytest.fixture
 def others(tmp_path: Path) -> Iterator[Callable[[str], Ledger]]:
-    """Give ledgers, and close what is still open of them."""
+    """Yield a function that opens ledgers; close those that are still open at the end."""
     opened: list[Ledger] = []
 
     def other(name: str) -> Ledger:

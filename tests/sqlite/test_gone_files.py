@@ -67,7 +67,7 @@ def test_what_is_gone_is_neither_appended_to_nor_read(
         book.advance(ORDERS, to=1)
         begun = book.entries()
         with book._store.snapshot(), book._store.snapshot():
-            pass  # So that there are idle connections.
+            pass  # This leaves idle connections.
         goes(path)
         for deed in (
             lambda: book.advance(ORDERS, to=2),
@@ -243,7 +243,9 @@ def test_a_folder_that_cannot_be_flushed_is_refused_at_full_durability(
     assert run(OPEN, path, folder, "normal").stdout == "7\n"
 
 
-def test_so_is_one_that_may_not_be_read(tmp_path: Path, humbly: list[str]) -> None:
+def test_a_folder_that_may_not_be_read_is_refused_at_full_durability(
+    tmp_path: Path, humbly: list[str]
+) -> None:
     folder = tmp_path / "unreadable"
     folder.mkdir()
     folder.chmod(0o300)

@@ -1,4 +1,4 @@
-"""Whoever holds a snapshot lets the write-ahead log grow, but does not starve those who write."""
+"""A held snapshot lets the write-ahead log grow, but does not starve writers."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def test_an_older_version_refuses_what_it_does_not_know(
         ledger.open(path)
 
 
-def test_who_may_only_read_the_file_is_told_its_id_and_gives_none(
+def test_a_caller_that_may_only_read_the_file_is_told_its_id_and_gives_none(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.open(path).close()

@@ -85,7 +85,7 @@ def signal_soon(after_s: float = 0.1) -> threading.Timer:
 
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
-    """Give the kinds of the errors that were reported as those that end a thread are."""
+    """Return the kinds of the errors that were reported like those that end a thread."""
     kinds: list[type[BaseException]] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: kinds.append(args.exc_type))
     return kinds
@@ -225,7 +225,9 @@ def test_a_handler_that_would_append_in_the_middle_of_a_commit_is_refused_at_onc
 # --- interrupts ---
 
 
-def test_whoever_is_interrupted_while_queued_is_withdrawn(slow_book: Ledger, slow: Slow) -> None:
+def test_a_call_that_is_interrupted_while_queued_is_withdrawn(
+    slow_book: Ledger, slow: Slow
+) -> None:
     slow.seconds, slow.in_main_thread = 0.5, False
     other = threading.Thread(target=lambda: slow_book.advance(JOBS, to=1))
     other.start()
@@ -301,12 +303,12 @@ def test_a_storm_of_interrupts_leaves_a_ledger_that_works(path: Path) -> None:
     assert told <= appended
     assert interrupted
     assert noted
-    # Who was interrupted, and appended all the same, was told so.
+    # A caller that was interrupted and appended all the same was told so.
     assert not interrupted & appended
 
 
 def passed_through_the_writer(error: BaseException) -> bool:
-    """Say whether the interrupt came in there, and not when all was done."""
+    """Return whether the interrupt came while the writer worked, and not after the end."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(Path(frame.filename).name == "group_commit.py" for frame in frames)
 

@@ -132,7 +132,7 @@ FALSIFIED: dict[str, tuple[Deed, str]] = {
 
 
 @pytest.mark.parametrize("deed", FALSIFIED)
-def test_whoever_falsifies_a_row_is_found_out_and_signs_nothing_false(
+def test_a_falsified_row_is_found_and_nothing_false_is_signed(
     kept: Path, tmp_path: Path, deed: str
 ) -> None:
     do, said = FALSIFIED[deed]

@@ -186,7 +186,7 @@ def test_a_file_that_is_no_key_is_named_and_not_shown(
     assert len(str(refused.value)) < 300
 
 
-def test_who_signs_at_the_same_time_is_waited_for_and_not_for_ever(
+def test_a_process_that_signs_at_the_same_time_is_waited_for_and_not_for_ever(
     book: Ledger, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_files, "WAIT_S_MAX", 0.2)

@@ -261,7 +261,7 @@ def test_a_call_goes_on_as_soon_as_the_file_is_free(path: Path) -> None:
 # --- the file ---
 
 
-def test_whoever_is_alone_makes_no_file(path: Path) -> None:
+def test_a_process_that_is_alone_makes_no_file(path: Path) -> None:
     with ledger.open(path) as book:
         until = time.monotonic() + 5 * line.BATCH_S
         to = 0

@@ -27,7 +27,7 @@ book.checkpoint(), book.horizon()
 
 
 def looks(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """Give digest, time and inode of all files but the index of the log, which is no evidence."""
+    """Return digest, time and inode of all files except the index of the log: it is no evidence."""
     return {
         file.name: (
             hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -160,7 +160,7 @@ with ledger.open(sys.argv[1]) as book:
 
 @pytest.fixture(params=["a folder without permission", "a file without", "a read-only medium"])
 def closed_place(request: pytest.FixtureRequest, path: Path) -> Iterator[Under]:
-    """Give what to put before a command so that it may not write to the file, or beside it."""
+    """Yield the words before a command that keep it from writing to the file, or beside it."""
     if request.param == "a read-only medium":
         folder = path.parent
         mounted = f'mount --bind "{folder}" "{folder}" && mount -o remount,bind,ro "{folder}"'

@@ -132,7 +132,7 @@ def test_only_resets_are_rules(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("notes")
-def test_whoever_may_append_cannot_keep_entries_from_being_pruned(path: Path) -> None:
+def test_a_caller_that_may_append_cannot_keep_entries_from_being_pruned(path: Path) -> None:
     removal = CursorKey(ARCHIVE, ARCHIVED_STREAM)
     with ledger.open(path, actor="mallory") as book:
         book.advance(removal, to=13)
@@ -253,7 +253,7 @@ def test_nobody_else_may_have_it_open(tmp_path: Path, path: Path) -> None:
 
 
 @pytest.mark.usefixtures("notes")
-def test_who_only_reads_finds_out(tmp_path: Path, path: Path) -> None:
+def test_a_reader_finds_out_that_the_file_was_replaced(tmp_path: Path, path: Path) -> None:
     # Without a log, a file is not held by who reads it.
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = DELETE")

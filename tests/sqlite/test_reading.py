@@ -37,7 +37,7 @@ def test_an_iterator_that_is_left_holds_nothing(log: Ledger, path: Path) -> None
 
 
 def plan(path: Path, query: EntryQuery) -> str:
-    """Give how SQLite would answer `query`."""
+    """Return how SQLite would answer `query`."""
     statements: list[str] = []
     with closing(sqlite3.connect(path)) as raw:
         raw.set_trace_callback(statements.append)

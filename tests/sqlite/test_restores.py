@@ -306,7 +306,7 @@ def answered(command: list[object], answer: bytes) -> tuple[int, str]:
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        # So that Ctrl-C interrupts it.
+        # With its own terminal, Ctrl-C interrupts it.
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread
     ) as it:
         os.close(theirs)

@@ -43,7 +43,7 @@ for line in sys.stdin:
 """
 
 
-def test_who_is_answered_can_be_read_from_another_process(path: Path) -> None:
+def test_an_answered_append_can_be_read_from_another_process(path: Path) -> None:
     with ledger.open(path) as book:
         book.record_error(JOBS, "makes the file")
         command = [sys.executable, "-c", LOOK_UP, str(path)]

@@ -125,7 +125,7 @@ def test_a_prune_that_is_killed_leaves_the_old_ledger_or_the_new(struck: Struck)
 
 
 def state(place: Path, before: ledger.Checkpoint) -> str:
-    """Say whether a ledger is the old one or the new one; it must be one of them, and sound."""
+    """Return whether a ledger is the old one or the new one; it must be one of them, and sound."""
     with ledger.open(place) as book:
         found = book.verify(before)
         assert found.ok, found.faults

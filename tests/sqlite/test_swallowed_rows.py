@@ -81,7 +81,7 @@ def test_what_a_trigger_swallows_was_not_appended(
 
 @pytest.mark.parametrize("temporary", [False, True])
 @pytest.mark.parametrize(("deed", "what"), CASES)
-def test_nor_on_a_connection_that_was_lent(
+def test_what_a_trigger_swallows_on_a_lent_connection_was_not_appended(
     book: Ledger,
     raw: sqlite3.Connection,
     deed: Callable[[Ledger], None],

@@ -192,7 +192,7 @@ def test_another_file_in_its_place_is_not_read_in_its_stead(
     assert together == [False]
 
 
-def test_who_may_not_write_to_the_file_checks_it_alone(
+def test_a_user_that_may_not_write_to_the_file_checks_it_alone(
     book: Ledger, path: Path, humbly: list[str]
 ) -> None:
     fill(book)

@@ -128,7 +128,7 @@ def test_a_thread_that_holds_it_is_called_one(path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> tuple[Path, list[str]]:
-    """Give a folder, and what to put before a command so that it is a disk of 512 kB."""
+    """Return a folder, and the words before a command that make it a disk of 512 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = f'mount -t tmpfs -o size=512k tmpfs "{folder}"'
@@ -177,7 +177,7 @@ def test_an_append_to_a_full_disk_says_so_and_has_appended_nothing(
 
 
 @pytest.mark.parametrize("room", [0, 8_192, 16_384])
-def test_so_does_opening_where_there_is_no_room_for_the_log_and_its_index(
+def test_opening_without_room_for_the_log_and_its_index_says_that_the_disk_is_full(
     small_disk: tuple[Path, list[str]], room: int
 ) -> None:
     folder, under = small_disk
@@ -211,7 +211,9 @@ def test_an_error_of_the_disk_is_not_called_a_full_one(path: Path) -> None:
     assert not re.search("nothing was appended", said, re.IGNORECASE)
 
 
-def test_who_lent_a_connection_hears_that_all_of_his_transaction_is_gone(path: Path) -> None:
+def test_a_caller_that_lent_a_connection_is_told_that_its_whole_transaction_is_gone(
+    path: Path,
+) -> None:
     with (
         ledger.open(path) as book,
         closing(sqlite3.connect(path, isolation_level=None)) as connection,

@@ -170,7 +170,7 @@ def test_batches_and_the_queue_are_bounded(path: Path) -> None:
         assert store.batches == [1, 10, 10, 5, 1, 30, 1]
 
 
-def test_who_submits_waits_for_room_and_then_goes_on(path: Path) -> None:
+def test_a_caller_that_submits_waits_for_room_and_continues(path: Path) -> None:
     with gated(path, batch_size_max=10, queue_length_max=10) as (book, store):
         with held(book, store):
             asked = [book.submit(AdvanceCursor(ORDERS, n)) for n in range(1, 11)]

@@ -24,7 +24,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def tried(request: pytest.FixtureRequest) -> Callable[[str], Result]:
-    """Give what tries a fault of trials.py as often as there is time for, and always alike."""
+    """Return what tries a fault of trials.py as often as there is time for, and always alike."""
 
     def run(name: str) -> Result:
         trial = TRIALS[name]

@@ -108,8 +108,8 @@ def test_memory_stays_within_30_mb_of_idle(long_log: Path, idle_kb: int, command
 
 
 def steps(book: Ledger, work: Callable[[], object]) -> int:
-    """Give how many steps SQLite takes for `work`, in hundreds: reading a row takes several."""
-    # So that there is a connection that reads, beside the one that writes.
+    """Return how many steps SQLite takes for `work`, in hundreds: to read a row takes several."""
+    # This opens a connection that reads, beside the one that writes.
     list(book.cursors(ledger.CursorQuery(limit=1)))
     pool = book._store.connections  # type: ignore[attr-defined]
     sessions = [session for session in (*pool._sessions.idle, pool._writer) if session is not None]

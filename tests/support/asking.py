@@ -132,5 +132,5 @@ def _start(folder: str, known: dict[str, Any]) -> None:
         os.chdir("/")
         command = known["command"]
         os.execve(command[0], command, known["environment"])
-    # Whoever connects from here on is heard once it listens.
+    # A program that connects from here on is heard once this one listens.
     os.rename(os.path.join(folder, "new socket"), os.path.join(folder, "socket"))

@@ -13,7 +13,7 @@ __all__ = ["connected"]
 
 
 def connected(target: str) -> Any:
-    """Give a connection that begins transactions as its driver does."""
+    """Return a connection that begins transactions as its driver does."""
     if not target.startswith("postgres"):
         return sqlite3.connect(target)
     address = Address.parse(target)

@@ -28,19 +28,19 @@ def line(sequence: object, *, consumer: str = "mailer", **more: object) -> str:
 
 
 def last(run: Run, *cursor: str) -> Any:
-    """Give the cursor as it is."""
+    """Return the cursor as it is."""
     return records(run("show", *cursor))[0]
 
 
 def lines(run: Run, *arguments: object) -> list[Any]:
-    """Give what a command that is done has printed in JSON lines."""
+    """Run a command, which must succeed; return the JSON lines that it printed."""
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     return records(result)
 
 
 def table(run: Run, *arguments: object) -> str:
-    """Give the table that a command that is done has printed."""
+    """Run a command, which must succeed; return the table that it printed."""
     result = run(*arguments, "--table")
     assert result.exit_code == 0, result.output
     return result.stdout

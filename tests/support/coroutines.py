@@ -45,7 +45,7 @@ def no_more_threads() -> Iterator[None]:
 
 @contextmanager
 def reading_held_up(book: AsyncLedger) -> Iterator[Callable[[], Future[bool]]]:
-    """Give what keeps one more of the threads that read busy, until the end, or for 5 s."""
+    """Yield a function that keeps one more reading thread busy, until the end, or for 5 s."""
     over = threading.Event()
     try:
         yield lambda: book._readers.start(partial(over.wait, 5))

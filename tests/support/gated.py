@@ -59,7 +59,7 @@ class Gated:
 
 
 def transaction_changes(transaction: Any) -> int:
-    """Give how many events this connection has appended so far."""
+    """Return how many events this connection has appended so far."""
     connection = transaction.session.connection
     return int(connection.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
 

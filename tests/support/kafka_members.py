@@ -122,7 +122,7 @@ class Group:
         return self.members[-1]
 
     def is_at(self, offset: int) -> bool:
-        """Say whether everything before `offset` is confirmed, in every partition."""
+        """Return whether everything before `offset` is confirmed, in every partition."""
         cursors = list(self.book.cursors())
         at = [cursor.last_sequence for cursor in cursors]
         return at == [offset] * self.partitions

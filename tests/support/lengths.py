@@ -40,7 +40,7 @@ def function_of(nodeid: str, *, on_postgres: bool) -> str:
 
 
 def long_tests(longer_than_s: float) -> frozenset[str]:
-    """Return the functions that take longer, but for those that are not on the list."""
+    """Return the functions on the list that take longer."""
     lines = [line.split(maxsplit=1) for line in LIST.read_text("utf-8").splitlines()]
     return frozenset(name for seconds, name in lines if float(seconds) > longer_than_s)
 

@@ -39,7 +39,7 @@ class Call:
 
 
 def step(state: State, ask: dict[str, Any] | None) -> tuple[State, Any]:
-    """Give the state after a call, and the answer that is due."""
+    """Return the state after a call, and the answer that is due."""
     model = Model()
     if state is not None:
         model.cursors["it"] = dict(state)
@@ -51,7 +51,7 @@ def step(state: State, ask: dict[str, Any] | None) -> tuple[State, Any]:
 
 
 def linearizable(calls: Sequence[Call]) -> bool:
-    """Say whether there is an order, true to real time, in which every answer is due."""
+    """Return whether there is an order, true to real time, in which every answer is due."""
     history = sorted(calls, key=lambda call: call.invoked)
     answered = sum(1 << n for n, call in enumerate(history) if call.answer != UNKNOWN)
     ahead: list[tuple[int, State]] = [(0, None)]
@@ -61,7 +61,7 @@ def linearizable(calls: Sequence[Call]) -> bool:
         if done & answered == answered:
             return True
         left = [(n, call) for n, call in enumerate(history) if not done >> n & 1]
-        # Whoever was asked only after another was answered cannot come before that one.
+        # A call that was made only after another was answered cannot come before that one.
         first_end = min(call.responded for _, call in left)
         for n, call in left:
             if call.invoked > first_end:

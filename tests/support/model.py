@@ -48,5 +48,5 @@ class Model:
 
 
 def seen(old: dict[str, Any], ask: dict[str, Any], *, again: bool) -> Any:
-    """Give the time of delivery: the first one, if it is confirmed again."""
+    """Return the time of delivery: the first one, if it is confirmed again."""
     return (old["seen"] if again else None) or ask["seen"] or ask["now"]

@@ -24,7 +24,7 @@ def with_django() -> None:
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
-    """Import every module of a package, but for what runs when it is imported."""
+    """Import and yield every module of a package, except those that run when imported."""
     with_django()
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not module.name.endswith("__main__"):

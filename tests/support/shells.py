@@ -109,5 +109,5 @@ class Shell:
 
 
 def missing(kind: str) -> str:
-    """Say why a shell cannot be tried here; nothing if it can."""
+    """Return why a shell cannot be tried here; "" if it can."""
     return "" if shutil.which(kind) else f"{kind} is not installed here"

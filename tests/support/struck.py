@@ -14,7 +14,7 @@ from projections.cli import main
 __all__ = ["MOMENTS", "done_s", "strike"]
 
 MOMENTS = int(os.environ.get("CURSOR_LEDGER_KILLS", "40"))
-"""So many kills a campaign."""
+"""How many kills a campaign has."""
 
 
 def done_s(arguments: Sequence[object]) -> float:

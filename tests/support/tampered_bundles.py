@@ -80,7 +80,7 @@ def with_path(
 
 
 def placed(lines: Lines, positions: dict[int, int]) -> Lines:
-    """Say the positions of some entries, by the number of their lines."""
+    """Return the lines with the positions of some entries, by the number of their lines."""
     return [
         put([line], 0, ',"', f',"position":{positions[nth]},"')[0] if nth in positions else line
         for nth, line in enumerate(lines)

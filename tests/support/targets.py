@@ -24,7 +24,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @contextmanager
 def new_target(kind: str, path: Path, *, made: bool = True) -> Iterator[str]:
-    """Give what `ledger.open` takes, with no entries behind it.
+    """Yield what `ledger.open` takes, with no entries behind it.
 
     With `made=False` there is no ledger at all: it is for tests that make one.
     """

@@ -57,7 +57,7 @@ class Waiting:
                     program = self._fork()
                     if program is not None:
                         return program
-                else:  # Whoever has asked was killed: it says nothing more otherwise.
+                else:  # The program that asked was killed: otherwise, it says nothing more.
                     self._selector.unregister(key.fileobj)
                     os.kill(key.data, signal.SIGKILL)
         return None

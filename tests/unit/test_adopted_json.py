@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def staged(file: Path, text: str | bytes, /, **options: Any) -> list[Staged]:
-    """Give what a file has, with the templates among the options."""
+    """Return what a file has, with the templates among the options."""
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     fields = {field.name for field in attrs.fields(Names)}
     templates = {name: options.pop(name) for name in list(options) if name in fields}

@@ -1,4 +1,4 @@
-"""Whose key has signed a text, as the real ssh-keygen says."""
+"""The real ssh-keygen tells whose key has signed a text."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ PAIRS = {"a": "x" * 4_000}
 
 
 def every_kind() -> list[type[LedgerError]]:
-    """Give all errors that there are, in whichever module."""
+    """Return all errors that there are, in any module."""
     for package in (ledger, projections):
         list(modules_of(package))
     kinds: list[type[LedgerError]] = [LedgerError]
@@ -44,7 +44,7 @@ def every_kind() -> list[type[LedgerError]]:
 
 
 def raised(book: Ledger) -> list[LedgerError]:
-    """Give one error of each kind; those that the law raises as it raises them."""
+    """Return one error of each kind; errors of the law are as the law raises them."""
     book.advance(LONG, to=5, delivery_id="d" * 512, metadata=PAIRS)
     deeds: list[Any] = [
         lambda: book.advance(LONG, to=4, metadata=PAIRS),

@@ -60,7 +60,7 @@ def test_a_key_keeps_what_is_odd_but_sound(value: str) -> None:
 
 
 def shortly(value: object) -> str:
-    """Give a test an id that is the same in every process that runs a part of the tests."""
+    """Return an id of a test that is the same in every process that runs a part of the tests."""
     if callable(value):
         return str(getattr(value, "__name__", ""))
     return "huge" if isinstance(value, int) and abs(value) > 2**64 else repr(value)[:40]

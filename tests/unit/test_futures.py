@@ -76,7 +76,7 @@ def test_it_is_light_as_long_as_it_is_asked_for_what_it_has() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_whoever_waits_is_told(begun: bool) -> None:
+def test_every_waiter_is_told(begun: bool) -> None:
     future = new()
     if begun:
         future.set_running_or_notify_cancel()

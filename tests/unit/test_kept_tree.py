@@ -254,7 +254,7 @@ def test_each_row_that_is_missing_in_between_is_found() -> None:
     for place in log.rows_kept:
         rows = {at: row for at, row in log.rows_kept.items() if at != place}
         found = check_rows(attrs.evolve(log, rows_kept=rows), block=4).all()
-        # Who has kept less has kept no row of level 1 behind.
+        # A ledger that has kept less has kept no row of level 1 behind.
         if place == (1, last) and (last + 1) % 4:
             assert not found
         else:

@@ -144,7 +144,7 @@ def test_rows_of_one_cursor_name_it_once() -> None:
     rows = [{**row, "consumer": "mailer"} for row in ROWS]
     layout = Layout.within(54, rows, COLUMNS, whole=True, now=NOW)
     assert (layout.cursor, layout.headings[0]) == ("mailer/orders", "n")
-    # Who knows what comes on the next page?
+    # The next page may have other cursors.
     assert not Layout.within(54, rows, COLUMNS, whole=False, now=NOW).cursor
 
 

@@ -179,7 +179,7 @@ def test_the_tags_are_frozen() -> None:
 
 
 def root_by_definition(leaves: list[bytes]) -> bytes:
-    """Give the Merkle tree hash of RFC 6962, section 2.1, as it is written there."""
+    """Return the Merkle tree hash of RFC 6962, section 2.1, as it is defined there."""
     if not leaves:
         return hashlib.sha256().digest()
     if len(leaves) == 1:

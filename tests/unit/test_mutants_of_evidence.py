@@ -65,7 +65,7 @@ def bytes_of(text: str) -> bytes:
 
 
 def own(judge: Callable[[], object]) -> bool:
-    """Say whether something is proved; what refuses it says why, in a few lines."""
+    """Return whether something is proved; an error that refuses it says why, in a few lines."""
     try:
         judge()
     except UnprovenError as error:

@@ -136,7 +136,7 @@ LIES = [
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: repr(lie)[:30])
 def test_a_tree_may_have_a_leaf_that_is_no_entry(lie: bytes) -> None:
-    """Whoever has the key can sign any tree; that must not crash who verifies."""
+    """The owner of the key can sign any tree; that must not crash a verifier."""
     from hashlib import sha256
 
     from ledger.evidence.paths import leaf_hash

@@ -44,8 +44,9 @@ def hashes(case: dict[str, Any], *names: str) -> list[bytes]:
 
 
 def is_stricter(case: dict[str, Any]) -> bool:
-    """Say whether the case has roots that are no hashes, or begins at nothing: each has its own
-    rule for that.
+    """Return whether the case has roots that are no hashes, or begins at nothing.
+
+    Each implementation has its own rule for that.
     """
     return case["desc"] in {
         "sizes are equal (one) and proof is empty",

@@ -64,7 +64,7 @@ class Case:
 
 
 def cases(nths: tuple[int, ...]) -> Iterator[Case]:
-    """Give every combination: calls, errors, ways to go on and to end."""
+    """Yield every combination of calls, errors, and ways to go on and to end."""
     for ends, first in product(("kill", "close"), nths):
         yield from _in_appending(first, ends)
     for ends, action, (kind, suffix) in product(("kill", "close"), ("EIO", "ENOSPC"), CLOSING):
@@ -142,7 +142,7 @@ def full_disk(stage: Stage, mount: Path, times: int) -> Result:
 
 
 def may_mount() -> str:
-    """Say why no disk can be mounted; nothing if one can."""
+    """Return why no disk can be mounted; "" if one can."""
     if os.geteuid() != 0:
         return "only root may mount a small disk"
     probe = subprocess.run(

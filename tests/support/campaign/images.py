@@ -132,7 +132,7 @@ def _fate(policy: str, n: int, torn: int, count: int, chance: random.Random) -> 
 
 
 def _surviving(step: Step, fate: str, chance: random.Random) -> Iterator[Step]:
-    """Give what is left of a write, as writes."""
+    """Yield what is left of a write, as writes."""
     if fate == "dropped":
         return
     if fate == "kept" or step.kind == "T":

@@ -89,7 +89,7 @@ def stopped(folder: Path, delay_s: float, stop_s: float) -> None:
 
 def patiently_opened(folder: Path) -> Ledger:
     while True:
-        # Whoever was stopped may hold the file.
+        # A process that was stopped may hold the file.
         with suppress(LedgerBusyError):
             return opened(folder, "full", busy_timeout_s=0.1)
 

@@ -65,7 +65,7 @@ class Recording:
                 yield step.data.decode()
 
     def differences(self) -> list[str]:
-        """Give the files that are not what the recorded calls make of them."""
+        """Return the files that differ from what the recorded calls make of them."""
         files: dict[str, bytearray] = {}
         for step in self.steps:
             match step.kind:
@@ -97,7 +97,7 @@ def change(content: bytearray, step: Step) -> None:
 
 
 def impossible() -> str:
-    """Say why nothing can be recorded here; nothing if it can."""
+    """Return why nothing can be recorded here; "" if something can."""
     if not sys.platform.startswith("linux"):
         return "system calls are recorded by a preloaded library of Linux"
     if shutil.which("cc") is None:
@@ -184,7 +184,7 @@ class Stage:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """Give a stage, and leave nothing of it."""
+    """Yield a stage, and leave nothing of it."""
     with tempfile.TemporaryDirectory(prefix="campaign-", dir=fast_folder()) as folder:
         stage = Stage(Path(folder).resolve())
         try:
@@ -194,7 +194,7 @@ def staged() -> Iterator[Stage]:
 
 
 def fast_folder() -> Path | None:
-    """Give a folder in memory, if there is one with room: what is rebuilt needs no disk."""
+    """Return a folder in memory, if there is one with room: what is rebuilt needs no disk."""
     if not MEMORY_FOLDER.is_dir() or not os.access(MEMORY_FOLDER, os.W_OK):
         return None
     return MEMORY_FOLDER if shutil.disk_usage(MEMORY_FOLDER).free > 1 << 28 else None

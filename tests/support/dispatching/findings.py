@@ -103,7 +103,7 @@ def _errors(entries: list[Entry], came: list[Arrival]) -> Iterator[str]:
 
 
 def _explained(entries: list[Entry], sequence: int, came: list[Arrival]) -> Iterator[str]:
-    """`explain` has a delivery in each epoch that received it, but for those cut off by a reset."""
+    """`explain` has a delivery in each epoch that received it, unless a reset cut it off."""
     explanation = explain(entries, sequence)
     landed = Counter(step.entry.epoch for step in explanation.steps if step.how is How.LANDED)
     received = {each.epoch for each in came if each.answer == "204" and each.sequence == sequence}

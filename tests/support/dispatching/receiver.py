@@ -49,7 +49,7 @@ class Receiver(ThreadingHTTPServer):
         return answer
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: those who sent it may be dead, or wait no longer."""
+        """Print nothing: the sender may be dead, or may wait no longer."""
 
 
 class Handler(BaseHTTPRequestHandler):
