@@ -1,4 +1,4 @@
-"""Docstrings and comments are plain English: what must not stand in them, and what to write."""
+"""Docstrings, comments and names of tests are plain English: what is refused, what to write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,11 @@ from support.places import TOP
 MODULES = sorted(
     module for room in ("ledger", "projections", "scripts") for module in (TOP / room).rglob("*.py")
 )
+ROOMS = sorted({module.parent for module in (TOP / "tests").rglob("*.py")})
+"""The tests have many modules, so they are read room by room."""
 
 WORDS = {
-    r"(?:^|[.;:]\s+)(?:Then|So|Who|Whoever|Whom)\b(?=[ ,])": "a subject; no sentence begins so",
+    r"(?:^|[.;:]\s+)(?:Then|So|Who|Whoever|Whose|Whom)\b(?=[ ,])": "a subject, as a sentence has",
     r"\bwhom\b": "which, or that",
     r", for (?:it|they|there|nobody|nothing|that|this|these|those|no|he|what|who)\b": "because",
     r"\bhandlers? of signals\b": "a signal handler",
@@ -28,19 +30,38 @@ WORDS = {
 }
 """Each pattern, with what to write instead."""
 
+FIRST_WORDS = {
+    r"Give\b": "Return, Yield or what it does",
+    r"Say\b": "Return, Print, Set or what it does",
+    r"(?:So|Then|Who|Whoever|Whose|Whom)\b": "a subject and a verb, or a noun: How many blocks …",
+}
+"""Each word that no docstring begins with, with what to write instead."""
+
+NAMELESS = re.compile(r"test_(?:nor|so|then|who|whoever|whose|whom)_")
+"""The name of a test has a subject: `test_a_caller_that_…`."""
+
 BAD = {re.compile(pattern): instead for pattern, instead in WORDS.items()}
 
 
-def docstrings(module: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            said = ast.get_docstring(node)
-            if said:
-                yield node.body[0].lineno, said
+def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of modules, classes, functions and constants."""
+    for node in ast.walk(tree):
+        for block in ("body", "orelse", "finalbody"):
+            statements = getattr(node, block, None)
+            for each in statements if isinstance(statements, list) else ():
+                match each:
+                    case ast.Expr(value=ast.Constant(value=str(said))):
+                        yield each.lineno, said.strip()
 
 
-def comments(module: Path) -> Iterator[tuple[int, str]]:
-    for token in tokenize.generate_tokens(io.StringIO(module.read_text("utf-8")).readline):
+def names_of_tests(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.lineno, node.name
+
+
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("# ")
 
@@ -55,19 +76,37 @@ def complaints(text: str) -> list[str]:
     ]
 
 
+def all_complaints(source: str) -> Iterator[tuple[int, str]]:
+    """Yield each complaint about a module, with its line."""
+    tree = ast.parse(source)
+    for line, text in (*docstrings(tree), *comments(source)):
+        for complaint in complaints(text):
+            yield line, complaint
+    for line, text in docstrings(tree):
+        for word, instead in FIRST_WORDS.items():
+            if found := re.match(word, text):
+                yield line, f"a docstring begins with {found[0]}: write {instead}"
+    for line, name in names_of_tests(tree):
+        if NAMELESS.match(name):
+            yield line, f"{name} has no subject: write test_a_caller_that_…"
+
+
+def complaints_about(modules: Iterable[Path]) -> str:
+    return "\n".join(
+        f"{module}:{line}: {complaint}"
+        for module in modules
+        for line, complaint in all_complaints(module.read_text("utf-8"))
+    )
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(TOP)))
 def test_a_reader_need_not_read_a_sentence_twice(module: Path) -> None:
-    found = [
-        f"{module}:{line}: {complaint}"
-        for line, text in (*docstrings(module), *comments(module))
-        for complaint in complaints(text)
-    ]
-    found += [
-        f"{module}:{line}: a docstring begins with Give: write Return, Yield or what it does"
-        for line, text in docstrings(module)
-        if re.match(r"Give\b", text)
-    ]
-    assert not found, "\n".join(found)
+    assert not complaints_about([module])
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(TOP)))
+def test_a_reader_need_not_read_a_sentence_of_a_test_twice(room: Path) -> None:
+    assert not complaints_about(sorted(room.glob("*.py")))
 
 
 @pytest.mark.parametrize(
@@ -81,3 +120,31 @@ def test_a_reader_need_not_read_a_sentence_twice(module: Path) -> None:
 )
 def test_what_is_hard_to_read_is_found(text: str) -> None:
     assert complaints(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('BLOCKS = 8\n"""So many blocks are made at once."""', "begins with So"),
+        ('class A:\n    WAIT_S: float = 1.0\n    """Say how long."""', "begins with Say"),
+        ('def f():\n    """Give the cursor."""', "begins with Give"),
+        ('"""Whose cursor it is."""', "begins with Whose"),
+        ("async def test_so_it_is():\n    pass", "has no subject"),
+        ("def test_whoever_waits_is_told():\n    pass", "has no subject"),
+        ("x = 1  # Then it ends.", "write a subject"),
+    ],
+)
+def test_what_is_hard_to_read_is_found_in_a_module(source: str, found: str) -> None:
+    assert any(found in complaint for _, complaint in all_complaints(source))
+
+
+def test_plain_english_is_let_through() -> None:
+    source = '''
+BLOCKS = 8
+"""How many blocks are made at once, which bounds the memory."""
+
+def test_a_caller_that_waits_is_told():
+    """Return whether a caller is told."""
+    # The thread exits when idle; the next call starts a new one.
+'''
+    assert not list(all_complaints(source))
