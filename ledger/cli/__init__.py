@@ -16,6 +16,7 @@ import click
 from ledger import __version__
 from ledger.cli.listing import Listed, Loaded, Section
 from ledger.cli.parameters import files
+from ledger.cli.process.exits import MEANINGS
 from ledger.cli.process.hosts import DbOption, host_of
 from ledger.cli.running import Commands
 from ledger.cli.shown.paging import no_pager_option
@@ -76,9 +77,7 @@ def program(
         "cursor-ledger",
         cls=Commands,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the law, "
-        "4 no such cursor, 5 verification failed, 6 further behind than allowed, 70 a bug in "
-        "cursor-ledger, 74 appended, but the output failed, 75 busy, try again, 130 interrupted.",
+        epilog=f"Exit codes: {', '.join(f'{code} {says}' for code, says in MEANINGS.items())}.",
     )
     @click.option(
         "--db",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from inspect import cleandoc
@@ -14,6 +13,7 @@ import click
 from ledger import __version__, files
 from ledger.cli.listing import Loaded, Section
 from ledger.cli.parameters import beginning
+from ledger.cli.process.exits import MEANINGS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -137,9 +137,8 @@ def _of_program(program: click.Command) -> Iterator[str]:
             if each.section is section:
                 yield from _item(f"{PROGRAM}-{each.name}(1)", each.says)
     yield ".SH EXIT STATUS"
-    codes = re.sub(r"^Exit codes: ", "", program.epilog or "").rstrip(".")
-    for code in re.split(r", (?=\d)", codes):
-        yield from _item(*code.split(" ", 1))
+    for code, says in MEANINGS.items():
+        yield from _item(str(code), says)
     yield from _see_also(["man", *program.commands])
 
 

@@ -123,7 +123,8 @@ def _fact(error: InvalidCursorError) -> str:
             "in a name, or type the names as separate words."
         )
     # The three names were typed in one word, and not as the fields are called.
-    said = str(error)
-    for field in ("consumer", "stream", "subject"):
-        said = said.replace(f"{field}_name", f"the {field}").replace(f"{field}_id", f"the {field}")
-    return said
+    field = error.field or ""
+    return f"the {_NAMES.get(field, field)}{str(error).removeprefix(field)}"
+
+
+_NAMES = {"consumer_id": "consumer", "stream_name": "stream", "subject_id": "subject"}
