@@ -13,6 +13,7 @@ from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.consuming.room import Room
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Consumer"]
 
 E = TypeVar("E")
-
-WAIT_S = 1.0
-"""A thread that waits for room looks for itself at this interval."""
 
 
 class Consumer:
@@ -73,7 +71,7 @@ class Consumer:
     ) -> None:
         self._book = book
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
-        self._room = threading.Condition(self._deliveries.lock)
+        self._room = Room(self._deliveries)
         # Confirmations are appended by one thread at a time, so that they stand in order.
         self._appending = threading.Lock()
         if take_over is None:
@@ -140,7 +138,14 @@ class Consumer:
         Call it where deliveries are begun, and begin after the position that it read.
 
         Raises TakenOverError if another consumer took the cursor over since it was read: this one
-        is at its end.
+        is at its end. Raises StorageError in a callback while confirmations are appended.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book, book.consumer(key) as consumer:
+        ...     cursor = book.reset(key, to=41, reason="start at order 42")
+        ...     consumer.refresh().last_sequence, consumer.epoch
+        (41, 1)
         """
         if not self._appending.acquire(blocking=not in_callback()):
             raise StorageError(
@@ -153,9 +158,9 @@ class Consumer:
                 from ledger.consuming import takeovers
 
                 takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
-            with self._room:
+            with self._deliveries.lock:
                 self._deliveries.read(cursor)
-                self._room.notify_all()
+                self._room.wake()
         finally:
             self._appending.release()
         return cursor
@@ -178,11 +183,23 @@ class Consumer:
         then holds the cursor back.
 
         It begins here and not at the `with`, so that one thread can begin what others deliver. If
-        `in_flight` deliveries are not confirmed, this waits for room, up to `timeout_s` seconds.
+        `in_flight` deliveries are not confirmed, this waits for room, up to `timeout_s` seconds;
+        without end if that is None.
+
+        `delivery_id`, `outcome` and `metadata` go with the confirmation, as in `Ledger.advance`.
+        The last two can be set in the body, too; `metadata` goes with an error as well.
 
         Raises StaleEpochError after a reset; NonMonotonicCursorError if `sequence` is confirmed
         already; InvalidCursorError; WindowFullError if only failed deliveries are in the way, or
         after `timeout_s`. Nothing was delivered then.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+        ...     with consumer.delivering(41, delivery_id="msg-41", timeout_s=5) as delivery:
+        ...         delivery.metadata["status"] = "202"
+        ...     consumer.position
+        41
         """
         generation = self._deliveries.generation
         advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
@@ -191,16 +208,29 @@ class Consumer:
             if not self._deliveries.may_begin(sequence):
                 # A delivery that would be refused does not wait.
                 self._deliveries.check(self._book.find(self.key), advance)
-                self._wait_for_room(sequence, until)
+                self._room.wait(sequence, until, self.flush)
             # Once more, because a reset may come while this waits.
             self._deliveries.check(self._book.find(self.key), advance)
             if (delivery := self._deliveries.begin(advance, generation, self._end)) is not None:
                 return delivery
 
     def give_up(self, sequence: int, *, reason: str) -> None:
-        """Go on without a delivery that failed: it is confirmed as skipped, with `reason`.
+        """Go on without the delivery of `sequence`, which failed: confirm it as skipped.
 
-        Raises InvalidCursorError if `sequence` did not fail, and what `Ledger.advance` raises.
+        `reason` is kept as `given_up` in the metadata of the entry, and how often it was tried as
+        `tries`.
+
+        Raises InvalidCursorError if `sequence` did not fail, or `reason` is empty, and what
+        `Ledger.advance` raises.
+
+        >>> import contextlib, ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+        ...     with contextlib.suppress(ConnectionError), consumer.delivering(41):
+        ...         raise ConnectionError("410 Gone")
+        ...     consumer.give_up(41, reason="the receiver has closed")
+        ...     consumer.position, consumer.failed
+        (41, ())
         """
         self._deliveries.give_up(sequence, reason)
         self.flush()
@@ -209,6 +239,16 @@ class Consumer:
         """Look whether the cursor was reset since it was read.
 
         Raises StaleEpochError.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:", actor="ines") as book, book.consumer(key) as consumer:
+        ...     cursor = book.reset(key, to=41, reason="start at order 42")
+        ...     try:
+        ...         consumer.look()
+        ...     except ledger.StaleEpochError as error:
+        ...         print("go on after", error.current.last_sequence)
+        go on after 41
         """
         self._deliveries.look(self._book.find(self.key))
 
@@ -226,21 +266,36 @@ class Consumer:
         """Fetch, deliver and confirm, until `stop` is set.
 
         `fetch(position)` returns the events after `position`, in the order of the stream, as many
-        as it likes; none if there are none yet: then it is asked again after `poll_s` seconds.
-        `deliver(event, delivery)` delivers one; up to `in_flight` run at once, in threads of their
-        own. It may set `delivery.outcome` and `delivery.metadata`. `sequence` and `delivery_id` say
-        where an event has these; by default in attributes of that name.
+        as it likes. If there are none yet, it is asked again after `poll_s` seconds, above 0 and at
+        most 86,400. `deliver(event, delivery)` delivers one; up to `in_flight` run at once, in
+        threads of their own. It may set `delivery.outcome` and `delivery.metadata`. `sequence` and
+        `delivery_id` say where an event has these; by default in attributes of that name.
 
-        An event whose delivery raises is delivered again as `retry` says. After a reset, the cursor
+        An event whose delivery raises is delivered again as `retry` says, or a `Retry()` if that is
+        None. After a reset, the cursor
         is read anew and fetching starts there, at once also when there was nothing to fetch.
         A failure of the database is waited for in the same way.
 
-        Returns when `stop` is set and what is in flight has ended.
+        Returns when `stop` is set and what is in flight has ended; never if it is None.
 
         Raises the error of an event that failed as often as it is tried, or of the database;
         TakenOverError if another consumer took the cursor over; InvalidCursorError for metadata
         that cannot be kept, without a further try, because it was delivered; and what `fetch`
         raises.
+
+        >>> import ledger, threading
+        >>> key, stop = ledger.CursorKey("webhooks", "orders"), threading.Event()
+        >>> orders = [{"number": 41}, {"number": 44}]
+        >>> def fetch(position):
+        ...     return [order for order in orders if order["number"] > position]
+        >>> def deliver(order, delivery):
+        ...     print("sending order", order["number"])
+        ...     if order is orders[-1]:
+        ...         stop.set()  # a service sets it when it is told to end
+        >>> with ledger.open(":memory:") as book, book.consumer(key) as consumer:
+        ...     consumer.run(fetch, deliver, stop=stop, sequence=lambda order: order["number"])
+        sending order 41
+        sending order 44
         """
         # Imported here, because threads to deliver in take 5 ms to import.
         from ledger.consuming.running import Loop
@@ -262,6 +317,17 @@ class Consumer:
         After a StorageError they are still ready, and this, or the next delivery, appends them.
 
         Raises what `Ledger.append` raises.
+
+        >>> import ledger
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     consumer = book.consumer(key)
+        ...     with consumer.delivering(41):
+        ...         print("sending order 41")
+        ...     consumer.flush()  # before it ends; `with book.consumer(key)` does so, too
+        ...     consumer.has_begun
+        sending order 41
+        False
         """
         # The thread that appends now may wait for this callback; what is ready is appended later.
         if not self._appending.acquire(blocking=not in_callback()):
@@ -278,7 +344,7 @@ class Consumer:
                 self._deliveries.recorded(cursors)
         finally:
             self._appending.release()
-            self._wake()
+            self._room.wake()
 
     def __enter__(self) -> Self:
         return self
@@ -303,13 +369,13 @@ class Consumer:
             try:
                 self._deliveries.confirm(delivery)
             finally:
-                self._wake()
+                self._room.wake()
             self.flush()
             return
         try:
             said = self._deliveries.fail(delivery, error)
         finally:
-            self._wake()
+            self._room.wake()
         if said is not None:
             self._record(said, error)
 
@@ -320,26 +386,3 @@ class Consumer:
             if isinstance(unrecorded, StaleEpochError):
                 self._deliveries.note_stale(unrecorded)
             note_unrecorded(error, unrecorded)
-
-    # --- waiting ---
-
-    def _wait_for_room(self, sequence: int, until: float | None) -> None:
-        while True:
-            # Another thread may be appending these, or an append failed and left them.
-            if self._deliveries.has_ready:
-                self.flush()
-            with self._room:
-                if self._deliveries.may_begin(sequence):
-                    return
-                if self._deliveries.has_ready and not in_callback():
-                    continue
-                left_s = None if until is None else until - time.monotonic()
-                late = left_s is not None and left_s <= 0
-                if late or not self._deliveries.waits_for_others(threading.get_ident()):
-                    raise self._deliveries.full()
-                # Nobody tells when a delivery was begun and dropped.
-                self._room.wait(WAIT_S if left_s is None else min(left_s, WAIT_S))
-
-    def _wake(self) -> None:
-        with self._room:
-            self._room.notify_all()

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from ledger.consuming.cancellations import is_failure
-from ledger.consuming.consumer import WAIT_S
 from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.consuming.room import WAIT_S
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
@@ -188,7 +188,10 @@ class AsyncConsumer:
         """Begin to deliver `sequence`, and deliver it in the body: see `Consumer.delivering`.
 
         It begins when it is entered, with `async with`; or when it is awaited, so that one task can
-        begin what others deliver.
+        begin what others deliver. It waits for room up to `timeout_s` seconds; without end if that
+        is None. `delivery_id`, `outcome` and `metadata` go with the confirmation.
+
+        Raises, when it begins, what `Consumer.delivering` raises.
         """
 
         async def begin() -> Delivery:
@@ -215,8 +218,31 @@ class AsyncConsumer:
 
         `fetch(position)` returns an iterable, an asynchronous one, or an awaitable of an iterable;
         `deliver(event, delivery)` is awaited, up to `in_flight` at once, each in a task of its own.
+        `retry`, `poll_s`, in seconds, `sequence` and `delivery_id` are as there.
+
         If this is cancelled, those are cancelled first. A CancelledError of what they await is a
         failure like any other; where it ends the loop, this raises a RuntimeError from it.
+
+        >>> import asyncio, ledger.aio
+        >>> from ledger.testing import Event
+        >>> async def main() -> int:
+        ...     stop, orders = asyncio.Event(), [Event(41), Event(44)]
+        ...     async def deliver(order, delivery):
+        ...         print("sending order", order.sequence)
+        ...         if order is orders[-1]:
+        ...             stop.set()  # a service sets it when it is told to end
+        ...     key = ledger.CursorKey("webhooks", "orders")
+        ...     async with ledger.aio.open(":memory:") as book, book.consumer(key) as consumer:
+        ...         await consumer.run(
+        ...             lambda position: [order for order in orders if order.sequence > position],
+        ...             deliver,
+        ...             stop=stop,
+        ...         )
+        ...         return consumer.position
+        >>> asyncio.run(main())
+        sending order 41
+        sending order 44
+        44
         """
         # Imported here, because only a loop needs it.
         from ledger.consuming.running_coroutines import Loop
@@ -235,7 +261,10 @@ class AsyncConsumer:
         ).run()
 
     async def give_up(self, sequence: int, *, reason: str) -> None:
-        """Go on without a delivery that failed: see `Consumer.give_up`."""
+        """Go on without the delivery of `sequence`, which failed: see `Consumer.give_up`.
+
+        `reason` is kept in the metadata of the entry.
+        """
         self._deliveries.give_up(sequence, reason)
         await self.flush()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,18 +13,16 @@ import attrs
 import ledger as books
 import projections
 from ledger import (
-    Cursor,
     CursorKey,
     InvalidCursorError,
     Ledger,
-    VersionConflictError,
     files,
 )
 from ledger.law import fields
 from ledger.opening import utc_now
 from projections.coroutines import blocking
 from projections.cursors import Moment
-from projections.resets import goals, headers, identity, marks, plan_files, planning
+from projections.resets import applying, goals, headers, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
 from projections.resets.groups import group_at
 from projections.resets.identity import LedgerMark
@@ -102,7 +99,10 @@ class ResetPlan:
         metadata: Mapping[str, str] | None = None,
         planned_by: str = "",
     ) -> ResetPlan:
-        """Plan to reset the cursors of `keys`; nothing is changed yet.
+        """Plan to reset the cursors of `keys` in `book`; nothing is changed yet.
+
+        `reason`, `delivery_id`, `delivered_at`, `now` and `metadata` are those of `Ledger.reset`,
+        for each of the entries. `planned_by` says who plans it, for its file and its signature.
 
         Where to is said by one of five: `to`, a sequence for all; `by`, so many sequences further
         or back; `as_of`, where each cursor stood at a moment, under the delivery id that it had;
@@ -164,15 +164,17 @@ class ResetPlan:
         metadata: Mapping[str, str] | None = None,
         planned_by: str = "",
     ) -> ResetPlan:
-        """Plan to compensate the last reset of each cursor: back to where it was before.
+        """Plan to compensate the last reset of each cursor of `keys`: back to where it was before.
 
         `group` is the position of a reset, and stands for all resets that were made together with
-        it, instead of `keys`. A cursor that was reset again since is refused.
+        it, instead of `keys`. A cursor that was reset again since is refused. `book`, `now`,
+        `metadata` and `planned_by` are as for `make`.
 
-        The reason names the reset that is undone, and `undoes` in the metadata its position. The
-        undone reset stays in the log, as everything does.
+        The reason names the reset that is undone, after `reason` if that is given, and `undoes` in
+        the metadata its position. The undone reset stays in the log, as everything does.
 
-        With `missing="skip"`, a cursor that has nothing to undo is left out. `"zero"` is refused.
+        `missing` says what becomes of a cursor that has nothing to undo: with `"skip"`, it is left
+        out; by default, the plan is refused. `"zero"` always is.
 
         Raises InvalidCursorError, CursorNotFoundError, ImpossiblePlanError if a cursor was never
         reset, or has been back where it was since; LedgerBusyError if on PostgreSQL a transaction
@@ -215,40 +217,48 @@ class ResetPlan:
             ledger=LedgerMark.of(book),
         )
 
-    def adding(self, metadata: Mapping[str, str]) -> ResetPlan:
-        """Return the plan with `metadata` in each of its entries, beside what they have.
-
-        Raises InvalidCursorError if they have one of its names already, or would have too much.
-        """
-        if not metadata:
-            return self
-        own = self._marks(self.digest)
-        resets = (
-            attrs.evolve(reset, metadata=marks.merged(reset, own, metadata))
-            for reset in self.resets
-        )
-        return attrs.evolve(self, resets=tuple(resets))._with(self.digest)
-
     # --- keeping it ---
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan to a file: a header, and one JSON object a reset; an old one is replaced.
+        """Write the plan to the file `path`: a header, and one JSON object a reset.
 
-        Only its owner may read the file, and it is written whole or not at all. A database, and
-        anything but a plain file, is never overwritten.
+        A plan that is there is replaced. Only its owner may read the file, and it is written whole
+        or not at all. A database, and anything but a plain file, is never overwritten.
 
         The header has a digest over all of it, so that `load` notices what is changed. It
         is not a signature: anybody who can write the file can compute it again.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds, OSError.
+
+        >>> import ledger, tempfile
+        >>> from projections import ResetPlan
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with tempfile.TemporaryDirectory() as folder, ledger.open(":memory:") as book:
+        ...     plan = ResetPlan.make(book, [key], to=41, reason="receiver lost 42 and 43")
+        ...     plan.save(f"{folder}/plan.jsonl")
+        ...     ResetPlan.load(f"{folder}/plan.jsonl") == plan
+        True
         """
         files.write(path, "".join(f"{line}\n" for line in self.lines()).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ResetPlan:
-        """Read a plan that was saved.
+        """Read a plan that was saved in the file `path`.
 
         Raises InvalidCursorError if it was changed since, OSError.
+
+        >>> import ledger, pathlib, tempfile
+        >>> from projections import ResetPlan
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with tempfile.TemporaryDirectory() as folder, ledger.open(":memory:") as book:
+        ...     file = pathlib.Path(folder, "plan.jsonl")
+        ...     ResetPlan.make(book, [key], to=41, reason="receiver lost 42").save(file)
+        ...     edited = file.write_text(file.read_text().replace("lost 42", "lost 12"))
+        ...     try:
+        ...         ResetPlan.load(file)
+        ...     except ledger.InvalidCursorError as error:
+        ...         print(str(error).partition(":")[0])
+        the plan was changed since it was planned
         """
         with Path(path).open("rb") as file:
             return cls.of_lines(iter(lambda: file.readline(plan_files.LINE_BYTES_MAX + 1), b""))
@@ -257,6 +267,14 @@ class ResetPlan:
         """Return the plan as JSON: a header, and an object for each reset.
 
         Raises InvalidCursorError if the metadata has no room for what `apply` adds.
+
+        >>> import json, ledger
+        >>> from projections import ResetPlan
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     header, line = ResetPlan.make(book, [key], to=41, reason="start at 42").lines()
+        >>> json.loads(line)["sequence"]
+        41
         """
         for reset in self.resets:
             marks.check_room(reset, self._marks("0" * 64))
@@ -271,9 +289,17 @@ class ResetPlan:
 
     @classmethod
     def of_lines(cls, lines: Iterable[str | bytes]) -> ResetPlan:
-        """Return the plan that JSON lines hold.
+        """Return the plan that the JSON `lines` hold: as text, or in UTF-8.
 
         Raises InvalidCursorError if they were changed since it was planned.
+
+        >>> import ledger
+        >>> from projections import ResetPlan
+        >>> key = ledger.CursorKey("webhooks", "orders")
+        >>> with ledger.open(":memory:") as book:
+        ...     plan = ResetPlan.make(book, [key], to=41, reason="start at 42", planned_by="ines")
+        >>> ResetPlan.of_lines(plan.lines()).planned_by
+        'ines'
         """
         header, resets, digest = plan_files.unseal(lines)
         made = []
@@ -293,84 +319,14 @@ class ResetPlan:
 
         return signing.text_of(self._in_file())
 
-    def signed(self, signature: books.SshSignature) -> ResetPlan:
-        """Return the plan with the signature of `text.to_sign()` by whoever planned it.
-
-        Raises UnprovenError if it is none of this plan; InvalidCursorError, also if the metadata
-        has no room for it; StorageError if ssh-keygen is missing.
-        """
-        from projections.resets import signing
-
-        plan = self._in_file()
-        return plan._having(signing.planner_signed(plan, signature))
-
-    def approved(self, approval: books.SshSignature, *, approved_by: str) -> ResetPlan:
-        """Return the signed plan with the signature of `text.to_approve(approved_by)`.
-
-        Raises what `signed` does, and UnprovenError if it is of the key that has signed it.
-        """
-        from projections.resets import signing
-
-        after = signing.approved(self, self.signatures, approval, approved_by)
-        return self._in_file()._having(after)
+    signed = applying.signed
+    approved = applying.approved
 
     # --- doing it ---
 
-    def check(self, book: Ledger) -> None:
-        """See that this is the ledger, and that every cursor is still as it was when planned.
-
-        Raises VersionConflictError at the first that is not, DivergedError if the ledger or the
-        history of a cursor is another one.
-        """
-        blocking(book, "await book.run(plan.check)")
-        identity.check(book, self.ledger, self.resets)
-        for reset in self.resets:
-            current = goals.current(book, reset.key)
-            if reset.version != (current.version if current else 0):
-                raise VersionConflictError(current, reset.request)
-
-    def apply(
-        self,
-        book: Ledger,
-        *,
-        actor: str = "",
-        metadata: Mapping[str, str] | None = None,
-        if_unchanged: bool = True,
-    ) -> list[Cursor]:
-        """Make all resets in one transaction, or none of them; return the cursors.
-
-        `if_unchanged=False` makes them even if something was appended to the cursors since they
-        were planned: for a plan that nobody has seen, of cursors whose consumers are running.
-
-        `metadata` is added to that of each entry. If the plan was read from a file, so are the
-        file's digest as `plan`, and who planned it and when as `planned_by` and `planned_at`.
-
-        Raises VersionConflictError if anything was appended to one of the cursors since it was
-        planned, DivergedError if it was planned for another ledger, ActorRequiredError;
-        InvalidCursorError if it has expired, or is signed and something else is asked for.
-        """
-        blocking(book, "await book.run(plan.apply, …)")
-        marks.check_expiry(self.expires_at, book.now())
-        if self.signatures is not None and (metadata or not if_unchanged):
-            raise InvalidCursorError(
-                "the plan is signed as it is: nothing is added to it, and it is applied only if "
-                "nothing has changed. Leave that out, or plan and sign it again."
-            )
-        plan = self.adding(metadata or {})
-        identity.check(book, self.ledger, self.resets)
-        own = self._marks(self.digest)
-        if not if_unchanged and any(marks.BATCH in reset.metadata for reset in self.resets):
-            # It may be made more than once, and each time is a group of its own.
-            own[marks.BATCH] = uuid.uuid4().hex
-        return book.append(
-            attrs.evolve(
-                reset.request,
-                actor=actor,
-                metadata=metadata,
-                expected_version=reset.version if if_unchanged else None,
-            )
-            for reset, metadata in zip(plan.resets, plan._metadata(own), strict=True)
-        )
+    adding = applying.adding
+    check = applying.check
+    apply = applying.apply
 
     def _metadata(self, own: Mapping[str, str]) -> Iterable[Mapping[str, str]]:
         if self.signatures is None:

@@ -40,7 +40,10 @@ class Signatures(griffe.Extension):
         for module in (pkg, *pkg.modules.values()):
             # `ledger.aio` is public, and `ledger` does not import it.
             if "__all__" in module.members:
-                importlib.import_module(module.path)
+                imported = importlib.import_module(module.path)
+                # Some names are imported when they are first used.
+                for name in imported.__all__:
+                    getattr(imported, name)
         complete(pkg)
 
 
