@@ -27,12 +27,27 @@ __all__ = [
 ]
 
 RULES: tuple[Rule, ...] = READING + WRITING + EVIDENCE
-"""All rules, in the order in which they are run."""
+"""All rules, in the order in which they are run.
+
+>>> from ledger.conformance import RULES
+>>> RULES[0].says
+'an empty log has nothing in it'
+"""
 
 
 @attrs.frozen
 class Violation:
-    """A rule that a store does not keep, and what it did instead."""
+    """A rule that a store does not keep, and what it did instead.
+
+    `rule` is the sentence of the rule, and `fact` says what was found. `str` has both.
+
+    >>> from ledger.conformance import RULES, violations
+    >>> def open_store(name):
+    ...     raise ConnectionRefusedError("no server at 5432")
+    >>> [violation] = violations(open_store, rules=RULES[:1])
+    >>> print(violation)
+    an empty log has nothing in it: it raised ConnectionRefusedError: no server at 5432
+    """
 
     rule: str
     fact: str
@@ -42,7 +57,21 @@ class Violation:
 
 
 class NonConformingStoreError(AssertionError):
-    """The store is none that a ledger can rely on; `violations` says why."""
+    """The store is none that a ledger can rely on; `violations` has each rule that it violates.
+
+    It is an AssertionError, so that a test that calls `check` fails by it.
+
+    >>> from ledger.conformance import NonConformingStoreError, check
+    >>> def open_store(name):
+    ...     raise NotImplementedError("open_store")
+    >>> try:
+    ...     check(open_store)
+    ... except NonConformingStoreError as error:
+    ...     print(error.violations[0].fact)
+    it raised NotImplementedError: open_store
+    """
+
+    violations: tuple[Violation, ...]
 
     def __init__(self, found: tuple[Violation, ...]) -> None:
         self.violations = found
@@ -54,10 +83,20 @@ def check(open_store: OpenStore, *, opens_again: bool = True) -> None:
 
     `open_store` takes the name of a log, such as `log_7`: one that it has not seen is that of an
     empty log, and one that it has seen opens the same log once more. Where a log is gone when its
-    store is closed, and can be opened only once, say `opens_again=False`; the rules about two
-    stores on one log are left out.
+    store is closed, and can be opened only once, `opens_again` must be False: the rules about two
+    stores on one log are then left out. It is True by default.
 
     Raises NonConformingStoreError, which names every rule that is violated.
+
+    >>> from ledger.conformance import NonConformingStoreError, check
+    >>> class MyStore:
+    ...     def close(self):
+    ...         pass
+    >>> try:
+    ...     check(lambda name: MyStore())
+    ... except NonConformingStoreError as error:
+    ...     print(error.violations[0].fact)
+    it raised AttributeError: 'MyStore' object has no attribute 'cursor'
     """
     if found := violations(open_store, opens_again=opens_again):
         raise NonConformingStoreError(found)
@@ -66,7 +105,16 @@ def check(open_store: OpenStore, *, opens_again: bool = True) -> None:
 def violations(
     open_store: OpenStore, *, opens_again: bool = True, rules: Iterable[Rule] = RULES
 ) -> tuple[Violation, ...]:
-    """Return the rules that stores which `open_store` opens do not keep; see `check`."""
+    """Return the rules that stores which `open_store` opens do not keep; none if they are right.
+
+    `rules` are those that are run, by default all; one alone takes milliseconds. `opens_again` is
+    as for `check`, which raises where this returns. What a store or a rule raises is a violation.
+
+    >>> from ledger.conformance import RULES, violations
+    >>> from ledger.stores import sqlite
+    >>> violations(lambda name: sqlite.open_store(":memory:"), opens_again=False, rules=RULES[:3])
+    ()
+    """
     names = (f"log_{nth}" for nth in count(1))
     found = []
     for rule in rules:

@@ -36,7 +36,16 @@ __all__ = [
 ]
 
 OpenStore: TypeAlias = Callable[[str], Store]
-"""Opens the store on the log of a name; a name that is new is that of an empty log."""
+"""What opens the store on the log of a name; a name that is new is that of an empty log.
+
+>>> import pathlib, tempfile
+>>> from ledger.conformance import RULES, OpenStore, violations
+>>> from ledger.stores import sqlite
+>>> with tempfile.TemporaryDirectory() as folder:
+...     open_store: OpenStore = lambda name: sqlite.open_store(str(pathlib.Path(folder, name)))
+...     violations(open_store, rules=RULES[:1])
+()
+"""
 
 EVERY_ENTRY = EntryQuery()
 
@@ -51,12 +60,24 @@ class BrokenRuleError(Exception):
 
 @attrs.frozen
 class Rule:
-    """What a store must do, in a sentence, and the function that finds out whether it does."""
+    """What a store must do, in a sentence, and the function that finds out whether it does.
+
+    `says` is the sentence. `check` is called with the logs of the rule: their `new()` opens the
+    store on an empty one. Whatever it raises is the violation. `needs_two`, False by default, says
+    whether it opens a log that is open already, or was closed.
+
+    >>> from ledger.conformance import Rule, violations
+    >>> from ledger.stores import sqlite
+    >>> def is_writable(logs):
+    ...     assert not logs.new().store.immutable, "it is immutable"
+    >>> rule = Rule("an empty log can be written", is_writable)
+    >>> violations(lambda name: sqlite.open_store(":memory:"), rules=[rule])
+    ()
+    """
 
     says: str
     check: Callable[[Logs], None]
     needs_two: bool = False
-    """Whether it opens a log that is open already, or was closed."""
 
 
 def expect(found: object, expected: object, what: str) -> None:

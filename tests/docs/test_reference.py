@@ -7,7 +7,9 @@ import enum
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 
 import attrs
 import griffe
@@ -15,6 +17,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.conformance
 import ledger.positions
 import ledger.testing
 import projections
@@ -33,6 +36,7 @@ PUBLIC = {
     for package in (
         ledger,
         ledger.aio,
+        ledger.conformance,
         django,
         django_testing,
         kafka,
@@ -44,11 +48,33 @@ PUBLIC = {
     for name in package.__all__
 }
 PATHS = [path for page in PAGES for path in ENTRY.findall(page.read_text("utf-8"))]
+
+
+def methods_of(path: str, face: type) -> dict[str, Callable[..., object]]:
+    """Return the public methods of a class: not its fields, nor its properties."""
+    return {
+        f"{path}.{name}": getattr(face, name)
+        for name, value in vars(face).items()
+        if not name.startswith("_") and isinstance(value, FunctionType | classmethod)
+    }
+
+
+OF_THREADS = methods_of("ledger.Consumer", ledger.Consumer)
+OF_COROUTINES = methods_of("ledger.aio.AsyncConsumer", ledger.aio.AsyncConsumer)
+OF_PLANS = methods_of("projections.ResetPlan", projections.ResetPlan)
+# Those of `Ledger` leave what they have in common to the requests that they make.
+NAMING = {**OF_THREADS, **OF_COROUTINES, **OF_PLANS}
 METHODS = [
-    f"ledger.Ledger.{name}"
-    for name in vars(ledger.Ledger)
-    # What is appended can be watched through it; `ledger.aio` is made so.
-    if not name.startswith("_") and name != "through"
+    *(
+        f"ledger.Ledger.{name}"
+        for name in vars(ledger.Ledger)
+        # What is appended can be watched through it; `ledger.aio` is made so.
+        if not name.startswith("_") and name != "through"
+    ),
+    *OF_THREADS,
+    *OF_PLANS,
+    # The other coroutines of a consumer refer to the methods for threads, and their examples.
+    "ledger.aio.AsyncConsumer.run",
 ]
 
 
@@ -107,11 +133,13 @@ def test_the_example_of_a_public_name_holds(path: str) -> None:
 
 
 @pytest.mark.slow("it builds the site")
-@pytest.mark.parametrize("face", [ledger.Ledger, ledger.aio.AsyncLedger])
+@pytest.mark.parametrize("face", [ledger.Ledger, ledger.aio.AsyncLedger, projections.ResetPlan])
 def test_the_site_tells_what_a_method_does_and_takes(face: type) -> None:
     extension = str(TOP / "scripts" / "site" / "signatures.py")
-    shown = griffe.load("ledger", search_paths=[TOP], extensions=griffe.load_extensions(extension))
-    methods = shown[f"{face.__module__.removeprefix('ledger.')}.{face.__name__}"].members
+    package, _, module = face.__module__.partition(".")
+    shown = griffe.load(package, search_paths=[TOP], extensions=griffe.load_extensions(extension))
+    methods = shown[f"{module}.{face.__name__}"].members
+    assert "__init__" in methods
     for name, method in vars(face).items():
         if not name.startswith("_") and inspect.isfunction(method):
             told = methods[name].docstring
@@ -130,6 +158,13 @@ def test_a_docstring_names_every_parameter_and_field(path: str) -> None:
     assert [name for name in made_of(running(path)) if f"`{name}`" not in text] == []
 
 
+@pytest.mark.parametrize("path", NAMING)
+def test_a_docstring_of_a_method_names_every_parameter(path: str) -> None:
+    text = inspect.getdoc(NAMING[path]) or ""
+    named = [name for name in made_of(NAMING[path]) if name != "self"]
+    assert [name for name in named if not re.search(rf"`{name}(?:\([^`]*)?`", text)] == []
+
+
 @pytest.mark.parametrize("path", [path for path in PATHS if members_of(running(path))])
 def test_every_member_of_an_enum_says_what_it_means(path: str) -> None:
     members = source(path).members
@@ -142,6 +177,6 @@ def made_of(value: object) -> list[str]:
         return [field.name for field in attrs.fields(value) if not field.name.startswith("_")]
     if inspect.isclass(value) and issubclass(value, Exception):
         return [name for name in vars(value).get("__annotations__", {}) if name[0] != "_"]
-    if inspect.isfunction(value):
+    if inspect.isroutine(value):
         return list(inspect.signature(value).parameters)
     return []

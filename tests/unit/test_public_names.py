@@ -11,6 +11,7 @@ import pytest
 
 import ledger
 import ledger.aio
+import ledger.conformance
 import ledger.positions
 import ledger.testing
 import projections
@@ -83,6 +84,7 @@ def there() -> list[str]:
         for module in (
             ledger,
             ledger.aio,
+            ledger.conformance,
             django,
             django_testing,
             kafka,
