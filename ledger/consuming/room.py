@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["WAIT_S", "Room"]
 
 WAIT_S = 1.0
-"""So often a thread that waits for room looks for itself."""
+"""A thread that waits for room looks for itself at this interval."""
 
 
 class Room:
