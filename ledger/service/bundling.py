@@ -30,7 +30,7 @@ def evidence(
 ) -> Iterator[bytes]:
     """Yield the lines of a bundle of evidence, lazily: entries, and what proves them to others.
 
-    The note is one that `sign` returned. Without `query`, the bundle has all entries under the
+    `note` is one that `sign` returned. Without `query`, the bundle has all entries under the
     note, and proves that nothing is left out. With one, it has those that the query chooses, and
     proves that they are there, but no more. It needs no ledger to be verified: see
     `verify_evidence`. Its reader reads the entries in it.
@@ -87,7 +87,7 @@ def archive(
     origin: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ledger.Archive:
-    """Write all entries under a signed note to a new file, and verify what the disk gives back.
+    """Write all entries under the signed `note` to the new `file`, and verify what the disk has.
 
     The file is a complete bundle of evidence, which only its owner may read. It also says which
     positions the ledger has left out. It has its name only once it was read from the disk and
@@ -146,7 +146,7 @@ def _text(note: str | bytes) -> str:
 def tiles(self: Ledger, note: str | bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the tree of a signed note as files that others read: the path and bytes of each.
 
-    The note is one that `sign` returned. The form is https://c2sp.org/tlog-tiles: whoever has the
+    `note` is one that `sign` returned. The form is https://c2sp.org/tlog-tiles: whoever has the
     files computes every proof by themselves. A leaf is the digest of an entry, so the files do not
     say what the entries say. The last one is `checkpoint`, the note itself, and comes only if all
     others are of its tree.

@@ -78,7 +78,8 @@ def delivering(
     before the body runs. `consumer` does that by itself, and delivers many at once; this is for
     one at a time, and a second one of the same key raises DeliveringError.
 
-    With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too.
+    With `to=ledger.NEXT`, StaleTokenError is raised before the body runs, too. Parameters are those
+    of `advance`.
 
     Raises what `advance` raises.
 

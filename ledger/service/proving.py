@@ -173,7 +173,7 @@ def sign(self: Ledger, key: str | PathLike[str]) -> str:
 def prove(self: Ledger, position: int, note: str | bytes) -> ledger.EntryProof:
     """Return the proof that the entry at `position` is in the tree of a signed note.
 
-    The note is one that `sign` returned. It has the entry in it, so whoever gets the proof reads
+    `note` is one that `sign` returned. It has the entry in it, so whoever gets the proof reads
     the entry; it needs no database. It is made by the kept tree and some entries; if it does not
     hold, by all entries, which say what is wrong.
 
