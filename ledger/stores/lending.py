@@ -1,12 +1,13 @@
-"""What may be lent, and how its connection is had."""
+"""What may be lent, how its connection is had, and what cannot be done inside its transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Union
 
 import attrs
 
+from ledger.errors import InvalidCursorError
 from ledger.stores.not_lent import not_to_be_lent
 
 if TYPE_CHECKING:
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from sqlalchemy import orm
     from sqlalchemy.ext import asyncio as asyncio_orm
 
+    from ledger.evidence.merkle import TreeRow
+
 __all__ = [
     "AsyncLendable",
     "AsyncLender",
+    "Confined",
     "Lendable",
     "Lender",
     "Wanted",
@@ -94,6 +98,38 @@ class AsyncLender:
     connection: Callable[[], Awaitable[object]]
     begin: str
     lost: Callable[[object], Awaitable[None]] = _nothing_lost_async
+
+
+class Confined:
+    """What is refused, or left alone, inside the transaction of a connection that is lent."""
+
+    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
+        """Keep none: what the caller's transaction has done may be taken back."""
+
+    def identify(self, given: str) -> NoReturn:  # noqa: ARG002 - refused
+        """Refuse: what the caller's transaction has done may be taken back."""
+        raise InvalidCursorError(
+            "an id is given to the ledger itself, not to the one inside your transaction."
+        )
+
+    def opening(self) -> None:
+        """Return none: what the caller's transaction has done, no other process can see."""
+
+    def listen(self) -> NoReturn:
+        """Refuse: what others append cannot be seen from within a transaction."""
+        raise InvalidCursorError(
+            "a ledger inside your own transaction cannot wait: it would not see what others "
+            "append. Wait on the ledger itself."
+        )
+
+    def borrow(self, connection: object) -> NoReturn:  # noqa: ARG002 - of the protocol
+        """Refuse: this one is lent already."""
+        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
+
+    borrow_async = borrow
+
+    def close(self) -> None:
+        """Leave the connection to its owner."""
 
 
 def lender(given: object, wanted: Wanted, place: str) -> Lender:

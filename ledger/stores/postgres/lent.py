@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import local
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -14,9 +14,9 @@ from psycopg.pq import TransactionStatus
 from ledger import notices
 from ledger.errors import InvalidCursorError
 from ledger.evidence.sharing import Companions
-from ledger.stores import Listening, Snapshot, Transaction
+from ledger.stores import Snapshot, Transaction
 from ledger.stores.deadline import Deadline
-from ledger.stores.lending import Lender, Wanted
+from ledger.stores.lending import Confined, Lender, Wanted
 from ledger.stores.postgres.errors import is_busy, is_late, translated
 from ledger.stores.postgres.fitness import (
     RELEASE,
@@ -34,10 +34,6 @@ from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transaction import Held
 from ledger.stores.turns import turn_of
 
-if TYPE_CHECKING:
-    from ledger.evidence.merkle import TreeRow
-    from ledger.stores.postgres.lent_async import AsyncBorrowed
-
 __all__ = ["WANTED", "Borrowed"]
 
 T = TypeVar("T")
@@ -51,7 +47,7 @@ WANTED = Wanted(
 )
 
 
-class Borrowed:
+class Borrowed(Confined):
     """A caller's connection: everything happens in the transaction that it is in."""
 
     def __init__(
@@ -108,42 +104,12 @@ class Borrowed:
                             held_by = session.holders()
                     raise translated(error, self._place, held_by) from error
 
-    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
-        """Keep none: what the caller's transaction has done may be taken back."""
-
-    def identify(self, given: str) -> str:  # noqa: ARG002 - refused
-        """Refuse: what the caller's transaction has done may be taken back."""
-        raise InvalidCursorError(
-            "an id is given to the ledger itself, not to the one inside your transaction."
-        )
-
-    def opening(self) -> None:
-        """Return none: what the caller's transaction has done, no other process can see."""
-
     def hold(self, companions: Companions | None = None) -> AbstractContextManager[Snapshot]:  # noqa: ARG002 - refused
         """Refuse: a caller's transaction does not hold the log still."""
         raise InvalidCursorError(
             "verify and checkpoint need a moment of their own; call them on the ledger itself, "
             "not on the one inside your transaction."
         )
-
-    def listen(self) -> Listening:
-        """Refuse: what others append cannot be seen from within a transaction."""
-        raise InvalidCursorError(
-            "a ledger inside your own transaction cannot wait: it would not see what others "
-            "append. Wait on the ledger itself."
-        )
-
-    def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
-        """Refuse: this one is lent already."""
-        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
-
-    def borrow_async(self, connection: object) -> AsyncBorrowed:  # noqa: ARG002 - of the protocol
-        """Refuse: this one is lent already."""
-        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
-
-    def close(self) -> None:
-        """Leave the connection to its owner."""
 
     @contextmanager
     def _turn(self, *, writes: bool = False) -> Iterator[PostgresSession]:

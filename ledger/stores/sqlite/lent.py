@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import InvalidCursorError, SchemaVersionError, StorageError
-from ledger.stores import Listening, Snapshot
+from ledger.stores import Snapshot
 from ledger.stores.deadline import Deadline
-from ledger.stores.lending import Lender, Wanted
+from ledger.stores.lending import Confined, Lender, Wanted
 from ledger.stores.not_lent import closed
 from ledger.stores.sqlite import migrations
 from ledger.stores.sqlite.errors import is_busy, translated
@@ -26,9 +26,8 @@ from ledger.stores.sqlite.whole_log import whole_log
 from ledger.stores.turns import turn_of
 
 if TYPE_CHECKING:
-    from ledger.evidence.merkle import TreeRow
     from ledger.evidence.sharing import Companions
-    from ledger.stores.sqlite.lent_async import AsyncBorrowed
+
 
 __all__ = ["WANTED", "Borrowed"]
 
@@ -46,7 +45,7 @@ _IN_MEMORY = "make it out of your own connection, with ledger.testing.in_memory"
 _SAME_FILE = "lend it a connection to the same file"
 
 
-class Borrowed:
+class Borrowed(Confined):
     """A caller's connection: everything happens in the transaction that it is in."""
 
     def __init__(self, lender: Lender, path: str, watch: Watch, *, known: bool = False) -> None:
@@ -74,22 +73,10 @@ class Borrowed:
                 lambda session: self._transact(session.connection, transaction, work),
             )
 
-    def keep_tree(self, rows: Sequence[TreeRow]) -> None:
-        """Keep none: what the caller's transaction has done may be taken back."""
-
     @property
     def identity(self) -> str:
         """What tells this ledger from others; empty where nobody has given it an id."""
         return self.read(lambda session: session.identity())
-
-    def identify(self, given: str) -> str:  # noqa: ARG002 - refused
-        """Refuse: what the caller's transaction has done may be taken back."""
-        raise InvalidCursorError(
-            "an id is given to the ledger itself, not to the one inside your transaction."
-        )
-
-    def opening(self) -> None:
-        """Return none: what the caller's transaction has done, no other process can see."""
 
     @contextmanager
     def hold(self, companions: Companions | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - there are none
@@ -108,24 +95,6 @@ class Borrowed:
             finally:
                 if begun and connection.in_transaction:
                     connection.execute("ROLLBACK")
-
-    def listen(self) -> Listening:
-        """Refuse: what others append cannot be seen from within a transaction."""
-        raise InvalidCursorError(
-            "a ledger inside your own transaction cannot wait: it would not see what others "
-            "append. Wait on the ledger itself."
-        )
-
-    def borrow(self, connection: object) -> Borrowed:  # noqa: ARG002 - of the protocol
-        """Refuse: this one is lent already."""
-        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
-
-    def borrow_async(self, connection: object) -> AsyncBorrowed:  # noqa: ARG002 - of the protocol
-        """Refuse: this one is lent already."""
-        raise InvalidCursorError("this ledger is lent a connection already; use the one it is of.")
-
-    def close(self) -> None:
-        """Leave the connection to its owner."""
 
     @contextmanager
     def _turn(self, *, writes: bool = False) -> Iterator[SQLiteTransaction]:
