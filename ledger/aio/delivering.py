@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, cast
 
 import attrs
 
-from ledger.consuming.alone import Deliverers
 from ledger.consuming.cancellations import is_failure
 from ledger.consuming.failures import described, note_unrecorded
 from ledger.law import rules
@@ -17,12 +17,17 @@ from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
 from ledger.law.requests import RecordError, Request, advance_to
 from ledger.law.tokens import ConfirmToken, Next
+from ledger.service import Ledger, deliverers_of
 
-__all__ = ["delivering"]
+__all__ = ["delivering_as"]
+
+P = ParamSpec("P")
 
 
-class Appending(Protocol):
-    """What a delivery needs of a ledger."""
+class Delivering(Protocol):
+    """What a delivery needs of a ledger for coroutines."""
+
+    _ledger: Ledger
 
     async def find(self, key: CursorKey, /) -> Cursor | None:
         """Return the cursor of `key`, or None if nothing was ever appended for it."""
@@ -31,10 +36,19 @@ class Appending(Protocol):
         """Append all of `requests`."""
 
 
+def delivering_as(
+    method: Callable[Concatenate[Ledger, P], AbstractContextManager[Cursor | None]],
+) -> Callable[Concatenate[Delivering, P], AbstractAsyncContextManager[Cursor | None]]:
+    """Return what does for coroutines what `method`, which is `Ledger.delivering`, does."""
+    return cast(
+        "Callable[Concatenate[Delivering, P], AbstractAsyncContextManager[Cursor | None]]",
+        wraps(method)(delivering),
+    )
+
+
 @asynccontextmanager
 async def delivering(
-    book: Appending,
-    deliverers: Deliverers,
+    book: Delivering,
     key: CursorKey,
     *,
     to: int | Next,
@@ -45,7 +59,6 @@ async def delivering(
     epoch: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Cursor | None]:
-    """Deliver in the body, then confirm, or record what the body raises; see Ledger.delivering."""
     # Made first, so that a wrong argument is refused before anything is delivered.
     advance = advance_to(
         key,
@@ -57,7 +70,7 @@ async def delivering(
         epoch=epoch,
         metadata=EMPTY if metadata is None else metadata,
     )
-    with deliverers.only(advance.key):
+    with deliverers_of(book._ledger).only(advance.key):
         cursor = await book.find(advance.key)
         rules.check_epoch(cursor, advance)
         if isinstance(advance, ConfirmToken):

@@ -9,9 +9,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Mapping,
 )
-from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 # What is named as `ledger.positions` is imported when it is first used.
 import ledger
 from ledger.aio.appending import Submitting
-from ledger.aio.delivering import delivering
+from ledger.aio.delivering import delivering_as
 from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.lent import AsyncLent
 from ledger.aio.policies import AsyncPolicies
@@ -29,10 +27,9 @@ from ledger.aio.waiting import news_of
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.heads_coroutines import AsyncHeads
 from ledger.errors import StorageError
-from ledger.law.cursor import Cursor, CursorKey, Outcome
+from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.requests import Request
-from ledger.law.tokens import Next
-from ledger.service import Ledger, deliverers_of, lent_async
+from ledger.service import Ledger, lent_async
 from ledger.service.waiting import LOOKED_S, found, settled_at, stop_waiting, waker_of
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
@@ -238,31 +235,7 @@ class AsyncLedger:
         """
         return AsyncConsumer(self, key, in_flight=in_flight, take_over=take_over)
 
-    @_told_as(Ledger.delivering)
-    def delivering(  # noqa: D102 - told as that of Ledger; so are those below
-        self,
-        key: CursorKey,
-        *,
-        to: int | Next,
-        delivery_id: str = "",
-        after: str | None = None,
-        outcome: Outcome = Outcome.DELIVERED,
-        actor: str = "",
-        epoch: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[Cursor | None]:
-        return delivering(
-            self,
-            deliverers_of(self._ledger),
-            key,
-            to=to,
-            delivery_id=delivery_id,
-            after=after,
-            outcome=outcome,
-            actor=actor,
-            epoch=epoch,
-            metadata=metadata,
-        )
+    delivering = delivering_as(Ledger.delivering)
 
     def using(self, connection: AsyncLendable) -> AsyncLent:
         """Return this ledger inside the transaction of the caller's `connection` to its database.
@@ -299,7 +272,7 @@ class AsyncLedger:
     # --- waiting ---
 
     @_told_as(Ledger.wait)
-    async def wait(  # noqa: D102
+    async def wait(  # noqa: D102 - told as that of Ledger; so is the one below
         self, key: CursorKey, after_version: int, timeout: float | None = None
     ) -> Cursor | None:
         self._check()

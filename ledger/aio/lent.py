@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ledger.aio.delivering import delivering
-from ledger.law.cursor import Cursor, CursorKey, Outcome
-from ledger.law.numbering import Next
+from ledger.aio.delivering import delivering_as
+from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.refusals import CursorNotFoundError
-from ledger.service import Ledger, awaiting_of, deliverers_of
+from ledger.service import Ledger, awaiting_of
 from ledger.writing.commit import Answer, Group, commit, keys_of
 
 if TYPE_CHECKING:
@@ -114,6 +112,12 @@ class AsyncLent:
     append = _awaited(Ledger.append)
     append_each = _awaited(Ledger.append_each)
 
+    delivering = delivering_as(Ledger.delivering)
+    """Deliver in the body, and confirm it, as `Ledger.delivering` does, in the transaction.
+
+    An error that it records goes when the transaction is rolled back.
+    """
+
     async def get(self, key: CursorKey) -> Cursor:
         """Return the cursor of `key`, as `Ledger.get` does."""
         cursor = await self.find(key)
@@ -124,32 +128,3 @@ class AsyncLent:
     def now(self) -> datetime:
         """Return the ledger's own time, as `Ledger.now` does."""
         return self._ledger.now()
-
-    def delivering(
-        self,
-        key: CursorKey,
-        *,
-        to: int | Next,
-        delivery_id: str = "",
-        after: str | None = None,
-        outcome: Outcome = Outcome.DELIVERED,
-        actor: str = "",
-        epoch: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[Cursor | None]:
-        """Deliver in the body, and confirm it, as `Ledger.delivering` does, in the transaction.
-
-        An error that it records goes when the transaction is rolled back.
-        """
-        return delivering(
-            self,
-            deliverers_of(self._ledger),
-            key,
-            to=to,
-            delivery_id=delivery_id,
-            after=after,
-            outcome=outcome,
-            actor=actor,
-            epoch=epoch,
-            metadata=metadata,
-        )
