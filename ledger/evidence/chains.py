@@ -10,7 +10,7 @@ from ledger.errors import BrokenChainError, LedgerError
 from ledger.evidence.digests import GENESIS, digest_of, digest_of_unread
 from ledger.evidence.faults import Faults
 from ledger.evidence.findings import Fault, FaultKind
-from ledger.evidence.source import EVERY, Beginning, Beginnings, Ids, Log, StoredHead, paired
+from ledger.evidence.source import EVERY, NO_HEAD, Beginning, Beginnings, Ids, Log, paired
 from ledger.law import rules
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.events import Entry
@@ -53,12 +53,13 @@ def check_chains(
         nonlocal entries, cursors
         beginnings = Beginnings(log, ids)
         for head, rows in paired(log, ids):
-            check = CursorCheck(place=head[1] if head else "no cursor")
+            cursor_id, place, stored = head or NO_HEAD
+            check = CursorCheck(place=place)
             cursors += head is not None
             seen, began = 0, None
             if head is not None:
-                yield from map(_without_cursor, beginnings.before(head[0]))
-                began = beginnings.of(head[0])
+                yield from map(_without_cursor, beginnings.before(cursor_id))
+                began = beginnings.of(cursor_id)
                 yield check.begin(began)
             for seen, row in enumerate(rows, 1):
                 entries += 1
@@ -69,7 +70,7 @@ def check_chains(
                 elif seen == 1:
                     yield _orphan(row[_POSITION])
             if head is not None:
-                yield check.compare(head[2]) if seen or began else _without_entries(head)
+                yield check.compare(stored) if seen or began else _without_entries(place)
         yield from map(_without_cursor, beginnings.before(None))
 
     whole = found.add_all(faults())
@@ -81,9 +82,9 @@ def _without_cursor(began: Beginning) -> Fault:
     return Fault(kind=FaultKind.MISSING, place=f"cursor {began.cursor_id}", detail=detail)
 
 
-def _without_entries(head: StoredHead) -> Fault:
+def _without_entries(place: str) -> Fault:
     detail = "a cursor is stored, but no entry of it is in the log"
-    return Fault(kind=FaultKind.MISSING, place=head[1], detail=detail)
+    return Fault(kind=FaultKind.MISSING, place=place, detail=detail)
 
 
 def _orphan(position: int) -> Fault:

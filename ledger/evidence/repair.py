@@ -10,7 +10,7 @@ import attrs
 from ledger.evidence.chains import PROGRESS_ENTRIES, CursorCheck
 from ledger.evidence.faults import FAULTS_MAX
 from ledger.evidence.findings import Fault
-from ledger.evidence.source import Beginnings, Log, paired
+from ledger.evidence.source import NO_HEAD, Beginnings, Log, paired
 from ledger.evidence.tree_rows import check_rows
 from ledger.log.columns import STATE
 from ledger.log.rows import Row
@@ -67,9 +67,10 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
     entries = cursors = 0
     beginnings = Beginnings(log)
     for head, rows in paired(log):
-        check = CursorCheck(place=head[1] if head else "no cursor")
+        cursor_id, place, stored = head or NO_HEAD
+        check = CursorCheck(place=place)
         if head is not None:
-            check.begin(beginnings.of(head[0]))
+            check.begin(beginnings.of(cursor_id))
         for row in rows:
             # What is wrong, verify reports; what counts here is whether it is sound.
             check.follow(row)
@@ -79,7 +80,6 @@ def rebuild(log: Repairable, *, progress: Callable[[int], None] | None = None) -
         if head is None:
             continue
         cursors += 1
-        cursor_id, _, stored = head
         difference, state = check.compare(stored), check.state
         if difference is None or state is None:
             continue

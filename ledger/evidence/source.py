@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVERY",
+    "NO_HEAD",
     "Beginning",
     "Beginnings",
     "Begun",
@@ -33,6 +34,9 @@ __all__ = [
 
 StoredHead: TypeAlias = tuple[int, str, Row]
 """A stored cursor, unread: its id, its key as text, its state in the order of `STATE`."""
+
+NO_HEAD: StoredHead = 0, "no cursor", ()
+"""What is read in place of one where entries have no stored cursor."""
 
 
 class Beginning(NamedTuple):

@@ -121,10 +121,12 @@ def _sound(row: Row) -> Entry:
 
 
 def _compare(check: CursorCheck, cursor_id: object, head: StoredHead | None) -> None:
-    if head is None or head[0] != cursor_id:
-        raise BrokenChainError(check.place, "its entries have no stored cursor")
-    if (fault := check.compare(head[2])) is not None:
-        raise BrokenChainError(fault.place, fault.detail)
+    match head:
+        case (stored_id, _, stored) if stored_id == cursor_id:
+            if (fault := check.compare(stored)) is not None:
+                raise BrokenChainError(fault.place, fault.detail)
+        case _:
+            raise BrokenChainError(check.place, "its entries have no stored cursor")
 
 
 # In a row that has the cursor id in front of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import ArchivedError
 from ledger.law.reserved import ARCHIVE, ARCHIVED_STREAM
@@ -42,7 +42,7 @@ CROSS JOIN main.ledger_archived_cursors AS a ON a.cursor_id = c.id
 WHERE {conditions} LIMIT 1
 """
 _PRUNED = f"""
-SELECT +e.position, +e.sequence, +e.actor, +e.reason, +e.metadata
+SELECT +e.position, +e.actor, +e.reason, +e.metadata
 FROM main.ledger_cursors AS c
 CROSS JOIN main.ledger_events AS e ON e.cursor_id = c.id
 WHERE {_OF_KEY} AND e.sequence = ? ORDER BY e.version LIMIT 100
@@ -136,19 +136,18 @@ class Archived:
         """Return the error for who asks for one of them."""
         first = _leaf(ask(_FIRST, ()))
         last = None if key is None else _leaf(ask(_LAST_OF_KEY, _place(key)))
-        rows = ask(_PRUNED, (*_place(_key()), self.position))
-        if not rows:
+        told = _prunings(ask, self.position)
+        if not told:
             return ArchivedError(position=self.position, key=key, first=first, last=last)
-        # Anybody who may append can reset the same cursor to the same position.
-        told = [(*row[2:4], _pairs(row[-1])) for row in rows]
-        actor, reason, said = next((each for each in told if "root" in each[-1]), told[0])
+        # Others may have reset the same cursor to the same position.
+        pruning = next((each for each in told if "root" in each.said), told[0])
         return ArchivedError(
             position=self.position,
             key=key,
-            file=said.get("file", ""),
-            sha256=said.get("sha256", ""),
-            actor=actor,
-            reason=reason,
+            file=pruning.said.get("file", ""),
+            sha256=pruning.said.get("sha256", ""),
+            actor=pruning.actor,
+            reason=pruning.reason,
             first=first,
             last=last,
         )
@@ -188,20 +187,19 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
         "SELECT +position, +digest FROM main.ledger_archived ORDER BY position"
     ):
         tree.add(position, leaf)
-    entries = ask(_PRUNED, (*_place(_key()), archived.position))
-    if not entries:
+    told = _prunings(ask, archived.position)
+    if not told:
         detail = "no entry says by whom and why entries were pruned, and where they are archived"
         yield Fault(kind=FaultKind.MISSING, place=place, position=archived.position, detail=detail)
         return
     digests = str(tree.entries), tree.checkpoint().root.hex()
     states = states_digest(ask)
-    told = [(row[0], _pairs(row[-1])) for row in entries]
     # The one that says the most of what is so; anybody may have reset the same cursor besides.
-    by, said = max(
+    by, _, _, said = max(
         told,
         key=lambda each: (
-            (each[1].get("entries"), each[1].get("root")) == digests,
-            each[1].get("cursors") == states,
+            (each.said.get("entries"), each.said.get("root")) == digests,
+            each.said.get("cursors") == states,
         ),
     )
     if (said.get("entries"), said.get("root")) != digests:
@@ -220,6 +218,22 @@ def check(connection: sqlite3.Connection) -> Iterator[Fault]:
     if first and type(first[0][0]) is int and first[0][0] <= archived.position:
         detail = "it stands among the entries that were archived, and is none of them"
         yield Fault(kind=FaultKind.POSITION, place="the log", position=first[0][0], detail=detail)
+
+
+class _Pruning(NamedTuple):
+    """What an entry says of the entries that were pruned. Anybody who may append can say it."""
+
+    position: int
+    actor: str
+    reason: str
+    said: dict[str, str]
+    """Its metadata; empty if that cannot be read."""
+
+
+def _prunings(ask: Ask, position: int) -> list[_Pruning]:
+    """Return what entries say of the pruning up to `position`, by version."""
+    rows = ask(_PRUNED, (*_place(_key()), position))
+    return [_Pruning(at, actor, reason, _pairs(metadata)) for at, actor, reason, metadata in rows]
 
 
 def _key() -> CursorKey:
