@@ -21,8 +21,6 @@ from ledger.law.events import Entry
 
 __all__ = ["Archive", "check_complete", "entries_before", "read_archive", "write_archive"]
 
-PART_BYTES = 65_536
-
 Progress: TypeAlias = Callable[[int], None]
 
 
