@@ -14,7 +14,9 @@ MARK = "cursor-ledger/takeover"
 
 
 def takeover(key: CursorKey, cursor: Cursor | None, reason: str) -> ledger.ResetCursor:
-    """Return the request that takes over `cursor`, exactly as it stands; None if there is none.
+    """Return the request that takes over `cursor`, exactly as it stands.
+
+    Where `cursor` is None, because the key has no entry, it makes the cursor, at 0.
 
     Raises InvalidCursorError, ResetReasonRequiredError.
     """
