@@ -14,7 +14,7 @@ from ledger.stores.sqlite import connecting, structure
 from ledger.stores.sqlite.elsewhere import begin_to_read
 from ledger.stores.sqlite.errors import translated
 from ledger.stores.sqlite.holders import users_of
-from ledger.stores.sqlite.line import is_busy
+from ledger.stores.sqlite.line import file_is_locked
 
 __all__ = ["Last", "alone", "copy_pages", "last_entry", "other_tables"]
 
@@ -95,7 +95,7 @@ def _is_alone(connection: sqlite3.Connection) -> bool:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        if not is_busy(error):
+        if not file_is_locked(error):
             raise
         return False
     # In between somebody may have begun a log anew.

@@ -278,7 +278,7 @@ class Pool:
                 take_back(session.connection, self._path, error, self._busy_timeout_s)
                 raise
             if self._log.grew(rows):
-                self._checkpoint(session.connection)
+                self._checkpoint_wal(session.connection)
         except BaseException:
             self._tidy_up()
             raise
@@ -337,7 +337,7 @@ class Pool:
         self._watch.forget_companions()
         self._writer = None
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint_wal(self, connection: sqlite3.Connection) -> None:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
         # may make its caller think otherwise. The next checkpoint finds the log as it is.
         try:

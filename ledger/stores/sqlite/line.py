@@ -30,7 +30,7 @@ from time import monotonic, sleep
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite.file import MEMORY
 
-__all__ = ["SUFFIX", "Line", "is_busy"]
+__all__ = ["SUFFIX", "Line", "file_is_locked"]
 
 SUFFIX = "-queue"
 """What follows the name of the database in the name of this file, which is always empty."""
@@ -82,7 +82,7 @@ class Line:
             attempt()
             return
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or deadline.is_over:
+            if not file_is_locked(error) or deadline.is_over:
                 raise
         self._begin_in_line(attempt, deadline)
 
@@ -123,7 +123,7 @@ class Line:
                     try:
                         attempt()
                     except sqlite3.OperationalError as error:
-                        if not is_busy(error) or deadline.is_over:
+                        if not file_is_locked(error) or deadline.is_over:
                             raise
                     else:
                         begun_at = monotonic()
@@ -229,7 +229,7 @@ class Line:
         return self._fd >= 0
 
 
-def is_busy(error: sqlite3.OperationalError) -> bool:
+def file_is_locked(error: sqlite3.OperationalError) -> bool:
     """Return whether somebody else has the file locked."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite.file import MEMORY
-from ledger.stores.sqlite.line import is_busy
+from ledger.stores.sqlite.line import file_is_locked
 
 __all__ = ["WriteAheadLog"]
 
@@ -133,7 +133,7 @@ def _begin(connection: sqlite3.Connection, timeout_s: float) -> None:
             connection.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or deadline.is_over:
+            if not file_is_locked(error) or deadline.is_over:
                 raise
         time.sleep(HOLDER_TRIES_S)
 
