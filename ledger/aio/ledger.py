@@ -12,7 +12,7 @@ from collections.abc import (
 )
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 # What is named as `ledger.positions` is imported when it is first used.
 import ledger
@@ -29,12 +29,11 @@ from ledger.consuming.heads_coroutines import AsyncHeads
 from ledger.errors import StorageError
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.requests import Request
-from ledger.service import Ledger, lent_async
+from ledger.service import Ledger, appending, lent_async
 from ledger.service.waiting import LOOKED_S, found, settled_at, stop_waiting, waker_of
 from ledger.stores.forks import ForkGuard
 from ledger.waking import waiting
 from ledger.waking.waker import Waker
-from ledger.writing.committer import Appender
 from ledger.writing.waits import in_callback
 
 if TYPE_CHECKING:
@@ -61,13 +60,12 @@ def _in_thread(
 
 
 def _appending(
-    method: Callable[Concatenate[Ledger, P], R],
+    method: Callable[Concatenate[AsyncLedger, P], Future[R]],
 ) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, R]]:
     @wraps(method)
     async def coroutine(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # The method checks what it is given, and returns what its Appender returns: a future here.
-        answer = method(self._submitting, *args, **kwargs)
-        return await settled(cast("Future[R]", answer))
+        # The method checks what it is given, and returns what `Submitting` returns.
+        return await settled(method(self, *args, **kwargs))
 
     return coroutine
 
@@ -119,7 +117,7 @@ class AsyncLedger:
         self._closed = False
         self._ledger = ledger
         self._readers = Readers(self._check)
-        self._submitting = ledger.through(self._futures)
+        self._appender = Submitting(ledger, self._check)
 
     @property
     def immutable(self) -> bool:
@@ -210,12 +208,12 @@ class AsyncLedger:
 
     # --- writing ---
 
-    start = _appending(Ledger.start)
-    advance = _appending(Ledger.advance)
-    reset = _appending(Ledger.reset)
-    record_error = _appending(Ledger.record_error)
-    append = _appending(Ledger.append)
-    append_each = _appending(Ledger.append_each)
+    start = _appending(appending.start)
+    advance = _appending(appending.advance)
+    reset = _appending(appending.reset)
+    record_error = _appending(appending.record_error)
+    append = _appending(appending.append)
+    append_each = _appending(appending.append_each)
 
     async def submit(self, request: Request) -> Cursor:
         """Append `request`, and return the cursor."""
@@ -347,10 +345,6 @@ class AsyncLedger:
     ) -> None:
         """Close the ledger."""
         await self.close()
-
-    def _futures(self, appender: Appender) -> Appender:
-        # Its `append` returns a future of what a method says that it returns; see `_appending`.
-        return cast(Appender, Submitting(appender, self._check))
 
     def _check(self) -> None:
         self._guard.check()

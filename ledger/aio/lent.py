@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ledger.aio.delivering import delivering_as
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.refusals import CursorNotFoundError
-from ledger.service import Ledger, awaiting_of
+from ledger.service import Ledger, appending, committer_of, reading
 from ledger.writing.commit import Answer, Group, commit, keys_of
 
 if TYPE_CHECKING:
     from ledger.stores.awaited import AwaitedStore
-    from ledger.writing.committer import Appender, Committer
+    from ledger.writing.committer import Committer
 
 __all__ = ["AsyncLent"]
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class Awaiting:
-    """Stands where a ledger has its Appender: what would wait for its answer is a coroutine."""
+    """Stands where a ledger has its Appender; its `append` is a coroutine."""
 
     def __init__(self, store: AwaitedStore, committer: Committer) -> None:
         self._store = store
@@ -48,25 +48,14 @@ class Awaiting:
 
 
 def _awaited(
-    method: Callable[Concatenate[Ledger, P], R],
+    method: Callable[Concatenate[AsyncLent, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[AsyncLent, P], Coroutine[Any, Any, R]]:
     @wraps(method)
     async def coroutine(self: AsyncLent, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # The method checks what it is given, and returns what its store or its Appender returns:
-        # here that is a coroutine.
-        return await cast("Coroutine[Any, Any, R]", method(self._awaiting, *args, **kwargs))
+        # The method checks what it is given, which is part of what is awaited.
+        return await method(self, *args, **kwargs)
 
     return coroutine
-
-
-def _iterated(
-    method: Callable[Concatenate[Ledger, P], Iterator[R]],
-) -> Callable[Concatenate[AsyncLent, P], AsyncIterator[R]]:
-    @wraps(method)
-    def iterate(self: AsyncLent, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        return cast("AsyncIterator[R]", method(self._awaiting, *args, **kwargs))
-
-    return iterate
 
 
 class AsyncLent:
@@ -95,22 +84,21 @@ class AsyncLent:
 
     def __init__(self, ledger: Ledger, store: AwaitedStore) -> None:
         self._ledger = ledger
-        self._awaiting = awaiting_of(
-            ledger, store, lambda committer: cast("Appender", Awaiting(store, committer))
-        )
+        self._store = store
+        self._appender = Awaiting(store, committer_of(ledger))
 
-    find = _awaited(Ledger.find)
-    moves = _awaited(Ledger.moves)
-    horizon = _awaited(Ledger.horizon)
-    cursors = _iterated(Ledger.cursors)
-    history = _iterated(Ledger.history)
-    entries = _iterated(Ledger.entries)
-    start = _awaited(Ledger.start)
-    advance = _awaited(Ledger.advance)
-    reset = _awaited(Ledger.reset)
-    record_error = _awaited(Ledger.record_error)
-    append = _awaited(Ledger.append)
-    append_each = _awaited(Ledger.append_each)
+    find = _awaited(reading.find)
+    moves = _awaited(reading.moves)
+    horizon = _awaited(reading.horizon)
+    cursors = reading.cursors
+    history = reading.history
+    entries = reading.entries
+    start = _awaited(appending.start)
+    advance = _awaited(appending.advance)
+    reset = _awaited(appending.reset)
+    record_error = _awaited(appending.record_error)
+    append = _awaited(appending.append)
+    append_each = _awaited(appending.append_each)
 
     delivering = delivering_as(Ledger.delivering)
     """Deliver in the body, and confirm it, as `Ledger.delivering` does, in the transaction.

@@ -2,14 +2,15 @@
 
 A method is a function of a file of this room, and the class names it: `get = reading.get`. The
 class is therefore the list of what a ledger can do, and a call costs no more than if the method
-were written here. Written here is what makes another ledger or takes one.
+were written here. Written here is what makes another ledger or takes one. What coroutines call as
+well takes only the part of a ledger that it uses: see `parts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -19,12 +20,12 @@ from ledger.consuming.alone import Deliverers
 from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.service import appending, bundling, consuming, proving, reading, waiting
+from ledger.service.methods import answered
 from ledger.writing.committer import Appender, Committer
 
 # What only some programs use is imported where it is used, because imports take time.
 if TYPE_CHECKING:
     import ledger.positions
-    from ledger.stores import Store
     from ledger.stores.awaited import AwaitedStore
     from ledger.stores.lending import Lendable
     from ledger.stores.stopping import Stop
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ledger.writing.importing import Imported, Numbered
 
 
-__all__ = ["Ledger", "awaiting_of", "deliverers_of", "imported", "lent_async", "stoppable"]
+__all__ = ["Ledger", "committer_of", "deliverers_of", "imported", "lent_async", "stoppable"]
 
 
 class Ledger:
@@ -141,12 +142,12 @@ class Ledger:
 
     # --- writing ---
 
-    start = appending.start
-    advance = appending.advance
-    reset = appending.reset
-    record_error = appending.record_error
-    append = appending.append
-    append_each = appending.append_each
+    start = answered(appending.start)
+    advance = answered(appending.advance)
+    reset = answered(appending.reset)
+    record_error = answered(appending.record_error)
+    append = answered(appending.append)
+    append_each = answered(appending.append_each)
     submit = appending.submit
 
     def using(self, connection: Lendable) -> Ledger:
@@ -174,7 +175,9 @@ class Ledger:
         ...     book.get(key).last_sequence, db.execute("SELECT id FROM sent").fetchall()
         (41, [('msg-41',)])
         """
-        lent = _lent_to(self._committer, self._store.using(connection))
+        ours, store = self._committer, self._store.using(connection)
+        # Not by attrs.evolve, which takes three times as long: each transaction may do it.
+        lent = Committer(store, ours.actor, ours.clock, ours.require_epoch, waking=None)
         return Ledger(lent, deliverers=self._deliverers)
 
     # --- consuming ---
@@ -320,17 +323,9 @@ def lent_async(book: Ledger, connection: object) -> AwaitedStore:
     return store
 
 
-def awaiting_of(
-    book: Ledger, store: AwaitedStore, appender: Callable[[Committer], Appender]
-) -> Ledger:
-    """Return a ledger whose methods return what `store` and `appender` do: coroutines."""
-    lent = _lent_to(book._committer, cast("Store", store))
-    return Ledger(lent, appender(lent), book._deliverers)
-
-
-def _lent_to(ours: Committer, store: Store) -> Committer:
-    # Not by attrs.evolve, which takes three times as long: each transaction of a program may do it.
-    return Committer(store, ours.actor, ours.clock, ours.require_epoch, waking=None)
+def committer_of(book: Ledger) -> Committer:
+    """Return what has the actor and the clock of `book`."""
+    return book._committer
 
 
 def deliverers_of(book: Ledger) -> Deliverers:

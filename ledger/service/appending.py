@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 # Requests are named as `ledger.StartCursor`, which imports them when the first one is made: a
 # program that only reads makes none.
@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.numbering import NEXT, Next
 from ledger.law.pairs import EMPTY
-from ledger.service.methods import method
+from ledger.service.methods import method, method_returning
 from ledger.writing import answers
 
 if TYPE_CHECKING:
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
     import ledger.law.requests
     from ledger.service import Ledger
+    from ledger.service.parts import OnAppender
 
 __all__ = ["advance", "append", "append_each", "record_error", "reset", "start", "submit"]
 
+R = TypeVar("R")
 
-@method
+
+@method_returning("Cursor")
 def start(
-    self: Ledger,
+    self: OnAppender[Cursor, R],
     key: CursorKey,
     *,
     at: int,
@@ -40,7 +43,7 @@ def start(
     now: datetime | None = None,
     actor: str = "",
     metadata: Mapping[str, str] | None = None,
-) -> Cursor:
+) -> R:
     """Make the cursor of `key`, at sequence `at`, from 0, and say why it starts there.
 
     What lies before is before the ledger's time. Parameters are those of StartCursor. Raises
@@ -69,9 +72,9 @@ def start(
     return self._appender.append(((request,),), answers.one)
 
 
-@method
+@method_returning("Cursor")
 def advance(
-    self: Ledger,
+    self: OnAppender[Cursor, R],
     key: CursorKey,
     *,
     to: int | Next,
@@ -84,7 +87,7 @@ def advance(
     epoch: int | None = None,
     expected_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> Cursor:
+) -> R:
     """Confirm everything up to sequence `to`, from 1; the same place may be confirmed again.
 
     With `to=ledger.NEXT`, confirm the token `delivery_id`, which follows the token `after`.
@@ -118,9 +121,9 @@ def advance(
     return self._appender.append(((request,),), answers.one)
 
 
-@method
+@method_returning("Cursor")
 def reset(
-    self: Ledger,
+    self: OnAppender[Cursor, R],
     key: CursorKey,
     *,
     to: int,
@@ -131,7 +134,7 @@ def reset(
     actor: str = "",
     expected_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> Cursor:
+) -> R:
     """Move the cursor to sequence `to`, from 0, in either direction, and say why.
 
     Parameters are those of ResetCursor. Raises InvalidCursorError, ResetReasonRequiredError,
@@ -160,14 +163,14 @@ def reset(
         # Only a refusal needs it.
         from ledger.writing.commit import note_refusal
 
-        note_refusal(error, key, to, actor or self._committer.actor)
+        note_refusal(error, key, to, actor)
         raise
     return self._appender.append(((request,),), answers.one)
 
 
-@method
+@method_returning("Cursor")
 def record_error(
-    self: Ledger,
+    self: OnAppender[Cursor, R],
     key: CursorKey,
     message: str,
     *,
@@ -176,7 +179,7 @@ def record_error(
     epoch: int | None = None,
     expected_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> Cursor:
+) -> R:
     """Record that a delivery failed; the sequence stays. Secrets in `message` are masked.
 
     Parameters are those of RecordError. Raises InvalidCursorError, StaleEpochError,
@@ -201,8 +204,8 @@ def record_error(
     return self._appender.append(((request,),), answers.one)
 
 
-@method
-def append(self: Ledger, requests: Iterable[ledger.Request]) -> list[Cursor]:
+@method_returning("list[Cursor]")
+def append(self: OnAppender[list[Cursor], R], requests: Iterable[ledger.Request]) -> R:
     """Append all of `requests`, in order, in one transaction, or none; return the cursors.
 
     Raises the refusal of the first request that is refused.
@@ -220,8 +223,10 @@ def append(self: Ledger, requests: Iterable[ledger.Request]) -> list[Cursor]:
     return self._appender.append([law.requests.checked(requests)], answers.whole)
 
 
-@method
-def append_each(self: Ledger, requests: Iterable[ledger.Request]) -> list[Cursor | LedgerError]:
+@method_returning("list[Cursor | LedgerError]")
+def append_each(
+    self: OnAppender[list[Cursor | LedgerError], R], requests: Iterable[ledger.Request]
+) -> R:
     """Append `requests`, in order, in one transaction, each on its own.
 
     Where the law refuses one, its refusal is returned in place of the cursor; the others are

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator  # noqa: F401 - named in what is returned
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,13 +13,15 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law import fields
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.law.refusals import CursorNotFoundError
-from ledger.service.methods import method
+from ledger.service.methods import method, method_returning
 
 if TYPE_CHECKING:
     from ledger.service import Ledger
+    from ledger.service.parts import Cursors, Entries, Finding, Horizons, Moves, OnStore
 
 __all__ = ["cursors", "entries", "find", "get", "history", "horizon", "identity", "moves", "now"]
 
+R = TypeVar("R")
 Q = TypeVar("Q", "ledger.CursorQuery", "ledger.EntryQuery")
 
 
@@ -42,8 +44,8 @@ def get(self: Ledger, key: CursorKey) -> Cursor:
     return cursor
 
 
-@method
-def find(self: Ledger, key: CursorKey) -> Cursor | None:
+@method_returning("Cursor | None")
+def find(self: OnStore[Finding[R]], key: CursorKey) -> R:
     """Return the cursor of `key`, or None if nothing was ever appended for it.
 
     >>> import ledger
@@ -54,8 +56,8 @@ def find(self: Ledger, key: CursorKey) -> Cursor | None:
     return self._store.cursor(CursorKey.check(key))
 
 
-@method
-def cursors(self: Ledger, query: ledger.CursorQuery | None = None) -> Iterator[Cursor]:
+@method_returning("Iterator[Cursor]")
+def cursors(self: OnStore[Cursors[R]], query: ledger.CursorQuery | None = None) -> R:
     """Yield the cursors that `query` chooses, lazily, by stream, subject and consumer.
 
     >>> import ledger
@@ -68,8 +70,8 @@ def cursors(self: Ledger, query: ledger.CursorQuery | None = None) -> Iterator[C
     return self._store.cursors(_chosen(query, ledger.CursorQuery))
 
 
-@method
-def history(self: Ledger, key: CursorKey) -> Iterator[ledger.Entry]:
+@method_returning("Iterator[ledger.Entry]")
+def history(self: OnStore[Entries[R]], key: CursorKey) -> R:
     """Yield all entries of `key`, lazily, oldest first; none if it has no cursor.
 
     Raises BrokenChainError at an entry that cannot be read.
@@ -84,8 +86,8 @@ def history(self: Ledger, key: CursorKey) -> Iterator[ledger.Entry]:
     return self._store.entries(ledger.EntryQuery(key=CursorKey.check(key)))
 
 
-@method
-def entries(self: Ledger, query: ledger.EntryQuery | None = None) -> Iterator[ledger.Entry]:
+@method_returning("Iterator[ledger.Entry]")
+def entries(self: OnStore[Entries[R]], query: ledger.EntryQuery | None = None) -> R:
     """Yield the entries that `query` chooses, lazily, by position, up to the `horizon`.
 
     Entries appended after the first one was read are left out. On PostgreSQL, so are entries
@@ -103,8 +105,8 @@ def entries(self: Ledger, query: ledger.EntryQuery | None = None) -> Iterator[le
     return self._store.entries(_chosen(query, ledger.EntryQuery))
 
 
-@method
-def moves(self: Ledger, places: Iterable[tuple[CursorKey, int]]) -> list[ledger.Move | None]:
+@method_returning("list[ledger.Move | None]")
+def moves(self: OnStore[Moves[R]], places: Iterable[tuple[CursorKey, int]]) -> R:
     """Return, for each key and version, the last entry up to it that is no error, as a move.
 
     That is what put the cursor where it stood then; None if it had nothing but errors by then,
@@ -164,8 +166,8 @@ def now(self: Ledger) -> datetime:
     return fields.moment(self._committer.clock(), "the ledger's clock")
 
 
-@method
-def horizon(self: Ledger) -> ledger.Horizon:
+@method_returning("ledger.Horizon")
+def horizon(self: OnStore[Horizons[R]]) -> R:
     """Return how far the log is settled, and which transactions readers wait for.
 
     Nothing new can be committed up to its `position`, so a reader who follows the log by

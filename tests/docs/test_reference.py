@@ -97,8 +97,10 @@ def source(path: str) -> griffe.Object:
     found = read(package)[rest]
     found = found.final_target if isinstance(found, griffe.Alias) else found
     value = found.value if isinstance(found, griffe.Attribute) else None
+    if path in METHODS and isinstance(value, griffe.ExprCall):
+        value = value.arguments[0]
     if path in METHODS and isinstance(value, griffe.ExprAttribute):
-        # The class takes a function as its method: `get = reading.get`.
+        # The class takes a function as its method: `get = reading.get`, or `answered(…)` of it.
         return source(value.canonical_path)
     return found
 

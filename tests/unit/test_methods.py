@@ -32,7 +32,9 @@ def test_the_type_of_self_is_not_asked_for(name: str, method: object) -> None:
     own = inspect.signature(getattr(Ledger, name)).parameters["self"]
     assert own.annotation is own.empty
     try:
-        assert "return" in typing.get_type_hints(method)
+        returned = typing.get_type_hints(method)["return"]
+        # What a Ledger returns, where a coroutine is given a future of it.
+        assert not isinstance(returned, typing.TypeVar)
     except NameError as error:
         # Types that few programs need are imported late. The class itself would never be found.
         assert error.name != "Ledger"
