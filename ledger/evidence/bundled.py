@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import count
-from typing import IO, TypeAlias, cast
+from typing import IO, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -29,6 +30,20 @@ Lines: TypeAlias = Iterable[bytes] | IO[bytes]
 """The lines of a bundle: a file that was opened to read bytes, or a list."""
 
 Progress: TypeAlias = Callable[[int], None]
+
+
+@runtime_checkable
+class Seekable(Protocol):
+    """A file that may be able to go back."""
+
+    def seekable(self) -> bool:
+        """Return whether it is."""
+
+    def tell(self) -> int:
+        """Return where it is read from."""
+
+    def seek(self, offset: int, /) -> int:
+        """Be read from there."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +122,7 @@ def verify_evidence(
     """
     check = _Check(lines, tuple(keys), origin, since, progress)
     try:
-        check.begins = _place(lines)
+        check.back = _back(lines)
         found = check.run()
         while True:
             next(found)
@@ -125,12 +140,13 @@ class _Check:
     origin: str | None
     since: str | bytes | None
     progress: Progress | None
-    begins: int | None = None
+    back: Callable[[], object] | None = None
+    """Goes back to where the lines begin in their file; None if they are no such file."""
 
     def again(self) -> Iterator[Proved]:
         """Run it again; None of what has changed since passes."""
-        if self.begins is not None:
-            cast("IO[bytes]", self.lines).seek(self.begins)
+        if self.back is not None:
+            self.back()
         elif iter(self.lines) is self.lines:
             raise InvalidCursorError(
                 "these lines can be read once only; keep them in a file, or in a list."
@@ -321,12 +337,11 @@ def _older(note: str | bytes, keys: Keys, head: TreeHead, what: str) -> TreeHead
     return older
 
 
-def _place(lines: Lines) -> int | None:
-    """Return where a file is read from; None for what is no file, or cannot be read twice."""
-    seekable = getattr(lines, "seekable", None)
-    if seekable is None or not seekable():
+def _back(lines: Lines) -> Callable[[], object] | None:
+    """Return what goes back in a file to where it is read from now; None if that cannot be."""
+    if not isinstance(lines, Seekable) or not lines.seekable():
         return None
-    return cast("IO[bytes]", lines).tell()
+    return partial(lines.seek, lines.tell())
 
 
 class _at:  # noqa: N801 - it reads as a statement

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, cast
 
 from ledger.law.cursor import Cursor, CursorKey
 from ledger.stores import Listening, Reader
@@ -14,7 +13,7 @@ __all__ = ["Polling", "listening_to"]
 
 def listening_to(store: Reader) -> Listening:
     """Return what hears that the cursors of `store` move: its own, or one that asks it."""
-    listen: Callable[[], Listening] | None = getattr(cast("Any", store), "listen", None)
+    listen: Callable[[], Listening] | None = getattr(store, "listen", None)
     return Polling(store) if listen is None else listen()
 
 
