@@ -93,6 +93,7 @@ class MostRecentFirst(psycopg_pool.ConnectionPool[Connection]):
             kwargs={**address.options, "prepare_threshold": PREPARE_THRESHOLD},
             min_size=address.pool_min_size,
             max_size=address.pool_max_size,
+            # No class, but the pool asks a class for nothing but `connect`.
             connection_class=cast("type[Connection]", kept),
             configure=kept.configure,
             open=False,
