@@ -15,7 +15,7 @@ from ledger.evidence.verification import verify
 from ledger.law.requests import AdvanceCursor, RecordError, ResetCursor, StartCursor
 from ledger.log import columns
 from ledger.log.rows import entry_from
-from ledger.stores import Transaction
+from ledger.stores import Appending, Exclusive
 from ledger.writing.copying import copy
 
 __all__ = ["RULES"]
@@ -75,12 +75,12 @@ def a_moment(logs: Logs) -> None:
 def stored_anew(logs: Logs) -> None:
     log = _lived(logs)
 
-    def falsify(transaction: Transaction) -> None:
+    def falsify(transaction: Exclusive) -> None:
         with transaction.everything() as whole:
             cursor_id, _, state = next(iter(whole.heads()))
             whole.restore(cursor_id, (*state[:_SEQUENCE], 1_000, *state[_SEQUENCE + 1 :]))
 
-    def mend(transaction: Transaction) -> Rebuild:
+    def mend(transaction: Exclusive) -> Rebuild:
         with transaction.everything() as whole:
             return rebuild(whole)
 
@@ -100,7 +100,7 @@ def same_positions(logs: Logs) -> None:
     committed(source.expected, [AdvanceCursor(ORDERS, nth) for nth in (1, 2, 3)], 0)
     drafts, heads = source.expected.drafts, list(source.expected.heads.values())
 
-    def place(transaction: Transaction) -> None:
+    def place(transaction: Appending) -> None:
         transaction.hold([ORDERS])
         transaction.append(drafts, heads, positions)
 

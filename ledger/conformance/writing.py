@@ -26,7 +26,7 @@ from ledger.law.events import CursorReset, Entry
 from ledger.law.policies import Policy, PolicyKind
 from ledger.law.queries import CursorQuery, EntryQuery
 from ledger.law.requests import AdvanceCursor, RecordError, Request, ResetCursor, StartCursor
-from ledger.stores import Transaction
+from ledger.stores import Appending, AppendingFree, Exclusive, Transaction
 from ledger.stores.deadline import Deadline
 from ledger.writing.commit import commit_free
 from ledger.writing.policies import change
@@ -54,7 +54,7 @@ def all_or_nothing(logs: Logs) -> None:
     log = logs.new()
     log.append(AdvanceCursor(ORDERS, 1), AdvanceCursor(KEYS[0], 1))
 
-    def leave(transaction: Transaction) -> None:
+    def leave(transaction: Appending) -> None:
         requests = [AdvanceCursor(ORDERS, 2), AdvanceCursor(KEYS[0], 2), AdvanceCursor(KEYS[1], 2)]
         committed(transaction, requests, 1)
         raise _LeftError
@@ -70,7 +70,7 @@ def nothing_before_an_append(logs: Logs) -> None:
     log = logs.new()
     log.append(AdvanceCursor(ORDERS, 1))
 
-    def leave(transaction: Transaction) -> None:
+    def leave(transaction: Appending) -> None:
         transaction.hold([ORDERS, KEYS[0]])
         transaction.head(ORDERS)
         raise _LeftError
@@ -130,7 +130,7 @@ def free_ones(logs: Logs) -> None:
     log.append(AdvanceCursor(ORDERS, 1))
     calls = [[[AdvanceCursor(ORDERS, 2)]], [[AdvanceCursor(KEYS[0], 1)]]]
 
-    def work(transaction: Transaction) -> list[bool]:
+    def work(transaction: AppendingFree) -> list[bool]:
         answers = commit_free(transaction, calls, actor=ACTOR, clock=lambda: moment(1))
         return [answer is not None for answer in answers]
 
@@ -151,7 +151,7 @@ def policies(logs: Logs) -> None:
         other: list[Request] = [AdvanceCursor(policy.key, 7), RecordError(policy.key, "HTTP 503")]
         log.store.write(partial(committed, requests=other, at=nth))
 
-    def look(transaction: Transaction) -> list[Entry]:
+    def look(transaction: Appending) -> list[Entry]:
         transaction.hold([ORDERS])
         return sorted(transaction.policies(), key=attrgetter("position"))
 
@@ -179,7 +179,7 @@ def in_time(logs: Logs) -> None:
     log.append(AdvanceCursor(ORDERS, 1))
     holding, let_go = threading.Event(), threading.Event()
 
-    def hold(transaction: Transaction) -> None:
+    def hold(transaction: Exclusive) -> None:
         # A cursor that is held may be held by what is remembered of it, which keeps nobody waiting.
         with transaction.everything():
             holding.set()
@@ -235,7 +235,7 @@ def _changed(transaction: Transaction, policy: Policy, request: ResetCursor, at:
     change(transaction, policy, request, actor=ACTOR, clock=lambda: moment(at))
 
 
-def _versions(transaction: Transaction, *keys: CursorKey) -> list[int]:
+def _versions(transaction: Appending, *keys: CursorKey) -> list[int]:
     transaction.hold(keys)
     heads = map(transaction.head, keys)
     return [head.cursor.version if head else 0 for head in heads]

@@ -18,7 +18,7 @@ from ledger.service.methods import method
 if TYPE_CHECKING:
     from ledger.evidence import kept
     from ledger.service import Ledger
-    from ledger.stores import Transaction
+    from ledger.stores import Exclusive
 
 __all__ = [
     "PROCESSES_MAX",
@@ -259,7 +259,7 @@ def rebuild(self: Ledger, *, progress: Callable[[int], None] | None = None) -> l
 
     from ledger.evidence import repair
 
-    def work(transaction: Transaction) -> ledger.Rebuild:
+    def work(transaction: Exclusive) -> ledger.Rebuild:
         with transaction.everything() as log:
             return repair.rebuild(log, progress=progress)
 

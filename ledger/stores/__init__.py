@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Appending",
+    "AppendingFree",
     "Draft",
     "Durability",
+    "Exclusive",
     "Governed",
     "Identifiable",
     "KeepsTree",
@@ -67,9 +69,6 @@ class Appending(Governed, Protocol):
     def hold(self, keys: Iterable[CursorKey]) -> None:
         """Hold the cursors of `keys`, all at once. Heads are only asked for of these."""
 
-    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
-        """Hold those that nobody else holds, without waiting, and return the others."""
-
     def head(self, key: CursorKey) -> Head | None:
         """Return where the chain of `key` ends, or None if it has no entry."""
 
@@ -89,11 +88,22 @@ class Appending(Governed, Protocol):
         """
 
 
-class Transaction(Appending, Protocol):
-    """A write transaction, which may also hold everything."""
+class AppendingFree(Appending, Protocol):
+    """A write transaction, as an append needs it that waits for nobody."""
+
+    def hold_free(self, keys: Iterable[CursorKey]) -> Collection[CursorKey]:
+        """Hold those that nobody else holds, without waiting, and return the others."""
+
+
+class Exclusive(Protocol):
+    """A write transaction that nobody else writes beside."""
 
     def everything(self) -> AbstractContextManager[Repairable]:
         """Hold the whole log, to write stored cursors anew."""
+
+
+class Transaction(AppendingFree, Exclusive, Protocol):
+    """A write transaction."""
 
 
 class Snapshot(Log, Protocol):

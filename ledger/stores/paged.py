@@ -55,7 +55,7 @@ class Looking(Protocol):
         """Return who was logged in when these entries were stored; None if that is not noted."""
 
 
-class Session(Looking, Protocol):
+class Paging(Protocol):
     """What is read over one connection, at most a page at a time."""
 
     def cursors(self, query: CursorQuery, after: CursorKey | None, rows: int) -> list[Cursor]:
@@ -75,6 +75,10 @@ class Session(Looking, Protocol):
 
     def entries(self, query: EntryQuery, after: Entry | None, until: int, rows: int) -> list[Entry]:
         """Return the entries that come next after `after`, up to `until`, at most `rows`."""
+
+
+class Session(Looking, Paging, Protocol):
+    """What is read over one connection."""
 
 
 class Holding(Protocol):
@@ -308,29 +312,29 @@ def _of_one(query: EntryQuery, key: CursorKey) -> EntryQuery:
     return attrs.evolve(query, key=key, consumer_id="", stream_name="", subject_id="")
 
 
-def _until(query: EntryQuery, session: Session) -> tuple[int, ArchivedError | None]:
+def _until(query: EntryQuery, session: Paging) -> tuple[int, ArchivedError | None]:
     return session.until(query)
 
 
-def _narrowed(query: EntryQuery, until: int, session: Session) -> tuple[int, int]:
+def _narrowed(query: EntryQuery, until: int, session: Paging) -> tuple[int, int]:
     return session.narrowed(query, until)
 
 
 def _cursors(
-    query: CursorQuery, after: CursorKey | None, rows: int, session: Session
+    query: CursorQuery, after: CursorKey | None, rows: int, session: Paging
 ) -> list[Cursor]:
     return session.cursors(query, after, rows)
 
 
 def _entries(
-    query: EntryQuery, after: Entry | None, until: int, rows: int, session: Session
+    query: EntryQuery, after: Entry | None, until: int, rows: int, session: Paging
 ) -> list[Entry]:
     return session.entries(query, after, until, rows)
 
 
-def _session_users(positions: Sequence[int], session: Session) -> dict[int, str] | None:
+def _session_users(positions: Sequence[int], session: Looking) -> dict[int, str] | None:
     return session.session_users(positions)
 
 
-def _moves(places: Sequence[tuple[CursorKey, int]], session: Session) -> list[Move | None]:
+def _moves(places: Sequence[tuple[CursorKey, int]], session: Looking) -> list[Move | None]:
     return session.moves(places)

@@ -16,7 +16,7 @@ from ledger.law.requests import Request, ResetCursor
 from ledger.log.heads import Head, make_head
 from ledger.log.rows import Content, content_of
 from ledger.log.text import micros
-from ledger.stores import Appending, Draft
+from ledger.stores import Appending, AppendingFree, Draft, Governed
 
 if TYPE_CHECKING:
     from ledger.law.policies import PolicyChange
@@ -53,7 +53,7 @@ def commit(
 
 
 def commit_free(
-    transaction: Appending,
+    transaction: AppendingFree,
     calls: Sequence[Sequence[Group]],
     *,
     actor: str,
@@ -182,7 +182,7 @@ def _append(
     return answers
 
 
-def _policies(transaction: Appending) -> Sequence[PolicyChange]:
+def _policies(transaction: Governed) -> Sequence[PolicyChange]:
     # Imported here, because only a reset is judged by policies.
     from ledger.law.policies import in_force
 
