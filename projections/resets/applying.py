@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
@@ -29,8 +29,10 @@ def method(function: F) -> F:
     """Return `function`, named as one that is written in the class."""
     function.__module__ = "projections.resets.plans"
     function.__qualname__ = f"ResetPlan.{function.__name__}"
-    # It is there for mypy; at run time nobody could resolve it.
-    function.__annotations__.pop("self", None)
+    # What the class is called is there for mypy; at run time it could not be resolved here.
+    types = function.__annotations__
+    types.pop("self", None)
+    types.update({name: Self for name, said in types.items() if said == "ResetPlan"})
     return function
 
 
