@@ -30,7 +30,7 @@ ON_POSTGRES = " on PostgreSQL"
 LISTED_S = 0.1
 """What takes longer than this is on the list. `--fast` leaves it out."""
 
-LONG_S = 0.13
+LONG_S = 0.12
 """What takes longer than this is left to `--all`."""
 
 
