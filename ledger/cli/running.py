@@ -209,8 +209,8 @@ def _not_written(error: OSError, watch: Watch) -> int:
 def _mistaken(error: Exception, watch: Watch) -> int:
     """Print that the program has a bug, and how to report it; return the exit code.
 
-    An error that an interrupt has caused is no bug: an interrupt that comes while a lock is awaited
-    leaves that lock to others, so that `threading` fails when it releases the lock.
+    An error that an interrupt has caused is not a bug: an interrupt that comes while a lock is
+    awaited leaves that lock to others, so that `threading` fails when it releases the lock.
     """
     import traceback
 

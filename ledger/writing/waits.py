@@ -21,10 +21,12 @@ class Answering(Protocol):
         """Return the threads that must end what they do before another goes on."""
 
 
-# Both are only changed under the lock. It is an RLock, because a signal handler may run in the
+_answering: set[int] = set()
+"""Each thread adds and removes itself, in one step."""
+
+# It is only changed under the lock, which is an RLock, because a signal handler may run in the
 # thread that holds it.
 _lock = threading.RLock()
-_answering: set[int] = set()
 _waiting: dict[int, Answering] = {}
 
 
@@ -32,15 +34,16 @@ _waiting: dict[int, Answering] = {}
 def answering() -> Iterator[None]:
     """Note that this thread gives answers, and so runs callbacks."""
     me = get_ident()
-    with _lock:
-        fresh = me not in _answering
-        _answering.add(me)
+    fresh = False
     try:
+        if me not in _answering:
+            fresh = True
+            _answering.add(me)
         yield
     finally:
+        # Without the lock: a signal handler that raised there would leave the note for ever.
         if fresh:
-            with _lock:
-                _answering.discard(me)
+            _answering.discard(me)
 
 
 def in_callback() -> bool:
