@@ -19,6 +19,7 @@ from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.span_statements import span_statements
 from ledger.stores.postgres.statements import ranged
 from ledger.stores.postgres.tree_statements import tree_statements
+from support import planning
 from support.cursors import ORDERS
 from support.kept_trees import true_rows
 from support.servers import ELSEWHERE, connect
@@ -275,15 +276,10 @@ def test_no_proof_reads_a_table_whatever_the_server_knows_of_it(
     # Enough cursors that each part of the table has some.
     keys = [CursorKey("mailer", f"stream-{number}") for number in range(200)]
     with connect(target) as owner:
-        # The server would learn something of some tables by itself, at any moment.
-        for (table,) in owner.execute(
-            "SELECT oid::regclass::text FROM pg_class "
-            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
-        ).fetchall():
-            owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+        planning.learn_nothing_alone(owner)
         book.append([AdvanceCursor(keys[n % 200], n + 1) for n in range(1_000)])
         if known == "when it was small":
-            owner.execute("ANALYZE")
+            planning.learn(owner)
         book.append([AdvanceCursor(keys[n % 200], n + 1) for n in range(1_000, 31_000)])
         book.checkpoint()
         # As many rows as a log of millions has; where there are few, to read them all is right.
@@ -292,10 +288,9 @@ def test_no_proof_reads_a_table_whatever_the_server_knows_of_it(
             "sha256('') FROM generate_series(1000, 20000) AS n"
         )
         if known == "all":
-            owner.execute("ANALYZE")
+            planning.learn(owner)
         if known == "nothing":
-            owner.execute("DELETE FROM pg_statistic WHERE starelid::regclass::text ~ 'ledger_'")
-            owner.execute("UPDATE pg_class SET reltuples = -1 WHERE relname ~ '^ledger_'")
+            planning.forget(owner)
         mode = "force_generic_plan" if generic else "force_custom_plan"
         owner.execute(f"SET plan_cache_mode = {mode}".encode())
         [(schema,)] = owner.execute("SELECT current_schema()").fetchall()

@@ -11,6 +11,7 @@ from ledger.evidence.merkle import BLOCK
 from ledger.evidence.source import Ids
 from ledger.stores.postgres.span_statements import BY_INDEX, span_statements
 from ledger.stores.postgres.statements import ranged
+from support import planning
 from support.clock import Clock
 from support.cursors import ORDERS, fill
 from support.falsified_databases import FALSIFICATIONS
@@ -82,12 +83,11 @@ def test_no_table_is_read_whole_whatever_the_server_knows_of_it(target: str, kno
     with connect(target) as owner:
         schema = owner.execute("SELECT current_schema()").fetchall()[0][0]
         statements = span_statements(str(schema))
+        planning.learn_nothing_alone(owner)
         if known:
-            owner.execute("ANALYZE")
+            planning.learn(owner)
         else:
-            owner.execute(
-                "DELETE FROM pg_statistic WHERE starelid::regclass::text LIKE '%ledger_%'"
-            )
+            planning.forget(owner)
         with owner.transaction():
             owner.execute(BY_INDEX)
             for statement, values in (
