@@ -6,7 +6,8 @@ are in force when it is committed, and its position is behind the change, or bef
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from ledger.errors import InvalidCursorError, LedgerError
@@ -34,21 +35,7 @@ def change(
 
     Raises InvalidCursorError if it is not in force and to be dropped, ActorRequiredError.
     """
-    try:
-        return _changed(transaction, policy, request, actor, clock)
-    except LedgerError as error:
-        note_refusal(error, request.key, request.last_sequence, request.actor or actor)
-        raise
-
-
-def _changed(
-    transaction: Transaction,
-    policy: Policy,
-    request: ResetCursor,
-    actor: str,
-    clock: Callable[[], datetime],
-) -> tuple[PolicyChange | None, int]:
-    with transaction.everything():
+    with _refusal_noted(request, actor), transaction.everything():
         transaction.hold((request.key,))
         policies = in_force(transaction.policies())
         before = next((each for each in policies if each.policy == policy), None)
@@ -64,3 +51,12 @@ def _changed(
         head, _ = draft
         transaction.append((draft,), (head,))
         return before, head.cursor.version
+
+
+@contextmanager
+def _refusal_noted(request: ResetCursor, actor: str) -> Iterator[None]:
+    try:
+        yield
+    except LedgerError as error:
+        note_refusal(error, request.key, request.last_sequence, request.actor or actor)
+        raise

@@ -24,8 +24,8 @@ class Answering(Protocol):
 _answering: set[int] = set()
 """Each thread adds and removes itself, in one step."""
 
-# It is only changed under the lock, which is an RLock, because a signal handler may run in the
-# thread that holds it.
+# A thread begins to wait under the lock, which is an RLock, because a signal handler may run in the
+# thread that holds it. It alone changes what is noted of it.
 _lock = threading.RLock()
 _waiting: dict[int, Answering] = {}
 
@@ -62,19 +62,19 @@ def waiting_for(other: Answering) -> Iterator[None]:
     if me not in _answering:
         yield  # Nobody waits for this thread.
         return
-    with _lock:
-        # Once more, because another may have begun to wait in between.
-        refuse_circle(other)
-        before = _waiting.get(me)
-        _waiting[me] = other
+    before = _waiting.get(me)
     try:
+        with _lock:
+            # Once more, because another may have begun to wait in between.
+            refuse_circle(other)
+            _waiting[me] = other
         yield
     finally:
-        with _lock:
-            if before is None:
-                del _waiting[me]
-            else:
-                _waiting[me] = before
+        # Without the lock, as above.
+        if before is None:
+            _waiting.pop(me, None)
+        else:
+            _waiting[me] = before
 
 
 def refuse_circle(other: Answering) -> None:
@@ -98,7 +98,7 @@ def refuse_circle(other: Answering) -> None:
                     "callback, and what it would wait for comes after that. Let it return first; "
                     "add a callback to the future, or wait in another thread."
                 )
-            ahead += [_waiting[thread] for thread in threads if thread in _waiting]
+            ahead += [its for thread in threads if (its := _waiting.get(thread)) is not None]
 
 
 def _forget() -> None:

@@ -341,14 +341,9 @@ class Pool:
         # The commit before this has succeeded, and is safe in the log: nothing that fails in here
         # may make its caller think otherwise. The next checkpoint finds the log as it is.
         try:
-            other = self._sessions.take()
-            try:
+            with self._lent() as other:
                 self._log.checkpoint(connection, other.connection)
-            finally:
-                if self._sessions.give(other):
-                    self.close()
         except (sqlite3.Error, StorageError) as error:
-            # Only a failure needs it.
             from ledger import notices
 
             notices.WAL_NOT_CHECKPOINTED.report(place=self.file, cause=error)
