@@ -129,6 +129,10 @@ class AsyncLedger:
         return self._ledger.immutable
 
     @property
+    def _actor(self) -> str:
+        return self._ledger._actor
+
+    @property
     def _waker(self) -> Waker | None:
         return self._ledger._waker
 

@@ -87,6 +87,10 @@ class AsyncLent:
         self._store = store
         self._appender = Awaiting(store, committer_of(ledger))
 
+    @property
+    def _actor(self) -> str:
+        return self._ledger._actor
+
     find = _awaited(reading.find)
     moves = _awaited(reading.moves)
     horizon = _awaited(reading.horizon)

@@ -90,6 +90,10 @@ class Ledger:
         """
         return self._store.immutable
 
+    @property
+    def _actor(self) -> str:
+        return self._committer.actor
+
     # --- reading ---
 
     get = reading.get

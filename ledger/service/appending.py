@@ -163,7 +163,7 @@ def reset(
         # Only a refusal needs it.
         from ledger.writing.commit import note_refusal
 
-        note_refusal(error, key, to, actor)
+        note_refusal(error, key, to, actor.strip() or self._actor)
         raise
     return self._appender.append(((request,),), answers.one)
 

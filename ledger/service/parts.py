@@ -39,7 +39,10 @@ class Appends(Protocol[T_contra, R_co]):
 
 
 class OnAppender(Protocol[T_contra, R_co]):
-    """A ledger that can append."""
+    """A ledger that can append; `_actor` stands in where a call names no actor."""
+
+    @property
+    def _actor(self) -> str: ...
 
     @property
     def _appender(self) -> Appends[T_contra, R_co]: ...

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
-import ledger
+import ledger.aio
 from ledger import ActorRequiredError, AdvanceCursor, RecordError, ResetCursor, VersionConflictError
 from ledger.stores.sqlite.write_ahead_log import PAGES_LONG, PAGES_MAX, RESET_RACE, WriteAheadLog
 from support.cursors import JOBS, ORDERS
@@ -89,6 +91,28 @@ def test_the_actor_of_the_ledger_is_named_and_what_is_beside_the_reset_is_append
     assert isinstance(refused, VersionConflictError)
     assert isinstance(cursor, ledger.Cursor)
     assert [facts(record, "actor") for record in records] == [["reset_refused", "mailer@web-1"]]
+
+
+def test_the_actor_of_the_ledger_is_named_for_a_reset_without_a_reason(path: Path) -> None:
+    async def awaited() -> None:
+        async with (
+            ledger.aio.open(path, actor="mailer@web-1") as book,
+            aiosqlite.connect(path) as db,
+        ):
+            for each in (book, book.using(db)):
+                with pytest.raises(ledger.ResetReasonRequiredError):
+                    await each.reset(JOBS, to=7, reason=" ")
+
+    with ledger.open(path, actor="mailer@web-1") as book, recorded() as records:
+        for actor in ("", " ", "ines"):
+            with pytest.raises(ledger.ResetReasonRequiredError):
+                book.reset(JOBS, to=7, reason="", actor=actor)
+        asyncio.run(awaited())
+    refused = [facts(record, "actor", "refusal") for record in records]
+    assert refused == [
+        ["reset_refused", actor, "ResetReasonRequiredError"]
+        for actor in ("mailer@web-1", "mailer@web-1", "ines", "mailer@web-1", "mailer@web-1")
+    ]
 
 
 def test_a_rebuild_that_finds_something_is_logged(path: Path) -> None:
