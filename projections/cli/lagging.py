@@ -28,7 +28,7 @@ from ledger.cli.typed.times import DURATION
 from ledger.log.text import visible
 from projections.cli.choosing import Choice, choice, order
 from projections.cli.head_files import read_heads
-from projections.cli.spans import shown_age
+from projections.cli.spans import shown_age, shown_span
 from projections.lag import Lag, LagState
 from projections.lag import lag as find_lag
 from projections.lag_sums import WORST_FIRST, GroupLag, group_lag
@@ -88,8 +88,8 @@ def _ordered(context: click.Context, parameter: click.Parameter, word: str) -> s
 @click.option(
     "--stalled-after",
     type=DURATION,
-    default=STALLED_AFTER,
-    show_default="15m",
+    default=shown_span(STALLED_AFTER),
+    show_default=True,
     help="A cursor is stalled if it stood still for this long while it was behind.",
 )
 @click.option(

@@ -44,8 +44,8 @@ __all__ = ["stalls"]
 @click.option(
     "--after",
     type=DURATION,
-    default=STALLED_AFTER,
-    show_default="15m",
+    default=shown_span(STALLED_AFTER),
+    show_default=True,
     help="A cursor is stalled if it stood still for this long while others of its stream advanced.",
 )
 @click.option(

@@ -120,6 +120,20 @@ def test_an_option_says_the_same_in_every_list() -> None:
     assert all(len(helps) == 1 for helps in said.values()), said
 
 
+def test_a_default_is_shown_as_it_is_typed() -> None:
+    shown: dict[str, str] = {}
+    for name, command in commands():
+        context = click.Context(command)
+        for each in command.params:
+            if isinstance(each, click.Option) and each.show_default:
+                _, said = each.get_help_record(context) or ("", "")
+                typed = said.partition("[default: ")[2].rstrip("]").partition("; ")[0]
+                taken = [each.type_cast_value(context, v) for v in (typed, each.default)]
+                assert taken[0] == taken[1], (name, said)
+                shown[f"{name} {each.opts[0]}"] = typed
+    assert shown["lag --stalled-after"] == shown["stalls --after"] == "15m"
+
+
 @pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "csv"])
 def test_where_o_is_a_file_the_name_of_a_form_is_answered_with_its_option(form: str) -> None:
     refused = CliRunner().invoke(main, ["timeline", "mailer/orders", "-o", form])
