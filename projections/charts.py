@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger import InvalidCursorError, LedgerError, files
 from ledger.log.text import show_time, visible
-from projections.timeline import MarkKind, Point, Timeline
+from projections.timeline import MarkKind, Point, Timeline, TimelineMark
 
 __all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
 
@@ -123,7 +123,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     plot.plot([float(time) for time, _ in corners], [float(sequence) for _, sequence in corners])
     for kind, letter in _LETTERS.items():
         places = [
-            ((mark.at - start).total_seconds(), float(mark.to))
+            ((_seen_at(timeline, mark) - start).total_seconds(), float(mark.to))
             for mark in timeline.marks
             if mark.kind is kind
         ]
@@ -267,7 +267,7 @@ def _point(point: Point) -> dict[str, object]:
 def _marks(timeline: Timeline, kind: MarkKind) -> list[dict[str, Any]]:
     return [
         {
-            "at": mark.at.isoformat(),
+            "at": _seen_at(timeline, mark).isoformat(),
             "until": mark.until.isoformat(),
             "at_text": show_time(mark.at),
             "until_text": show_time(mark.until),
@@ -279,6 +279,11 @@ def _marks(timeline: Timeline, kind: MarkKind) -> list[dict[str, Any]]:
         for mark in timeline.marks
         if mark.kind is kind
     ]
+
+
+def _seen_at(timeline: Timeline, mark: TimelineMark) -> datetime:
+    """Return where a mark is seen first; one that began before the timeline is at its edge."""
+    return mark.at if timeline.since is None else max(mark.at, timeline.since)
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - a module that may not be there

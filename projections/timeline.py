@@ -18,6 +18,7 @@ from ledger import (
     ErrorRecorded,
     InvalidCursorError,
 )
+from ledger.law import fields
 from ledger.law.takeovers import is_takeover
 from projections.coroutines import answering
 from projections.histories import one_cursor
@@ -114,6 +115,9 @@ class Timeline:
     the others. `points` are at most some 4,000, and include both ends of the resets that are
     marked.
 
+    With `since`, it is the life from that time on: the first point is where the cursor stood then,
+    and a mark that lasted until then or longer has the time at which it began.
+
     >>> import ledger
     >>> from projections import timeline
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -130,19 +134,25 @@ class Timeline:
     points: tuple[Point, ...]
     marks: tuple[TimelineMark, ...]
     left_out: int
+    since: datetime | None = None
 
 
 @overload
-def timeline(history: Iterable[Entry]) -> Timeline: ...
+def timeline(history: Iterable[Entry], *, since: datetime | None = None) -> Timeline: ...
 
 
 @overload
-def timeline(history: Stream[Entry]) -> Coroutine[Any, Any, Timeline]: ...
+def timeline(
+    history: Stream[Entry], *, since: datetime | None = None
+) -> Coroutine[Any, Any, Timeline]: ...
 
 
 @answering
-def timeline(history: Iterable[Entry]) -> Timeline:
+def timeline(history: Iterable[Entry], *, since: datetime | None = None) -> Timeline:
     """Return the life of the cursor whose entries `history` yields, in constant memory.
+
+    With `since`, it is drawn from that time on. The entries before are needed as well: they say
+    where the cursor stood then, and what had begun.
 
     Raises InvalidCursorError if there are none, or some of another cursor.
 
@@ -156,10 +166,11 @@ def timeline(history: Iterable[Entry]) -> Timeline:
     >>> [point.sequence for point in life.points]
     [41, 44, 44, 41, 41]
     """
+    begin = None if since is None else fields.moment(since, "since")
     drawing: _Drawing | None = None
     for entry in one_cursor(history):
         if drawing is None:
-            drawing = _Drawing(entry.key)
+            drawing = _Drawing(entry.key, begin)
         drawing.add(entry)
     if drawing is None:
         raise InvalidCursorError("there are no entries to draw a timeline of.")
@@ -167,20 +178,24 @@ def timeline(history: Iterable[Entry]) -> Timeline:
 
 
 class _Drawing:
-    """What is on the timeline after so many entries."""
+    """What is on the timeline after so many entries; what ended before `since` is not."""
 
-    def __init__(self, key: CursorKey) -> None:
+    def __init__(self, key: CursorKey, since: datetime | None) -> None:
         self.key = key
+        self.since = since
         self.entries = 0
         self.at = 0
         self.last: datetime | None = None
-        self.path = _Path()
+        self.path = _Path(since)
         self.marks = {kind: _Largest() for kind in MarkKind}
         self.errors: ErrorStreak | None = None
         self.repeat: TimelineMark | None = None
 
     def add(self, entry: Entry) -> None:
-        self.entries += 1
+        if self.since is None or entry.recorded_at >= self.since:
+            self.entries += 1
+            if self.since is not None and self.last is not None and self.last < self.since:
+                self.path.add(Point(self.since, self.at), keep=True)
         self.last = entry.recorded_at
         match entry.event:
             case ErrorRecorded() as event:
@@ -213,7 +228,8 @@ class _Drawing:
         if self.last is not None:
             self._end_repeat(self.last, self.at)
             # Where it stands at the end, however long since it came there.
-            self.path.add(Point(self.last, self.at), keep=True)
+            end = self.last if self.since is None else max(self.last, self.since)
+            self.path.add(Point(end, self.at), keep=True)
         marks = [mark for largest in self.marks.values() for mark in largest.marks()]
         return Timeline(
             key=self.key,
@@ -221,6 +237,7 @@ class _Drawing:
             points=tuple(self.path.points()),
             marks=tuple(sorted(marks, key=lambda mark: (mark.at, mark.kind))),
             left_out=sum(largest.left_out for largest in self.marks.values()),
+            since=self.since,
         )
 
     def _start(self, entry: Entry, event: CursorStarted) -> None:
@@ -308,6 +325,8 @@ class _Drawing:
         size: int,
         text: str,
     ) -> None:
+        if self.since is not None and until < self.since:
+            return
         self.marks[kind].add(
             TimelineMark(
                 kind=kind,
@@ -323,14 +342,20 @@ class _Drawing:
 
 
 class _Path:
-    """Points in order. When there are too many, every other one goes, except those to keep."""
+    """Points in order. When there are too many, every other one goes, except those to keep.
 
-    def __init__(self) -> None:
+    None before `since` is one of them.
+    """
+
+    def __init__(self, since: datetime | None) -> None:
+        self._since = since
         self._points: list[tuple[Point, bool]] = []
         self._stride = 1
         self._skipped = 0
 
     def add(self, point: Point, *, keep: bool = False) -> None:
+        if self._since is not None and point.at < self._since:
+            return
         self._skipped += 1
         if self._skipped < self._stride and not keep:
             return

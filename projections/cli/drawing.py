@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from ledger import CursorKey, files
+from ledger import CursorKey, EntryQuery, files
 from ledger.cli.process.exits import EXIT_FAILED
 from ledger.cli.shown.forms import Form, fitting, form_flags, show, show_one, show_table
 from ledger.cli.shown.layout import Kind
@@ -18,6 +19,7 @@ from ledger.cli.shown.sentences import say
 from ledger.cli.shown.shapes import Shape
 from ledger.cli.shown.tables import Column, colour
 from ledger.cli.typed.keys import cursor_arguments, key
+from ledger.cli.typed.options import since_option, until_option
 from ledger.cli.typed.sources import Names
 from ledger.cli.typed.target import Target, pass_target
 from ledger.log.text import visible
@@ -34,6 +36,8 @@ WIDTH_MAX = 120
 
 @click.command()
 @cursor_arguments
+@since_option
+@until_option
 @click.option(
     "-o",
     "--output",
@@ -48,11 +52,14 @@ def timeline(
     consumer: str,
     stream: str | None,
     subject: str,
+    since: datetime | None,
+    until: datetime | None,
     output: Path | None,
     form: Form | None,
 ) -> None:
     """Draw the sequences of one cursor over time, with resets, errors, repeats and jumps.
 
+    With --since, the line begins where the cursor stood then, and what lasted until then is marked.
     A page (.html) opens offline, zooms, and shows details under the pointer.
     """
     cursor = key(consumer, stream, subject)
@@ -63,7 +70,9 @@ def timeline(
         files.check(output, ledger=target.file)
     with target.open() as book:
         book.get(cursor)
-        life = make_timeline(watched(book.history(cursor), progress))
+        # What came before --since says where the cursor stood then.
+        entries = book.entries(EntryQuery(key=cursor, recorded_until=until))
+        life = make_timeline(watched(entries, progress), since=since)
         names = Names(book)
         marks = _named(names, cursor)
     progress.clear()

@@ -81,8 +81,9 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger diff 1 5 --consumer webhooks
     """,
     "timeline": """
-        # The life of one cursor on the terminal; as a page with zoom.
+        # The life of one cursor on the terminal; of the last hours; as a page with zoom.
         cursor-ledger timeline webhooks/orders/customer-7
+        cursor-ledger timeline webhooks/orders/customer-7 --since 3h
         cursor-ledger timeline webhooks/orders/customer-7 -o life.html
     """,
     "reset": """

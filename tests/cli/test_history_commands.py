@@ -308,6 +308,28 @@ def test_a_timeline_is_drawn_or_given_as_data(full: Run, path: Path) -> None:
     assert full("timeline", *OWNER, "--csv").stdout.startswith("kind,at,until")
 
 
+def test_a_timeline_has_a_part_of_a_life_only(run: Run, target: str, clock: Clock) -> None:
+    with ledger.open(target, actor="ines", clock=clock) as book:
+        for to in (41, 42, 43, 50):
+            book.advance(CursorKey(*OWNER), to=to)
+            clock.tick(3_600)
+    since, until = "2026-05-05T17:30:00Z", "2026-05-05T18:30:00Z"
+    [life] = records(run("timeline", *OWNER, "--since", since, "--until", until))
+    assert [(each["at"], each["sequence"]) for each in life["points"]] == [
+        (since, 42),
+        ("2026-05-05T18:00:00Z", 43),
+        ("2026-05-05T18:00:00Z", 43),
+    ]
+    assert (life["entries"], life["marks"], life["since"]) == (1, [], since)
+    drawn = run("timeline", *OWNER, "--since", since, "--table").stdout
+    assert "webhooks/orders, 2 entries" in drawn
+    assert "jumped over 6 sequences, 44 to 49" in drawn
+    early = run("timeline", *OWNER, "--until", "2026-05-05T15:00:00Z")
+    assert (early.exit_code, early.stdout) == (2, "")
+    assert "there are no entries to draw a timeline of" in " ".join(early.stderr.split())
+    assert run("timeline", *OWNER, "--since", until, "--until", since).exit_code == 2
+
+
 def test_without_its_extra_a_timeline_says_what_to_install(full: Run) -> None:
     hidden = "import sys; sys.modules['altair'] = None; from projections.cli import main; main()"
     done = subprocess.run(

@@ -96,7 +96,7 @@ def test_what_is_no_list_has_all_that_makes_sense_for_it(name: str) -> None:
 
 def test_lists_of_what_happened_take_a_time_and_lists_of_what_is_so_take_none() -> None:
     timed = {name for name, has in TABLE.items() if {"--since", "--until"} <= has}
-    assert timed == OF_ENTRIES | WRITE_ENTRIES | {"tail"}
+    assert timed == OF_ENTRIES | WRITE_ENTRIES | {"tail", "timeline"}
     assert not any("--until" in has for name, has in TABLE.items() if name not in timed)
 
 
@@ -113,7 +113,7 @@ def test_an_option_says_the_same_in_every_list() -> None:
     said: dict[str, set[str]] = {}
     for name, command in commands():
         for each in command.params:
-            if name in OF_ENTRIES and isinstance(each, click.Option):
+            if name in OF_ENTRIES | {"timeline"} and isinstance(each, click.Option):
                 for option in set(each.opts) & {"--since", "--until", "--limit", "--sort", "--tz"}:
                     said.setdefault(option, set()).add(each.help or "")
     assert set(said) == {"--since", "--until", "--limit", "--sort", "--tz"}

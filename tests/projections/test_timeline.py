@@ -17,7 +17,8 @@ from hypothesis import given, settings
 
 import ledger
 from ledger import AdvanceCursor, InvalidCursorError, Ledger
-from projections import MarkKind, Timeline, charts, draw, draw_on_terminal, timeline
+from ledger.log.text import show_time
+from projections import MarkKind, Point, Timeline, charts, draw, draw_on_terminal, timeline
 from projections.cli import main
 from support.clock import Clock
 from support.cursors import ORDERS
@@ -83,6 +84,49 @@ def test_the_points_are_where_the_cursor_was(asked: Any) -> None:
         assert places <= {(point.at, point.sequence) for point in life.points}
         assert all(a.at <= b.at for a, b in pairwise(life.points))
         assert life.points[-1].sequence == book.get(ORDERS).last_sequence
+
+
+@settings(max_examples=thorough(60, 10))
+@given(asked=histories())
+def test_a_part_of_a_life_is_the_whole_without_what_ended_before(asked: Any) -> None:
+    with written(asked) as book:
+        entries = list(book.history(ORDERS))
+    if not entries:
+        return
+    life = timeline(entries)
+    for at in {entry.recorded_at for entry in entries}:
+        for since in (at, at + timedelta(milliseconds=1)):
+            part = timeline(entries, since=since)
+            # What has failed only stands at 0.
+            places = [0, *(point.sequence for point in life.points if point.at < since)]
+            first = [Point(since, places[-1])] if entries[0].recorded_at < since else []
+            after = [point for point in life.points if point.at >= since]
+            assert list(part.points) == first + after
+            assert part.marks == tuple(mark for mark in life.marks if mark.until >= since)
+            assert part.entries == sum(entry.recorded_at >= since for entry in entries)
+            assert part.since == since
+
+
+def test_what_began_before_is_drawn_from_the_edge_on(book: Ledger, clock: Clock) -> None:
+    book.advance(ORDERS, to=7)
+    clock.tick(60)
+    for _ in range(3):
+        book.record_error(ORDERS, "HTTP 503")
+        clock.tick(60)
+    since = clock.now - timedelta(seconds=90)
+    life = timeline(book.history(ORDERS), since=since)
+    [errors] = [mark for mark in life.marks if mark.kind is MarkKind.ERRORS]
+    assert (errors.size, errors.at < since <= errors.until) == (3, True)
+    [drawn] = charts._marks(life, MarkKind.ERRORS)
+    assert (drawn["at"], drawn["at_text"]) == (since.isoformat(), show_time(errors.at))
+    # The axis begins there, and the mark is at its left end.
+    lines = draw_on_terminal(life, width=80, height=10).splitlines()
+    assert lines[-1].split()[:2] == [f"{since:%Y-%m-%d}", f"{since:%H:%M}"]
+    [marked] = [line for line in lines if "E" in line]
+    assert marked.index("E") < 5
+    assert draw_on_terminal(timeline(book.history(ORDERS), since=clock.now), width=60, height=10)
+    with pytest.raises(InvalidCursorError, match="since"):
+        timeline(book.history(ORDERS), since="yesterday")  # type: ignore[call-overload]
 
 
 def moves(event: ledger.Event) -> list[int]:
