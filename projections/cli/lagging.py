@@ -28,6 +28,7 @@ from ledger.cli.typed.times import DURATION
 from ledger.log.text import visible
 from projections.cli.choosing import Choice, choice, order
 from projections.cli.head_files import read_heads
+from projections.cli.rows import COLOURS, shown_behind
 from projections.cli.spans import shown_age, shown_span
 from projections.lag import Lag, LagState
 from projections.lag import lag as find_lag
@@ -237,19 +238,21 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
+def _behind(each: Behind) -> str:
+    return shown_behind(each) if isinstance(each, Lag) else _number(each.behind)
+
+
 def _state(each: Behind) -> str:
     said = "no head" if each.state is LagState.NO_HEAD else each.state.value
     if isinstance(each, Lag) and each.errors:
         said += f" {each.errors:,}×"
     if isinstance(each, GroupLag) and each.in_state < each.cursors:
         said += f" ({each.in_state:,} of {each.cursors:,})"
-    return colour(said, _COLOURS.get(each.state, ""))
+    return colour(said, COLOURS.get(each.state, ""))
 
-
-_COLOURS = {LagState.FAILING: "red", LagState.STALLED: "red", LagState.BEHIND: "yellow"}
 
 _FROM_BEHIND = [
-    Column("behind", lambda each: _number(each.behind), kind=Kind.NUMBER),
+    Column("behind", _behind, kind=Kind.NUMBER),
     Column("since", lambda each: each.since, kind=Kind.TIME, spared=1),
     Column("age", lambda each: shown_age(each.age_s), kind=Kind.NUMBER, field="age_s"),
     Column("state", _state, kind=Kind.WORDS),

@@ -14,10 +14,10 @@ from ledger.cli.shown.tables import Column, colour
 from ledger.law.takeovers import is_takeover
 from ledger.log.plain import unstructure
 from ledger.log.text import show_time, visible
-from projections.lag import LagState
+from projections.lag import Lag, LagState
 from projections.overview import CursorOverview
 
-__all__ = ["ADDED", "COLOURS", "WIDE", "Rows", "plain"]
+__all__ = ["ADDED", "COLOURS", "WIDE", "Rows", "plain", "shown_behind"]
 
 ADDED = ("head", "behind", "since", "age_s", "state", "errors", "error", "moved_at", "ahead")
 """What a list says of a cursor beside its own fields."""
@@ -132,10 +132,10 @@ def _moved(kind: Kind) -> Column:
     return Column("moved", lambda row: row.moved_at or "never", kind=kind, field="moved_at")
 
 
-def _behind(row: CursorOverview) -> str:
-    lag = row.lag
-    if lag.state is LagState.AHEAD and lag.head is not None:
-        return f"{lag.last_sequence - lag.head:+,}"
+def shown_behind(lag: Lag) -> str:
+    """Return how far a cursor is behind its head or, with a plus, how far it is ahead of it."""
+    if lag.ahead:
+        return f"{lag.ahead:+,}"
     return "" if lag.behind is None else f"{lag.behind:,}"
 
 
@@ -146,7 +146,7 @@ def _age(row: CursorOverview) -> str:
     return shown_age(row.lag.age_s)
 
 
-_BEHIND = Column("behind", _behind, kind=Kind.NUMBER)
+_BEHIND = Column("behind", lambda row: shown_behind(row.lag), kind=Kind.NUMBER)
 _SHOWN = {"consumer", "stream", "subject", "sequence"}
 
 WIDE: list[Column] = [

@@ -119,6 +119,22 @@ def test_each_cursor_is_listed_with_its_head(behind: Run) -> None:
     assert (rows[0]["consumer_id"], rows[0]["behind"], rows[4]["head"]) == ("mailer", "3", "")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_list_and_the_lag_say_the_same_of_a_cursor_that_is_ahead(run: Run, fails: bool) -> None:
+    run("heads", "orders", "--to", 1_200)
+    run("advance", "mailer", "orders", "--to", 3_000)
+    if fails:
+        run("error", "mailer", "orders", "-m", "HTTP 503")
+    for form in ("--table", "--wide"):
+        for command in ("list", "lag"):
+            heading, _, row = run(command, "--columns", "behind", form).stdout.splitlines()
+            assert (heading.strip(), row.strip()) == ("behind", "+1,800"), command
+    listed, lag = records(run("list"))[0], records(run("lag"))[0]
+    for record in (listed, lag):
+        assert (record["behind"], record["ahead"]) == (0, 1_800)
+    assert listed["state"] == lag["state"] == ("failing" if fails else "ahead")
+
+
 def test_they_are_chosen_and_sorted(behind: Run) -> None:
     assert states(behind, "--consumer", "mailer", "--state", "stalled") == [
         ("mailer", "0", "stalled")
