@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
+from ledger.consuming.one_at_a_time import OneAtATime
 from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
 from ledger.consuming.room import Room
 from ledger.errors import LedgerError, StorageError
@@ -73,7 +74,7 @@ class Consumer:
         self._deliveries = Deliveries(CursorKey.check(key), checked_in_flight(in_flight))
         self._room = Room(self._deliveries)
         # Confirmations are appended by one thread at a time, so that they stand in order.
-        self._appending = threading.Lock()
+        self._appending = OneAtATime()
         if take_over is None:
             self.refresh()
         else:
@@ -138,7 +139,8 @@ class Consumer:
         Call it where deliveries are begun, and begin after the position that it read.
 
         Raises TakenOverError if another consumer took the cursor over since it was read: this one
-        is at its end. Raises StorageError in a callback while confirmations are appended.
+        is at its end. Raises StorageError in a callback or a signal handler while confirmations are
+        appended.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -147,23 +149,7 @@ class Consumer:
         ...     consumer.refresh().last_sequence, consumer.epoch
         (41, 1)
         """
-        if not self._appending.acquire(blocking=not in_callback()):
-            raise StorageError(
-                "a callback cannot read the cursor anew while confirmations are appended, because "
-                "they may wait for the callback. Read it in another thread."
-            )
-        try:
-            cursor = self._book.find(self.key)
-            if self._deliveries.was_reset(cursor):
-                from ledger.consuming import takeovers
-
-                takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
-            with self._deliveries.lock:
-                self._deliveries.read(cursor)
-                self._room.wake()
-        finally:
-            self._appending.release()
-        return cursor
+        return self._appending.run(self._read, _refuse_to_read, waits=not in_callback())
 
     # --- delivering ---
 
@@ -330,21 +316,7 @@ class Consumer:
         False
         """
         # The thread that appends now may wait for this callback; what is ready is appended later.
-        if not self._appending.acquire(blocking=not in_callback()):
-            return
-        try:
-            if self._deliveries.unsure:
-                self._deliveries.settle(self._book.find(self.key))
-            if ready := self._deliveries.appending():
-                try:
-                    cursors = self._book.append(ready)
-                except LedgerError as error:
-                    self._deliveries.refused(error)
-                    raise
-                self._deliveries.recorded(cursors)
-        finally:
-            self._appending.release()
-            self._room.wake()
+        self._appending.run(self._append, _append_later, waits=not in_callback())
 
     def __enter__(self) -> Self:
         return self
@@ -361,6 +333,33 @@ class Consumer:
         else:
             with suppress(LedgerError):
                 self.flush()
+
+    # --- one thread at a time ---
+
+    def _read(self) -> Cursor | None:
+        cursor = self._book.find(self.key)
+        if self._deliveries.was_reset(cursor):
+            from ledger.consuming import takeovers
+
+            takeovers.refuse_taken(self._book, self.key, cursor, since=self.epoch)
+        with self._deliveries.lock:
+            self._deliveries.read(cursor)
+            self._room.wake()
+        return cursor
+
+    def _append(self) -> None:
+        try:
+            if self._deliveries.unsure:
+                self._deliveries.settle(self._book.find(self.key))
+            if ready := self._deliveries.appending():
+                try:
+                    cursors = self._book.append(ready)
+                except LedgerError as error:
+                    self._deliveries.refused(error)
+                    raise
+                self._deliveries.recorded(cursors)
+        finally:
+            self._room.wake()
 
     # --- what a delivery tells when it ends ---
 
@@ -386,3 +385,14 @@ class Consumer:
             if isinstance(unrecorded, StaleEpochError):
                 self._deliveries.note_stale(unrecorded)
             note_unrecorded(error, unrecorded)
+
+
+def _append_later() -> None:
+    """Leave what is ready to the next delivery."""
+
+
+def _refuse_to_read() -> NoReturn:
+    raise StorageError(
+        "a callback or a signal handler cannot read the cursor anew while confirmations are "
+        "appended, because they may wait for it. Read it in another thread."
+    )
