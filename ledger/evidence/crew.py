@@ -119,7 +119,10 @@ class Crew:
         self._ranges: Sequence[Ids] = ()
         self._results: dict[int, CheckedChains] = {}
         # The numbers of the ranges that nobody has taken. A process with nothing to do reads one.
-        self._take, self._fill = os.pipe()
+        # Files, because each closes its descriptor once, whatever a signal handler raises: a number
+        # that is closed twice may be that of another thread's file by then.
+        take, fill = os.pipe()
+        self._take, self._fill = os.fdopen(take, "rb", 0), os.fdopen(fill, "wb", 0)
 
     def __bool__(self) -> bool:
         """Return whether there are any."""
@@ -132,7 +135,7 @@ class Crew:
         until = time.monotonic() + START_S_MAX
         try:
             for _ in range(processes):
-                self._workers.append(_started(self._take))
+                self._workers.append(_started(self._take.fileno()))
             for worker in self._workers:
                 worker.order(sys.path)
                 worker.order(opening)
@@ -156,8 +159,8 @@ class Crew:
         """Let all begin to check `ranges`, in order: whoever has done one takes the next."""
         self._ranges = ranges
         ends = [NO_MORE] * (1 + len(self._workers))
-        os.write(self._fill, bytes([*range(len(ranges)), *ends]))
-        self._fill = _closed(self._fill)
+        with self._fill as fill:
+            fill.write(bytes([*range(len(ranges)), *ends]))
         try:
             for worker in self._workers:
                 worker.order(ranges)
@@ -178,7 +181,7 @@ class Crew:
 
         try:
             entries, bound = 0, Bound()
-            while self._workers and (nth := taken(self._take)) != NO_MORE:
+            while self._workers and (nth := taken(self._take.fileno())) != NO_MORE:
                 chains = check_chains(log, self._ranges[nth], before=entries, progress=tell)
                 entries += chains.entries
                 self._results[nth] = bound.cut(chains)
@@ -219,7 +222,8 @@ class Crew:
     def close(self) -> None:
         """End all processes, and wait until they have ended."""
         self._end()
-        self._take, self._fill = _closed(self._take), _closed(self._fill)
+        self._take.close()
+        self._fill.close()
 
     def _end(self) -> None:
         workers, self._workers = self._workers, []
@@ -284,12 +288,6 @@ def _started(tickets: int) -> _Worker:
 def _pipe() -> tuple[Connection, Connection]:
     reading, writing = os.pipe()
     return Connection(reading, writable=False), Connection(writing, readable=False)
-
-
-def _closed(descriptor: int) -> int:
-    if descriptor >= 0:
-        os.close(descriptor)
-    return -1
 
 
 def _joined(parts: Sequence[CheckedChains]) -> CheckedChains:

@@ -21,6 +21,7 @@ from ledger import CursorKey, LedgerBusyError
 from ledger.stores.deadline import Deadline
 from ledger.stores.sqlite import line
 from ledger.stores.sqlite.line import Line
+from support.interrupted import steps_interrupted
 from support.records import recorded
 from support.spawned import processes_of_their_own
 
@@ -347,3 +348,22 @@ def test_without_a_line_it_is_tried_again_less_and_less_often(
     path.touch()
     Line(str(path)).begin(begin_after(6), Deadline.after(10))
     assert slept == [0.002, 0.004, 0.008, 0.016, 0.032]
+
+
+def test_an_interrupt_of_the_end_never_closes_the_file_of_somebody_else(path: Path) -> None:
+    path.touch()
+    waiting = Line(str(path))
+
+    def end() -> None:
+        assert waiting._opened(make=True)
+        waiting.close()
+
+    steps = 0
+    # No signal handler runs between the store and the call.
+    ends = ("if fd >= 0:", "try:  # noqa: SIM105 - a context manager would be a call")
+    for _ in steps_interrupted(line, end, never_at=ends):
+        steps += 1
+        with path.open("rb") as theirs:
+            waiting.close()
+            assert os.fstat(theirs.fileno()).st_ino == path.stat().st_ino, steps
+    assert steps >= 4

@@ -96,10 +96,14 @@ class Line:
 
     def abandon(self) -> None:
         """Close the file, and leave it where it is."""
-        if self._fd >= 0:
-            with suppress(OSError):
-                os.close(self._fd)
-            self._fd = -1
+        # Forgotten before it is closed: if an interrupt left it here, a later call would close the
+        # file that has its number by then. Nothing is called in between.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:  # noqa: SIM105 - a context manager would be a call
+                os.close(fd)
+            except OSError:
+                pass
 
     def _do_without(self, cause: object) -> None:
         """Do without the line, because the file cannot be made, opened or locked like this."""
