@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +14,19 @@ from ledger.errors import StorageError
 __all__ = ["turn_of"]
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Turns:
     """The calls that use one object, which is known by its id only while there are some."""
 
+    callers: set[object]
     lock: threading.RLock = attrs.field(factory=threading.RLock)
-    callers: int = 0
     writes: bool = False
 
 
 # Not weakly by the objects themselves, because a sqlite3.Connection has no weak references.
 _TURNS: dict[int, _Turns] = {}
-_GUARD = threading.Lock()
+# An RLock, because a signal handler may run in the thread that holds it.
+_GUARD = threading.RLock()
 
 
 @contextmanager
@@ -36,10 +38,13 @@ def turn_of(lent: object, *, writes: bool = False) -> Iterator[None]:
 
     Raises StorageError for a call that writes in the middle of another one, as of a signal handler.
     """
-    with _GUARD:
-        turns = _TURNS.setdefault(id(lent), _Turns())
-        turns.callers += 1
+    known, caller = id(lent), object()
+    # With this caller at once, or a signal handler could have the last call, and forget it.
+    turns = _Turns({caller})
     try:
+        with _GUARD:
+            turns = _TURNS.setdefault(known, turns)
+            turns.callers.add(caller)
         with turns.lock:
             if not writes:
                 yield
@@ -57,6 +62,16 @@ def turn_of(lent: object, *, writes: bool = False) -> Iterator[None]:
                 turns.writes = False
     finally:
         with _GUARD:
-            turns.callers -= 1
-            if not turns.callers:
-                del _TURNS[id(lent)]
+            turns.callers.discard(caller)
+            if not turns.callers and _TURNS.get(known) is turns:
+                _TURNS.pop(known, None)
+
+
+def _forget() -> None:
+    """Begin anew in a child, because threads that it does not have may hold the locks."""
+    global _GUARD  # noqa: PLW0603 - it is of all that is lent
+    _GUARD = threading.RLock()
+    _TURNS.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
