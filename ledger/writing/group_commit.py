@@ -117,14 +117,20 @@ class Writer:
         self._guard.check()
         server = self._server
         future: Future[R] = _submitted()(self)
-        with server.lock:
-            if room and len(server.queue.calls) >= self._queue_length_max:
-                self._wait_for_room()
-            if server.closed:
-                self._refuse_closed()
-            here = server.enqueue(Call(groups, conclude, future, time.monotonic()))
-        if here:
-            server.serve(stay=False)
+        try:
+            with server.lock:
+                if room and len(server.queue.calls) >= self._queue_length_max:
+                    self._wait_for_room()
+                if server.closed:
+                    self._refuse_closed()
+                here = server.enqueue(Call(groups, conclude, future, time.monotonic()))
+            if here:
+                server.serve(stay=False)
+        except BaseException as interrupt:
+            # Nobody has the future, so nobody else could withdraw the call, or hear of its end.
+            if not future.cancel():
+                may_be_committed(interrupt)
+            raise
         return future
 
     def close(self) -> None:

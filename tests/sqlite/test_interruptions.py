@@ -15,7 +15,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -23,8 +23,10 @@ import pytest
 import ledger
 from ledger import AdvanceCursor, Cursor, Ledger, StorageError
 from ledger.opening import utc_now
+from ledger.writing import group_commit, serving
 from support.cursors import JOBS, ORDERS
 from support.gated import gated, held
+from support.interrupted import InterruptError, steps_interrupted
 
 
 class Slow:
@@ -241,6 +243,35 @@ def test_a_call_that_is_interrupted_while_queued_is_withdrawn(
     assert not hasattr(caught.value, "__notes__")
     slow_book.submit(AdvanceCursor(JOBS, 2)).result(10)
     assert [entry.key for entry in slow_book.entries()] == [JOBS, JOBS]
+
+
+@pytest.mark.parametrize("module", [group_commit, serving])
+def test_a_submit_that_is_interrupted_is_withdrawn_or_says_that_it_may_be_committed(
+    book: Ledger, module: ModuleType
+) -> None:
+    book.advance(JOBS, to=1)
+    unheard: list[int] = []
+    futures: list[Future[Cursor]] = []
+    to = 0
+
+    def submit() -> None:
+        nonlocal to
+        to += 1
+        try:
+            asked = AdvanceCursor(ORDERS, to, metadata={"to": str(to)})
+            futures.append(book.submit(asked))
+        except InterruptError as interrupt:
+            if not hasattr(interrupt, "__notes__"):
+                unheard.append(to)
+
+    # No signal handler runs before a lock is released, nor where nothing was called.
+    ends = ("with server.lock:", "return future")
+    for _ in steps_interrupted(module, submit, never_at=ends):
+        book.submit(AdvanceCursor(JOBS, 1)).result(10)
+    appended = [int(entry.metadata["to"]) for entry in book.history(ORDERS)]
+    assert unheard
+    assert not set(unheard) & set(appended)
+    assert futures[-1].result(10).last_sequence == to
 
 
 # One that comes while the interpreter destroys something can only be reported.
