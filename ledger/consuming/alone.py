@@ -15,7 +15,7 @@ class Deliverers:
     """The keys that are being delivered. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._tokens: dict[CursorKey, object] = {}
+        self._tokens: dict[tuple[str, str, str], object] = {}
 
     @contextmanager
     def only(self, key: CursorKey) -> Iterator[None]:
@@ -23,11 +23,18 @@ class Deliverers:
 
         Raises DeliveringError.
         """
-        # One operation on the dictionary, so that two threads cannot both be the first.
         mine = object()
-        if self._tokens.setdefault(key, mine) is not mine:
-            raise DeliveringError(key)
+        # A tuple of texts, because the hash of a key is a function that can be interrupted.
+        named = (key.consumer_id, key.stream_name, key.subject_id)
         try:
+            # One operation on the dictionary, so that two threads cannot both be the first. It is
+            # within the block that takes it back, because a signal handler may raise behind it.
+            if self._tokens.setdefault(named, mine) is not mine:
+                raise DeliveringError(key)
             yield
         finally:
-            del self._tokens[key]
+            try:  # Nothing is called in here.
+                if self._tokens[named] is mine:
+                    del self._tokens[named]
+            except KeyError:
+                pass

@@ -23,7 +23,10 @@ class Room:
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
-        self._changed = threading.Condition(deliveries.lock)
+        # The lock itself is taken, and not the condition over it: that is entered and left by
+        # functions written in Python, and an interrupt in them would leave the lock taken.
+        self._lock = deliveries.lock
+        self._changed = threading.Condition(self._lock)
 
     def wait(self, sequence: int, until: float | None, flush: Callable[[], None]) -> None:
         """Wait until `sequence` may begin; `flush` appends what is confirmed, and makes room.
@@ -36,7 +39,7 @@ class Room:
             # Another thread may be appending these, or an append failed and left them.
             if self._deliveries.has_ready:
                 flush()
-            with self._changed:
+            with self._lock:
                 if self._deliveries.may_begin(sequence):
                     return
                 if self._deliveries.has_ready and not in_callback():
@@ -50,5 +53,5 @@ class Room:
 
     def wake(self) -> None:
         """Have those who wait look again."""
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()

@@ -55,7 +55,8 @@ class Loop(Generic[E]):
         self._sequence = sequence
         self._delivery_id = delivery_id
         # What follows is shared with the threads that deliver.
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # Taken by itself, as in room.py.
+        self._changed = threading.Condition(self._lock)
         self._plan: Plan[E] = Plan(retry)
         self._outage = Outage(retry, consumer.key)
         self._running = 0
@@ -143,28 +144,31 @@ class Loop(Generic[E]):
         self, sequence: int, event: E, delivery: Delivery, threads: ThreadPoolExecutor
     ) -> None:
         future: Future[None] = Future()
-        with self._changed:
-            self._plan.began(sequence, event)
-            self._running += 1
+        counted = False
         try:
+            with self._lock:
+                self._plan.began(sequence, event)
+                self._running += 1
+                counted = True
             threads.submit(self._attempt, event, delivery, future)
         except BaseException:
-            # No thread could be started; one of those that run may have taken it all the same.
-            if future.cancel():
-                with self._changed:
+            # No thread could be started, or a signal handler has raised; a thread that runs may
+            # have taken it all the same.
+            if counted and future.cancel():
+                with self._lock:
                     self._running -= 1
             raise
 
     def _try_again(self, threads: ThreadPoolExecutor) -> None:
         """Begin once more with what failed and is due."""
         while self._delivers():
-            with self._changed:
+            with self._lock:
                 due = self._plan.due(time.monotonic())
             if due is None:
                 return
             sequence, event = due
             if not self._begun(sequence, event, threads, wait_s=0):
-                with self._changed:
+                with self._lock:
                     self._plan.put_off(sequence, time.monotonic())
                 return
 
@@ -185,7 +189,7 @@ class Loop(Generic[E]):
 
     def _tell(self) -> None:
         """Hear that the cursor was reset; in the thread that wakes."""
-        with self._changed:
+        with self._lock:
             self._told = True
             self._look_at = 0.0
             self._changed.notify_all()
@@ -206,12 +210,12 @@ class Loop(Generic[E]):
             self._pause()
 
     def _wait(self) -> None:
-        with self._changed:
+        with self._lock:
             if self._delivers() and not self._told and (wait_s := self._wait_s()) > 0:
                 self._changed.wait(wait_s)
 
     def _wait_s(self) -> float:
-        with self._changed:
+        with self._lock:
             return self._plan.wait_s(time.monotonic(), min(LOOK_S, self._poll_s))
 
     def _pause(self) -> None:
@@ -221,7 +225,7 @@ class Loop(Generic[E]):
 
     def _drain(self) -> None:
         """Wait for what is being delivered."""
-        with self._changed:
+        with self._lock:
             while self._running:
                 self._changed.wait()
 
@@ -235,7 +239,7 @@ class Loop(Generic[E]):
             self._pause()
             return
         self._outage.over()
-        with self._changed:
+        with self._lock:
             self._plan.clear()
             self._stale = False
 
@@ -249,7 +253,7 @@ class Loop(Generic[E]):
         except BaseException as error:  # noqa: BLE001 - raised by the loop
             self._fail(error)
         finally:
-            with self._changed:
+            with self._lock:
                 self._running -= 1
                 self._changed.notify_all()
 
@@ -282,12 +286,12 @@ class Loop(Generic[E]):
             self._done(delivery)
 
     def _done(self, delivery: Delivery) -> None:
-        with self._changed:
+        with self._lock:
             self._plan.done(delivery.sequence)
 
     def _note(self, delivery: Delivery, error: Exception) -> None:
         """Have an event that failed delivered again, or give it up."""
-        with self._changed:
+        with self._lock:
             end = self._plan.failed(delivery.sequence, delivery.tries, time.monotonic())
         if end is GiveUp.STOP:
             self._fail(error)
@@ -306,11 +310,11 @@ class Loop(Generic[E]):
 
     def _note_storage(self, error: StorageError) -> None:
         """Go on after a failure of the database, as often as an event is tried."""
-        with self._changed:
+        with self._lock:
             ends = self._outage.failed(time.monotonic(), error)
         if ends:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._failure = self._failure or error

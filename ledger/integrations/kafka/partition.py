@@ -47,7 +47,8 @@ class Partition:
         self._book = book
         self._consumer = book.consumer(key, in_flight=in_flight)
         self._stop = threading.Event()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # Taken by itself, as in consuming/room.py.
+        self._changed = threading.Condition(self._lock)
         self._records: deque[Message] = deque()
         self._taken_up_to = self._consumer.position
         self._seek_to: int | None = None
@@ -83,19 +84,19 @@ class Partition:
 
     def put(self, records: list[Message]) -> None:
         """Add records that came. While a seek is wanted, they are of where it was before."""
-        with self._changed:
+        with self._lock:
             if self._seek_to is None:
                 self._records.extend(records)
                 self._changed.notify_all()
 
     def wanted(self) -> int | None:
         """Return the offset to seek to, or None if the records that come are those wanted."""
-        with self._changed:
+        with self._lock:
             return self._seek_to
 
     def sought(self, offset: int) -> None:
         """Note that what comes from now on begins at `offset`."""
-        with self._changed:
+        with self._lock:
             if self._seek_to == offset:
                 self._seek_to = None
 
@@ -107,7 +108,7 @@ class Partition:
     def stop(self) -> None:
         """Begin nothing more; `join` waits for what is being delivered."""
         self._stop.set()
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
 
     def join(self) -> None:
@@ -146,7 +147,7 @@ class Partition:
 
     def _fetch(self, position: int) -> list[Message]:
         """Return records after `position`, as soon as there are any; none after a while."""
-        with self._changed:
+        with self._lock:
             if position != self._taken_up_to:
                 self._records.clear()
                 self._taken_up_to = self._seek_to = position
