@@ -26,8 +26,6 @@ from support.records import recorded
 from support.spawned import processes_of_their_own
 
 KEY = CursorKey("webhooks", "orders")
-PROCESSES = 8
-SECONDS = 3.0
 
 
 def queue_of(path: Path) -> Path:
@@ -60,74 +58,6 @@ def begin_after(tries: int) -> Callable[[], None]:
             raise error
 
     return attempt
-
-
-# --- shares ---
-
-
-def write_for_a_while(path: str, name: int, start: Any, told: Any) -> None:
-    key = CursorKey(f"consumer-{name}", "orders")
-    with ledger.open(path, busy_timeout_s=60) as book:
-        book.advance(key, to=1)
-        start.wait()
-        worst, calls = 0.0, 1
-        now = time.monotonic()
-        end = now + SECONDS
-        while now < end:
-            calls += 1
-            book.advance(key, to=calls)
-            before, now = now, time.monotonic()
-            worst = max(worst, now - before)
-    told.put((calls, worst))
-
-
-def test_each_of_eight_processes_has_its_share(path: Path) -> None:
-    ledger.open(path).close()
-    context = processes_of_their_own()
-    start, told = context.Barrier(PROCESSES), context.Queue()
-    workers = [
-        context.Process(target=write_for_a_while, args=(str(path), name, start, told))
-        for name in range(PROCESSES)
-    ]
-    for worker in workers:
-        worker.start()
-    calls, waits = zip(*(told.get(timeout=60) for _ in workers), strict=True)
-    for worker in workers:
-        worker.join()
-    # Without the line the least served has some hundredth, and waits for most of the time.
-    assert min(calls) > max(calls) / 4, calls
-    assert max(waits) < SECONDS / 2, waits
-    assert not queue_of(path).exists()
-    with ledger.open(path) as book:
-        assert book.verify().ok
-        assert sum(cursor.version for cursor in book.cursors()) == sum(calls)
-
-
-def test_a_program_that_knows_nothing_of_the_line_gets_in(path: Path) -> None:
-    stop = threading.Event()
-    with ledger.open(path, busy_timeout_s=60) as one, ledger.open(path, busy_timeout_s=60) as two:
-
-        def write(book: ledger.Ledger, consumer: str) -> None:
-            to = 0
-            while not stop.is_set():
-                to += 1
-                book.advance(CursorKey(consumer, "orders"), to=to)
-
-        writers = [
-            threading.Thread(target=write, args=(book, name))
-            for book, name in ((one, "a"), (two, "b"))
-        ]
-        for writer in writers:
-            writer.start()
-        try:
-            with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
-                other.execute("CREATE TABLE mine (n INTEGER)")
-                for n in range(20):
-                    other.execute("INSERT INTO mine VALUES (?)", (n,))
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join()
 
 
 # --- places ---

@@ -268,7 +268,7 @@ class Pool:
             if session is None or self._sessions.closed or session.connection.in_transaction:
                 session = self._writing(deadline)
             transaction = self._transaction
-            self._line.begin(transaction.begin, deadline)
+            self._line.begin(transaction.begin, deadline, transaction.another_wrote)
             # Nobody writes but this one, so what is there now is what it will be appended to.
             self._watch.check()
             result = work(transaction)

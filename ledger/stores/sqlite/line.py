@@ -6,8 +6,8 @@ to itself (decision 0010).
 
 A process that finds the file locked therefore takes a place in line: in a file beside the database
 it locks the byte after all bytes that are locked there. Only the first in line tries to begin. Once
-it has begun it leaves the line, and may go on for a moment, transaction after transaction; after
-that, if another process waits, it lines up again.
+it has begun it leaves the line, and may go on for a moment, transaction after transaction: the next
+one does not try between two of them. After that, if another process waits, it lines up again.
 
 A process that is alone pays nothing for it. The locks are advisory and die with their process.
 Where they are not available, and with programs that know nothing of the line, the file is shared as
@@ -25,6 +25,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from time import monotonic, sleep
 
 from ledger.stores.deadline import Deadline
@@ -35,13 +36,19 @@ __all__ = ["SUFFIX", "Line", "file_is_locked"]
 SUFFIX = "-queue"
 """What follows the name of the database in the name of this file, which is always empty."""
 
-# How long a process may go on before it looks whether others wait.
-BATCH_S = 0.010
-# How often the first in line tries. The others look whether they are the first, and the more are
-# ahead of them, the less often: 31 that looked every 3 ms would look 10,000 times a second.
+# How long a process may go on before it looks whether others wait; if it has paused, it looks.
+BATCH_S = 0.030
+PAUSE_S = 0.005
+# How often the first in line tries. After a transaction of another it only looks whether one more
+# follows, because that one may be about to begin.
 FIRST_TRIES_S = 0.0005
+GAP_S = 0.0003
+# The others look whether they are the first, and the more are ahead of them, the less often: 31
+# that looked every 3 ms would look 10,000 times a second.
 LOOK_S_FOR_EACH_AHEAD = 0.0015
 LOOK_S_MAX = 0.02
+# How long the first lets another go on. It has found out that it is the first so much later.
+GOES_ON_S = BATCH_S - LOOK_S_FOR_EACH_AHEAD
 # A process that is not the first after this time tries all the same, this often, because the first
 # may have been stopped.
 PATIENCE_S = 0.5
@@ -66,25 +73,34 @@ class Line:
         self._has_line = _AVAILABLE and file != MEMORY
         self._last_place = 0
         self._look_at = 0.0
+        self._began_at = 0.0
         _all.add(self)
 
-    def begin(self, attempt: Callable[[], None], deadline: Deadline) -> None:
+    def begin(
+        self,
+        attempt: Callable[[], None],
+        deadline: Deadline,
+        another_wrote: Callable[[], bool] = bool,
+    ) -> None:
         """Begin a transaction by `attempt`, when it is this process's turn.
 
-        Raises what `attempt` raises; that the file is locked, only at the deadline.
+        `another_wrote` returns whether another has committed since it was asked last. Raises what
+        both raise; that the file is locked, only at the deadline.
         """
-        if monotonic() >= self._look_at and self._has_line:
+        now = monotonic()
+        if (now >= self._look_at or now >= self._began_at + PAUSE_S) and self._has_line:
             if self._others_wait():
-                self._begin_in_line(attempt, deadline)
+                self._begin_in_line(attempt, deadline, another_wrote)
                 return
-            self._look_at = monotonic() + BATCH_S
+            self._look_at = now + BATCH_S
+        self._began_at = now
         try:
             attempt()
             return
         except sqlite3.OperationalError as error:
             if not file_is_locked(error) or deadline.is_over:
                 raise
-        self._begin_in_line(attempt, deadline)
+        self._begin_in_line(attempt, deadline, another_wrote)
 
     def close(self) -> None:
         """Close the file, and remove it if nobody waits. The next process that waits makes it."""
@@ -115,27 +131,40 @@ class Line:
 
     # --- waiting ---
 
-    def _begin_in_line(self, attempt: Callable[[], None], deadline: Deadline) -> None:
+    def _begin_in_line(
+        self,
+        attempt: Callable[[], None],
+        deadline: Deadline,
+        another_wrote: Callable[[], bool] = bool,
+    ) -> None:
         joined_at = monotonic()
+        lets_go_on_until = inf
         tries = 0
         try:
             place = self._join()
             while True:
                 ahead = self._ahead(place)
-                impatient = monotonic() - joined_at > PATIENCE_S
-                if not ahead or impatient or deadline.is_over:
-                    try:
-                        attempt()
-                    except sqlite3.OperationalError as error:
-                        if not file_is_locked(error) or deadline.is_over:
-                            raise
-                    else:
-                        begun_at = monotonic()
-                        self._look_at = begun_at + BATCH_S
-                        self._tell(begun_at - joined_at)
-                        return
+                now = monotonic()
+                if not ahead:
+                    lets_go_on_until = min(lets_go_on_until, now + GOES_ON_S)
+                impatient = now - joined_at > PATIENCE_S
+                at_once = impatient or not place or now >= lets_go_on_until or deadline.is_over
+                goes_on = False
+                try:
+                    if at_once or not ahead:
+                        goes_on = not at_once and another_wrote()
+                        if not goes_on:
+                            attempt()
+                            self._began_at = monotonic()
+                            self._look_at = self._began_at + BATCH_S
+                            self._tell(self._began_at - joined_at)
+                            return
+                except sqlite3.OperationalError as error:
+                    if not file_is_locked(error) or deadline.is_over:
+                        raise
                     tries += 1
-                sleep(min(_pause(place, tries, ahead, impatient=impatient), deadline.left_s))
+                pause = GAP_S if goes_on else _pause(place, tries, ahead, impatient=impatient)
+                sleep(min(pause, deadline.left_s))
         finally:
             # No call of ours, which a signal handler could interrupt: others wait for this.
             if self._fd >= 0:

@@ -46,7 +46,14 @@ class SQLiteTransaction:
         self._known = known
         self._stored: list[Head] = []
         self._data_version = -1
+        self._asked_version = -1
         self._changes = 0
+
+    def another_wrote(self) -> bool:
+        """Return whether another connection has committed since this was asked last."""
+        before = self._asked_version
+        [[self._asked_version]] = self._cursor.execute("PRAGMA data_version").fetchall()
+        return before != self._asked_version
 
     def begin(self) -> None:
         """Begin a transaction of the ledger's own."""
