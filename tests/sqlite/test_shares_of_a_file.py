@@ -122,7 +122,7 @@ def test_the_first_begins_once_another_has_stopped(path: Path, commits: int) -> 
     mine.close()
 
 
-def test_whoever_has_paused_looks_whether_others_wait(path: Path) -> None:
+def test_a_process_that_has_paused_looks_whether_others_wait(path: Path) -> None:
     path.touch()
     mine, other = Line(str(path)), Line(str(path))
     looks: list[bool] = []
