@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ledger import CursorKey, CursorNotFoundError, Entry, EntryQuery, Ledger
+from ledger.consuming.callables import check_doing, refuse_undone
 from ledger.errors import invalid
 from ledger.law import fields
 from projections.coroutines import blocking
@@ -25,6 +26,8 @@ CHECKPOINTS = "cursor-ledger/log"
 """The stream that projectors have their checkpoints on: the positions of the log itself."""
 
 BATCH_ENTRIES = 500
+
+PLAIN = "Pass a plain function, which writes over the connection before it returns."
 
 
 @attrs.frozen(kw_only=True)
@@ -75,8 +78,7 @@ class Projector:
         # A connection and `apply` belong to one thread; so does what goes on between them.
         blocking(self.book, "await book.run(lambda book: Projector(book=book, …).catch_up())")
         CursorKey(self.name, CHECKPOINTS)
-        if not callable(self.apply):
-            raise invalid("apply", f"must be callable, not {fields.kind(self.apply)}.")
+        check_doing(self.apply, "apply", PLAIN)
         if not 1 <= fields.sequence(self.batch_entries, "batch_entries", least=1) <= 100_000:
             raise invalid("batch_entries", f"must be from 1 to 100000, not {self.batch_entries}.")
         self.book.using(of_driver(self.connection))
@@ -137,7 +139,7 @@ class Projector:
             for entry in entries:
                 if entry.key.stream_name == CHECKPOINTS:
                     continue
-                self.apply(entry)
+                refuse_undone(self.apply(entry), "apply", PLAIN)
                 position = entry.position
                 applied += 1
                 if applied == self.batch_entries:

@@ -22,8 +22,9 @@ from ledger.aio.futures import in_own_thread, settled
 from ledger.aio.lent import AsyncLent
 from ledger.aio.policies import AsyncPolicies
 from ledger.aio.readers import Readers
-from ledger.aio.streams import Stream, run_in_thread
+from ledger.aio.streams import PLAIN, Stream, run_in_thread
 from ledger.aio.waiting import news_of
+from ledger.consuming.callables import check_doing
 from ledger.consuming.coroutines import AsyncConsumer
 from ledger.consuming.heads_coroutines import AsyncHeads
 from ledger.errors import StorageError
@@ -185,6 +186,7 @@ class AsyncLedger:
         >>> asyncio.run(main())
         ['ines']
         """
+        check_doing(work, "work", PLAIN, yields=True)
         return Stream(self._readers, self._ledger, lambda book: work(book, *args, **kwargs))
 
     async def run(
@@ -194,6 +196,8 @@ class AsyncLedger:
 
         If this is cancelled, `work` stops when it reads the next row; what it appends is waited
         for. It must not keep the ledger, nor close it.
+
+        Raises InvalidCursorError if `work` is a coroutine function, or returns a coroutine.
 
         >>> import asyncio, ledger.aio
         >>> from projections import ResetPlan
@@ -206,8 +210,9 @@ class AsyncLedger:
         >>> asyncio.run(main())
         [41]
         """
+        check_doing(work, "work", PLAIN, yields=True)
         return await run_in_thread(
-            self._readers, self._ledger, lambda book: work(book, *args, **kwargs)
+            self._readers, self._ledger, lambda book: work(book, *args, **kwargs), "work"
         )
 
     # --- writing ---

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from contextlib import suppress
 from functools import partial
 from typing import Generic, TypeVar
@@ -11,15 +19,18 @@ from typing import Generic, TypeVar
 from ledger import service
 from ledger.aio.futures import settled
 from ledger.aio.readers import Readers
+from ledger.consuming.callables import check_doing, refuse_undone
 from ledger.errors import StorageError
 from ledger.service import Ledger
 from ledger.stores.stopping import Stop
 
-__all__ = ["PAGE_ROWS", "PAGE_S", "Stream", "run_in_thread"]
+__all__ = ["PAGE_ROWS", "PAGE_S", "PLAIN", "Stream", "run_in_thread"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 R = TypeVar("R")
+
+PLAIN = "Pass a plain function: it is called in a thread, with the ledger for threads."
 
 PAGE_ROWS = 256
 """At most this many rows are read ahead."""
@@ -103,7 +114,10 @@ class Stream(AsyncIterator[T], Generic[T]):
         2
         """
         work = self._work
-        return await run_in_thread(self._readers, self._ledger, lambda book: fold(iter(work(book))))
+        check_doing(fold, "fold", PLAIN, yields=True)
+        return await run_in_thread(
+            self._readers, self._ledger, lambda book: fold(iter(work(book))), "fold"
+        )
 
     async def _read(self) -> AsyncGenerator[T, None]:
         stop = Stop()
@@ -164,10 +178,19 @@ class _Pages(Generic[T]):
         self.ended = True
 
 
-async def run_in_thread(readers: Readers, ledger: Ledger, work: Callable[[Ledger], R]) -> R:
+async def run_in_thread(
+    readers: Readers, ledger: Ledger, work: Callable[[Ledger], R], name: str
+) -> R:
     """Return what `work` makes of the ledger, in a thread; if this is cancelled, its reading ends.
 
-    What it appends is waited for.
+    What it appends is waited for. A coroutine is refused under the `name` of what returned it.
     """
     stop = Stop()
-    return await settled(readers.start(lambda: work(service.stoppable(ledger, stop))), stop.set)
+
+    def done() -> R:
+        answer = work(service.stoppable(ledger, stop))
+        if isinstance(answer, Coroutine):
+            refuse_undone(answer, name, PLAIN)
+        return answer
+
+    return await settled(readers.start(done), stop.set)

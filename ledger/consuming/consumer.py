@@ -266,8 +266,8 @@ class Consumer:
 
         Raises the error of an event that failed as often as it is tried, or of the database;
         TakenOverError if another consumer took the cursor over; InvalidCursorError for metadata
-        that cannot be kept, without a further try, because it was delivered; and what `fetch`
-        raises.
+        that cannot be kept, without a further try, because it was delivered, and for a `deliver`
+        that must be awaited; and what `fetch` raises.
 
         >>> import ledger, threading
         >>> key, stop = ledger.CursorKey("webhooks", "orders"), threading.Event()

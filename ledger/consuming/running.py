@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ledger.consuming.callables import PLAIN, check_doing, refuse_undone
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
 from ledger.consuming.window import WindowFullError
@@ -47,6 +48,8 @@ class Loop(Generic[E]):
         sequence: Callable[[E], int],
         delivery_id: Callable[[E], str],
     ) -> None:
+        check_doing(fetch, "fetch", PLAIN, yields=True)
+        check_doing(deliver, "deliver", PLAIN)
         self._consumer = consumer
         self._fetch = fetch
         self._deliver = deliver
@@ -262,10 +265,12 @@ class Loop(Generic[E]):
         try:
             with delivery:
                 try:
-                    self._deliver(event, delivery)
+                    answer = self._deliver(event, delivery)
                 except BaseException as error:
                     raised = error
                     raise
+                # No failure of the event, which would be tried again: it ends the loop.
+                refuse_undone(answer, "deliver", PLAIN)
         except StaleEpochError as error:
             if error is raised:
                 self._note(delivery, error)

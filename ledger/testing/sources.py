@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
+from ledger.consuming.callables import PLAIN, check_doing, is_undone
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import Retry, delivery_id_of, sequence_of
 from ledger.law import fields
@@ -158,16 +159,19 @@ class Source(Generic[E]):
         ...     cursor.last_sequence
         3
         """
+        check_doing(deliver, "deliver", PLAIN)
         stop = threading.Event()
         with book.consumer(key, in_flight=in_flight) as consumer:
 
             def fetch(position: int) -> list[E]:
                 return self._fetched(position, consumer.position, stop.set)
 
-            def attempt(event: E, delivery: Delivery) -> None:
+            def attempt(event: E, delivery: Delivery) -> object:
                 self._fail_if_told(event)
-                deliver(event, delivery)
-                self._note(event)
+                answer = deliver(event, delivery)
+                if not is_undone(answer):
+                    self._note(event)
+                return answer  # The loop refuses it if it is not done.
 
             consumer.run(
                 fetch,

@@ -287,3 +287,10 @@ def test_without_the_client_it_says_what_to_install() -> None:
 def test_a_message_that_was_read_from_nowhere_has_no_sequence() -> None:
     with pytest.raises(InvalidCursorError, match="no topic, partition and offset"):
         kafka.sequence_of(confluent_kafka.Message())
+
+
+def test_a_member_whose_function_would_be_awaited_does_not_join(book: Ledger) -> None:
+    async def deliver(_: Any, __: Delivery) -> None: ...
+
+    with pytest.raises(InvalidCursorError, match="deliver is an `async def`"):
+        kafka.Member(book, NOBODY, [TOPIC]).run(deliver)

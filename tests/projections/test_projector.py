@@ -286,3 +286,22 @@ def test_followers_are_woken_by_what_is_appended(book: Ledger, path: Path, by: s
             thread.join(20)
         assert time.monotonic() - began < 5
     assert len(found) == 5
+
+
+def test_a_view_that_would_have_to_be_awaited_is_not_taken_for_made(
+    book: Ledger, connection: sqlite3.Connection
+) -> None:
+    async def apply(entry: Entry) -> None:
+        connection.execute("INSERT INTO seen VALUES (?)", (entry.position,))
+
+    book.advance(ORDERS, to=1)
+    with pytest.raises(InvalidCursorError, match="apply is an `async def`"):
+        Projector(book=book, name="seen", connection=connection, apply=apply)
+
+    def applied(entry: Entry) -> object:
+        return apply(entry)
+
+    view = Projector(book=book, name="seen", connection=connection, apply=applied)
+    with pytest.raises(InvalidCursorError, match="apply returned a coroutine"):
+        view.catch_up()
+    assert view.position == 0

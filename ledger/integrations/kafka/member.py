@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ledger.consuming.callables import check_doing
 from ledger.consuming.deliveries import checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import Retry
@@ -122,6 +123,8 @@ class Member:
         Raises what a record raised that was given up, what the ledger raises, and KafkaException
         for what the client does not get over by itself; InvalidCursorError if it runs already.
         """
+        check_doing(deliver, "deliver", "Pass a plain function.")
+        check_doing(delivery_id, "delivery_id", "Pass a plain function.")
         if not self._running.acquire(blocking=False):
             raise InvalidCursorError("this member runs already; make another one.")
         try:
