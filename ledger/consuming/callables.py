@@ -11,10 +11,13 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from ledger.errors import invalid
 from ledger.law import fields
 
-__all__ = ["PLAIN", "check_callable", "check_doing", "is_undone", "refuse_undone"]
+__all__ = ["AWAITED", "PLAIN", "check_callable", "check_doing", "is_undone", "refuse_undone"]
 
 PLAIN = "Pass a plain function, or run a consumer of ledger.aio, which awaits it."
 """What a loop in threads says of a function that it would have to await."""
+
+AWAITED = "Await it there."
+UNYIELD = "Take the yield out."
 
 
 def check_callable(given: object, name: str) -> None:
@@ -27,10 +30,13 @@ def check_callable(given: object, name: str) -> None:
         raise invalid(name, f"must be callable, not {said}.", value=said)
 
 
-def check_doing(given: object, name: str, plain: str, *, yields: bool = False) -> None:
+def check_doing(
+    given: object, name: str, plain: str = "", *, yields: bool = False, awaits: bool = False
+) -> None:
     """Refuse a function that does nothing when it is called: it returns what would do it later.
 
-    `plain` says what to write instead of `async def`. A generator may be what is wanted: `yields`.
+    `plain` says what to write instead of `async def`, unless the caller `awaits` it. A generator
+    may be what is wanted: `yields`.
 
     Raises InvalidCursorError.
     """
@@ -41,10 +47,11 @@ def check_doing(given: object, name: str, plain: str, *, yields: bool = False) -
         called = called.func
     ways = (called, getattr(type(called), "__call__", None))  # noqa: B004 - its kind is asked
     for way in ways:
-        if iscoroutinefunction(way) or isasyncgenfunction(way):
+        if isgeneratorfunction(way) or (awaits and isasyncgenfunction(way)):
+            if not yields:
+                raise invalid(name, f"has a `yield`, so a call of it does nothing. {UNYIELD}")
+        elif not awaits and (iscoroutinefunction(way) or isasyncgenfunction(way)):
             raise invalid(name, f"is an `async def`, and nothing here would await it. {plain}")
-        if isgeneratorfunction(way) and not yields:
-            raise invalid(name, "has a `yield`, so a call of it does nothing. Take the yield out.")
 
 
 def is_undone(answer: object) -> bool:
@@ -66,7 +73,7 @@ def refuse_undone(answer: object, name: str, plain: str) -> None:
     if isinstance(answer, Future):
         plain = "Wait for it there, with result()."
     elif isinstance(answer, (Generator, AsyncGenerator)):
-        plain = "Take the yield out."
+        plain = UNYIELD
     said = fields.kind(answer)
     raise invalid(
         name, f"returned {said}, and not a result, so its work is not done. {plain}", value=said

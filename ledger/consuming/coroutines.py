@@ -27,6 +27,7 @@ __all__ = ["AsyncConsumer", "Beginning"]
 E = TypeVar("E")
 
 Fetch: TypeAlias = Callable[[int], Iterable[E] | AsyncIterable[E] | Awaitable[Iterable[E]]]
+Deliver: TypeAlias = Callable[[E, Delivery], Awaitable[object] | None]
 
 
 class Beginning:
@@ -206,7 +207,7 @@ class AsyncConsumer:
     async def run(
         self,
         fetch: Fetch[E],
-        deliver: Callable[[E, Delivery], Awaitable[object]],
+        deliver: Deliver[E],
         *,
         retry: Retry | None = None,
         stop: asyncio.Event | None = None,
@@ -217,8 +218,9 @@ class AsyncConsumer:
         """Fetch, deliver and confirm, until `stop` is set: see `Consumer.run`.
 
         `fetch(position)` returns an iterable, an asynchronous one, or an awaitable of an iterable;
-        `deliver(event, delivery)` is awaited, up to `in_flight` at once, each in a task of its own.
-        `retry`, `poll_s`, in seconds, `sequence` and `delivery_id` are as there.
+        `deliver(event, delivery)` is awaited, up to `in_flight` at once, each in a task of its own;
+        a plain function has delivered when it returns, and must not block the event loop. `retry`,
+        `poll_s`, in seconds, `sequence` and `delivery_id` are as there.
 
         If this is cancelled, those are cancelled first. A CancelledError of what they await is a
         failure like any other; where it ends the loop, this raises a RuntimeError from it.

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from ledger.consuming.callables import AWAITED, check_doing, refuse_undone
 from ledger.consuming.cancellations import as_error, is_failure
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
@@ -19,7 +20,7 @@ from ledger.waking.telling import told_of_reset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
 
-    from ledger.consuming.coroutines import AsyncConsumer, Beginning, Fetch
+    from ledger.consuming.coroutines import AsyncConsumer, Beginning, Deliver, Fetch
 
 __all__ = ["Loop"]
 
@@ -33,7 +34,7 @@ class Loop(Generic[E]):
         self,
         consumer: AsyncConsumer,
         fetch: Fetch[E],
-        deliver: Callable[[E, Delivery], Awaitable[object]],
+        deliver: Deliver[E],
         *,
         retry: Retry,
         stop: asyncio.Event,
@@ -41,6 +42,8 @@ class Loop(Generic[E]):
         sequence: Callable[[E], int],
         delivery_id: Callable[[E], str],
     ) -> None:
+        check_doing(fetch, "fetch", yields=True, awaits=True)
+        check_doing(deliver, "deliver", awaits=True)
         self._consumer = consumer
         self._fetch = fetch
         self._deliver = deliver
@@ -278,10 +281,14 @@ class Loop(Generic[E]):
         try:
             async with beginning:
                 try:
-                    await self._deliver(event, delivery)
+                    answer: object = self._deliver(event, delivery)
+                    if isinstance(answer, Awaitable):
+                        answer = await answer
                 except BaseException as error:
                     raised = error
                     raise
+                # No failure of the event, which would be tried again: it ends the loop.
+                refuse_undone(answer, "deliver", AWAITED)
         except StaleEpochError as error:
             if error is raised:
                 await self._note(delivery, error)

@@ -188,7 +188,7 @@ class Source(Generic[E]):
         self,
         book: AsyncLedger,
         key: CursorKey,
-        deliver: Callable[[E, Delivery], Awaitable[object]],
+        deliver: Callable[[E, Delivery], Awaitable[object] | None],
         *,
         retry: Retry = PROMPT,
         in_flight: int = 1,
@@ -208,16 +208,21 @@ class Source(Generic[E]):
         """
         import asyncio  # Imported here, because tests without coroutines do not need it.
 
+        check_doing(deliver, "deliver", awaits=True)
         stop = asyncio.Event()
         async with book.consumer(key, in_flight=in_flight) as consumer:
 
             def fetch(position: int) -> list[E]:
                 return self._fetched(position, consumer.position, stop.set)
 
-            async def attempt(event: E, delivery: Delivery) -> None:
+            async def attempt(event: E, delivery: Delivery) -> object:
                 self._fail_if_told(event)
-                await deliver(event, delivery)
-                self._note(event)
+                answer: object = deliver(event, delivery)
+                if isinstance(answer, Awaitable):
+                    answer = await answer
+                if not is_undone(answer):
+                    self._note(event)
+                return answer  # The loop refuses it if it is not done.
 
             await consumer.run(
                 fetch,

@@ -150,3 +150,87 @@ def test_work_in_a_thread_is_not_a_coroutine(book: Ledger) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         asyncio.run(main())
+
+
+# --- in coroutines ---
+
+
+def arun(book: Ledger, deliver: Any, **options: Any) -> None:
+    async def main() -> None:
+        abook, stop = AsyncLedger(book), asyncio.Event()
+        asyncio.get_running_loop().call_later(10, stop.set)
+        try:
+            async with abook.consumer(ORDERS) as consumer:
+                source = Source.numbered(3)
+
+                def fetch(position: int) -> list[Event]:
+                    if position == 3 == consumer.position:
+                        stop.set()
+                    return source.after(position)
+
+                await consumer.run(fetch, deliver, stop=stop, poll_s=0.01, **options)
+        finally:
+            abook._readers.close()
+
+    asyncio.run(main())
+
+
+def test_a_plain_function_has_delivered_when_it_returns(book: Ledger) -> None:
+    sent = []
+
+    def deliver(event: Event, delivery: Delivery) -> int:
+        delivery.metadata["status"] = "202"
+        sent.append(event.sequence)
+        return 202
+
+    arun(book, deliver)
+    assert sent == [1, 2, 3]
+    assert [(each.version, dict(each.metadata)) for each in book.history(ORDERS)] == [
+        (version, {"status": "202"}) for version in (1, 2, 3)
+    ]
+
+
+def test_a_plain_function_that_returns_an_awaitable_is_awaited(book: Ledger) -> None:
+    CALLS.clear()
+    arun(book, plainly(awaited))
+    assert CALLS == [1, 2, 3]
+    assert book.get(ORDERS).last_sequence == 3
+
+
+@pytest.mark.parametrize("deliver", [streamed, yielded, partial(yielded)])
+def test_a_task_that_would_do_nothing_is_refused_before(book: Ledger, deliver: Any) -> None:
+    with pytest.raises(InvalidCursorError, match=r"^deliver has a `yield`"):
+        arun(book, deliver)
+    assert book.find(ORDERS) is None
+
+
+@pytest.mark.parametrize("made", [streamed, yielded, awaited, lambda *_: Future[None]()])
+def test_what_a_coroutine_has_only_begun_is_not_confirmed(book: Ledger, made: Any) -> None:
+    begun = []
+
+    async def deliver(event: Event, delivery: Delivery) -> Any:
+        begun.append(event.sequence)
+        return made(event, delivery)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InvalidCursorError, match=r"^deliver returned a "):
+            arun(book, deliver, retry=Retry(tries_max=3, wait_s=0, give_up=GiveUp.SKIP))
+    assert begun == [1], "it is tried once"
+    assert book.get(ORDERS).last_sequence == 0
+
+
+def test_a_source_takes_plain_functions_and_refuses_what_is_only_begun(book: Ledger) -> None:
+    async def main() -> None:
+        abook, source = AsyncLedger(book), Source.numbered(2)
+        try:
+            await source.aconsume(abook, ORDERS, lambda *_: None)
+            assert source.delivered == [1, 2]
+            source.events.append(Event(3))
+            with pytest.raises(InvalidCursorError, match="deliver returned a generator"):
+                await source.aconsume(abook, ORDERS, plainly(yielded))
+            assert source.delivered == [1, 2]
+        finally:
+            abook._readers.close()
+
+    asyncio.run(main())
