@@ -13,7 +13,7 @@ from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.one_at_a_time import OneAtATime
-from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.consuming.retrying import Retry, ends_at
 from ledger.consuming.room import Room
 from ledger.errors import LedgerError, StorageError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -189,7 +189,7 @@ class Consumer:
         """
         generation = self._deliveries.generation
         advance = self._deliveries.asked(sequence, delivery_id, outcome, metadata)
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+        until = ends_at(timeout_s, time.monotonic())
         while True:
             if not self._deliveries.may_begin(sequence):
                 # A delivery that would be refused does not wait.
@@ -290,11 +290,11 @@ class Consumer:
             self,
             fetch,
             deliver,
-            retry=Retry() if retry is None else retry,
-            stop=threading.Event() if stop is None else stop,
-            poll_s=checked_poll_s(poll_s),
-            sequence=sequence or sequence_of,
-            delivery_id=delivery_id or delivery_id_of,
+            retry=retry,
+            stop=stop,
+            poll_s=poll_s,
+            sequence=sequence,
+            delivery_id=delivery_id,
         ).run()
 
     def flush(self) -> None:

@@ -12,7 +12,7 @@ from ledger.consuming.cancellations import is_failure
 from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
-from ledger.consuming.retrying import Retry, checked_poll_s, delivery_id_of, sequence_of
+from ledger.consuming.retrying import Retry, ends_at
 from ledger.consuming.room import WAIT_S
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
@@ -249,18 +249,19 @@ class AsyncConsumer:
         # Imported here, because only a loop needs it.
         from ledger.consuming.running_coroutines import Loop
 
-        if not self._deliveries.was_read:
-            await self.refresh()
-        await Loop(
+        loop = Loop(
             self,
             fetch,
             deliver,
-            retry=Retry() if retry is None else retry,
-            stop=asyncio.Event() if stop is None else stop,
-            poll_s=checked_poll_s(poll_s),
-            sequence=sequence or sequence_of,
-            delivery_id=delivery_id or delivery_id_of,
-        ).run()
+            retry=retry,
+            stop=stop,
+            poll_s=poll_s,
+            sequence=sequence,
+            delivery_id=delivery_id,
+        )
+        if not self._deliveries.was_read:
+            await self.refresh()
+        await loop.run()
 
     async def give_up(self, sequence: int, *, reason: str) -> None:
         """Go on without the delivery of `sequence`, which failed: see `Consumer.give_up`.
@@ -307,7 +308,7 @@ class AsyncConsumer:
     async def _begin(
         self, advance: AdvanceCursor, generation: int, timeout_s: float | None
     ) -> Delivery:
-        until = None if timeout_s is None else _now() + timeout_s
+        until = ends_at(timeout_s, _now())
         if advance.last_sequence in self.failed:
             # It has its place. Those who wait for room wait for it, so it must not wait for them.
             return await self._checked(advance, generation, until)

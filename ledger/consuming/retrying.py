@@ -6,6 +6,7 @@ import heapq
 import random
 from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +14,7 @@ import attrs
 
 from ledger import notices
 from ledger.consuming.failures import described
-from ledger.errors import InvalidCursorError, StorageError
+from ledger.errors import InvalidCursorError, StorageError, invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey
 
@@ -24,6 +25,7 @@ __all__ = [
     "Retry",
     "checked_poll_s",
     "delivery_id_of",
+    "ends_at",
     "given_up",
     "sequence_of",
 ]
@@ -53,6 +55,19 @@ def checked_poll_s(value: object) -> float:
     raise InvalidCursorError(
         f"poll_s must be above 0 and at most {POLL_S_MAX:,} seconds, not {fields.shown(value)}."
     )
+
+
+def ends_at(timeout_s: object, now: float) -> float | None:
+    """Return the moment that is `timeout_s` seconds after `now`; None for no end.
+
+    Raises InvalidCursorError.
+    """
+    if timeout_s is None:
+        return None
+    if type(timeout_s) in (int, float) and -inf < timeout_s:  # type: ignore[operator]
+        return now + timeout_s  # type: ignore[operator]
+    said = fields.shown(timeout_s)
+    raise invalid("timeout_s", f"must be None or a number of seconds, not {said}.", value=said)
 
 
 class GiveUp(StrEnum):

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.consuming.callables import PLAIN, check_doing, refuse_undone
 from ledger.consuming.delivery import Delivery
-from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
+from ledger.consuming.options import (
+    check_stop,
+    checked_delivery_id,
+    checked_retry,
+    checked_sequence,
+)
+from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, checked_poll_s, given_up
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError
 from ledger.law.refusals import StaleEpochError
@@ -42,26 +48,28 @@ class Loop(Generic[E]):
         fetch: Callable[[int], Iterable[E]],
         deliver: Callable[[E, Delivery], object],
         *,
-        retry: Retry,
-        stop: threading.Event,
+        retry: Retry | None,
+        stop: threading.Event | None,
         poll_s: float,
-        sequence: Callable[[E], int],
-        delivery_id: Callable[[E], str],
+        sequence: Callable[[E], int] | None,
+        delivery_id: Callable[[E], str] | None,
     ) -> None:
         check_doing(fetch, "fetch", PLAIN, yields=True)
         check_doing(deliver, "deliver", PLAIN)
         self._consumer = consumer
         self._fetch = fetch
         self._deliver = deliver
-        self._stop = stop
-        self._poll_s = poll_s
-        self._sequence = sequence
-        self._delivery_id = delivery_id
+        self._stop = threading.Event() if stop is None else stop
+        check_stop(self._stop, awaits=False)
+        self._poll_s = checked_poll_s(poll_s)
+        self._sequence = checked_sequence(sequence)
+        self._delivery_id = checked_delivery_id(delivery_id)
+        tries = checked_retry(retry)
         # What follows is shared with the threads that deliver.
         self._lock = threading.RLock()  # Taken by itself, as in room.py.
         self._changed = threading.Condition(self._lock)
-        self._plan: Plan[E] = Plan(retry)
-        self._outage = Outage(retry, consumer.key)
+        self._plan: Plan[E] = Plan(tries)
+        self._outage = Outage(tries, consumer.key)
         self._running = 0
         self._failure: BaseException | None = None
         self._told = False

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from ledger.consuming.callables import AWAITED, check_doing, refuse_undone
 from ledger.consuming.cancellations import as_error, is_failure
 from ledger.consuming.delivery import Delivery
-from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, given_up
+from ledger.consuming.options import (
+    check_stop,
+    checked_delivery_id,
+    checked_retry,
+    checked_sequence,
+)
+from ledger.consuming.retrying import GiveUp, Outage, Plan, Retry, checked_poll_s, given_up
 from ledger.consuming.running import LOOK_ALSO_S, LOOK_S
 from ledger.consuming.window import WindowFullError
 from ledger.errors import LedgerError, StorageError
@@ -36,23 +42,25 @@ class Loop(Generic[E]):
         fetch: Fetch[E],
         deliver: Deliver[E],
         *,
-        retry: Retry,
-        stop: asyncio.Event,
+        retry: Retry | None,
+        stop: asyncio.Event | None,
         poll_s: float,
-        sequence: Callable[[E], int],
-        delivery_id: Callable[[E], str],
+        sequence: Callable[[E], int] | None,
+        delivery_id: Callable[[E], str] | None,
     ) -> None:
         check_doing(fetch, "fetch", yields=True, awaits=True)
         check_doing(deliver, "deliver", awaits=True)
         self._consumer = consumer
         self._fetch = fetch
         self._deliver = deliver
-        self._stop = stop
-        self._poll_s = poll_s
-        self._sequence = sequence
-        self._delivery_id = delivery_id
-        self._plan: Plan[E] = Plan(retry)
-        self._outage = Outage(retry, consumer.key)
+        self._stop = asyncio.Event() if stop is None else stop
+        check_stop(self._stop, awaits=True)
+        self._poll_s = checked_poll_s(poll_s)
+        self._sequence = checked_sequence(sequence)
+        self._delivery_id = checked_delivery_id(delivery_id)
+        tries = checked_retry(retry)
+        self._plan: Plan[E] = Plan(tries)
+        self._outage = Outage(tries, consumer.key)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._cancelled = False

@@ -294,3 +294,10 @@ def test_a_member_whose_function_would_be_awaited_does_not_join(book: Ledger) ->
 
     with pytest.raises(InvalidCursorError, match="deliver is an `async def`"):
         kafka.Member(book, NOBODY, [TOPIC]).run(deliver)
+
+
+@pytest.mark.parametrize("option", ["retry", "stop", "delivery_id"])
+def test_a_member_that_was_given_a_wrong_option_does_not_join(book: Ledger, option: str) -> None:
+    options: dict[str, Any] = {option: 3}
+    with pytest.raises(InvalidCursorError, match=f"^{option} must be"):
+        kafka.Member(book, NOBODY, [TOPIC]).run(lambda *_: None, **options)

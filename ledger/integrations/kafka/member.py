@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.consuming.callables import check_doing
 from ledger.consuming.deliveries import checked_in_flight
 from ledger.consuming.delivery import Delivery
+from ledger.consuming.options import check_stop, checked_delivery_id, checked_retry
 from ledger.consuming.retrying import Retry
 from ledger.errors import InvalidCursorError, invalid
 from ledger.integrations.kafka.heads import EVERY_S, Heads
@@ -124,11 +125,13 @@ class Member:
         for what the client does not get over by itself; InvalidCursorError if it runs already.
         """
         check_doing(deliver, "deliver", "Pass a plain function.")
-        check_doing(delivery_id, "delivery_id", "Pass a plain function.")
+        checked_delivery_id(delivery_id)
+        retry = checked_retry(retry)
+        stop = threading.Event() if stop is None else stop
+        check_stop(stop, awaits=False)
         if not self._running.acquire(blocking=False):
             raise InvalidCursorError("this member runs already; make another one.")
         try:
-            stop = threading.Event() if stop is None else stop
             self._start = lambda partition: partition.start(deliver, retry, delivery_id)
             consumer = self._client.Consumer(self._config)
             try:
