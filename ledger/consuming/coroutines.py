@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
+from ledger.consuming.beginning import Beginning
 from ledger.consuming.cancellations import is_failure
 from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
@@ -22,7 +23,7 @@ from ledger.law.requests import AdvanceCursor, RecordError
 if TYPE_CHECKING:
     from ledger.consuming.takeovers import AsyncBook
 
-__all__ = ["AsyncConsumer", "Beginning"]
+__all__ = ["AsyncConsumer"]
 
 E = TypeVar("E")
 
@@ -30,55 +31,11 @@ Fetch: TypeAlias = Callable[[int], Iterable[E] | AsyncIterable[E] | Awaitable[It
 Deliver: TypeAlias = Callable[[E, Delivery], Awaitable[object] | None]
 
 
-class Beginning:
-    """A delivery that begins when it is awaited, or entered with `async with`."""
-
-    def __init__(
-        self,
-        begin: Callable[[], Awaitable[Delivery]],
-        end: Callable[[Delivery, BaseException | None], Awaitable[None]],
-    ) -> None:
-        self._begin = begin
-        self._end = end
-        self._delivery: Delivery | None = None
-
-    @property
-    def delivery(self) -> Delivery:
-        """The delivery, once it has begun.
-
-        Raises InvalidCursorError before that.
-        """
-        if self._delivery is None:
-            raise InvalidCursorError("the delivery has not begun: await it, or enter it.")
-        return self._delivery
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._begun().__await__()
-
-    async def _begun(self) -> Self:
-        if self._delivery is None:
-            self._delivery = await self._begin()
-        return self
-
-    async def __aenter__(self) -> Delivery:
-        await self._begun()
-        delivery = self.delivery
-        delivery._deliveries.enter(delivery, _me())
-        return delivery
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._end(self.delivery, error)
-
-
 class AsyncConsumer:
     """A `Consumer` whose deliveries are awaited; `AsyncLedger.consumer` makes it.
 
-    It reads the cursor, or takes it over, when it is entered. It belongs to one event loop, and to
+    It reads the cursor, or takes it over, when it is entered, or else with its first delivery; to
+    ask where it stands before that raises InvalidCursorError. It belongs to one event loop, and to
     any number of tasks in it. Deliveries begin in the order in which `delivering` is entered or
     awaited.
 
@@ -123,12 +80,12 @@ class AsyncConsumer:
     @property
     def position(self) -> int:
         """The sequence up to which everything is confirmed; 0 if nothing is."""
-        return self._deliveries.position
+        return self._as_read().position
 
     @property
     def reached(self) -> int:
         """The sequence that began last, or `position`: what is fetched next comes after it."""
-        return self._deliveries.reached
+        return self._as_read().reached
 
     @property
     def token(self) -> str:
@@ -137,12 +94,12 @@ class AsyncConsumer:
         Where positions are tokens, what is fetched next comes after it, and is delivered as
         `reached + 1`.
         """
-        return self._deliveries.token
+        return self._as_read().token
 
     @property
     def epoch(self) -> int:
         """The epoch that was read."""
-        return self._deliveries.epoch
+        return self._as_read().epoch
 
     @property
     def failed(self) -> tuple[int, ...]:
@@ -173,7 +130,7 @@ class AsyncConsumer:
 
         Raises StaleEpochError.
         """
-        self._deliveries.look(await self._book.find(self.key))
+        self._as_read().look(await self._book.find(self.key))
 
     # --- delivering ---
 
@@ -386,6 +343,15 @@ class AsyncConsumer:
 
     def _wake(self) -> None:
         self._changed.set()
+
+    def _as_read(self) -> Deliveries:
+        if not self._deliveries.was_read:
+            raise InvalidCursorError(
+                f"this consumer has not read the cursor of {self.key} yet, so it does not know "
+                "where it stands. Enter it: `async with book.consumer(key) as consumer`; or "
+                "`await consumer.refresh()`."
+            )
+        return self._deliveries
 
 
 def _me() -> int:

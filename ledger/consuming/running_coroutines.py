@@ -26,7 +26,8 @@ from ledger.waking.telling import told_of_reset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
 
-    from ledger.consuming.coroutines import AsyncConsumer, Beginning, Deliver, Fetch
+    from ledger.consuming.beginning import Beginning
+    from ledger.consuming.coroutines import AsyncConsumer, Deliver, Fetch
 
 __all__ = ["Loop"]
 

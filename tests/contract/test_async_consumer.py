@@ -323,6 +323,27 @@ async def test_a_consumer_that_was_not_entered_reads_the_cursor_by_itself(book: 
 
 
 @within_a_loop
+async def test_a_consumer_that_has_not_read_the_cursor_does_not_say_where_it_stands(
+    book: Ledger,
+) -> None:
+    book.reset(ORDERS, to=20, reason="again", actor="ines")
+    abook = AsyncLedger(book)
+    async with AsyncExitStack() as stack:
+        stack.callback(abook._readers.close)
+        consumer = abook.consumer(ORDERS)
+        for name in ("position", "reached", "token", "epoch"):
+            with pytest.raises(InvalidCursorError, match=r"has not read .* `async with"):
+                getattr(consumer, name)
+        with pytest.raises(InvalidCursorError, match=r"has not read .* `async with"):
+            await consumer.look()
+        assert (consumer.key, consumer.in_flight, consumer.failed) == (ORDERS, 1, ())
+        assert not consumer.has_begun
+        await consumer.refresh()
+        assert (consumer.position, consumer.epoch) == (20, 1)
+        await consumer.look()
+
+
+@within_a_loop
 async def test_leaving_a_consumer_appends_what_is_ready(book: Ledger) -> None:
     async def leave() -> None:
         async with consuming(book, 2) as consumer:
