@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from functools import partial, wraps
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 from ledger import opening
 from ledger.aio.futures import in_own_thread
@@ -43,6 +43,14 @@ class _Opening:
     async def __aexit__(self, *_: object) -> None:
         if self._ledger is not None:
             await self._ledger.close()
+
+    if not TYPE_CHECKING:  # Type checkers know that it has none of these.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"this ledger is not open yet, so it has no {name!r}. Await it, `book = await "
+                "ledger.aio.open(…)`, or enter it: `async with ledger.aio.open(…) as book`."
+            )
 
 
 def _close_unwanted(ledger: Future[Ledger]) -> None:

@@ -253,3 +253,15 @@ def test_a_store_of_somebody_else_that_fails_leaves_nobody_waiting(
                     assert error in (raised, raised.__cause__)
 
     test()
+
+
+@asynchronous
+async def test_a_ledger_that_is_not_open_yet_says_how_it_is_opened(path: Path) -> None:
+    opening: Any = ledger.aio.open(path)
+    for name in ("get", "advance", "consumer"):
+        with pytest.raises(AttributeError, match=f"no '{name}'. Await it, .* `async with ledger"):
+            getattr(opening, name)
+    assert not hasattr(opening, "get")
+    assert not path.exists()
+    async with opening as book:
+        assert await book.find(ORDERS) is None
