@@ -12,9 +12,10 @@ import attrs
 
 from ledger.consuming.cancellations import is_failure
 from ledger.consuming.failures import described, note_unrecorded
-from ledger.law import rules
+from ledger.law import rivals, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
+from ledger.law.refusals import NonMonotonicCursorError
 from ledger.law.requests import RecordError, Request, advance_to
 from ledger.law.tokens import ConfirmToken, Next
 from ledger.service import Ledger, deliverers_of
@@ -92,4 +93,9 @@ async def delivering(
             except Exception as unrecorded:  # noqa: BLE001 - the body's exception is raised
                 note_unrecorded(error, unrecorded)
             raise
-        await book.append([attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)])
+        try:
+            await book.append([attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)])
+        except NonMonotonicCursorError as error:
+            known = cursor.last_sequence if cursor else 0
+            rivals.refuse_overtaken(error, known, "Read the cursor again")
+            raise

@@ -13,8 +13,9 @@ from ledger.errors import InvalidCursorError, LedgerError, UnknownOutcomeError
 from ledger.law import fields, rules
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.pairs import EMPTY
-from ledger.law.refusals import StaleEpochError
+from ledger.law.refusals import NonMonotonicCursorError, StaleEpochError
 from ledger.law.requests import AdvanceCursor, RecordError, make_advance
+from ledger.law.rivals import refuse_overtaken
 
 __all__ = ["Deliveries", "checked_in_flight"]
 
@@ -118,14 +119,19 @@ class Deliveries:
             if now is not None:
                 rules.decide(now, advance, actor="", now=now.updated_at)
                 if advance.last_sequence == now.last_sequence:
+                    known = now.last_sequence == self.position
+                    first = "Deliver" if known else "Call refresh(), and deliver"
                     raise InvalidCursorError(
                         f"{self.key} is at {now.last_sequence}, so it is confirmed already. "
-                        "Deliver what comes after it."
+                        f"{first} what comes after it."
                     )
             elif self.epoch:
                 raise StaleEpochError(now, advance)
         except StaleEpochError as error:
             self.note_stale(error)
+            raise
+        except NonMonotonicCursorError as error:
+            self._refuse_overtaken(error)
             raise
 
     def look(self, now: Cursor | None) -> None:
@@ -288,12 +294,17 @@ class Deliveries:
             return ready
 
     def refused(self, error: LedgerError) -> None:
-        """Note that an append raised `error`, and what that means for what was ready."""
+        """Note that an append raised `error`, and what that means for what was ready.
+
+        Raises NonMonotonicCursorError that says what to do if somebody else has moved the cursor.
+        """
         with self.lock:
             if not isinstance(error, UnknownOutcomeError):
                 self.unsure = False
             if isinstance(error, StaleEpochError):
                 self.note_stale(error)
+        if isinstance(error, NonMonotonicCursorError):
+            self._refuse_overtaken(error)
 
     def settle(self, now: Cursor | None) -> None:
         """Take what the cursor has passed for appended. `now` is the cursor after an unsure append.
@@ -314,6 +325,10 @@ class Deliveries:
             self._window.recorded(len(cursors))
             self._cursor = cursors[-1]
             self.unsure = False
+
+    def _refuse_overtaken(self, error: NonMonotonicCursorError) -> None:
+        if not self.unsure:  # What was cut off may have moved the cursor.
+            refuse_overtaken(error, self.position, "Call refresh()")
 
     def _forgotten(self, advance: AdvanceCursor) -> StaleEpochError:
         """Return the refusal of a delivery that was begun before the cursor was read anew."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 # Imported when they are first used, because a program that only reads needs no law.
-_LATER = ("requests", "rules")
+_LATER = ("requests", "rivals", "rules")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -19,6 +19,7 @@ __all__ = [
     "StaleTokenError",
     "VersionConflictError",
     "message_alone",
+    "named",
 ]
 
 
@@ -75,7 +76,7 @@ class CursorExistsError(LedgerError):
             return
         entries = "entry" if current.version == 1 else "entries"
         super().__init__(
-            f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}, and "
+            f"{current.key} is at {current.last_sequence} {named(current.last_delivery_id)}, and "
             f"has {current.version:,} {entries}, so it cannot start at {request.last_sequence}: "
             "only the first entry of a cursor starts it. To move it there, reset it, with a reason."
         )
@@ -306,11 +307,11 @@ class ActorRequiredError(LedgerError):
 
 
 def _not_back(current: Cursor, request: ledger.AdvanceCursor) -> str:
-    at = f"{current.key} is at {current.last_sequence} {_named(current.last_delivery_id)}"
+    at = f"{current.key} is at {current.last_sequence} {named(current.last_delivery_id)}"
     to = request.last_sequence
     if to == current.last_sequence:
         return (
-            f"{at}; {to} {_named(request.delivery_id)} is another delivery of the same place. "
+            f"{at}; {to} {named(request.delivery_id)} is another delivery of the same place. "
             "Find out which one the consumer got; confirm that one, or reset the cursor."
         )
     return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
@@ -318,7 +319,7 @@ def _not_back(current: Cursor, request: ledger.AdvanceCursor) -> str:
 
 def _not_next(current: Cursor | None, request: ledger.ConfirmToken) -> str:
     sequence, token = (current.last_sequence, current.last_delivery_id) if current else (0, "")
-    at = f"{request.key} is at {sequence} {_named(token)}"
+    at = f"{request.key} is at {sequence} {named(token)}"
     if sequence == SEQUENCE_MAX and token == request.after:
         return f"{at}, the last sequence there is; nothing can be numbered after it."
     asked = request.after or "nothing"
@@ -328,7 +329,8 @@ def _not_next(current: Cursor | None, request: ledger.ConfirmToken) -> str:
     )
 
 
-def _named(delivery_id: str) -> str:
+def named(delivery_id: str) -> str:
+    """Return a delivery id as it is shown beside a sequence."""
     return f"({delivery_id})" if delivery_id else "(no delivery id)"
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import ledger
 from ledger.errors import LedgerError
 from ledger.law.cursor import Cursor, CursorKey
-from ledger.law.refusals import StaleEpochError, message_alone
+from ledger.law.refusals import NonMonotonicCursorError, StaleEpochError, message_alone, named
 
-__all__ = ["DeliveringError", "TakenOverError"]
+__all__ = ["DeliveringError", "TakenOverError", "refuse_overtaken"]
 
 
 class TakenOverError(StaleEpochError):
@@ -74,3 +74,25 @@ class DeliveringError(LedgerError):
             "Wait for its end; or deliver many at once with Ledger.consumer(key, in_flight=…)."
         )
         self.key = key
+
+
+def refuse_overtaken(error: NonMonotonicCursorError, known: int, advice: str) -> None:
+    """Refuse in place of `error` if the cursor is beyond `known`: another deliverer has moved it.
+
+    To reset it, as `error` says, would deliver again what that one has delivered. `advice` says
+    instead how the cursor is read anew.
+
+    Raises NonMonotonicCursorError.
+    """
+    current, request = error.current, error.request
+    if current is None or request is None or current.last_sequence <= known:
+        return
+    at = current.last_sequence
+    refusal = NonMonotonicCursorError(
+        f"{current.key} is at {at} {named(current.last_delivery_id)}, and no longer at {known}, so "
+        f"{request.last_sequence} cannot be confirmed: somebody else delivers from it, too. "
+        f"{advice}, and go on after {at}. To deliver alone, take it over: "
+        "book.consumer(key, take_over=…)."
+    )
+    refusal.current, refusal.request = current, request
+    raise refusal from None

@@ -19,6 +19,7 @@ from ledger.writing import answers
 
 if TYPE_CHECKING:
     import ledger.law.requests
+    import ledger.law.rivals
     import ledger.law.rules
     from ledger.service import Ledger
 
@@ -121,4 +122,9 @@ def delivering(
                 note_unrecorded(error, unrecorded)
             raise
         request = attrs.evolve(advance, epoch=cursor.epoch if cursor else 0)
-        self._appender.append(((request,),), answers.one)
+        try:
+            self._appender.append(((request,),), answers.one)
+        except ledger.NonMonotonicCursorError as error:
+            known = cursor.last_sequence if cursor else 0
+            law.rivals.refuse_overtaken(error, known, "Read the cursor again")
+            raise
