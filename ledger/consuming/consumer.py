@@ -170,14 +170,14 @@ class Consumer:
 
         It begins here and not at the `with`, so that one thread can begin what others deliver. If
         `in_flight` deliveries are not confirmed, this waits for room, up to `timeout_s` seconds;
-        without end if that is None.
+        without end if that is None, or 10 if this thread began all of them and none was entered.
 
         `delivery_id`, `outcome` and `metadata` go with the confirmation, as in `Ledger.advance`.
         The last two can be set in the body, too; `metadata` goes with an error as well.
 
         Raises StaleEpochError after a reset; NonMonotonicCursorError if `sequence` is confirmed
-        already; InvalidCursorError; WindowFullError if only failed deliveries are in the way, or
-        after `timeout_s`. Nothing was delivered then.
+        already; InvalidCursorError; WindowFullError after that time, or if only failed deliveries
+        are in the way. Nothing was delivered then.
 
         >>> import ledger
         >>> key = ledger.CursorKey("webhooks", "orders")
@@ -197,8 +197,9 @@ class Consumer:
                 self._room.wait(sequence, until, self.flush)
             # Once more, because a reset may come while this waits.
             self._deliveries.check(self._book.find(self.key), advance)
-            if (delivery := self._deliveries.begin(advance, generation, self._end)) is not None:
-                return delivery
+            me, end = threading.get_ident(), self._end
+            if (begun := self._deliveries.begin(advance, generation, end, me)) is not None:
+                return begun
 
     def give_up(self, sequence: int, *, reason: str) -> None:
         """Go on without the delivery of `sequence`, which failed: confirm it as skipped.

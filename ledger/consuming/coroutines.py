@@ -14,7 +14,7 @@ from ledger.consuming.deliveries import Deliveries, checked_in_flight
 from ledger.consuming.delivery import Delivery
 from ledger.consuming.failures import note_unrecorded
 from ledger.consuming.retrying import Retry, ends_at
-from ledger.consuming.room import WAIT_S
+from ledger.consuming.room import WAIT_S, Patience
 from ledger.errors import InvalidCursorError, LedgerError
 from ledger.law.cursor import Cursor, CursorKey, Outcome
 from ledger.law.refusals import StaleEpochError
@@ -287,7 +287,8 @@ class AsyncConsumer:
                 await self._wait_for_room(sequence, until)
             # Once more, because a reset may come while this waits.
             self._deliveries.check(await self._book.find(self.key), advance)
-            if (delivery := self._deliveries.begin(advance, generation, None)) is not None:
+            delivery = self._deliveries.begin(advance, generation, None, _me())
+            if delivery is not None:
                 return delivery
 
     async def _taken_or_found(self) -> Cursor | None:
@@ -325,6 +326,7 @@ class AsyncConsumer:
             note_unrecorded(error, unrecorded)
 
     async def _wait_for_room(self, sequence: int, until: float | None) -> None:
+        patience = Patience(self._deliveries, _me())
         while True:
             if self._deliveries.has_ready:
                 await self.flush()
@@ -333,10 +335,11 @@ class AsyncConsumer:
             if self._deliveries.has_ready:
                 continue
             left_s = WAIT_S if until is None else min(until - _now(), WAIT_S)
-            if left_s <= 0 or not self._deliveries.waits_for_others(_me()):
+            late = patience.is_over(_now()) if until is None else left_s <= 0
+            if late or not self._deliveries.waits_for_others(_me()):
                 raise self._deliveries.full()
             self._changed.clear()
-            # Nobody tells when a delivery was begun and dropped.
+            # Nobody tells when a delivery was begun and dropped, or not entered.
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     await self._changed.wait()

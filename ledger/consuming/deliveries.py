@@ -171,6 +171,11 @@ class Deliveries:
         with self.lock:
             return self._window.waits_for_others(deliverer)
 
+    def only_unentered(self, beginner: int) -> bool:
+        """Return whether all that runs was begun by `beginner`, and nobody has entered it."""
+        with self.lock:
+            return self._window.only_unentered(beginner)
+
     def full(self) -> WindowFullError:
         """Return the refusal of one more delivery."""
         with self.lock:
@@ -181,8 +186,9 @@ class Deliveries:
         advance: AdvanceCursor,
         generation: int,
         end: Callable[[Delivery, BaseException | None], None] | None,
+        beginner: int,
     ) -> Delivery | None:
-        """Begin a delivery; None if others have taken the room meanwhile.
+        """Begin a delivery in the thread or task `beginner`; None if others have taken the room.
 
         `generation` is that of when it was asked for. Raises StaleEpochError if the cursor was read
         anew since, because what was in flight before it was forgotten; InvalidCursorError.
@@ -195,7 +201,7 @@ class Deliveries:
                 return None
             begun = self._window.begin(sequence, advance.delivery_id)
             delivery = Delivery(advance, begun, self, end)
-            begun.owner = weakref.ref(delivery)
+            begun.owner, begun.beginner = weakref.ref(delivery), beginner
         return delivery
 
     def enter(self, delivery: Delivery, deliverer: int) -> None:

@@ -71,7 +71,9 @@ class Begun(Generic[C]):
     progress: Progress = Progress.IN_FLIGHT
     confirmation: C | None = None
     deliverer: int | None = None
-    """The thread or task that delivers it; None until it is known."""
+    """The thread or task that delivers it; None until it is entered."""
+    beginner: int | None = None
+    """The thread or task that began it."""
     owner: weakref.ref[object] | None = None
     """What ends it. Once that is gone, nobody can end it any more, so it counts as failed."""
 
@@ -115,6 +117,13 @@ class Window(Generic[C]):
     def has_deliverer(self, deliverer: int) -> bool:
         """Return whether `deliverer` is delivering, so that others may have to wait for it."""
         return any(_runs(each) and each.deliverer == deliverer for each in self._begun.values())
+
+    def only_unentered(self, beginner: int) -> bool:
+        """Return whether all that runs was begun by `beginner`, and nobody has entered it."""
+        running = [each for each in self._begun.values() if _runs(each)]
+        return bool(running) and all(
+            each.deliverer is None and each.beginner == beginner for each in running
+        )
 
     def may_begin(self, sequence: int) -> bool:
         """Return whether `begin` need not wait: there is room, or it would refuse anyway.
@@ -204,18 +213,48 @@ class Window(Generic[C]):
         self._last, self._last_id = 0, ""
 
     def full(self) -> WindowFullError:
-        """Return the refusal of one more delivery."""
+        """Return the refusal of one more delivery; its message says what is in the way."""
         failed = self.failed
+        dropped = [each for each in failed if _was_dropped(self._begun[each])]
+        tried = [each for each in failed if each not in dropped]
         if not failed:
-            return WindowFullError(
-                f"{self.size} deliveries are in flight, as many as are allowed.", ()
-            )
-        shown = ", ".join(map(str, failed[:5])) + (", …" if len(failed) > 5 else "")
+            return WindowFullError(self._in_flight(), ())
+        facts = []
+        if tried:
+            facts.append(f"{_listed(tried)} failed and held back the cursor")
+        if dropped:
+            was = "was" if len(dropped) == 1 else "were"
+            facts.append(f"{_listed(dropped)} {was} begun and dropped, but not entered")
+        it = "it" if len(failed) == 1 else "each"
+        again = "again" if tried else f"in the body of a `with`: {_entered(dropped[0])}"
         return WindowFullError(
-            f"{shown} failed and held back the cursor, and no more than {self.size} may be "
-            "unconfirmed. Deliver it again, or give it up with give_up(sequence, reason=…).",
+            f"{'; '.join(facts)}, and no more than {self.size} may be unconfirmed. Deliver {it} "
+            f"{again}, or give {it} up with give_up(sequence, reason=…).",
             failed,
         )
+
+    def _in_flight(self) -> str:
+        """Return what says that all places are taken, and by what."""
+        allowed = "1 delivery is" if self.size == 1 else f"{self.size} deliveries are"
+        said = f"{allowed} in flight, as many as are allowed"
+        waiting = [
+            each.sequence for each in self._begun.values() if _runs(each) and each.deliverer is None
+        ]
+        if not waiting:
+            return f"{said}. End one first, or make the consumer with a larger in_flight."
+        was = "was" if len(waiting) == 1 else "were"
+        return (
+            f"{said}, and {_listed(waiting)} {was} begun, but not entered. Deliver in the body of "
+            f"a `with`: {_entered(waiting[0])}."
+        )
+
+
+def _listed(sequences: Sequence[int]) -> str:
+    return ", ".join(map(str, sequences[:5])) + (", …" if len(sequences) > 5 else "")
+
+
+def _entered(sequence: int) -> str:
+    return f"`with consumer.delivering({sequence})` (`async with` in coroutines)"
 
 
 def _failed(begun: Begun[C]) -> bool:
@@ -224,6 +263,10 @@ def _failed(begun: Begun[C]) -> bool:
 
 def _runs(begun: Begun[C]) -> bool:
     return begun.progress is Progress.IN_FLIGHT and not _is_abandoned(begun)
+
+
+def _was_dropped(begun: Begun[C]) -> bool:
+    return begun.deliverer is None and _is_abandoned(begun)
 
 
 def _is_abandoned(begun: Begun[C]) -> bool:

@@ -101,11 +101,11 @@ def test_an_interrupt_behind_an_append_does_not_append_twice(
 # --- what must not happen behind the back of a delivery ---
 
 
-def test_a_delivery_that_was_begun_and_dropped_counts_as_failed(book: Ledger) -> None:
+def test_a_delivery_that_was_begun_and_dropped_holds_the_cursor(book: Ledger) -> None:
     consumer = book.consumer(ORDERS)
     consumer.delivering(5)
     assert consumer.failed == (5,)
-    with pytest.raises(WindowFullError, match="5 failed"):
+    with pytest.raises(WindowFullError, match="5 was begun and dropped"):
         consumer.delivering(6)
     with consumer.delivering(5) as again:
         assert again.tries == 2
