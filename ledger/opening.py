@@ -261,7 +261,7 @@ def _checked(actor: str, clock: object, *, require_epoch: object) -> str:
 
     Raises InvalidCursorError.
     """
-    actor = fields.text(actor, "actor", seen=True)
+    actor = fields.actor(actor)
     if not callable(clock):
         raise invalid(
             "clock", f"must be callable, not {fields.kind(clock)}.", value=fields.kind(clock)

@@ -16,12 +16,14 @@ from ledger.errors import InvalidCursorError, invalid
 from ledger.law.pairs import EMPTY, Pairs
 
 __all__ = [
+    "BLANK_ACTOR",
     "MESSAGE_LENGTH_MAX",
     "METADATA_LENGTH_MAX",
     "METADATA_PAIRS_MAX",
     "REASON_LENGTH_MAX",
     "SEQUENCE_MAX",
     "TEXT_LENGTH_MAX",
+    "actor",
     "counter",
     "exact",
     "is_seen",
@@ -47,6 +49,9 @@ METADATA_PAIRS_MAX = 16
 METADATA_LENGTH_MAX = 4_096
 SEQUENCE_MAX = 2**63 - 1
 """Sequences are 64-bit signed integers, which is what every database keeps exactly."""
+
+
+BLANK_ACTOR = "is blank; name who acts, or leave it out."
 
 
 def text(value: object, name: str, *, length_max: int = TEXT_LENGTH_MAX, seen: bool = False) -> str:
@@ -91,6 +96,15 @@ def exact(value: object, name: str, *, subject: str | None = None) -> str:
     if not isinstance(value, str):
         raise invalid(name, f"must be text, not {kind(value)}.", subject=subject, value=kind(value))
     return str.__str__(value)
+
+
+def actor(value: object) -> str:
+    """Return who acts, trimmed; it may be empty, because another one stands in, but not blank."""
+    given = exact(value, "actor")
+    trimmed = text(given, "actor", seen=True)
+    if given and not trimmed:
+        raise invalid("actor", BLANK_ACTOR)
+    return trimmed
 
 
 def is_seen(value: str) -> bool:

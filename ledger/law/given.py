@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+# Refusals are named as `ledger.ActorRequiredError`, which imports them when one is made.
+import ledger
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.cursor import CursorKey, Outcome
@@ -27,6 +29,7 @@ __all__ = [
     "outcome",
     "reason",
     "reason_of_start",
+    "required_actor",
     "source",
 ]
 
@@ -96,8 +99,17 @@ def last_error(value: str) -> str:
 
 
 def actor(value: str) -> str:
-    """Return who acts; it may be empty."""
-    return fields.text(value, "actor", seen=True)
+    """Return who acts; it may be empty, but not blank."""
+    return fields.actor(value)
+
+
+def required_actor(value: str) -> str:
+    """Return who resets or starts a cursor; empty where the ledger names one, but not blank."""
+    given = fields.exact(value, "actor")
+    said = fields.text(given, "actor", seen=True)
+    if given and not said:
+        raise ledger.ActorRequiredError(f"actor {fields.BLANK_ACTOR}")
+    return said
 
 
 def epoch(value: int | None) -> int | None:

@@ -278,7 +278,7 @@ class VersionConflictError(LedgerError):
 class ActorRequiredError(LedgerError):
     """A reset or a start without an actor: neither the request nor the ledger names one.
 
-    `request` is what was refused.
+    `request` is what was refused; it is None where the actor that was given is blank.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")

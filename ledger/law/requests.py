@@ -70,8 +70,8 @@ class AdvanceCursor:
     matches. `expected_version` is the version that the cursor must be at.
 
     `key` names the cursor. `outcome` says what became of what the advance passes. `actor` is who
-    acts, the ledger's own actor if it is empty. `metadata` is kept with the entry: at most 16 pairs
-    of text, of 4,096 characters in all.
+    acts, the ledger's own actor if it is empty; a blank one is refused. `metadata` is kept with the
+    entry: at most 16 pairs of text, of 4,096 characters in all.
 
     Raises InvalidCursorError.
 
@@ -164,7 +164,7 @@ class ResetCursor:
     `actor`, `expected_version` and `metadata` mean what they mean for AdvanceCursor; a reset needs
     an actor.
 
-    Raises InvalidCursorError, ResetReasonRequiredError.
+    Raises InvalidCursorError, ResetReasonRequiredError, ActorRequiredError for a blank actor.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -182,7 +182,7 @@ class ResetCursor:
         default=None, kw_only=True, converter=given.last_delivered_at
     )
     now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
-    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.required_actor)
     expected_version: int | None = attrs.field(
         default=None, kw_only=True, converter=given.expected_version
     )
@@ -245,7 +245,7 @@ class StartCursor:
     time, if they are known. `key`, `now`, `actor` and `metadata` mean what they mean for
     AdvanceCursor; a start needs an actor. It takes no version: there must be no entry before it.
 
-    Raises InvalidCursorError.
+    Raises InvalidCursorError, ActorRequiredError for a blank actor.
 
     >>> import ledger
     >>> key = ledger.CursorKey("mailer", "orders")
@@ -266,7 +266,7 @@ class StartCursor:
         default=None, kw_only=True, converter=given.last_delivered_at
     )
     now: datetime | None = attrs.field(default=None, kw_only=True, converter=given.now)
-    actor: str = attrs.field(default="", kw_only=True, converter=given.actor)
+    actor: str = attrs.field(default="", kw_only=True, converter=given.required_actor)
     metadata: Mapping[str, str] = attrs.field(
         default=EMPTY, kw_only=True, hash=False, converter=given.metadata
     )

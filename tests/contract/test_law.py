@@ -12,12 +12,14 @@ import ledger
 from ledger import (
     ActorRequiredError,
     BrokenChainError,
+    InvalidCursorError,
     Ledger,
     NonMonotonicCursorError,
     Outcome,
     StaleEpochError,
     VersionConflictError,
 )
+from projections import ResetPlan
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
 
@@ -131,6 +133,35 @@ def test_a_reset_needs_an_actor_from_the_call_or_the_ledger(target: str) -> None
             book.reset(ORDERS, to=1, reason="why", actor="  ")
         assert book.reset(ORDERS, to=1, reason="why", actor="ines").epoch == 1
         assert book.advance(ORDERS, to=2).version == 2
+
+
+@pytest.mark.parametrize("actor", [" ", "\t\n", "\u3000"])
+def test_a_blank_actor_is_not_the_actor_of_the_ledger(target: str, actor: str) -> None:
+    """Who passes one has looked up a name, and found none."""
+    said = "actor is blank; name who acts, or leave it out"
+    policy = ledger.Policy(ledger.PolicyKind.APPROVAL)
+    with ledger.open(target, actor="ines") as book:
+        before = book.advance(ORDERS, to=5)
+        for required in (
+            lambda: book.reset(ORDERS, to=3, reason="why", actor=actor),
+            lambda: book.start(JOBS, at=3, reason="why", actor=actor),
+            lambda: book.policies.set(policy, reason="why", actor=actor),
+            lambda: ResetPlan.make(book, [ORDERS], to=3, reason="why").apply(book, actor=actor),
+        ):
+            with pytest.raises(ActorRequiredError, match=said):
+                required()
+        for named in (
+            lambda: book.advance(ORDERS, to=6, actor=actor),
+            lambda: book.advance(ORDERS, to=ledger.NEXT, delivery_id="a", actor=actor),
+            lambda: book.record_error(ORDERS, "503", actor=actor),
+            lambda: book.heads.record("orders", "", 6, actor=actor),
+            lambda: book.delivering(ORDERS, to=6, actor=actor).__enter__(),
+            lambda: ledger.open(target, actor=actor),
+        ):
+            with pytest.raises(InvalidCursorError, match=said):
+                named()
+        assert book.get(ORDERS) == before
+        assert [entry.actor for entry in book.entries()] == ["ines"]
 
 
 def test_an_advance_of_an_earlier_epoch_is_refused(book: Ledger) -> None:

@@ -128,7 +128,7 @@ def test_no_character_that_unicode_ignores_by_default_counts_as_seen() -> None:
 
 def test_what_need_not_be_given_may_be_left_out(book: Ledger) -> None:
     assert CursorKey("a", "b", " ").subject_id == ""
-    assert AdvanceCursor(JOBS, 1, actor=" ", metadata={"a": "\u200b"}).actor == ""
+    assert AdvanceCursor(JOBS, 1, actor="", metadata={"a": "\u200b"}).actor == ""
     assert CursorQuery(consumer_id="\u200b").consumer_id == "\u200b"
     assert EntryQuery(actor="\u200b").actor == "\u200b"
     assert book.advance(JOBS, to=1, delivery_id="\u200b").last_delivery_id == "\u200b"

@@ -104,14 +104,14 @@ def test_the_actor_of_the_ledger_is_named_for_a_reset_without_a_reason(path: Pat
                     await each.reset(JOBS, to=7, reason=" ")
 
     with ledger.open(path, actor="mailer@web-1") as book, recorded() as records:
-        for actor in ("", " ", "ines"):
+        for actor in ("", "ines"):
             with pytest.raises(ledger.ResetReasonRequiredError):
                 book.reset(JOBS, to=7, reason="", actor=actor)
         asyncio.run(awaited())
     refused = [facts(record, "actor", "refusal") for record in records]
     assert refused == [
         ["reset_refused", actor, "ResetReasonRequiredError"]
-        for actor in ("mailer@web-1", "mailer@web-1", "ines", "mailer@web-1", "mailer@web-1")
+        for actor in ("mailer@web-1", "ines", "mailer@web-1", "mailer@web-1")
     ]
 
 
