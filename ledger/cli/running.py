@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.exceptions import Abort, Exit
+from click.exceptions import Abort, Exit, NoArgsIsHelpError
 
 from ledger import errors, targets
 from ledger.cli.listing import Loaded, Section
@@ -254,6 +254,9 @@ def _check_text(typed: list[str]) -> None:
 
 def _showable(error: click.ClickException) -> click.ClickException:
     """Return a refusal of click's as it can be shown: it repeats what was typed, in long lines."""
+    # The help of a group that was typed without a command: click has laid out its lines.
+    if isinstance(error, NoArgsIsHelpError):
+        return error
     said = error.format_message()
     if isinstance(error, click.NoSuchOption) or said.startswith(
         ("No such command ", "Got unexpected extra argument")

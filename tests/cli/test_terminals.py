@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 
 import ledger
@@ -202,6 +203,22 @@ def test_it_is_shown_on_a_terminal(command: tuple[str, ...], folder: Path) -> No
 def test_no_command_is_left_out() -> None:
     # What is watched does not end; test_watching.py has it on a terminal.
     assert {command[0] for command in COMMANDS} == set(main.commands) - {"watch"}
+
+
+GROUPS = [name for name, command in main.commands.items() if isinstance(command, click.Group)]
+
+
+def test_every_group_is_found() -> None:
+    assert {*GROUPS} == {"key", "policy", "positions", "retention"}
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_a_group_without_a_command_prints_its_help_once(group: str, tmp_path: Path) -> None:
+    typed = (group,) if group else ()
+    code, shown = on_terminal(typed, tmp_path, surroundings())
+    _, asked = on_terminal((*typed, "--help"), tmp_path, surroundings())
+    assert (code, shown) == (2, asked)
+    assert "Error:" not in shown
 
 
 def test_lag_has_a_colour_for_what_wants_looking_at_and_none_for_the_rest(folder: Path) -> None:
