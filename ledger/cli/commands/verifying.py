@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias
 import click
 
 from ledger.cli.commands.checkpoints import checkpoints, last_checkpoint
+from ledger.cli.commands.remedies import remedies
 from ledger.cli.process import streams
 from ledger.cli.process.exits import EXIT_NOT_VERIFIED
 from ledger.cli.process.hosts import command_name
@@ -149,8 +150,16 @@ def verify(
                 for line in _covered(found, names):
                     say(line)
     if not found.ok:
-        say(f"{_count(len(found.faults), 'fault')} in {_size(found)}.", err=True)
+        _say_faults(found, form, repaired=repair, in_file=target.file is not None)
         context.exit(EXIT_NOT_VERIFIED)
+
+
+def _say_faults(found: Verification, form: Form | None, *, repaired: bool, in_file: bool) -> None:
+    """Print how many faults there are, and below a table what to do next about them."""
+    say(f"{_count(len(found.faults), 'fault')} in {_size(found)}.", err=True)
+    if fitting(form) in {Form.TABLE, Form.WIDE}:
+        for step in remedies(found.faults, repaired=repaired, in_file=in_file):
+            say(step, err=True)
 
 
 @contextmanager
