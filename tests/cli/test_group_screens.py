@@ -143,4 +143,4 @@ def test_the_command_makes_what_the_library_makes(topic: Run, target: str) -> No
         plan = ResetPlan.make(book, to=dict(zip(keys, (1, 2), strict=True)), reason="lost")
     for one, other in zip(shown, plan.resets, strict=True):
         told = {**one, "metadata": None}
-        assert told == {**other.plain, "metadata": None}
+        assert told == {**other.plain, "metadata": None, "head_passed": None}

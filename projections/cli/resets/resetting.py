@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from projections.cli.resets.printed_commands import Place
 from projections.cli.resets.reset_values import GOAL, KEY, PAST
 from projections.cli.resets.showing_plans import Setting, confirm, say_left_out, show_plan
 from projections.cli.resets.signing import Signing, signing_options
+from projections.resets.beyond import heads_passed
 from projections.resets.missing import Missing
 from projections.resets.plans import ResetPlan
 from projections.resets.skipped import before_the_undone
@@ -197,6 +199,7 @@ def reset(
             names=names,
             times=asked.times,
             before=before_the_undone(book, plan.resets[0]) if len(plan.resets) == 1 else {},
+            passed=partial(heads_passed, book, plan.resets),
         )
         if not execute:
             with unless_applied(book, plan):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
 import click
 
+from ledger import CursorKey
 from ledger.cli.shown.forms import Form, fitting, show, show_one, show_table
 from ledger.cli.shown.layout import Kind
 from ledger.cli.shown.sentences import say
@@ -38,6 +39,8 @@ class Setting:
     names: Names
     before: Mapping[str, int] = {}
     """What had become of what an undo skips."""
+    passed: Callable[[], Mapping[CursorKey, int]] = dict
+    """Looks up the recorded heads that the plan goes beyond, by cursor."""
 
     def say(self, plan: ResetPlan) -> None:
         """Print beside the plan where it comes from and what it leaves out."""
@@ -81,10 +84,16 @@ def show_plan(plan: ResetPlan, form: Form | None, setting: Setting) -> None:
         if len(plan.resets) == 1:
             Shape.current().needs_records()
         _show_text(plan, setting, form)
-    elif len(plan.resets) == 1:
-        show_one(plan.resets[0], [], form, plain=_plain, names=setting.names)
     else:
-        show(plan.resets, [], form, plain=_plain, names=setting.names)
+        passed = setting.passed()
+
+        def plain(planned: PlannedReset) -> dict[str, object]:
+            return {**planned.plain, "head_passed": passed.get(planned.key)}
+
+        if len(plan.resets) == 1:
+            show_one(plan.resets[0], [], form, plain=plain, names=setting.names)
+        else:
+            show(plan.resets, [], form, plain=plain, names=setting.names)
     setting.say(plan)
     command: str | None = None
     if setting.file is not None:
@@ -111,7 +120,7 @@ def say_left_out(plan: ResetPlan) -> None:
 
 def _show_text(plan: ResetPlan, setting: Setting, form: Form | None = None) -> None:
     """Print the plan for people; before a question, only as the table that it is."""
-    names = setting.names
+    names, passed = setting.names, setting.passed()
     if len(plan.resets) > 1:
         rows = [_Row.of(planned, names) for planned in plan.resets]
         rows.append(_Row.sum_of(rows))
@@ -121,6 +130,11 @@ def _show_text(plan: ResetPlan, setting: Setting, form: Form | None = None) -> N
             show(rows, _PLAN, form)
         if staying := sum(planned.sequence == planned.previous_sequence for planned in plan.resets):
             say(f"{staying:,} of these: {_STAYS}")
+        if passed:
+            heads = dict.fromkeys(_head(names, key, head) for key, head in passed.items())
+            more = f", and {len(heads) - _HEADS_MAX:,} more" if len(heads) > _HEADS_MAX else ""
+            first = ", ".join([*heads][:_HEADS_MAX])
+            say(f"{len(passed):,} of these: beyond the recorded head: {first}{more}")
         for reason in dict.fromkeys(planned.reason for planned in plan.resets):
             say(f"reason  {visible(reason)}", hanging=8)
         return
@@ -131,6 +145,8 @@ def _show_text(plan: ResetPlan, setting: Setting, form: Form | None = None) -> N
     to = names.with_it(planned.key, planned.sequence, planned.delivery_id)
     _line(f"to      {to}")
     _line(f"effect  {_effect(planned)}{_known(setting.before)}")
+    for key, head in passed.items():
+        _line(f"beyond  the recorded head: {_head(names, key, head)}")
     _line(f"reason  {visible(planned.reason)}")
     for name, value in planned.metadata.items():
         _line(f"{visible(name):<6}  {visible(value)}")
@@ -140,8 +156,9 @@ def _line(text: str) -> None:
     say(text, indent=2, hanging=8)
 
 
-def _plain(planned: PlannedReset) -> dict[str, object]:
-    return planned.plain
+def _head(names: Names, key: CursorKey, head: int) -> str:
+    place = "/".join(filter(None, (key.stream_name, key.subject_id)))
+    return f"{visible(place)} goes up to {names.with_it(key, head)}"
 
 
 def _effect(planned: PlannedReset) -> str:
@@ -157,6 +174,7 @@ def _known(before: Mapping[str, int]) -> str:
     return f"; before the reset, of these: {', '.join(known)}" if known else ""
 
 
+_HEADS_MAX = 3
 _STAYS = "the sequence stays; the epoch increases, so consumers must read the cursor again"
 
 
