@@ -29,6 +29,7 @@ from projections.resets.token_places import TokenPlaces
 
 __all__ = [
     "ImpossiblePlanError",
+    "NoPlaceThenError",
     "before_last_reset",
     "current",
     "goal",
@@ -50,6 +51,19 @@ class ImpossiblePlanError(LedgerError):
     ...         print("it was never reset")
     it was never reset
     """
+
+
+class NoPlaceThenError(ImpossiblePlanError):
+    """At the moment that is meant, the cursor of `key` had no entry, or its stream no head."""
+
+    key: CursorKey
+
+    @classmethod
+    def of(cls, key: CursorKey, said: str) -> NoPlaceThenError:
+        """Return the error that says so of a cursor."""
+        error = cls(said)
+        error.key = key
+        return error
 
 
 def goal(
@@ -100,9 +114,10 @@ def _as_it_stood(book: Ledger, moment: Moment) -> Goal:
     def as_it_stood(key: CursorKey, _: Cursor | None) -> Place | LedgerError:
         then = as_of(book, key, moment)
         if then is None:
-            return ImpossiblePlanError(
+            return NoPlaceThenError.of(
+                key,
                 f"{key} had no entry yet at {_shown(moment)}; choose a later moment."
-                f"{_started(book, key)}"
+                f"{_started(book, key)}",
             )
         return Place.of(then)
 
@@ -120,9 +135,10 @@ def _where_its_stream_was(book: Ledger, moment: Moment) -> Goal:
         tokens.refuse_head_of(key)
         head = head_of(CursorKey(HEAD, key.stream_name, key.subject_id))
         if head is None:
-            return ImpossiblePlanError(
+            return NoPlaceThenError.of(
+                key,
                 f"nobody had recorded by {_shown(moment)} how far the stream of {key} goes: "
-                f"{HEAD} has no entry on it yet."
+                f"{HEAD} has no entry on it yet.",
             )
         return Place(head.last_sequence)
 

@@ -19,6 +19,7 @@ from projections.cli.choosing import Choice
 from projections.cli.resets.destinations import with_typed_tokens
 from projections.cli.resets.reset_values import Goal, Then, read_targets
 from projections.cli.resets.signing import OPTIONS
+from projections.resets.goals import NoPlaceThenError, start_of
 from projections.resets.groups import group_at
 from projections.resets.missing import Missing
 from projections.resets.plans import ImpossiblePlanError, ResetPlan
@@ -180,6 +181,10 @@ class Asked:
             if error.key is None or is_one or error.key == self.to_cursor:
                 raise
             raise MissingCursorError(error.key) from None
+        except NoPlaceThenError as error:
+            started = start_of(book, error.key) is not None
+            way_on = _way_on(started=started, several=len(keys) > 1)
+            raise ImpossiblePlanError(f"{error}{way_on}") from None
 
     def _undoing(self, book: Ledger, planner: str) -> ResetPlan:
         keys = () if self.group is not None else tuple(self._keys(book))
@@ -260,6 +265,17 @@ class Asked:
                 f"{key} is not new: it is at {current.last_sequence}, version {current.version}. "
                 "Leave out --new to reset it."
             )
+
+
+def _way_on(*, started: bool, several: bool) -> str:
+    """Return what to add where a cursor has no place at the moment that was typed.
+
+    Of a cursor that was `started`, nobody knows where it stood before, so zero is refused.
+    """
+    skip = "--missing skip, which leaves out such cursors" if several else ""
+    zero = "" if started else f"--missing zero, which resets {'them' if several else 'it'} to 0"
+    ways = ", or ".join(filter(None, (skip, zero)))
+    return f" To plan it all the same, add {ways}." if ways else ""
 
 
 # With a plan in a file these have a say; all others would be passed over.
