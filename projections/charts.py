@@ -10,10 +10,12 @@ from typing import Any
 
 from ledger import InvalidCursorError, LedgerError, files
 from ledger.log.text import show_time, visible
+from projections.given import check_kind
 from projections.timeline import MarkKind, Point, Timeline, TimelineMark
 
 __all__ = ["FORMATS", "ChartLibraryMissingError", "draw", "draw_on_terminal"]
 
+_MADE = "timeline(book.history(key))"
 FORMATS = ("html", "svg", "png")
 LABELS_MAX = 20
 WIDTH, HEIGHT = 1_000, 460
@@ -62,6 +64,7 @@ def draw(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     ...     pathlib.Path(folder, "orders.svg").read_text("utf-8").startswith("<svg")
     True
     """
+    check_kind("timeline", timeline, Timeline, _MADE)
     form = Path(path).suffix.removeprefix(".").lower()
     if form not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)
@@ -108,6 +111,7 @@ def draw_on_terminal(timeline: Timeline, *, width: int, height: int) -> str:
     >>> max(len(line) for line in drawn.splitlines()) <= 60
     True
     """
+    check_kind("timeline", timeline, Timeline, _MADE)
     plot = _library("plotext")
     points = timeline.points
     start = points[0].at

@@ -12,11 +12,17 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ledger import InvalidCursorError, Ledger
+from ledger.errors import invalid
+from ledger.law import fields
+from projections.given import check_book, check_rows
 
 if TYPE_CHECKING:
     from ledger.aio import AsyncLedger, Stream
 
-__all__ = ["answering", "blocking", "yielding"]
+__all__ = ["answering", "awaiting", "blocking", "yielding"]
+
+
+_LEFT_OUT = object()
 
 
 def yielding(function: Callable[..., Iterable[Any]]) -> Callable[..., Any]:
@@ -29,10 +35,11 @@ def yielding(function: Callable[..., Iterable[Any]]) -> Callable[..., Any]:
     @wraps(function)
     def view(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the overloads say
         source, rest, named = _apart(name, args, kwargs)
-        if _is_stream(source):
+        if _is_stream(source, name):
             return source.through(lambda rows: function(rows, *rest, **named))
         if _is_async_ledger(source):
             return _of_book(name, source).stream(partial(_with, function), rest, named)
+        _check(name, source)
         return function(*args, **kwargs)
 
     return view
@@ -48,22 +55,36 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def view(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the overloads say
         source, rest, named = _apart(name, args, kwargs)
-        if _is_stream(source):
+        if _is_stream(source, name):
             return source.into(lambda rows: function(rows, *rest, **named))
         if _is_async_ledger(source):
             return _of_book(name, source).run(partial(_with, function), rest, named)
+        _check(name, source)
         return function(*args, **kwargs)
 
     return view
 
 
 def blocking(book: Ledger, use: str) -> None:
-    """Refuse a ledger for asyncio, where `use` says how it is used instead.
+    """Refuse what is no ledger, and one for asyncio, where `use` says how it is used instead.
 
     Raises InvalidCursorError.
     """
     if _is_async_ledger(book):
         raise InvalidCursorError(f"book is a ledger for asyncio. Use it like this: {use}.")
+    check_book(book)
+
+
+def awaiting(book: object, instead: str) -> None:
+    """Refuse what is no ledger for asyncio, where `instead` is for one that blocks.
+
+    Raises InvalidCursorError.
+    """
+    if isinstance(book, Ledger):
+        raise InvalidCursorError(f"book must be an AsyncLedger. Of a Ledger, use {instead}.")
+    if not _is_async_ledger(book):
+        said = fields.kind(book)
+        raise invalid("book", f"must be an AsyncLedger, as ledger.aio.open(…) returns, not {said}.")
 
 
 def _first(function: Callable[..., Any]) -> str:
@@ -77,7 +98,17 @@ def _apart(
     """Return what is read, and the other arguments."""
     if args:
         return args[0], args[1:], kwargs
-    return kwargs.get(name), (), {other: kwargs[other] for other in kwargs if other != name}
+    return kwargs.get(name, _LEFT_OUT), (), {each: kwargs[each] for each in kwargs if each != name}
+
+
+def _check(name: str, source: object) -> None:
+    """Refuse what is neither a ledger nor entries, as the function needs it."""
+    if source is _LEFT_OUT:
+        return  # Python says so, when the function is called.
+    if name == "book":
+        check_book(source)
+    else:
+        check_rows(name, source)
 
 
 def _with(
@@ -94,9 +125,11 @@ def _of_book(name: str, book: AsyncLedger) -> AsyncLedger:
     return book
 
 
-def _is_stream(source: object) -> TypeGuard[Stream[Any]]:
+def _is_stream(source: object, name: str) -> TypeGuard[Stream[Any]]:
     if not hasattr(source, "__aiter__"):
         return False
+    if name == "book":
+        raise InvalidCursorError("book must be the ledger itself, not entries of it.")
     aio = sys.modules.get("ledger.aio")
     if aio is not None and isinstance(source, aio.Stream):
         return True

@@ -13,7 +13,7 @@ from ledger import Entry, EntryQuery, Ledger
 from ledger.errors import invalid
 from ledger.law import fields
 from ledger.service.waiting import told_of_entries
-from projections.coroutines import blocking
+from projections.coroutines import awaiting, blocking
 from projections.cursors import last_position
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ async def afollow(
     >>> asyncio.run(main())
     1 41
     """
+    awaiting(book, "follow(book)")
     # Imported here, because follow does without it, and it takes 20 ms.
     import asyncio
     from contextlib import aclosing

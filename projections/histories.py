@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ledger import CursorKey, Entry, InvalidCursorError
+from projections.given import begun
 
 __all__ = ["one_cursor"]
 
@@ -15,7 +16,7 @@ def one_cursor(history: Iterable[Entry]) -> Iterator[Entry]:
     Raises InvalidCursorError at the first that is of another.
     """
     key: CursorKey | None = None
-    for entry in history:
+    for entry in begun("history", history, Entry):
         if key is None:
             key = entry.key
         elif entry.key != key:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 import attrs
 
 from projections.coroutines import yielding
+from projections.given import begun
 from projections.lag import Lag, LagState
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def group_lag(lags: Iterable[Lag]) -> Iterator[GroupLag]:
     ...     [group.behind for group in group_lag(lag(book))]
     [6]
     """
-    for stream, found in groupby(lags, key=lambda each: each.key.stream_name):
+    for stream, found in groupby(begun("lags", lags, Lag), key=lambda each: each.key.stream_name):
         consumers: dict[str, list[Lag]] = {}
         for each in found:
             consumers.setdefault(each.key.consumer_id, []).append(each)

@@ -16,6 +16,7 @@ from ledger.law.reserved import HEAD, POSITIONS, is_reserved
 from ledger.law.takeovers import is_takeover
 from ledger.positions import PositionMapping
 from projections.coroutines import yielding
+from projections.given import begun
 from projections.standing import Behind, HeadBeside, Standing
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def checked_pause(pause: object, name: str) -> timedelta:
 
 def _noting(entries: Iterable[Entry], of_tokens: set[str]) -> Iterator[Entry]:
     """Yield `entries`; keep in `of_tokens` which streams are declared as ones of tokens by then."""
-    for entry in entries:
+    for entry in begun("entries", entries, Entry):
         if entry.key.consumer_id == POSITIONS and not isinstance(entry.event, ErrorRecorded):
             is_one = entry.event.delivery_id == PositionMapping.TOKENS
             (of_tokens.add if is_one else of_tokens.discard)(entry.key.stream_name)

@@ -12,6 +12,7 @@ from ledger import CursorKey, Entry, ErrorRecorded
 from ledger.law import fields
 from ledger.law.takeovers import is_takeover
 from projections.coroutines import yielding
+from projections.given import begun
 
 if TYPE_CHECKING:
     from ledger.aio import Stream
@@ -148,7 +149,7 @@ class Streaks:
 
 
 def _streaks(entries: Iterable[Entry], streaks: Streaks) -> Iterator[ErrorStreak]:
-    for entry in entries:
+    for entry in begun("entries", entries, Entry):
         if (ended := streaks.note(entry)) is not None:
             yield ended
     yield from streaks.ongoing()

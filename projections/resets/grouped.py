@@ -11,6 +11,7 @@ from typing import TypeAlias
 import attrs
 
 from ledger import CursorKey, CursorReset, EntryQuery, Ledger
+from projections.coroutines import blocking
 from projections.ranges import Range
 from projections.resets.marks import UNDOES, Batch, batch_of
 from projections.resets.views import Direction, RecordedReset, resets
@@ -84,6 +85,7 @@ def reset_groups(
     ...     [(group.position, group.resets, group.reason) for group in reset_groups(book)]
     [(1, 2, 'moved here'), (3, 2, 'undoes the group of resets at position 1 by ines')]
     """
+    blocking(book, "await book.run(lambda book: list(reset_groups(book)))")
     query = query or EntryQuery()
     found = resets(book, attrs.evolve(query, limit=0), reason=reason, direction=direction)
     return islice(_groups(found, partial(_undone, book, query)), query.limit or None)

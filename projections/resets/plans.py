@@ -22,6 +22,7 @@ from ledger.law import fields
 from ledger.opening import utc_now
 from projections.coroutines import blocking
 from projections.cursors import Moment
+from projections.given import check_keys
 from projections.resets import applying, goals, headers, marks, plan_files, planning
 from projections.resets.goals import ImpossiblePlanError
 from projections.resets.groups import group_at
@@ -132,6 +133,7 @@ class ResetPlan:
         [41, 12]
         """
         blocking(book, "await book.run(ResetPlan.make, keys, …)")
+        check_keys(keys)
         policy = checked_missing(missing)
         marks.check_given(metadata)
         if isinstance(to, Mapping):
@@ -191,6 +193,7 @@ class ResetPlan:
         [44, 44]
         """
         blocking(book, "await book.run(ResetPlan.undo, keys, …)")
+        check_keys(keys)
         policy = checked_missing(missing)
         marks.check_given(metadata)
         together = None

@@ -59,7 +59,7 @@ TABLES = {
 
 VIEWS_OF_LIST = {
     *("projections.cli.examples", "projections.cli.listing", "projections.cli.rows"),
-    "projections.coroutines",
+    *("projections.coroutines", "projections.given"),
     *("projections.ends", "projections.lag", "projections.lag_sums", "projections.overview"),
     *("projections.passing", "projections.stalls", "projections.standing"),
     "projections.stream_heads",
