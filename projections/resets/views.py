@@ -281,7 +281,7 @@ def _undo(
 
 
 def _went_back(book: Ledger, entry: Entry, there: int) -> bool:
-    # Only resets are read, lest a cursor that never went back have all of its entries searched.
+    # Only resets are read: else all entries of a cursor that never went back would be searched.
     try:
         cursor = book.get(entry.key)
     except CursorNotFoundError:
@@ -304,8 +304,8 @@ def _return(book: Ledger, entry: Entry, event: CursorReset) -> Entry | None:
 
 def _was_there_again(book: Ledger, entry: Entry, there: int) -> bool:
     # Between two resets a cursor never goes back, so it has been furthest where the next reset
-    # found it, or where it stands now. Only these are read, lest a cursor that never came back
-    # have all of its entries searched.
+    # found it, or where it stands now. Only these are read: else all entries of a cursor
+    # that never came back would be searched.
     try:
         cursor = book.get(entry.key)
     except CursorNotFoundError:

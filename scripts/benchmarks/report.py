@@ -157,7 +157,7 @@ Run it yourself: `scripts/bench --quick` takes less than a minute, `scripts/benc
 {crowds}## Where the time goes
 
 By `perf record`, one caller at normal durability, where no flush hides the rest: 45 % is Python,
-29 % the system's calls (the same calls as the bare loop makes, but for one that looks at the file),
+29 % the system's calls (the same calls as the bare loop makes, except one that looks at the file),
 17 % SQLite. Python's part is the checked request, the event, the cursor and the head, each made
 once, and the digest; after every wait for the disk it runs with cold caches, at less than half
 the speed that it has in a loop. When 10,000 futures are kept, a fifth of `submit` is the garbage
@@ -168,7 +168,8 @@ checking the row and making the entry, and 1 to the law; the bare scan has only 
 
 CROWDS = """## Many processes on one file
 
-So many processes advance a cursor each, in the same file, without a pause, at full durability.
+As many processes as a row says advance a cursor each, in the same file, without a pause, at full
+durability.
 **Share** is the number of calls of the least served process by that of the most served one; the
 times are of single calls of all processes. Wanted of the ledger: with 8 processes a share of 0.5
 and no call over 0.5 s, with 32 none over 2 s.

@@ -281,7 +281,7 @@ def read(book: Ledger) -> None:
 def plant(url: str, said: str, *, result: str | None = None) -> None:
     """Plant all that the statements name, as a role that may do no more than that.
 
-    It gives what PostgreSQL's own gives, or something of the type `result`.
+    It returns what PostgreSQL's own returns, or something of the type `result`.
     """
     with psycopg.connect(url, autocommit=True) as admin:
         if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'mallory'").fetchall():

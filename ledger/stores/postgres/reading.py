@@ -56,7 +56,7 @@ class PostgresSession:
         return self.connection.cursor(row_factory=tuple_row)
 
     def execute(self, statement: bytes, values: Sequence[object] = ()) -> psycopg.Cursor[Row]:
-        """Run a statement; its rows are in the cursor that this gives, until the next one."""
+        """Run a statement; its rows are in the cursor that this returns, until the next one."""
         # In a pipeline, each has to wait for its answer on a cursor of its own.
         cursor = self.rows() if self.connection.pgconn.pipeline_status else self._cursor
         return cursor.execute(statement, values)

@@ -144,7 +144,7 @@ def statements(schema: str) -> Statements:
         """.encode(),
         there=f"SELECT id FROM {s}.ledger_cursors WHERE id {_EQ} ANY(%s)".encode(),
         # An advance in one round trip: only if the chain still ends where it did, the cursor is
-        # moved, and the entry stored; both, or neither. It gives a row if it was done.
+        # moved, and the entry stored; both, or neither. It returns a row if it was done.
         move=f"""
             WITH moved AS (
                 UPDATE {s}.ledger_cursors SET {moves}
