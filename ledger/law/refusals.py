@@ -118,8 +118,10 @@ class NonMonotonicCursorError(LedgerError):
 class StaleEpochError(LedgerError):
     """The consumer read the cursor before a reset, so `request.epoch` is no longer its epoch.
 
-    `current` is the cursor as it stands, None if there is none, and `request` the advance that was
-    refused.
+    `request.epoch` may also be newer than the cursor's: then it was read in another ledger, or in
+    this one before it was restored from a backup.
+
+    `current` is the cursor as it stands, None if there is none, and `request` what was refused.
 
     >>> import ledger
     >>> key = ledger.CursorKey("webhooks", "orders")
@@ -146,12 +148,7 @@ class StaleEpochError(LedgerError):
         if isinstance(current, str) or isinstance(request, str):
             super().__init__(message_alone(current, request))
             return
-        epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
-        said = "error" if isinstance(request, ledger.RecordError) else "advance"
-        super().__init__(
-            f"{request.key} is in epoch {epoch}, because it was reset; this {said} was made in "
-            f"epoch {request.epoch}. Read the cursor again, and go on from {sequence}."
-        )
+        super().__init__(_of_another_epoch(current, request))
         self.current = current
         self.request = request
 
@@ -315,6 +312,27 @@ def _not_back(current: Cursor, request: ledger.AdvanceCursor) -> str:
             "Find out which one the consumer got; confirm that one, or reset the cursor."
         )
     return f"{at}; {to} would move it back. Reset it, with a reason, to deliver again from there."
+
+
+def _of_another_epoch(
+    current: Cursor | None,
+    request: ledger.AdvanceCursor | ledger.ConfirmToken | ledger.RecordError,
+) -> str:
+    epoch, sequence = (current.epoch, current.last_sequence) if current else (0, 0)
+    said = "error" if isinstance(request, ledger.RecordError) else "advance"
+    made = f"this {said} was made in epoch {request.epoch}"
+    if request.epoch is not None and request.epoch > epoch:
+        # Only a reset begins an epoch, and this one has never been reset that often.
+        return (
+            f"{request.key} is in epoch {epoch}; {made}, which it has not reached. That epoch is "
+            "of another ledger, or of this one before it was restored from a backup. Make sure "
+            "that this is the right ledger; then read the cursor again, and go on from "
+            f"{sequence}."
+        )
+    return (
+        f"{request.key} is in epoch {epoch}, because it was reset; {made}. Read the cursor again, "
+        f"and go on from {sequence}."
+    )
 
 
 def _not_next(current: Cursor | None, request: ledger.ConfirmToken) -> str:

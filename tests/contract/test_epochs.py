@@ -44,8 +44,9 @@ def test_an_error_of_an_earlier_epoch_is_refused(book: Ledger) -> None:
 
 
 def test_an_error_of_a_cursor_that_is_gone_is_refused(book: Ledger) -> None:
-    with pytest.raises(StaleEpochError):
+    with pytest.raises(StaleEpochError) as refused:
         book.record_error(ORDERS, "HTTP 503", epoch=1)
+    assert "this error was made in epoch 1, which it has not reached" in str(refused.value)
     assert book.record_error(ORDERS, "HTTP 503", epoch=0).epoch == 0
 
 
@@ -55,6 +56,29 @@ def test_the_command_records_an_error_of_its_epoch_only(run: Run, book: Ledger) 
     assert refused.exit_code != 0
     assert "was made in epoch 0" in refused.output
     assert run("error", *WORDS, "-m", "HTTP 503", "--epoch", 1).exit_code == 0
+
+
+# --- a newer epoch than that of the cursor ---
+
+
+def test_a_newer_epoch_is_no_sign_of_a_reset(book: Ledger) -> None:
+    book.advance(ORDERS, to=41)
+    with pytest.raises(StaleEpochError) as refused:
+        book.advance(ORDERS, to=42, epoch=7)
+    assert str(refused.value) == (
+        f"{ORDERS} is in epoch 0; this advance was made in epoch 7, which it has not reached. "
+        "That epoch is of another ledger, or of this one before it was restored from a backup. "
+        "Make sure that this is the right ledger; then read the cursor again, and go on from 41."
+    )
+
+
+def test_a_newer_epoch_is_told_apart_from_an_older_one_after_a_reset_as_well(book: Ledger) -> None:
+    book.advance(ORDERS, to=41)
+    book.reset(ORDERS, to=40, reason="again")
+    with pytest.raises(StaleEpochError, match="in epoch 7, which it has not reached"):
+        book.advance(ORDERS, to=42, epoch=7)
+    with pytest.raises(StaleEpochError, match="because it was reset"):
+        book.advance(ORDERS, to=42, epoch=0)
 
 
 # --- delivering without a consumer ---
