@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
 import click
 
-from ledger import Cursor, CursorKey, CursorQuery
+from ledger import Cursor, CursorKey, CursorQuery, Ledger
 from ledger.cli.process.exits import EXIT_NO_CURSOR
 from ledger.cli.shown.columns import CURSORS, OWNER
 from ledger.cli.shown.forms import Form, fitting, form_options, show, show_one
@@ -24,10 +25,10 @@ from ledger.cli.typed.sources import Names
 from ledger.cli.typed.target import Target, pass_target
 from ledger.cli.typed.times import MOMENT_OR_POSITION
 from ledger.log.plain import unstructure
-from ledger.log.text import visible
+from ledger.log.text import show_time, visible
 from projections.changes import Change, diff
 from projections.cli.choosing import Choice, choice, cleared
-from projections.cursors import Moment, each_as_of, last_position
+from projections.cursors import Moment, bounds_until, each_as_of, last_position
 from projections.cursors import as_of as cursor_as_of
 
 __all__ = ["as_of", "show_diff"]
@@ -52,6 +53,7 @@ def as_of(
     """
     progress = Progress()
     with target.open() as book:
+        _check(book, moment)
         if chosen.key is None:
             then = each_as_of(book, moment, chosen.cursors(book))
             cursors = cleared(_counted(then, progress), progress)
@@ -94,6 +96,7 @@ def show_diff(
     query = CursorQuery(consumer_id=consumer, stream_name=stream, subject_id=subject)
     progress = Progress()
     with target.open() as book:
+        _check(book, *(each for each in (earlier, later) if each is not None))
         changes = diff(book, earlier, last_position(book) if later is None else later, query)
         counted = cleared(_counted(changes, progress), progress)
         if fitting(form) is Form.CSV:
@@ -101,6 +104,24 @@ def show_diff(
         else:
             show(counted, _CHANGES, form, of=[Change], names=Names(book))
         say_what_is_not_settled(book)
+
+
+def _check(book: Ledger, *moments: Moment) -> None:
+    """Refuse a position that no entry has yet; say of a time to come that it stands for now.
+
+    Raises UsageError, InvalidCursorError.
+    """
+    last = last_position(book)
+    for moment in moments:
+        bounds_until(moment)
+        if isinstance(moment, datetime):
+            if moment > book.now():
+                say(f"{show_time(moment)} is still to come: now stands for it", err=True)
+        elif moment > last:
+            there = f"the last one is {last}" if last else "the ledger has none"
+            raise click.UsageError(
+                f"There is no entry {moment} yet: {there}. For where cursors stand now, write now."
+            )
 
 
 def _counted(values: Iterable[T], progress: Progress) -> Iterator[T]:

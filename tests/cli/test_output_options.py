@@ -23,7 +23,7 @@ LISTS = [
     ("repeats",),
     ("stalls",),
     ("diff", "0"),
-    ("as-of", "99"),
+    ("as-of", "now"),
     ("lag",),
     ("heads",),
     ("positions", "list"),

@@ -70,7 +70,7 @@ COMMANDS = ["list", "entries", "resets", "gaps", "repeats", "stalls", "as-of", "
 
 
 def exported(database: Path, command: str) -> str:
-    moment = {"as-of": ["999"], "diff": ["0"]}.get(command, [])
+    moment = {"as-of": ["now"], "diff": ["0"]}.get(command, [])
     done = CliRunner().invoke(main, ["--db", str(database), command, *moment, "--csv"])
     assert done.exit_code == 0, done.output
     return done.stdout
