@@ -299,6 +299,7 @@ _RESETS = [
         lambda reset: str(reset.previous_sequence),
         lambda reset: (reset.key, reset.previous_sequence, ""),
         kind=Kind.NUMBER,
+        spared=2,
         field="previous_sequence",
     ),
     Column(
@@ -306,11 +307,13 @@ _RESETS = [
         lambda reset: str(reset.sequence),
         lambda reset: (reset.key, reset.sequence, ""),
         kind=Kind.NUMBER,
+        spared=3,
         field="sequence",
     ),
     Column("effect", effect_of, kind=Kind.WORDS, spared=1),
     Column("result", result_of, kind=Kind.WORDS, spared=1),
-    # The question is who it was: the reason is cut before the actor.
+    # The questions are who it was, and why: where the cursor went is left out before they are cut
+    # so short that nobody can tell; of the two, the reason is cut first.
     Column("actor", lambda reset: visible(reset.actor), kind=Kind.NAME),
     _AUTHENTICATED,
     Column("reason", lambda reset: with_metadata(reset.reason, reset.metadata)),

@@ -104,8 +104,8 @@ class Auditor:
     def columns(self) -> list[Column]:
         """What a table has of it."""
         return [
-            Column("proof", lambda reset: proof_of(self.of(reset)), kind=Kind.WORDS),
-            Column("approval", lambda reset: approval_of(self.of(reset)), kind=Kind.WORDS),
+            _told("proof", proof_of, _signer_of, self.of),
+            _told("approval", approval_of, _approver_of, self.of),
         ]
 
     def tell(self, context: click.Context) -> None:
@@ -185,6 +185,17 @@ def auditor_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_auditor
 
 
+def _told(
+    heading: str,
+    words: Callable[[ResetSignature], str],
+    name: Callable[[ResetSignature], str],
+    of: Callable[[RecordedReset], ResetSignature],
+) -> Column:
+    """Return a column that has a name alone where the actor and the reason need the room."""
+    terse = Column(heading, lambda reset: name(of(reset)), kind=Kind.NAME)
+    return Column(heading, lambda reset: words(of(reset)), kind=Kind.WORDS, terse=terse)
+
+
 _OPTIONS = ("allowed_signers", "principals", "revoked", "signed_for", "states")
 
 
@@ -199,6 +210,17 @@ def proof_of(found: ResetSignature) -> str:
     }[by.state.value]
 
 
+def _signer_of(found: ResetSignature) -> str:
+    """Return who has signed, by the name alone."""
+    by = found.by
+    return {
+        ASSERTED: ASSERTED,
+        SIGNED: visible(by.signer),
+        UNKNOWN: "key unknown",
+        BAD: colour("BAD", "red"),
+    }[by.state.value]
+
+
 def approval_of(found: ResetSignature) -> str:
     """Return who has approved it, in words."""
     approval = found.approval
@@ -209,4 +231,16 @@ def approval_of(found: ResetSignature) -> str:
         SIGNED: f"approved by {visible(approval.signer)}",
         UNKNOWN: f"approval by {name}, key unknown: {visible(approval.why)}",
         BAD: colour(f"bad approval by {name}: {visible(approval.why)}", "red"),
+    }[approval.state.value]
+
+
+def _approver_of(found: ResetSignature) -> str:
+    """Return who has approved it, by the name alone."""
+    approval = found.approval
+    if approval is None:
+        return ""
+    return {
+        SIGNED: visible(approval.signer),
+        UNKNOWN: "key unknown",
+        BAD: colour("BAD", "red"),
     }[approval.state.value]
