@@ -79,7 +79,8 @@ def test_each_part_of_a_name_is_told_apart_where_names_are_shortened(place: Path
 
 
 def test_stalls_begin_with_what_goes_on_and_has_gone_on_for_longest(place: Path) -> None:
-    head, _, *rows = screen(place, "stalls")
+    head, _, *rows, left_out = screen(place, "stalls")
+    assert left_out.startswith("left out: ")
     assert head.split()[:5] == ["cursor", "problem", "since", "UTC", "until"]
     ends = ["ongoing" if "ongoing" in row else "ended" for row in rows]
     assert ends == sorted(ends, reverse=True)

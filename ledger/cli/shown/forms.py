@@ -181,7 +181,7 @@ def show_table(values: Iterable[T], columns: Sequence[Column]) -> None:
     """Print a table that fits, whatever form and columns the result of the command has."""
     from ledger.cli.shown.tables import print_table
 
-    print_table(iter(values), columns, "", terminal_width())
+    _say_left_out(print_table(iter(values), columns, "", terminal_width()))
 
 
 def show(
@@ -193,14 +193,13 @@ def show(
     none: str = "none",
     plain: Callable[[T], Any] = unstructure,
     names: Names | None = None,
-    tells_left_out: bool = False,
 ) -> None:
     """Print `values` as they come, in the form that was asked for or that fits the output.
 
     `plain` makes JSON values of each, for JSON and CSV. `of` names what CSV has in its heading:
     kinds of values, whose fields are meant, or names. Where there are no values, a table says
-    `none` on standard error. `names` shows what sources call the sequences. With `tells_left_out`,
-    a table says on standard error for which columns it has no room.
+    `none` on standard error, and for which columns it has no room. `names` shows what sources call
+    the sequences.
     """
     chosen = fitting(form)
     to_read = chosen in {Form.TABLE, Form.WIDE}
@@ -210,7 +209,12 @@ def show(
     what = shaped(shape, _noted(values), named, plain=plain, of=of, to_read=to_read)
     with paged():
         layout = _print(what, chosen, none)
-    if tells_left_out and layout is not None and layout.left_out:
+    _say_left_out(layout)
+
+
+def _say_left_out(layout: Layout | None) -> None:
+    """Print to standard error which columns had no room, because one who asks may need them."""
+    if layout is not None and layout.left_out:
         say(f"left out: {', '.join(layout.left_out)}; --wide shows all", err=True)
 
 

@@ -189,7 +189,6 @@ def resets(
                 ],
                 plain=partial(_plain, auditor, inspector),
                 names=Names(book),
-                tells_left_out=True,
             )
             counted.tell(form, takeovers=takeovers)
         say_what_is_not_settled(book)
