@@ -271,6 +271,8 @@ def told(
         if step.errors is not None:
             yield _errors(step.errors, named)
         yield _step(step, named)
+    if story.verdict is Verdict.PASSED:
+        yield _JUMPED
     if story.pending:
         yield _outlook(story, named)
         if story.verdict is Verdict.NOT_YET and not is_beyond:
@@ -285,8 +287,17 @@ _COMES_AGAIN = (
 )
 
 
+# Landing on every n-th event is also a way to confirm, so the verdict is that of the log alone.
+_JUMPED = (
+    "That is all that is known: a consumer that confirms every n-th event has delivered it as well."
+)
+
+
 def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
     times = "once" if story.deliveries == 1 else f"{story.deliveries:,} times"
+    jumps = sum(step.how is How.JUMPED for step in story.steps)
+    # Of very many steps, some are not kept.
+    over = f" {jumps:,} times" if jumps > 1 and not story.omitted else ""
     by_reset = all(step.how not in _CONFIRMED for step in story.steps)
     by = "a reset" if by_reset else "the consumer"
     at = "" if (start := _start(story)) is None else named(start)
@@ -294,7 +305,7 @@ def _verdict(story: Explanation, named: Callable[[int], str]) -> str:
         Verdict.DELIVERED: f"delivered {times}",
         Verdict.SKIPPED: f"NOT DELIVERED: {by} skipped it",
         Verdict.SUPPRESSED: "NOT DELIVERED: the consumer suppressed it",
-        Verdict.PASSED: "NOT DELIVERED: the cursor jumped over it",
+        Verdict.PASSED: f"NOT DELIVERED: the cursor jumped over it{over}",
         Verdict.BEFORE: f"before the ledger's time: the cursor was started at {at}",
         Verdict.NOT_YET: "not confirmed yet: the cursor has not reached it",
     }[story.verdict]

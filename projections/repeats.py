@@ -1,4 +1,4 @@
-"""What a cursor delivered more than once: a function of its history."""
+"""What a cursor passed more than once, by landing on it or not: a function of its history."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ __all__ = ["Repeat", "repeats"]
 
 @attrs.frozen(kw_only=True)
 class Repeat:
-    """Sequences from `first` to `last` that were delivered once more, after `reset`.
+    """Sequences from `first` to `last` that were passed once more, after `reset`.
 
-    `deliveries` is how often they had been by then, this time included. Times are the ledger's, of
-    the first and the last advance that passed them again.
+    `deliveries` is how often they had been by then, this time included. On `landed` of them an
+    advance landed each time, so they were delivered as often. The others were only jumped over: a
+    consumer that confirms every hundredth event has delivered them as well, and of any other
+    consumer nothing says that they were delivered at all, as `explain` has it. Times are the
+    ledger's, of the first and the last advance that passed them again.
 
     `key` is that of the cursor, `first_at` and `last_at` are the two times, and `reset` is the
     entry of the reset.
@@ -38,8 +41,8 @@ class Repeat:
     ...     cursor = book.reset(key, to=41, reason="receiver lost 42 and 43")
     ...     cursor = book.advance(key, to=44)
     ...     [repeat] = repeats(book.history(key))
-    >>> repeat.first, repeat.last, repeat.deliveries, repeat.reset.position
-    (42, 44, 2, 2)
+    >>> repeat.first, repeat.last, repeat.deliveries, repeat.landed, repeat.reset.position
+    (42, 44, 2, 1, 2)
     """
 
     key: CursorKey
@@ -49,10 +52,17 @@ class Repeat:
     first_at: datetime
     last_at: datetime
     reset: Entry
+    landed: int
 
     def __str__(self) -> str:
+        all_of_them = self.last - self.first + 1
+        if self.landed == all_of_them:
+            what = f"delivered {self.deliveries} times"
+        else:
+            on = f"{self.landed} of {all_of_them}" if self.landed else "none of them"
+            what = f"passed {self.deliveries} times, landing on {on}"
         return (
-            f"{self.key}: {span(self.first, self.last)} delivered {self.deliveries} times, "
+            f"{self.key}: {span(self.first, self.last)} {what}, "
             f"after the reset at position {self.reset.position} by {self.reset.actor}"
         )
 
@@ -67,10 +77,11 @@ def repeats(history: Stream[Entry]) -> Stream[Repeat]: ...
 
 @yielding
 def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
-    """Yield what the cursor of `history` delivered more than once, for each repetition.
+    """Yield what the cursor of `history` passed more than once, for each repetition.
 
     An advance delivers what it lands on. What no advance ever landed on counts as often as it was
-    jumped over: a consumer that confirms every hundredth event delivers the others as well. What is
+    jumped over, because a consumer that confirms every hundredth event delivers the others as well;
+    that this one did is not known, so `Repeat.landed` does not count it. What is
     passed as skipped or suppressed is not delivered. A range comes when all of it was passed again.
     Memory is that of `gaps`, and grows with the number of resets back.
 
@@ -95,7 +106,12 @@ def repeats(history: Iterable[Entry]) -> Iterator[Repeat]:
             case CursorAdvanced(previous_sequence=start, sequence=end, outcome=Outcome.DELIVERED):
                 for again in deliveries.advance(entry, start, end):
                     if repeat is not None and _goes_on(repeat, again):
-                        repeat = attrs.evolve(repeat, last=again.last, last_at=again.last_at)
+                        repeat = attrs.evolve(
+                            repeat,
+                            last=again.last,
+                            last_at=again.last_at,
+                            landed=repeat.landed + again.landed,
+                        )
                         continue
                     if repeat is not None:
                         yield repeat
@@ -144,7 +160,8 @@ class _Deliveries:
                     continue
                 self._counts.put(low, high, self._states.number(times + 1, reset))
                 if reset is not None:  # Else the log breaks the law; verify says so.
-                    yield _again(entry, low, high, times + 1, reset)
+                    on = high - low + 1 if heard else 0
+                    yield _again(entry, low, high, times + 1, reset, landed=on)
 
     def rewind(self, entry: Entry, start: int, end: int) -> None:
         """Note the reset that went back behind what lies between `end` and `start`."""
@@ -184,7 +201,9 @@ class _States:
         return self._numbers[place]
 
 
-def _again(entry: Entry, first: int, last: int, deliveries: int, reset: Entry) -> Repeat:
+def _again(
+    entry: Entry, first: int, last: int, deliveries: int, reset: Entry, *, landed: int
+) -> Repeat:
     return Repeat(
         key=entry.key,
         first=first,
@@ -193,6 +212,7 @@ def _again(entry: Entry, first: int, last: int, deliveries: int, reset: Entry) -
         first_at=entry.recorded_at,
         last_at=entry.recorded_at,
         reset=reset,
+        landed=landed,
     )
 
 

@@ -31,7 +31,7 @@ main = cli.program((
     Listed(ASK, "explain", "projections.cli.explaining:explain", "Tell whether one sequence was delivered at one cursor, and the whole story of it."),
     Listed(ASK, "blame", "projections.cli.blaming:blame", "Tell which entry passed each sequence from A to B last, who appended it, and the outcome."),
     Listed(ASK, "gaps", "projections.cli.deliveries:gaps", "Show what advances jumped over, and no later advance has delivered."),
-    Listed(ASK, "repeats", "projections.cli.deliveries:repeats", "Show what was delivered more than once, and after which reset."),
+    Listed(ASK, "repeats", "projections.cli.deliveries:repeats", "Show what was passed more than once, and after which reset."),
     Listed(ASK, "lag", "projections.cli.lagging:lag", "Show how far each cursor is behind the head of its stream, and since when."),
     Listed(ASK, "stalls", "projections.cli.stalling:stalls", "Show cursors that stood still while others of their stream advanced, or kept failing."),
     Listed(ASK, "resets", "projections.cli.resets.auditing:resets", "Show who reset which cursor, when, from where to where, why, and with what result."),

@@ -81,28 +81,48 @@ def gaps(target: Target, chosen: Choice, dense: bool, wanted: Wanted, form: Form
 @form_options
 @pass_target
 def repeats(target: Target, chosen: Choice, wanted: Wanted, form: Form | None) -> None:
-    """Show what was delivered more than once, and after which reset.
+    """Show what was passed more than once, and after which reset.
 
     Of one cursor that is named, of those that are chosen, or of all.
 
-    A sequence that no advance ever landed on counts as delivered by the one that jumped over it, as
-    it is by a consumer that confirms every hundredth event. explain tells of one sequence which it
-    was.
+    What an advance landed on each time was delivered as often. What was only jumped over is known
+    to be passed, no more: a consumer that confirms every hundredth event has delivered it, and of
+    any other, gaps lists it. explain tells of one sequence which it was.
     """
-    sums = _Sums("repeat")
+    sums, jumps = _Sums("repeat"), _Jumps()
     with target.open() as book, progressing(book, chosen) as progress:
         wanted = attrs.evolve(wanted, read=progress.read)
         found = repeats_of(book, chosen.cursors(book), wanted)
         shown = sums.counted(progress.cleared(found), lambda repeat: repeat)
+        shown = jumps.noted(shown)
         show(shown, _REPEATS, form, of=[Repeat], names=Names(book))
         _say_starts(book, chosen)
-    sums.say(form)
+    sums.say(form, _JUMPED if jumps.are_there else "")
 
 
 _CANDIDATES = (
     "A candidate was missed if its sequences exist: the ledger cannot know. If every sequence of "
     "the stream exists, add --dense."
 )
+
+
+_JUMPED = (
+    "Not landed on is jumped over each time: nothing says that it was delivered, but a consumer "
+    "that confirms every n-th event has delivered it."
+)
+
+
+class _Jumps:
+    """Whether something was shown that was passed again and that no advance landed on."""
+
+    def __init__(self) -> None:
+        self.are_there = False
+
+    def noted(self, found: Iterator[Repeat]) -> Iterator[Repeat]:
+        """Yield what was found, and look at it."""
+        for repeat in found:
+            self.are_there |= repeat.landed <= repeat.last - repeat.first
+            yield repeat
 
 
 class _Sums:
@@ -230,7 +250,16 @@ def _reason(repeat: Repeat) -> str:
 _REPEATS = [
     *OWNER,
     *ends(lambda repeat: repeat),
-    Column("deliveries", lambda repeat: f"{repeat.deliveries:,}", kind=Kind.NUMBER, spared=2),
+    Column(
+        "passed",
+        lambda repeat: f"{repeat.deliveries:,}×",
+        kind=Kind.NUMBER,
+        spared=2,
+        field="deliveries",
+    ),
+    Column(
+        "landed on", lambda repeat: f"{repeat.landed:,}", kind=Kind.NUMBER, spared=2, field="landed"
+    ),
     Column(
         "delivered again",
         lambda repeat: repeat.first_at,

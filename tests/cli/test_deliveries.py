@@ -129,6 +129,43 @@ def test_a_history_that_is_cut_says_which_end_it_shows(jumpy: Run) -> None:
         assert "oldest" not in jumpy("history", *MAILER, *whole, "--table").stderr
 
 
+def test_what_was_only_passed_twice_is_told_alike_by_three_commands(run: Run) -> None:
+    run("advance", *MAILER, "--to", 50)
+    run("reset", *MAILER, "--to", 0, "--reason", "lost", "--execute", "--yes", "--actor", "ines")
+    run("advance", *MAILER, "--to", 50)
+    [repeat] = records(run("repeats"))
+    assert (repeat["first"], repeat["last"], repeat["deliveries"], repeat["landed"]) == (
+        1,
+        50,
+        2,
+        1,
+    )
+    shown = run("repeats", "--table")
+    assert [word for word in shown.stdout.splitlines()[2].split() if word in {"2×", "1"}][-2:] == [
+        "2×",
+        "1",
+    ]
+    assert "nothing says that it was delivered" in " ".join(shown.stderr.split())
+    told = " ".join(run("explain", *MAILER, 30, "--table").stdout.split())
+    assert "30: NOT DELIVERED: the cursor jumped over it 2 times." in told
+    assert told.endswith("a consumer that confirms every n-th event has delivered it as well.")
+    [gap] = records(run("gaps"))
+    assert (gap["first"], gap["last"], gap["certain"]) == (1, 49, False)
+    landed = run("explain", *MAILER, 50, "--table").stdout
+    assert "50: delivered 2 times." in landed
+    assert "n-th event" not in landed
+
+
+def test_what_was_landed_on_each_time_needs_no_caveat(run: Run) -> None:
+    for sequence in (1, 2):
+        run("advance", *MAILER, "--to", sequence)
+    run("reset", *MAILER, "--to", 0, "--reason", "lost", "--execute", "--yes", "--actor", "ines")
+    for sequence in (1, 2):
+        run("advance", *MAILER, "--to", sequence)
+    assert [repeat["landed"] for repeat in records(run("repeats"))] == [2]
+    assert "n-th" not in run("repeats", "--table").stderr
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -202,7 +202,7 @@ def test_the_verdict_comes_first_in_words_and_in_json(full: Run) -> None:
         (["gaps"], "consumer stream first last count verdict advance recorded actor"),
         (
             ["repeats"],
-            "consumer stream first last deliveries delivered again reset by reset at reason",
+            "consumer stream first last passed landed on delivered again reset by reset at reason",
         ),
         (["stalls", "--errors", "1"], "consumer stream problem sequence since until detail"),
     ],
