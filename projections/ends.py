@@ -13,9 +13,9 @@ import attrs
 from ledger import Cursor, CursorKey, CursorReset, EntryQuery, ErrorRecorded, Ledger, Move
 from ledger.law.takeovers import is_takeover
 from projections.passing import Search, look_up
-from projections.stream_heads import StreamHead
+from projections.stream_heads import Fronts, StreamHead
 
-__all__ = ["End", "find_ends", "find_since"]
+__all__ = ["End", "find_confirmed", "find_ends", "find_since"]
 
 TAKEOVERS_MAX = 256
 """How many takeovers in a row are looked behind for errors."""
@@ -29,6 +29,8 @@ class End:
     head: StreamHead | None
     passed: Move | None = None
     """What moved the head past the cursor, never to go back behind it."""
+    confirmed: Move | None = None
+    """What moved another cursor past it before the head was; None if that was not looked up."""
     errors: int = 0
     """How many errors there are since it last moved; a takeover does not move it."""
     first_error: int = 0
@@ -41,8 +43,9 @@ class End:
 
     @property
     def since(self) -> datetime | None:
-        """When the head came past the cursor."""
-        return self.passed.recorded_at if self.passed else None
+        """When the head came past the cursor, or another cursor did before."""
+        first = self.confirmed or self.passed
+        return first.recorded_at if first else None
 
     @property
     def moved_at(self) -> datetime | None:
@@ -80,6 +83,38 @@ def find_since(book: Ledger, ends: Sequence[End]) -> None:
     look_up(book, list(searches.values()))
     for end, place in wanting:
         end.passed = searches[place].found
+
+
+def find_confirmed(book: Ledger, ends: Sequence[End], fronts: Fronts) -> None:
+    """Find which of those that a head is beyond were passed by another cursor before.
+
+    What that one confirmed was there by then, however late a head of it was recorded. Of several
+    others, the one that is furthest is asked: each costs a search.
+    """
+    resets: dict[CursorKey, list[tuple[int, int]]] = {}
+    searches: dict[tuple[CursorKey, int], Search] = {}
+    wanting = []
+    for end in ends:
+        front = fronts.of(end.cursor) if end.passed else None
+        if front is None or front.last_sequence <= end.cursor.last_sequence:
+            continue
+        place = (front.key, end.cursor.last_sequence)
+        wanting.append((end, place))
+        if place not in searches:
+            if front.key not in resets:
+                resets[front.key] = _resets(book, front) if front.epoch else []
+            searches[place] = _passing(front, place[1], resets[front.key])
+    look_up(book, list(searches.values()))
+    for end, place in wanting:
+        move = searches[place].found
+        if move is None or end.passed is None or move.position > end.passed.position:
+            continue
+        # A start and a reset confirm nothing.
+        is_advance = move.previous_sequence is not None and all(
+            move.version != version for version, _ in resets[place[0]]
+        )
+        if is_advance:
+            end.confirmed = move
 
 
 def _resets(book: Ledger, head: Cursor) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from ledger.errors import invalid
 from ledger.law import fields
 from ledger.law.reserved import HEAD
 from projections.coroutines import yielding
-from projections.ends import End, find_ends, find_since
+from projections.ends import End, find_confirmed, find_ends, find_since
 from projections.stalls import STALLED_AFTER, checked_pause
 from projections.stream_heads import StreamHeads
 
@@ -60,8 +60,10 @@ class Lag:
     It stands at `last_sequence`, and the stream goes up to `head`; `behind` is the difference, 0 if
     it is ahead, by `ahead`: in events where sequences have no holes. `since` is when the head came
     past the cursor, by the ledger's time of the head's own entries: since then there has been
-    something behind this cursor, which it may have confirmed before a reset back. `age_s` is how
-    long that is ago, in whole seconds, from 0.
+    something behind this cursor, which it may have confirmed before a reset back. Where the head is
+    recorded late, and the consumer that is furthest on the same stream and subject had confirmed
+    something beyond the cursor before, `since` is when it did. `age_s` is how long that is ago, in
+    whole seconds, from 0.
 
     `state` is how it does. `errors` counts the errors since it last moved, and `last_error` is the
     last one, empty if there are none. A takeover does not move a cursor, so it hides no error; up
@@ -212,6 +214,7 @@ def looked_up(
         size = min(size * 4, BATCH_MAX)
         ends = [End(cursor, heads.of(cursor)) for cursor in batch]
         find_since(book, ends)
+        find_confirmed(book, ends, heads.fronts)
         find_ends(book, ends, moved_by, every=every)
         yield from ends
 

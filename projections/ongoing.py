@@ -44,6 +44,8 @@ class _Peers:
     ends: list[End] = attrs.field(factory=list)
     doubtful: list[End] = attrs.field(factory=list)
     """Those of them that may be stalled."""
+    behind: list[End] = attrs.field(factory=list)
+    """Those that the head is beyond."""
 
     @property
     def pairs(self) -> int:
@@ -97,10 +99,9 @@ class Ongoing:
             query = EntryQuery(stream_name=key.stream_name, subject_id=key.subject_id)
             group = peers.setdefault(place(key), _Peers(query))
             group.ends.append(end)
-            if not self._is_behind_head(end):
-                group.doubtful.append(end)
-            elif (stall := self._behind_head(end, after)) is not None:
-                found.append(stall)
+            (group.behind if self._is_behind_head(end) else group.doubtful).append(end)
+        for group in peers.values():
+            found += self._behind_heads(group, after)
         groups = [group for group in peers.values() if len(group.ends) > 1]
         found += self._behind_others(groups, after, siblings=False)
         if siblings:
@@ -124,18 +125,41 @@ class Ongoing:
     def _is_behind_head(self, end: End) -> bool:
         return end.behind > 0 and place(end.cursor.key) in self._present.heads
 
-    def _behind_head(self, end: End, after: timedelta) -> Stall | None:
-        head, moved_at, position = (
-            self._present.heads[place(end.cursor.key)],
-            *self._present.stood(end),
-        )
-        since = moved_at
-        if end.passed is not None and end.passed.position > position:
-            since = max(since, end.passed.recorded_at)
-        if not self._present.lasts(since, after):
-            return None
-        front_at = self._present.changed_at(head)
-        return self._stall(end, since, head.cursor.last_sequence, HEAD, front_at)
+    def _behind_heads(self, group: _Peers, after: timedelta) -> Iterator[Stall]:
+        """Yield the stalls of those in a group that the head is beyond."""
+        since: dict[CursorKey, datetime] = {}
+        late: list[End] = []
+        for end in group.behind:
+            moved_at, position = self._present.stood(end)
+            since[end.cursor.key] = moved_at
+            if not self._present.lasts(moved_at, after):
+                continue
+            if end.passed is not None and end.passed.position > position:
+                since[end.cursor.key] = max(moved_at, end.passed.recorded_at)
+                late.append(end)
+        # Others may have confirmed what is there before anybody recorded a head of it.
+        since |= self._confirmed_before(group, late)
+        for end in group.behind:
+            if self._present.lasts(began := since[end.cursor.key], after):
+                head = self._present.heads[place(end.cursor.key)]
+                front_at = self._present.changed_at(head)
+                yield self._stall(end, began, head.cursor.last_sequence, HEAD, front_at)
+
+    def _confirmed_before(self, group: _Peers, late: Sequence[End]) -> dict[CursorKey, datetime]:
+        """Return since when others are beyond those of `late`, if before the head was."""
+        if len(late) * len(group.ends) > PAIRS_MAX:
+            entries = stalls(self._present.book.entries(group.entries), after=timedelta(0))
+            wanted = {end.cursor.key for end in late}
+            return {
+                stall.key: stall.since
+                for stall in entries
+                if stall.until is None and stall.key in wanted
+            }
+        found = {}
+        for end, first in self._first_passing([(end, group) for end in late]):
+            if end.passed is not None and first.position < end.passed.position:
+                found[end.cursor.key] = max(first.recorded_at, self._present.stood(end)[0])
+        return found
 
     def _behind_others(
         self, groups: Iterable[_Peers], after: timedelta, *, siblings: bool
@@ -165,33 +189,38 @@ class Ongoing:
     def _compared(
         self, groups: Sequence[_Peers], after: timedelta, *, siblings: bool
     ) -> Iterator[Stall]:
+        asked = [(end, group) for group in groups for end in group.doubtful]
+        among = {end.cursor.key: group for end, group in asked}
+        for end, first in self._first_passing(asked):
+            since = max(first.recorded_at, self._present.stood(end)[0])
+            group = among[end.cursor.key]
+            stall = self._waiting(end, group, since, after, siblings=siblings)
+            if stall is not None:
+                yield stall
+
+    def _first_passing(
+        self, asked: Sequence[tuple[End, _Peers]]
+    ) -> Iterator[tuple[End, Entry | Move]]:
+        """Yield what first came past a cursor since it stands there, of those where something did.
+
+        Each is asked about among its peers.
+        """
         searches: dict[tuple[CursorKey, CursorKey], Search] = {}
-        stood = {
-            end.cursor.key: self._present.stood(end) for group in groups for end in group.doubtful
-        }
-        for group in groups:
-            for end in group.doubtful:
-                _, position = stood[end.cursor.key]
-                for other in _others(end, group):
-                    if other.move is not None and other.move.position > position:
-                        searches[end.cursor.key, other.cursor.key] = _later(other, position)
+        for end, group in asked:
+            _, position = self._present.stood(end)
+            for other in _others(end, group):
+                if other.move is not None and other.move.position > position:
+                    searches[end.cursor.key, other.cursor.key] = _later(other, position)
         look_up(self._present.book, list(searches.values()))
-        for group in groups:
-            for end in group.doubtful:
-                moved_at, _ = stood[end.cursor.key]
-                passed = [
-                    passing
-                    for other in _others(end, group)
-                    if (later := searches.get((end.cursor.key, other.cursor.key))) is not None
-                    and (passing := self._passing(other, later, end.cursor.last_sequence))
-                ]
-                if not passed:
-                    continue
-                first = min(passed, key=lambda each: each.position)
-                since = max(first.recorded_at, moved_at)
-                stall = self._waiting(end, group, since, after, siblings=siblings)
-                if stall is not None:
-                    yield stall
+        for end, group in asked:
+            passed = [
+                passing
+                for other in _others(end, group)
+                if (later := searches.get((end.cursor.key, other.cursor.key))) is not None
+                and (passing := self._passing(other, later, end.cursor.last_sequence))
+            ]
+            if passed:
+                yield end, min(passed, key=lambda each: each.position)
 
     def _waiting(
         self, end: End, group: _Peers, since: datetime, after: timedelta, *, siblings: bool

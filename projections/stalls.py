@@ -37,7 +37,8 @@ class Stall:
     confirmed something. `errors` were recorded at the cursor meanwhile; `last_error` is the last.
 
     Where the head of the stream and subject is recorded, it stands for all others, and
-    `front_consumer` is `cursor-ledger/head`; `since` is when something was behind the cursor.
+    `front_consumer` is `cursor-ledger/head`; `since` is when something was behind the cursor: by
+    the head or, if that was recorded later, by what another had confirmed.
 
     `key` is that of the cursor.
 

@@ -94,8 +94,11 @@ class HeadBeside:
         if self.sequence != before or self.moved_at is None:
             self.moved_at = entry.recorded_at
         for standing in self._behind.passed(self.sequence):
-            # Clocks differ: by its own, it may have come there later.
-            standing.behind_since = max(entry.recorded_at, standing.moved_at)
+            # What others confirmed was there, however late its head is recorded. Clocks differ:
+            # by its own, the cursor may have come there later.
+            standing.behind_since = standing.waiting_since or max(
+                entry.recorded_at, standing.moved_at
+            )
         if self.sequence < before:
             for standing in self._standings.values():
                 if standing.behind_since is not None and standing.sequence >= self.sequence:

@@ -1,8 +1,10 @@
-"""The heads that cursors are compared with, read beside them, in the same order."""
+"""What cursors are compared with, read beside them, in the same order: heads, and other cursors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from heapq import nlargest
+from itertools import groupby
 
 import attrs
 
@@ -10,7 +12,7 @@ from ledger import Cursor, CursorQuery, Ledger
 from ledger.law.reserved import is_reserved
 from ledger.positions import PositionMapping
 
-__all__ = ["StreamHead", "StreamHeads"]
+__all__ = ["Fronts", "StreamHead", "StreamHeads"]
 
 
 @attrs.frozen(eq=False)
@@ -19,6 +21,38 @@ class StreamHead:
 
     sequence: int
     cursor: Cursor | None = None
+
+
+class Fronts:
+    """The furthest of the other cursors of each stream and subject, in the order of cursors."""
+
+    def __init__(self, book: Ledger, query: CursorQuery) -> None:
+        self._book = book
+        self._query = CursorQuery(stream_name=query.stream_name, subject_id=query.subject_id)
+        self._coming: Iterator[tuple[tuple[str, str], list[Cursor]]] | None = None
+        self._next: tuple[tuple[str, str], list[Cursor]] | None = None
+
+    def of(self, cursor: Cursor) -> Cursor | None:
+        """Return the one beside `cursor` that is furthest, if there is one; they come in order."""
+        if self._coming is None:
+            # Mostly nothing is behind, and then they need not be read.
+            self._coming = self._read()
+            self._next = next(self._coming, None)
+        here = _place(cursor)
+        while self._next is not None and self._next[0] < here:
+            self._next = next(self._coming, None)
+        if self._next is None or self._next[0] != here:
+            return None
+        return next((each for each in self._next[1] if each.key != cursor.key), None)
+
+    def _read(self) -> Iterator[tuple[tuple[str, str], list[Cursor]]]:
+        for here, cursors in groupby(self._book.cursors(self._query), _place):
+            # One of the two may be the one that is asked about.
+            yield here, nlargest(2, cursors, key=lambda each: each.last_sequence)
+
+
+def _place(cursor: Cursor) -> tuple[str, str]:
+    return cursor.key.stream_name, cursor.key.subject_id
 
 
 class StreamHeads:
@@ -36,6 +70,7 @@ class StreamHeads:
         *,
         stream_heads: bool,
     ) -> None:
+        self.fronts = Fronts(book, query)
         self._book = book
         self._stream_heads = stream_heads
         self._given = {place: StreamHead(sequence) for place, sequence in given.items()}

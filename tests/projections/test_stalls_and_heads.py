@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 
 import projections
@@ -14,6 +15,7 @@ from ledger import (
     AdvanceCursor,
     CursorAdvanced,
     CursorKey,
+    CursorQuery,
     CursorReset,
     CursorStarted,
     Entry,
@@ -21,6 +23,8 @@ from ledger import (
     Ledger,
 )
 from ledger.law.reserved import HEAD, POSITIONS
+from projections import ongoing
+from projections.ongoing import Ongoing
 from support.clock import Clock
 from support.cursors import JOBS, ORDERS
 from support.depth import thorough
@@ -96,6 +100,49 @@ def test_the_head_is_enough_for_a_consumer_that_is_alone(book: Ledger, clock: Cl
     [stall] = projections.stalls(book.entries())
     assert (stall.key, stall.since, stall.until) == (MAILER, since, None)
     assert (stall.front, stall.front_consumer, stall.front_at) == (6, HEAD, since)
+
+
+@pytest.mark.parametrize("pairs", [0, 2_000])
+def test_a_head_that_is_recorded_late_ends_no_stall(
+    book: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, pairs: int
+) -> None:
+    monkeypatch.setattr(ongoing, "PAIRS_MAX", pairs)
+    pricing, webhooks = CursorKey("pricing", "orders"), CursorKey("webhooks", "orders")
+    book.advance(pricing, to=1_200)
+    since = clock.tick(60)
+    for to in (1_300, 1_500):
+        book.advance(webhooks, to=to)
+        clock.tick(3_600)
+
+    def told() -> Any:
+        [stall] = projections.stalls(book.entries())
+        assert Ongoing(book, CursorQuery()).stalls(QUARTER, siblings=False) == [stall]
+        return stall.key, stall.last_sequence, stall.since, stall.until, stall.front_consumer
+
+    assert told() == (pricing, 1_200, since, None, "webhooks")
+    book.heads.record("orders", "", 1_500)
+    assert told() == (pricing, 1_200, since, None, HEAD)
+    late, level = projections.lag(book)
+    assert (late.key, late.since, late.age_s) == (pricing, since, 7_200)
+    assert late.state is projections.LagState.STALLED
+    assert (level.key, level.behind, level.since) == (webhooks, 0, None)
+    # Nor does one that was recorded before, and stood still meanwhile.
+    book.heads.record("orders", "", 1_600)
+    assert told() == (pricing, 1_200, since, None, HEAD)
+    book.advance(pricing, to=1_600)
+    assert [stall.until for stall in projections.stalls(book.entries())] == [clock.now]
+
+
+def test_a_reset_forward_of_another_is_no_sign_that_something_was_there(
+    book: Ledger, clock: Clock
+) -> None:
+    book.advance(MAILER, to=5)
+    book.advance(CursorKey("webhooks", "orders"), to=4)
+    book.reset(CursorKey("webhooks", "orders"), to=9, reason="skipped")
+    recorded = clock.tick(3_600)
+    book.heads.record("orders", "", 9)
+    clock.tick(1)
+    assert [each.since for each in projections.lag(book)] == [recorded, None]
 
 
 def test_others_count_where_there_is_no_head(book: Ledger, clock: Clock) -> None:

@@ -25,7 +25,8 @@ def naive_lag(
         head = histories.get(CursorKey(HEAD, key.stream_name, key.subject_id))
         if head is None and stream_heads:
             head = histories.get(CursorKey(HEAD, key.stream_name))
-        found.append(_lag_of(key, histories[key], head, now, stalled_after))
+        others = [histories[each] for each in keys if each != key and _place(each) == _place(key)]
+        found.append(_lag_of(key, histories[key], head, others, now, stalled_after))
     return found
 
 
@@ -54,16 +55,36 @@ def _end_of(history: list[Entry]) -> tuple[int, datetime | None, int, str]:
     return at, moved_at, errors, last_error
 
 
-def _lag_of(
-    key: CursorKey, history: list[Entry], head: list[Entry] | None, now: datetime, after: timedelta
+def _place(key: CursorKey) -> tuple[str, str]:
+    return key.stream_name, key.subject_id
+
+
+def _passing(history: list[Entry], at: int) -> tuple[int, Entry | None]:
+    """Return how far a cursor got, and which entry moved it past `at` for good."""
+    highest, passing = 0, None
+    for entry in history:
+        if not isinstance(entry.event, ErrorRecorded):
+            highest = entry.event.sequence
+            passing = None if highest <= at else passing or entry
+    return highest, passing
+
+
+def _lag_of(  # noqa: PLR0917 - all that it depends on
+    key: CursorKey,
+    history: list[Entry],
+    head: list[Entry] | None,
+    others: list[list[Entry]],
+    now: datetime,
+    after: timedelta,
 ) -> Lag:
     at, moved_at, errors, last_error = _end_of(history)
-    since, highest = None, None if head is None else 0
-    for entry in head or ():
-        if isinstance(entry.event, ErrorRecorded):
-            continue
-        highest = entry.event.sequence
-        since = None if highest <= at else since or entry.recorded_at
+    highest, first = (None, None) if head is None else _passing(head, at)
+    # The first of those that are furthest.
+    front = max(others, key=lambda other: _end_of(other)[0], default=[])
+    _, confirmed = _passing(front, at)
+    if first and confirmed and isinstance(confirmed.event, CursorAdvanced):
+        first = min(first, confirmed, key=lambda entry: entry.position)
+    since = first.recorded_at if first else None
     behind = None if highest is None else max(highest - at, 0)
     stood_since = max(each for each in (since, moved_at) if each) if since else None
     if errors:
