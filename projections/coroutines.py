@@ -66,7 +66,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def blocking(book: Ledger, use: str) -> None:
-    """Refuse what is no ledger, and one for asyncio, where `use` says how it is used instead.
+    """Refuse what is not a ledger, and one for asyncio, where `use` says how it is used instead.
 
     Raises InvalidCursorError.
     """
@@ -76,7 +76,7 @@ def blocking(book: Ledger, use: str) -> None:
 
 
 def awaiting(book: object, instead: str) -> None:
-    """Refuse what is no ledger for asyncio, where `instead` is for one that blocks.
+    """Refuse what is not a ledger for asyncio, where `instead` is for one that blocks.
 
     Raises InvalidCursorError.
     """

@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def check_book(book: object) -> None:
-    """Refuse what is no ledger. Raises InvalidCursorError."""
+    """Refuse what is not a ledger. Raises InvalidCursorError."""
     if not isinstance(book, Ledger):
         said = fields.kind(book)
         raise invalid(

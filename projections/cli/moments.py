@@ -118,9 +118,10 @@ def _check(book: Ledger, *moments: Moment) -> None:
             if moment > book.now():
                 say(f"{show_time(moment)} is still to come: now stands for it", err=True)
         elif moment > last:
-            there = f"the last one is {last}" if last else "the ledger has none"
+            there = f"the last one is {last}" if last else "it has none at all"
             raise click.UsageError(
-                f"There is no entry {moment} yet: {there}. For where cursors stand now, write now."
+                f"The ledger has no entry {moment} yet: {there}. For where cursors stand now, "
+                "write now."
             )
 
 

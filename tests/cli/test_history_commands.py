@@ -135,10 +135,10 @@ def test_an_undo_names_the_reset_it_undoes(full: Run) -> None:
         (["as-of", "9" * 19], 2, "must be from 0"),
         (["as-of", "1", "mailer", "orders"], 4, "had no entries"),
         (["as-of", "1", "new", "orders"], 4, "has no cursor"),
-        (["as-of", "99999"], 2, "There is no entry 99999 yet: the last one is "),
-        (["as-of", "99999", *OWNER], 2, "There is no entry 99999 yet: the last one is "),
-        (["diff", "99999"], 2, "There is no entry 99999 yet: the last one is "),
-        (["diff", "1", "99999"], 2, "There is no entry 99999 yet: the last one is "),
+        (["as-of", "99999"], 2, "has no entry 99999 yet: the last one is "),
+        (["as-of", "99999", *OWNER], 2, "has no entry 99999 yet: the last one is "),
+        (["diff", "99999"], 2, "has no entry 99999 yet: the last one is "),
+        (["diff", "1", "99999"], 2, "has no entry 99999 yet: the last one is "),
         (["diff", "3", "2"], 2, "later than"),
         (["stalls", "--after", "15"], 2, "not a duration"),
         (["stalls", "--after", "999999999w"], 2, "too long"),
@@ -173,7 +173,7 @@ def test_an_empty_ledger_says_that_it_has_no_entry_at_all(run: Run, target: str)
         assert not list(book.entries())
     refused = run("as-of", "1")
     assert refused.exit_code == 2
-    assert "There is no entry 1 yet: the ledger has none." in refused.stderr
+    assert "has no entry 1 yet: it has none at all." in refused.stderr
     assert run("as-of", "0").exit_code == 0
 
 

@@ -137,7 +137,7 @@ def test_a_reset_needs_an_actor_from_the_call_or_the_ledger(target: str) -> None
 
 @pytest.mark.parametrize("actor", [" ", "\t\n", "\u3000"])
 def test_a_blank_actor_is_not_the_actor_of_the_ledger(target: str, actor: str) -> None:
-    """Who passes one has looked up a name, and found none."""
+    """A caller that passes one has looked up a name, and found none."""
     said = "actor is blank; name who acts, or leave it out"
     policy = ledger.Policy(ledger.PolicyKind.APPROVAL)
     with ledger.open(target, actor="ines") as book:

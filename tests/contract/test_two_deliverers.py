@@ -59,7 +59,7 @@ def test_what_the_other_one_has_confirmed_is_read_first(book: Ledger) -> None:
         consumer.delivering(7, delivery_id="msg-7")
 
 
-def test_who_moves_its_own_cursor_back_is_told_what_the_law_says(book: Ledger) -> None:
+def test_a_consumer_that_moves_its_own_cursor_back_is_told_what_the_law_says(book: Ledger) -> None:
     consumer = book.consumer(ORDERS)
     with consumer.delivering(7, delivery_id="msg-7"):
         pass

@@ -207,6 +207,7 @@ def show(
     named = _named(columns, names) if to_read or shape.is_asked_for else []
     plain = plain if names is None else names.plain(plain)
     what = shaped(shape, _noted(values), named, plain=plain, of=of, to_read=to_read)
+    layout = None  # It stays so where a reader leaves the pager early.
     with paged():
         layout = _print(what, chosen, none)
     _say_left_out(layout)
