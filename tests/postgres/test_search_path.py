@@ -200,8 +200,8 @@ def live(url: str, path: Path) -> None:
             session = PostgresSession(caller, statements("mine"), lent=True)
             # These are asked for when a connection was lost, and when a wait was given up.
             session.execute(session.sql.happened, (1, 1, b""))
-            session.execute(session.sql.holders, ([1],))
-            session.execute(session.sql.tables_held, ())
+            session.is_held()
+            session.holders()
         asyncio.run(live_awaited(target, url))
         with psycopg.connect(url, autocommit=True) as own:
             seen: list[ledger.Entry] = []

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -114,6 +115,7 @@ HOLDING: dict[str, Callable[[psycopg.Connection[Any], Ledger], object]] = {
     "its row": lambda caller, _: caller.execute("SELECT 1 FROM ledger_cursors FOR UPDATE"),
     "by an append": lambda caller, book: book.using(caller).advance(ORDERS, to=5),
     "the table": lambda caller, _: caller.execute("LOCK TABLE ledger_cursors IN EXCLUSIVE MODE"),
+    "all of it": lambda caller, _: caller.execute("LOCK TABLE ledger_cursors"),
 }
 
 
@@ -144,6 +146,63 @@ def test_a_transaction_that_holds_a_cursor_is_named(target: str, way: str, lent:
         assert "Nothing was appended" in said
         caller.rollback()
         assert asked.advance(ORDERS, to=6).version == 2
+
+
+@pytest.mark.parametrize("lent", [False, True], ids=["own", "lent"])
+def test_a_locked_table_is_waited_for_once_and_its_holder_is_named(target: str, lent: bool) -> None:
+    with (
+        ledger.open(target, actor="tester", busy_timeout_s=BUSY_S) as book,
+        connect(target, autocommit=False) as caller,
+        connect(target, autocommit=False) as other,
+    ):
+        book.advance(ORDERS, to=1)
+        asked = book.using(other) if lent else book
+        other.execute(f"SET LOCAL lock_timeout = {int(BUSY_S * 1_000)}".encode())
+        caller.execute("LOCK TABLE ledger_cursors")
+        call = partial(asked.advance, ORDERS, to=2) if lent else partial(asked.find, ORDERS)
+        with within_bounds(), pytest.raises(LedgerBusyError, match="held by") as busy:
+            call()
+        assert f"process {caller.info.backend_pid}," in str(busy.value)
+        caller.rollback()
+        assert asked.advance(ORDERS, to=2).version == 2
+        [set_to] = other.execute("SHOW lock_timeout").fetchone() or [""]
+        assert set_to == f"{BUSY_S:.0f}s"
+
+
+def test_who_reads_waits_for_a_connection_and_a_table_within_one_time_out(target: str) -> None:
+    url = target + "&pool_max_size=2"
+    with (
+        ledger.open(url, actor="tester", busy_timeout_s=BUSY_S) as book,
+        connect(target, autocommit=False) as caller,
+    ):
+        pool = book._store.connections._pool  # type: ignore[attr-defined]
+        taken = [pool.getconn() for _ in range(2)]
+        caller.execute("LOCK TABLE ledger_cursors")
+        given_back = threading.Timer(BUSY_S * 0.9, lambda: pool.putconn(taken[0]))
+        given_back.start()
+        with within_bounds(), pytest.raises(LedgerBusyError, match="held by"):
+            book.find(ORDERS)
+        given_back.join()
+        pool.putconn(taken[1])
+
+
+def test_who_waits_behind_somebody_who_waits_for_a_table_is_told_in_time(target: str) -> None:
+    with (
+        ledger.open(target, actor="tester", busy_timeout_s=BUSY_S) as book,
+        connect(target, autocommit=False) as caller,
+        connect(target, autocommit=False) as other,
+    ):
+        book.advance(ORDERS, to=1)
+        book.using(caller).advance(ORDERS, to=2)
+        changing = threading.Thread(target=other.execute, args=("LOCK TABLE ledger_cursors",))
+        changing.start()
+        time.sleep(0.2)
+        try:
+            with within_bounds(), pytest.raises(LedgerBusyError):
+                book.find(ORDERS)
+        finally:
+            caller.rollback()
+            changing.join()
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import starmap
 
 from ledger.errors import InvalidCursorError
 from ledger.law.cursor import Cursor, CursorKey
@@ -15,6 +16,7 @@ from ledger.log.cursors import cursor_from
 from ledger.log.rows import entry_from, move_from
 from ledger.log.text import instant, show_time, visible
 from ledger.stores.horizon import Horizon, Waiting
+from ledger.stores.postgres.holder_statements import HURRY, PATIENCE, holder_statements
 from ledger.stores.postgres.keys import cursor_id, same
 from ledger.stores.postgres.policy_statements import policy_statement
 from ledger.stores.postgres.session_statements import session_statements
@@ -28,6 +30,7 @@ __all__ = [
     "entries",
     "holders",
     "horizon",
+    "is_held",
     "moves",
     "policies",
     "session_users",
@@ -73,16 +76,36 @@ def until(sql: Statements, query: EntryQuery, *, in_transaction: bool) -> Steps[
     return found.position
 
 
-def holders(sql: Statements, wanted: Sequence[int], *, in_transaction: bool) -> Steps[str]:
-    """Name the sessions that hold what a call waited for, as far as that can be known."""
+def holders(sql: Statements, wanted: Sequence[int]) -> Steps[str]:
+    """Name the sessions that hold what a call waited for, as far as that can be known.
+
+    This is asked in a transaction or a savepoint that is undone if it fails: no lock is waited for.
+    """
+    asked = holder_statements(sql.schema)
+    [[patience, _]] = yield from one(HURRY)
     # A row names the transaction that locked it, unless that was in a savepoint: the holder is
     # then one of those that have appended and not ended.
-    rows = yield from one(sql.holders, (list(wanted),))
-    if found := sorted({_named(*row) for row in rows}):
-        return f"It is held by {'; '.join(found)}."
-    settled = yield from horizon(sql, in_transaction=in_transaction)
-    found = sorted({_named(each.process, each.application, each.since) for each in settled.waiting})
-    return f"These transactions have appended and not ended: {'; '.join(found)}." if found else ""
+    rows = yield from one(asked.of_tables)
+    rows = rows or (yield from one(asked.of_rows, (list(wanted),)))
+    said = ""
+    if rows:
+        said = f"It is held by {_listed(starmap(_named, rows))}."
+    elif waiting := (yield from horizon(sql, in_transaction=True)).waiting:
+        names = (_named(each.process, each.application, each.since) for each in waiting)
+        said = f"These transactions have appended and not ended: {_listed(names)}."
+    yield from one(PATIENCE, (patience,))
+    return said
+
+
+def is_held(sql: Statements, wanted: Sequence[int]) -> Steps[bool]:
+    """Return whether a session has a table of the ledger, or rows that a call waited for.
+
+    This is asked as `holders` is, in a transaction that is undone.
+    """
+    asked = holder_statements(sql.schema)
+    yield from one(HURRY)
+    rows = yield from one(asked.tables_held)
+    return bool(rows or (yield from one(asked.of_rows, (list(wanted),))))
 
 
 def horizon(sql: Statements, *, in_transaction: bool) -> Steps[Horizon]:
@@ -155,3 +178,7 @@ def _named(process: int | None, application: str | None, since: datetime | int |
     name = visible(application or "") or "a transaction"
     begun = instant(since) if isinstance(since, int) else since
     return f"{name}, process {process}" + (f", since {show_time(begun)}" if begun else "")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(sorted(set(names)))

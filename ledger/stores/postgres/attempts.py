@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import psycopg
@@ -14,12 +15,14 @@ from ledger.stores.deadline import Deadline
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.errors import is_of_row
 from ledger.stores.postgres.keys import cursor_id
-from ledger.stores.postgres.pooling import Connection
+from ledger.stores.postgres.pooling import Connection, roll_back
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.sharing import SharedAddress
-from ledger.stores.postgres.transaction import Held, Remembered
+from ledger.stores.postgres.transaction import BOUND_EACH, Held, Remembered
 
-__all__ = ["CATALOGS_S_MIN", "Attempt", "Lent", "Sent", "is_server_s_own"]
+__all__ = ["CATALOGS_S_MIN", "Attempt", "Lent", "Sent", "holders", "read_in_time"]
+
+T = TypeVar("T")
 
 # Autovacuum locks a catalog for a moment, and gives way to whoever waits so long: a check does.
 CATALOGS_S_MIN = 2
@@ -138,13 +141,41 @@ class Lent:
         self._lends.give_back(self._connection)
 
 
-def is_server_s_own(error: psycopg.Error, session: PostgresSession) -> bool:
-    """Return whether a call has waited for the server's work on its catalogs, and for nobody."""
-    if is_of_row(error):
-        return False
+def read_in_time(
+    work: Callable[[PostgresSession], T], session: PostgresSession, attempt: Attempt
+) -> T:
+    """Run `work`, which waits for a lock no longer than `attempt` has time."""
+    if not attempt.is_spent or not attempt.left_s:
+        return work(session)
+    with _undone(session):
+        session.execute(BOUND_EACH, (str(attempt.left_ms),))
+        return work(session)
+
+
+def holders(error: psycopg.Error, session: PostgresSession) -> str | None:
+    """Name the sessions that hold what a call waited for; nothing if that cannot be known.
+
+    None if it has waited for the server's work on its catalogs, and for nobody.
+    """
+    if not is_of_row(error):
+        try:
+            with _undone(session):
+                if not session.is_held():
+                    return None
+        except psycopg.errors.LockNotAvailable:
+            return None  # To ask takes a catalog as well.
+        except Exception:  # noqa: BLE001 - the call fails with what it met first
+            return ""
+    with suppress(Exception), _undone(session):
+        return session.holders()
+    return ""
+
+
+@contextmanager
+def _undone(session: PostgresSession) -> Iterator[None]:
+    roll_back(session.connection)
     try:
-        return not session.is_held()
-    except psycopg.errors.LockNotAvailable:
-        return True  # To ask takes a catalog as well.
-    except Exception:  # noqa: BLE001 - the call fails with what it met first
-        return False
+        session.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+        yield
+    finally:
+        roll_back(session.connection)

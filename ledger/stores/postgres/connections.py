@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
@@ -22,7 +22,14 @@ from ledger.stores.head_cache import HeadCache
 from ledger.stores.lending import async_lender, lender
 from ledger.stores.postgres import migrations
 from ledger.stores.postgres.address import Address
-from ledger.stores.postgres.attempts import CATALOGS_S_MIN, Attempt, Lent, Sent, is_server_s_own
+from ledger.stores.postgres.attempts import (
+    CATALOGS_S_MIN,
+    Attempt,
+    Lent,
+    Sent,
+    holders,
+    read_in_time,
+)
 from ledger.stores.postgres.connecting import Connecting
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
@@ -111,7 +118,7 @@ class Pool:
         while True:
             with self._lend(attempt) as connection:
                 try:
-                    return work(self._session(connection))
+                    return read_in_time(work, self._session(connection), attempt)
                 except psycopg.Error as error:
                     self._go_on_or_raise(error, connection, attempt)
 
@@ -377,19 +384,16 @@ class Pool:
         if isinstance(error, psycopg.errors.QueryCanceled) and attempt.left_ms == 1:
             # Of several locks in turn the last one was waited for until the time was over.
             error = psycopg.errors.LockNotAvailable(str(error))
-        held_by = ""
+        held_by: str | None = ""
         if is_late(error):
-            roll_back(connection)
-            session = self._session(connection)
-            if is_server_s_own(error, session) and attempt.spares_the_server:
+            held_by = holders(error, self._session(connection))
+            if held_by is None and attempt.spares_the_server:
                 notices.TRANSACTION_RETRIED.report(place=self._place, cause=error)
                 time.sleep(RETRY_S)
                 return
-            with suppress(Exception):  # The call fails all the same.
-                held_by = session.holders()
         if attempt.lost:
             raise attempt.out_of_time(error) from error
-        raise translated(error, self._place, held_by) from error
+        raise translated(error, self._place, held_by or "") from error
 
 
 def _nothing() -> None:

@@ -100,7 +100,8 @@ class Borrowed(Confined):
                         continue
                     held_by = ""
                     if is_late(error):
-                        with suppress(Exception):  # The call fails all the same.
+                        # The call fails all the same.
+                        with suppress(Exception), _savepoint(session):
                             held_by = session.holders()
                     raise translated(error, self._place, held_by) from error
 

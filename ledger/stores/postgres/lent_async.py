@@ -157,9 +157,9 @@ class AsyncBorrowed:
                     held_by = ""
                     if is_late(error):
                         wanted = [cursor_id(key) for key in keys]
-                        holders = asking.holders(self._sql, wanted, in_transaction=True)
+                        holders = asking.holders(self._sql, wanted)
                         with suppress(Exception):  # The call fails all the same.
-                            held_by = await session.take(holders)
+                            held_by = await self._in_savepoint(session, holders, cancelling)
                     raise translated(error, self._place, held_by) from error
 
     async def _in_savepoint(self, session: _Session, steps: Steps[T], cancelling: Cancelling) -> T:

@@ -100,15 +100,11 @@ class PostgresSession:
 
     def is_held(self) -> bool:
         """Return whether a session has a table of the ledger, or rows that a call waited for."""
-        # First the tables, because the other reads one of them.
-        if self.execute(self.sql.tables_held, ()).fetchall():
-            return True
-        return bool(self.execute(self.sql.holders, (list(self.wanted),)).fetchall())
+        return self.take(asking.is_held(self.sql, self.wanted))
 
     def holders(self) -> str:
         """Name the sessions that hold what a call waited for, as far as that can be known."""
-        held = asking.holders(self.sql, self.wanted, in_transaction=self._in_transaction)
-        return self.take(held)
+        return self.take(asking.holders(self.sql, self.wanted))
 
     def horizon(self) -> Horizon:
         """Return how far the log is settled; what is read afterwards may go as far."""

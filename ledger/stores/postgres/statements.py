@@ -77,8 +77,6 @@ class Statements:
     moves: bytes
     last_drawn: bytes
     appending: bytes
-    holders: bytes
-    tables_held: bytes
     last_of_cursor: bytes
     last_position: bytes
     heads_by_id: bytes
@@ -98,7 +96,6 @@ def statements(schema: str) -> Statements:
     s = quoted(schema).replace("%", "%%")
     positions = "'" + s.replace("'", "''") + ".ledger_positions'::pg_catalog.regclass"
     events = "'" + s.replace("'", "''") + ".ledger_events'::pg_catalog.regclass"
-    cursors = "'" + s.replace("'", "''") + ".ledger_cursors'::pg_catalog.regclass"
     state, event = columns.STATE.names, ", ".join(columns.EVENT.names)
     stored_cursor = ", ".join(columns.STORED_CURSOR.names)
     keyed_cursor = ", ".join(columns.KEYED_CURSOR.names)
@@ -293,40 +290,6 @@ def statements(schema: str) -> Statements:
                             AND t.virtualtransaction {_EQ} l.virtualtransaction
                     )
                 END, true)
-        """.encode(),
-        # The sessions that hold the rows of these cursors, or the whole table, when a call gave up
-        # waiting. A row names the transaction that changed or locked it last.
-        holders=f"""
-            SELECT a.pid::bigint, a.application_name,
-                (extract(epoch FROM a.xact_start) {_TIMES} 1000000)::bigint
-            FROM pg_catalog.pg_locks AS l
-            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid {_EQ} l.pid
-            WHERE l.granted AND (l.pid IS NULL OR l.pid {_NE} pg_catalog.pg_backend_pid())
-                AND (
-                    l.relation {_EQ} {cursors}::pg_catalog.oid AND l.mode {_EQ} ANY (ARRAY[
-                        'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock', 'AccessExclusiveLock'
-                    ])
-                    OR l.locktype {_EQ} 'transactionid' AND l.transactionid {_EQ} ANY (
-                        SELECT c.xmax FROM {s}.ledger_cursors AS c WHERE c.id {_EQ} ANY(%s)
-                    )
-                )
-        """.encode(),
-        # The sessions of users, prepared transactions among them, that keep others off a table of
-        # the ledger, or are the next to get a row of a cursor. Autovacuum has no user.
-        tables_held=f"""
-            SELECT 1
-            FROM pg_catalog.pg_locks AS l
-            JOIN pg_catalog.pg_class AS c ON c.oid {_EQ} l.relation
-            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid {_EQ} l.pid
-            WHERE l.granted AND (l.pid IS NULL OR l.pid {_NE} pg_catalog.pg_backend_pid())
-                AND (a.pid IS NULL OR a.usesysid IS NOT NULL)
-                AND c.relnamespace {_EQ} (
-                    SELECT o.relnamespace FROM pg_catalog.pg_class AS o
-                    WHERE o.oid {_EQ} {cursors}::pg_catalog.oid
-                )
-                AND (l.locktype {_EQ} 'tuple' OR l.mode {_EQ} ANY (ARRAY[
-                    'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock', 'AccessExclusiveLock'
-                ]))
         """.encode(),
         last_of_cursor=f"""
             SELECT pg_catalog.max(position) FROM {s}.ledger_events WHERE cursor_id {_EQ} %s

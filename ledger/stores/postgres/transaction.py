@@ -41,7 +41,7 @@ from ledger.stores.tables import has_start
 if TYPE_CHECKING:
     from ledger.evidence.merkle import TreeRow
 
-__all__ = ["Held", "Remembered", "UnsureError"]
+__all__ = ["BOUND_EACH", "Held", "Remembered", "UnsureError"]
 
 _ID = STORED_CURSOR.place("id")
 
@@ -53,7 +53,7 @@ _BOUND = b"""
     SELECT pg_catalog.set_config('lock_timeout', %s, true),
         pg_catalog.set_config('statement_timeout', %s, true)
 """
-_BOUND_EACH = b"SELECT pg_catalog.set_config('lock_timeout', %s, true)"
+BOUND_EACH = b"SELECT pg_catalog.set_config('lock_timeout', %s, true)"
 # What is durable by the server's settings, and perhaps on its standbys, stays so.
 _SYNCED = (
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
@@ -296,7 +296,7 @@ class Held:
         if bounds and several:
             self.session.execute(_BOUND, (bounds, bounds))
         elif bounds:
-            self.session.execute(_BOUND_EACH, (bounds,))
+            self.session.execute(BOUND_EACH, (bounds,))
         yield
         if bounds and several:
             self.session.execute(_UNBOUND)
