@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 import ledger
 from ledger import CursorKey
+from ledger.stores.postgres import borrowing
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.pooling import MostRecentFirst
 from support.cursors import ORDERS
+from support.interrupted import steps_interrupted
 from support.servers import connect
 
 THREADS = 8
@@ -134,3 +138,33 @@ def test_a_lone_caller_keeps_to_one_session_of_many(target: str, name: str) -> N
             book.advance(ORDERS, to=to)
         after = sessions(target, name)
     assert len([pid for pid in after if after[pid] != before.get(pid)]) == 1
+
+
+# CPython runs signal handlers after calls, and where functions are entered; not before these.
+NEVER_AT = (
+    "self.owners[connection] = owner",
+    "lent.connection = connection",
+    "borrowing.owners[connection] = None",
+    "borrowing.source.give_back(connection)",
+)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "caller's"])
+def test_an_interrupt_leaves_no_connection_out_of_the_pool(target: str, shared: bool) -> None:
+    with ExitStack() as stack:
+        given: Any
+        address, given = Address.parse(target), f"{target}&pool_max_size=2"
+        schema: dict[str, Any] = {}
+        if shared:
+            given = stack.enter_context(
+                ConnectionPool(address.conninfo, min_size=2, max_size=2, open=True)
+            )
+            schema = {"schema": address.schema}
+        book = stack.enter_context(ledger.open(given, actor="tester", busy_timeout_s=0.3, **schema))
+        book.advance(ORDERS, to=1)
+        for _ in steps_interrupted(borrowing, lambda: book.get(ORDERS), never_at=NEVER_AT):
+            assert book.get(ORDERS).last_sequence == 1
+        pool = given if shared else book._store.connections._pool  # type: ignore[attr-defined]
+        with pool.connection(5) as one:
+            assert book.get(ORDERS).last_sequence == 1  # On the other one.
+            assert one.execute("SELECT 1").fetchone() == (1,)

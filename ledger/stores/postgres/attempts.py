@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import psycopg
@@ -15,12 +15,12 @@ from ledger.stores.deadline import Deadline
 from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.errors import is_of_row
 from ledger.stores.postgres.keys import cursor_id
-from ledger.stores.postgres.pooling import Connection, roll_back
+from ledger.stores.postgres.pooling import roll_back
 from ledger.stores.postgres.reading import PostgresSession
 from ledger.stores.postgres.sharing import SharedAddress
 from ledger.stores.postgres.transaction import BOUND_EACH, Held, Remembered
 
-__all__ = ["CATALOGS_S_MIN", "Attempt", "Lent", "Sent", "holders", "read_in_time"]
+__all__ = ["CATALOGS_S_MIN", "Attempt", "Sent", "holders", "read_in_time"]
 
 T = TypeVar("T")
 
@@ -109,36 +109,6 @@ class Attempt:
             f"reached, or all {self._address.pool_max_size} are in use. Nothing was appended; try "
             f"again. ({error})"
         )
-
-
-class Lends(Protocol):
-    """What lends connections."""
-
-    def take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
-        """Take a connection, and what sets it back."""
-
-    def give_back(self, connection: Connection) -> None:
-        """Take back a connection that was set back."""
-
-
-class Lent:
-    """A connection, while an attempt has it. A generator would take each append 2 µs more."""
-
-    __slots__ = ("_attempt", "_connection", "_lends", "_set_back")
-
-    def __init__(self, lends: Lends, attempt: Attempt) -> None:
-        self._lends = lends
-        self._attempt = attempt
-
-    def __enter__(self) -> Connection:
-        """Take it."""
-        self._connection, self._set_back = self._lends.take(self._attempt)
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        """Set it back, and give it back."""
-        self._set_back()
-        self._lends.give_back(self._connection)
 
 
 def read_in_time(

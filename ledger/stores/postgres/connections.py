@@ -10,7 +10,6 @@ from weakref import WeakSet
 
 import attrs
 import psycopg
-import psycopg_pool
 
 from ledger import notices
 from ledger.errors import InvalidCursorError, StorageError
@@ -25,11 +24,11 @@ from ledger.stores.postgres.address import Address
 from ledger.stores.postgres.attempts import (
     CATALOGS_S_MIN,
     Attempt,
-    Lent,
     Sent,
     holders,
     read_in_time,
 )
+from ledger.stores.postgres.borrowing import RETRY_S, Borrowing, Lent, closed
 from ledger.stores.postgres.connecting import Connecting
 from ledger.stores.postgres.elsewhere import PostgresOpening, exported
 from ledger.stores.postgres.errors import is_late, is_lost, is_race, translated
@@ -38,15 +37,9 @@ from ledger.stores.postgres.keys import cursor_id
 from ledger.stores.postgres.lent import WANTED, Borrowed
 from ledger.stores.postgres.lent_async import WANTED_ASYNC, AsyncBorrowed, Known
 from ledger.stores.postgres.listening import Listener
-from ledger.stores.postgres.pooling import CONNECT_EVERY_S, Connection, MostRecentFirst, roll_back
+from ledger.stores.postgres.pooling import Connection, MostRecentFirst, roll_back
 from ledger.stores.postgres.reading import PostgresSession
-from ledger.stores.postgres.sharing import (
-    InTransactionError,
-    SharedAddress,
-    Source,
-    needed,
-    settled,
-)
+from ledger.stores.postgres.sharing import SharedAddress, needed
 from ledger.stores.postgres.statements import statements
 from ledger.stores.postgres.transaction import Held, Remembered, UnsureError
 from ledger.stores.postgres.whole_log import PostgresLog
@@ -57,10 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["Pool"]
 
 T = TypeVar("T")
-
-RETRY_S = 0.05
-# A connection that has to be opened first is waited for so long, whatever the time-out.
-CONNECT_S_MIN = 0.25
 
 # How long a checkpoint waits for other writers, only to keep what it has computed.
 KEEP_S_MAX = 2.0
@@ -80,13 +69,13 @@ class Pool:
         self._known = HeadCache()
         self._closed = False
         self._sessions: dict[Connection, PostgresSession] = {}
-        self._needed = needed(durability=durability, busy_timeout_s=busy_timeout_s)
         self._connecting = Connecting(address, durability=durability, busy_timeout_s=busy_timeout_s)
         self._lent = WeakSet[Connection]()
         self._lent_async = Known()
         self._pool: MostRecentFirst | None = None
         if isinstance(address, SharedAddress):
-            self._source: Source | MostRecentFirst = address.source
+            settings = needed(durability=durability, busy_timeout_s=busy_timeout_s)
+            self._borrowing = Borrowing(address.source, settings, self._place)
             with self._lend(self._attempt()) as connection:
                 self._make_ready(connection)
             return
@@ -101,7 +90,8 @@ class Pool:
         except BaseException:
             first.close()
             raise
-        self._pool = self._source = pool
+        self._pool = pool
+        self._borrowing = Borrowing(pool, {}, self._place)
         self._pool.start()
         try:
             if address.pool_min_size:
@@ -301,16 +291,16 @@ class Pool:
             # It takes the place of one that is gone.
             for other in [other for other in list(self._sessions) if other.closed]:
                 self._sessions.pop(other, None)
+            self._borrowing.forget_closed()
             session = PostgresSession(connection, self._sql, plain=self._pool is None)
             self._sessions[connection] = session
         return session
 
     def _lend(self, attempt: Attempt) -> Lent:
-        return Lent(self, attempt)
-
-    def give_back(self, connection: Connection) -> None:
-        """Return a connection that was set back to where it came from."""
-        self._source.give_back(connection)
+        self._guard.check()
+        if self._closed:
+            raise closed(self._place)
+        return Lent(self._borrowing, attempt)
 
     def _make_ready(self, connection: Connection) -> None:
         """Make the tables, unless they are there, and ask the ledger for its id."""
@@ -320,47 +310,6 @@ class Pool:
         except psycopg.Error as error:
             raise translated(error, self._place) from error
         self._homes = Homes(own, self._place, self._address.schema, self._connecting.connected)
-
-    def _settled(self, connection: Connection) -> Callable[[], None]:
-        if self._pool is not None:
-            return _nothing
-        try:
-            return settled(connection, self._needed)
-        except InTransactionError:
-            self._source.give_back(connection)  # As it is: it is not ours to close.
-            raise
-        except BaseException:
-            connection.close()  # Its owner must not have it as it is.
-            self._source.give_back(connection)
-            raise
-
-    def take(self, attempt: Attempt) -> tuple[Connection, Callable[[], None]]:
-        """Take a connection, set as an append needs it; and what sets it back."""
-        self._guard.check()
-        if self._closed:
-            raise StorageError(f"The ledger on {self._place} is closed; open it again.")
-        wait_s = max(attempt.left_s, CONNECT_S_MIN)
-        while True:
-            try:
-                # A pool of our own is asked anew, so that it tries anew to connect.
-                own_s = wait_s if self._pool is None else min(wait_s, CONNECT_EVERY_S)
-                connection = self._source.take(own_s)
-                return connection, self._settled(connection)
-            except psycopg_pool.PoolTimeout as error:
-                if attempt.left_s <= 0:
-                    raise attempt.out_of_time(error) from error
-                wait_s = attempt.left_s
-            except psycopg_pool.PoolClosed:
-                raise StorageError(
-                    f"The ledger on {self._place} is closed; open it again."
-                ) from None
-            except psycopg.Error as error:
-                # One of a caller's pool may have been lost while it was idle.
-                if self._pool is None and is_lost(error, None) and attempt.left_s > 0:
-                    notices.CONNECTION_LOST.report(place=self._place, cause=error)
-                    time.sleep(RETRY_S)
-                    continue
-                raise translated(error, self._place) from error
 
     def _go_on_or_raise(
         self,
@@ -394,7 +343,3 @@ class Pool:
         if attempt.lost:
             raise attempt.out_of_time(error) from error
         raise translated(error, self._place, held_by or "") from error
-
-
-def _nothing() -> None:
-    pass
