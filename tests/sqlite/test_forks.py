@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -248,3 +253,49 @@ def test_a_fork_waits_for_a_connection_that_is_being_opened(
         assert begun.wait(10)
         assert in_child(lambda: str(opening)) == "[]"
         reader.join()
+
+
+def locks_of_modules() -> dict[str, Any]:
+    """Return the locks that modules of the ledger have for all of the process."""
+    return {
+        f"{name}.{each}": value
+        for name, module in sorted(sys.modules.items())
+        if name.split(".")[0] == "ledger"
+        for each, value in vars(module).items()
+        if isinstance(value, LOCKS)
+    }
+
+
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
+
+
+def test_a_child_finds_no_lock_that_another_thread_of_its_parent_had() -> None:
+    for info in pkgutil.walk_packages(ledger.__path__, "ledger."):
+        # Django's parts are not to be imported without a project.
+        if not any(part in info.name for part in ("conformance", "__main__", "django", "plugin")):
+            with suppress(ImportError):  # Of what is not installed.
+                importlib.import_module(info.name)
+    held = locks_of_modules()
+    assert "ledger.stores.sqlite.file._creating" in held
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for lock in held.values():
+                stack.enter_context(lock)
+            taken.set()
+            done.wait(30)
+
+    def stuck() -> str:
+        return ", ".join(
+            name for name, lock in locks_of_modules().items() if not lock.acquire(timeout=0.1)
+        )
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert taken.wait(30)
+        assert in_child(stuck) == ""
+    finally:
+        done.set()
+        holder.join()

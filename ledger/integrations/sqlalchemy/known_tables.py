@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -159,3 +160,12 @@ def _columns(named: Iterable[columns.Column], key: str = "") -> list[Column[Any]
         )
         for column in named
     ]
+
+
+def _renew_lock() -> None:
+    """Begin anew in a child, because a thread that it does not have may hold the lock."""
+    global _ONE_AT_A_TIME  # noqa: PLW0603 - it is of all tables
+    _ONE_AT_A_TIME = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
@@ -315,3 +316,12 @@ def _plain_cursor(connection: Connection) -> psycopg.AsyncCursor[Row]:
     cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
     settle_types(cursor)
     return cursor
+
+
+def _renew_lock() -> None:
+    """Begin anew in a child, because a thread that it does not have may hold the lock."""
+    global _GUARD  # noqa: PLW0603 - it is of all connections
+    _GUARD = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

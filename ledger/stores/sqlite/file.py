@@ -153,3 +153,12 @@ def sync_folder(file: str, path: str) -> None:
             f"flushed to the disk: {error.strerror or error}. Give this user permission to read "
             'the folder, or open the ledger with durability="normal".'
         ) from error
+
+
+def _renew_lock() -> None:
+    """Begin anew in a child, because a thread that it does not have may hold the lock."""
+    global _creating  # noqa: PLW0603 - it is of all files
+    _creating = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
