@@ -32,6 +32,7 @@ class PerProcess:
         self._closed = False
         self._ledger: Ledger | None = None
         self._lost = False
+        self._is_opening = False
         self._one_opens = threading.RLock()
         # What a parent had opened is kept in its child: if it were collected there, its connections
         # would be closed, which are those of the parent.
@@ -46,7 +47,8 @@ class PerProcess:
     def get(self) -> Ledger:
         """Return the ledger of this process; the first call opens it.
 
-        Raises what opening raises, and StorageError if this process has closed it.
+        Raises what opening raises, and StorageError if this process has closed it, or to a signal
+        handler that has interrupted the opening.
         """
         if (ledger := self._ledger) is not None:
             return ledger
@@ -57,8 +59,19 @@ class PerProcess:
                     "This ledger is in the memory of the process that this one was forked from. "
                     "Use a file or PostgreSQL, which processes share."
                 )
-            if self._ledger is None:
-                self._ledger = self._opened()
+            # The lock lets a signal handler in, which runs in its thread. A second ledger,
+            # opened by the handler, would be forgotten, with all that it acknowledged.
+            if self._is_opening:
+                raise StorageError(
+                    "This thread is in the middle of opening this ledger, which this call, "
+                    "perhaps of a signal handler, has interrupted. Call when it is open."
+                )
+            try:
+                self._is_opening = True
+                if self._ledger is None:
+                    self._ledger = self._opened()
+            finally:
+                self._is_opening = False
             return self._ledger
 
     def refuse_closed(self) -> None:
@@ -85,7 +98,7 @@ class PerProcess:
             self._inherited.append(self._ledger)
             self._lost = not self._shared
         self._ledger = None
-        self._closed = False
+        self._closed = self._is_opening = False
         # Another thread of the parent may have held it.
         self._one_opens = threading.RLock()
 
