@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 
 import ledger
 from ledger import AdvanceCursor, Cursor, Ledger, LedgerBusyError, Rebuild, StorageError
+from ledger.stores.sqlite import turn
 from support.cursors import JOBS, ORDERS
 from support.gated import gated, held, started
+from support.interrupted import steps_interrupted
 
 
 def test_a_repair_has_its_turn_among_the_calls_that_are_queued(path: Path) -> None:
@@ -151,3 +155,20 @@ def test_the_queue_and_the_file_share_one_deadline(path: Path, how: str) -> None
     assert isinstance(error, LedgerBusyError)
     assert waits_s <= took[0] + 0.01
     assert took[0] < waits_s + queued_s - 0.1
+
+
+# CPython runs no signal handler between the lock and these.
+ENDS_OF_TURN = ("try:", "self.owner = None", "self._lock.release()", "lock.release()")
+
+
+def test_an_interrupted_check_of_what_is_in_memory_leaves_it_to_other_threads() -> None:
+    with ledger.open(":memory:", actor="tester", busy_timeout_s=1) as book:
+        book.advance(ORDERS, to=1)
+        with ThreadPoolExecutor(1) as other:
+            steps = 0
+            for _ in steps_interrupted(turn, book.verify, never_at=ENDS_OF_TURN):
+                steps += 1
+                gc.collect()
+                assert other.submit(book.get, ORDERS).result(10).last_sequence == 1, steps
+        assert steps >= 6
+        assert book.verify().ok

@@ -240,11 +240,8 @@ class Pool:
     @contextmanager
     def _turn_of_memory(self) -> Iterator[SQLiteSession]:
         deadline = Deadline.after(self._busy_timeout_s)
-        self._turn.take(deadline)
-        try:
+        with self._turn.taken(deadline):
             yield self._writing(deadline)
-        finally:
-            self._turn.give_back()
 
     def _writing(self, deadline: Deadline) -> SQLiteSession:
         """Return the session that writes, with no transaction open."""

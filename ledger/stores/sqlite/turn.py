@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import get_ident
 from typing import TypeVar
 
@@ -60,11 +61,32 @@ class Turn:
 
         Raises StorageError in a thread that has it already, LedgerBusyError at the deadline.
         """
-        if self.owner == get_ident():
+        me = get_ident()
+        if self.owner == me:
             raise self._within()
-        if not self._lock.acquire(timeout=deadline.left_s):
-            raise self._busy()
-        self.owner = get_ident()
+        lock = self._lock
+        try:
+            if not lock.acquire(timeout=deadline.left_s):
+                raise self._busy()
+            self.owner = me
+        except BaseException:
+            if self.owner == me:
+                self.owner = None
+            try:  # noqa: SIM105 - as in `run`
+                lock.release()
+            except RuntimeError:
+                pass
+            raise
+
+    @contextmanager
+    def taken(self, deadline: Deadline) -> Iterator[None]:
+        """Have it for a block. Raises what `take` raises."""
+        self.take(deadline)
+        try:
+            yield
+        finally:
+            self.owner = None
+            self._lock.release()
 
     def give_back(self) -> None:
         """Let others have it again."""
