@@ -38,4 +38,5 @@ async def news_of(waker: Waker, waiter: Waiter, moment: float) -> Cursor | int |
     except TimeoutError:
         return None
     finally:
+        waiter.has_left = True
         waker.waiters.remove(waiter)

@@ -35,6 +35,7 @@ def told(waker: object, waiter: Waiter, tell: Callable[[], object]) -> Iterator[
     try:
         yield _watches(waker, waiter, tell)
     finally:
+        waiter.has_left = True
         waker.waiters.remove(waiter)
 
 

@@ -34,6 +34,8 @@ class Waiter:
     epoch: int | None = None
     position: int = 0
     tell: Callable[[News], None] = _nobody
+    has_left: bool = False
+    """Whether it waits no more: noted by a store, because an interrupt may prevent `remove`."""
 
     def is_due(self, cursor: Cursor) -> bool:
         """Return whether this is what it waits for."""
@@ -106,6 +108,20 @@ class Waiters:
                     self._seen.pop(waiter.key, None)
             self._eager -= found and waiter.epoch is None
             return found
+
+    def remove_left(self) -> None:
+        """Let those go whom an interrupt has kept from being removed, wholly or in part."""
+        with self.lock:
+            waiting = list(self._of_log.union(*self._of_key.values()))
+            for each in waiting:
+                if each.has_left:
+                    self._of_log.discard(each)
+                    self._of_key.get(each.key, set()).discard(each)  # type: ignore[arg-type]
+            for key in {*self._of_key, *self._seen}:
+                if not self._of_key.get(key):
+                    self._of_key.pop(key, None)
+                    self._seen.pop(key, None)
+            self._eager = sum(each.epoch is None and not each.has_left for each in waiting)
 
     def moved(self, cursor: Cursor) -> None:
         """Tell those who waited for this."""

@@ -76,6 +76,7 @@ class Waker:
             self.watch(waiter, tell)
             bell.wait(timeout)
         finally:
+            waiter.has_left = True
             self.waiters.remove(waiter)
         return good(told[0]) if told else None
 
@@ -143,6 +144,7 @@ class Waker:
         try:
             while True:
                 began = time.monotonic()
+                self.waiters.remove_left()
                 if self.waiters:
                     idle_since = None
                     self._look(listening)
