@@ -32,6 +32,7 @@ __all__ = [
     "LINE_ABANDONED",
     "LOGGER",
     "LOOK_PUT_OFF",
+    "MIGRATION_PUT_OFF",
     "NOTICES",
     "RESET_REFUSED",
     "TRANSACTION_RETRIED",

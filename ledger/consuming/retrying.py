@@ -1,4 +1,8 @@
-"""When a delivery that failed is tried again, and when it is given up. Pure: no clock, no sleep."""
+"""When a delivery that failed is tried again, and when it is given up.
+
+Nothing in here asks a clock, or sleeps: the moment is given. Waits are shortened at random, and an
+outage is logged.
+"""
 
 from __future__ import annotations
 

@@ -163,3 +163,12 @@ def test_a_field_hides_nothing_that_a_record_has() -> None:
         assert len(set(notice.fields)) == len(notice.fields)
         assert all(f"%({name})s" in notice.text for name in notice.fields)
     assert len({notice.name for notice in NOTICES}) == len(NOTICES)
+
+
+def test_every_notice_is_public_in_its_module_and_on_the_page() -> None:
+    defined = {name: each for name, each in vars(notices).items() if isinstance(each, Notice)}
+    assert defined
+    assert set(defined) <= set(notices.__all__)
+    assert set(defined.values()) == set(NOTICES)
+    page = PAGE.read_text(encoding="utf-8")
+    assert [each.name for each in NOTICES if f"`{each.name}`" not in page] == []
