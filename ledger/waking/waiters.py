@@ -110,7 +110,7 @@ class Waiters:
             return found
 
     def remove_left(self) -> None:
-        """Let those go whom an interrupt has kept from being removed, wholly or in part."""
+        """Let those go that an interrupt has kept from being removed, wholly or in part."""
         with self.lock:
             waiting = list(self._of_log.union(*self._of_key.values()))
             for each in waiting:

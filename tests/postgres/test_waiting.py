@@ -169,7 +169,7 @@ def test_a_locked_table_is_waited_for_once_and_its_holder_is_named(target: str, 
         assert set_to == f"{BUSY_S:.0f}s"
 
 
-def test_who_reads_waits_for_a_connection_and_a_table_within_one_time_out(target: str) -> None:
+def test_a_reader_waits_for_a_connection_and_a_table_within_one_time_out(target: str) -> None:
     url = target + "&pool_max_size=2"
     with (
         ledger.open(url, actor="tester", busy_timeout_s=BUSY_S) as book,
@@ -186,7 +186,7 @@ def test_who_reads_waits_for_a_connection_and_a_table_within_one_time_out(target
         pool.putconn(taken[1])
 
 
-def test_who_waits_behind_somebody_who_waits_for_a_table_is_told_in_time(target: str) -> None:
+def test_a_reader_behind_a_session_that_waits_for_a_table_is_told_in_time(target: str) -> None:
     with (
         ledger.open(target, actor="tester", busy_timeout_s=BUSY_S) as book,
         connect(target, autocommit=False) as caller,

@@ -1,4 +1,4 @@
-"""Who waited and was interrupted waits no more, and its thread ends; whatever the moment."""
+"""A caller whose wait was interrupted waits no more, and its thread ends; whatever the moment."""
 
 from __future__ import annotations
 

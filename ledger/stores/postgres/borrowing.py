@@ -39,13 +39,13 @@ class Borrowing:
         self._needed = needed
         self._place = place
         self._is_own = isinstance(source, MostRecentFirst)
-        # Who has each connection; None if it went back to the pool. Between the stores below and
-        # what is before or after them, no signal handler runs.
+        # The holder of each connection; None once it went back to the pool. Between these stores
+        # and what is before or after them, no signal handler runs.
         self.owners: dict[Connection, ref[Lent] | None] = {}
         self._one_looks = threading.RLock()
 
     def take(self, attempt: Attempt, lent: Lent) -> Connection:
-        """Give `lent` a connection, set as an append needs it; and what sets it back."""
+        """Take a connection for `lent`, set as an append needs it; with what sets it back."""
         wait_s = max(attempt.left_s, CONNECT_S_MIN)
         owner = ref(lent)
         while True:
@@ -92,7 +92,7 @@ class Borrowing:
                 self.owners.pop(connection, None)
 
     def _give_back_strays(self) -> bool:
-        """Give back what was taken by a `Lent` that is deleted; return whether there was any."""
+        """Return what was taken by a deleted `Lent` to the pool; say whether there was any."""
         found = False
         with self._one_looks:
             for connection, owner in list(self.owners.items()):
@@ -132,7 +132,7 @@ class Lent:
         self.give_back()
 
     def give_back(self) -> None:
-        """Give it back, if it is taken."""
+        """Return it to the pool, if it is taken."""
         connection, borrowing = self.connection, self._borrowing
         if connection is not None:
             self.connection = None
