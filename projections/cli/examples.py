@@ -81,7 +81,7 @@ EXAMPLES: Mapping[str, str] = {
         cursor-ledger diff 1 5 --consumer webhooks
     """,
     "timeline": """
-        # The life of one cursor on the terminal; of the last hours; as a page with zoom.
+        # The life of one cursor on the terminal; its last hours; a page with zoom.
         cursor-ledger timeline webhooks/orders/customer-7
         cursor-ledger timeline webhooks/orders/customer-7 --since 3h
         cursor-ledger timeline webhooks/orders/customer-7 -o life.html
