@@ -89,7 +89,7 @@ def test_no_table_is_read_whole_whatever_the_server_knows_of_it(target: str, kno
         else:
             planning.forget(owner)
         with owner.transaction():
-            owner.execute(BY_INDEX)
+            owner.execute(BY_INDEX.begin)
             for statement, values in (
                 (statements.rows_between, ()),
                 (statements.rows_before, ()),

@@ -10,15 +10,36 @@ from ledger.log import columns, tags
 from ledger.stores.postgres.statements import catalog, quoted
 from ledger.stores.tables import ENTRY_NAMES, TAG_IDS
 
-__all__ = ["BY_INDEX", "NOT_BY_INDEX", "SpanStatements", "span_statements"]
+__all__ = ["BY_INDEX", "IN_ORDER", "Planning", "SpanStatements", "span_statements"]
 
-_SETTINGS = ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
 
-BY_INDEX = ";".join(f"SET LOCAL enable_{name} = off" for name in _SETTINGS).encode()
-"""How what is read next is planned: row by row, because of a table that was just filled, nothing is
-known, and the server would read all of it. A script, as is what takes it back."""
+@attrs.frozen
+class Planning:
+    """How what is read next in a transaction is planned.
 
-NOT_BY_INDEX = ";".join(f"SET LOCAL enable_{name} TO DEFAULT" for name in _SETTINGS).encode()
+    Of a table that was just filled, nothing is known, or what was true when it was small: the
+    server would read all of it, and sort it.
+    """
+
+    begin: bytes
+    end: bytes
+
+    @classmethod
+    def without(cls, *ways: str) -> Planning:
+        """Return one that leaves no choice but the other ways."""
+        begin, end = (
+            "SELECT "
+            + ", ".join(f"pg_catalog.set_config('enable_{way}', {to}, true)" for way in ways)
+            for to in ("'off'", "NULL")
+        )
+        return cls(begin.encode(), end.encode())
+
+
+BY_INDEX = Planning.without("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+"""Row by row."""
+
+IN_ORDER = Planning.without("seqscan", "bitmapscan", "sort")
+"""As an index has it, so that no more is read than is returned."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ from ledger.stores.postgres import structure
 from ledger.stores.postgres.errors import swallowed
 from ledger.stores.postgres.keys import id_of
 from ledger.stores.postgres.reading import PostgresSession
-from ledger.stores.postgres.span_statements import BY_INDEX, NOT_BY_INDEX, span_statements
+from ledger.stores.postgres.span_statements import BY_INDEX, IN_ORDER, span_statements
 from ledger.stores.postgres.statements import ranged
 from ledger.stores.postgres.tree_statements import tree_statements
 
@@ -71,10 +71,13 @@ class PostgresLog:
         """Return (position, digest, recorded_at) of the entries behind `position`, in order."""
         while most is None or most > 0:
             rows = ITERATED_ROWS if most is None else min(most, ITERATED_ROWS)
-            # Planned for these values: of how many rows it is decides how they are found.
-            found = self._session.rows().execute(
-                self._tree.leaves_after, (position, rows), prepare=False
-            )
+            with self._session.in_one_round_trip():
+                self._session.execute(IN_ORDER.begin)
+                # Planned for these values: of how many rows it is decides how they are found.
+                found = self._session.rows().execute(
+                    self._tree.leaves_after, (position, rows), prepare=False
+                )
+                self._session.execute(IN_ORDER.end)
             page = found.fetchall()
             for row in page:
                 yield row[0], row[1], row[2]
@@ -195,14 +198,14 @@ class PostgresLog:
         name = f"cursor_ledger_{next(_names)}".encode()
         cursor = self._session.rows()
         if by_index:
-            cursor.execute(BY_INDEX, None, prepare=False)
+            cursor.execute(BY_INDEX.begin, None, prepare=False)
         cursor.execute(
             b"DECLARE " + name + b" NO SCROLL CURSOR FOR " + ranged(statement, ids),
             (),
             prepare=False,
         )
         if by_index:
-            cursor.execute(NOT_BY_INDEX, None, prepare=False)
+            cursor.execute(BY_INDEX.end, None, prepare=False)
         fetch = b"FETCH FORWARD %d FROM %s" % (ITERATED_ROWS, name)
         while rows := cursor.execute(fetch, prepare=False).fetchall():
             yield from rows
