@@ -83,8 +83,9 @@ class Waiters:
         return [key for key in keys if key in self._seen]
 
     def add(self, waiter: Waiter) -> None:
-        """Have it told what it waits for."""
+        """Have it told what it waits for; one that has left may come again."""
         with self.lock:
+            waiter.has_left = False
             self._eager += waiter.epoch is None
             if waiter.key is None:
                 self._of_log.add(waiter)
